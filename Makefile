@@ -1,0 +1,52 @@
+# The one list of commands. `make` alone prints it.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+# Handed to the recipes through the environment, so that a prompt may hold any character.
+export IMAGE TRACKS PROMPT OUT
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test test-host test-gpu bench train-demo evaluate
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create .venv and install what the demo, the checks and the tests need
+
+$(STAMP): requirements.txt requirements-dev.txt constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+demo: setup ## Run the bundled model; optional IMAGE=, TRACKS=, PROMPT=, OUT=
+	$(RUN) -m motionstream_core.demo $(if $(IMAGE),--image "$$IMAGE") $(if $(TRACKS),--tracks "$$TRACKS") \
+		$(if $(PROMPT),--prompt "$$PROMPT") $(if $(OUT),--out "$$OUT")
+
+check: setup ## Lint, formatting and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+	@if [ -d js ]; then npx --no-install tsc -p jsconfig.json && node --test tests/js/; fi
+
+test: setup ## Every test that needs no GPU
+	$(RUN) -m pytest -q -m "not gpu"
+
+test-host: setup ## Tests inside a real ComfyUI
+	$(RUN) -m pytest -q -m host
+
+test-gpu: setup ## Tests that need a CUDA device
+	$(RUN) -m pytest -q -m gpu
+
+bench: setup ## Time a chunk, on the hardware at hand
+	PYTHONPATH=. $(RUN) benchmarks/chunk_time.py
+
+train-demo: setup ## Train the bundled model, every stage
+	$(RUN) -m motionstream_core.training all
+
+train-%: setup ## One stage alone, as in train-teacher
+	$(RUN) -m motionstream_core.training $*
+
+evaluate: setup ## Measure the bundled model
+	$(RUN) -m motionstream_core.evaluation

@@ -1,0 +1,8 @@
+"""MotionStream for ComfyUI: ComfyUI loads this file and asks `comfy_entrypoint` for the nodes."""
+
+
+async def comfy_entrypoint() -> object:
+    """The pack's ComfyExtension. The nodes are imported here, so that tools without ComfyUI may import this package."""
+    from .nodes import MotionStreamExtension
+
+    return MotionStreamExtension()

@@ -1,0 +1,125 @@
+"""ModelSpec: everything that code must know of a checkpoint and must not guess."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from ..geometry import ChunkPlan, VaeStride
+from ..models.conditioning import InputLayout
+from ..models.kv_cache import RopeRule
+from ..models.track_head import TrackHeadConfig
+from ..models.wan import WanConfig
+
+Role = Literal["teacher", "student"]
+ImageRule = Literal["none", "first_latent", "grey_clip"]
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a checkpoint is and how it wants to be run; stored as JSON in the safetensors metadata.
+
+    role: "teacher" (bidirectional, many steps, joint guidance) or "student" (causal, few steps, no guidance).
+    image_rule: image latents beside the noise: "none"; "first_latent" (the image's latent in latent frame 0, zeros
+        after it); "grey_clip" (the encoding of a clip that is the image and then mid-grey: Wan 2.1 I2V, Track-v0).
+    pin_first_latent: latent frame 0 is the image latent itself and is not denoised.
+    chunk_plan, sink_frames, window_frames: the student's stream, in latent frames.
+    rope_rule: how cached keys are turned (`models.kv_cache`).
+    step_list: the student's timesteps before the shift; shift: of either role's schedule.
+    text_weight, motion_weight: the teacher's joint guidance by default.
+    vocabulary: words of the bundled text encoder; empty for models that read UMT5.
+    frame_size: (height, width) px that the model was trained at; fps: frames per second.
+    """
+
+    role: Role
+    backbone: WanConfig
+    layout: InputLayout
+    track_head: TrackHeadConfig | None = None
+    vae_stride: VaeStride = field(default_factory=VaeStride)
+    image_rule: ImageRule = "none"
+    pin_first_latent: bool = False
+    chunk_plan: ChunkPlan = field(default_factory=ChunkPlan)
+    sink_frames: int = 3
+    window_frames: int = 3
+    rope_rule: RopeRule = "sink_fixed"
+    step_list: tuple[int, ...] = (1000, 667, 333)
+    shift: float = 6.0
+    text_weight: float = 3.0
+    motion_weight: float = 1.5
+    vocabulary: tuple[str, ...] = ()
+    frame_size: tuple[int, int] = (480, 832)
+    fps: float = 16.0
+
+    def __post_init__(self) -> None:
+        if self.layout.num_channels != self.backbone.in_channels:
+            raise ValueError(
+                f"layout has {self.layout.num_channels} channels, but the backbone takes {self.backbone.in_channels}"
+            )
+        wanted = self.track_head.out_channels if self.track_head else 0
+        if self.layout.width("track") != wanted:
+            raise ValueError(
+                f"layout has {self.layout.width('track')} track channels, but the track head gives {wanted}"
+            )
+        if self.pin_first_latent and self.image_rule == "none":
+            raise ValueError("pin_first_latent needs an image: image_rule must not be 'none'")
+
+    def to_json(self) -> str:
+        """The spec as JSON text with its format version."""
+        return json.dumps({"version": FORMAT_VERSION, **dataclasses.asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read `to_json`'s text. Raises ValueError naming an unknown version, or a missing or unknown field."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"the model spec is no JSON: {error}") from error
+        version = values.pop("version", None) if isinstance(values, dict) else None
+        if version != FORMAT_VERSION:
+            raise ValueError(f"model spec version is {version!r}; this release reads version {FORMAT_VERSION}")
+        return revive(cls, values, "spec")
+
+
+def revive(hint: Any, value: Any, where: str) -> Any:
+    """A value of the annotated type from its JSON form; dataclasses and tuples nest.
+
+    Raises ValueError naming the field, as a path that starts with `where`, that is missing, unknown or of another type.
+    """
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        inner = [arg for arg in get_args(hint) if arg is not type(None)]
+        return None if value is None else revive(inner[0], value, where)
+    if dataclasses.is_dataclass(hint):
+        known = {f.name for f in dataclasses.fields(hint)}
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} is {value!r}; it must be an object")
+        if unknown := sorted(value.keys() - known):
+            raise ValueError(f"{where}: unknown field {unknown[0]!r}")
+        required = {
+            f.name
+            for f in dataclasses.fields(hint)
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        }
+        if missing := sorted(required - value.keys()):
+            raise ValueError(f"{where}: field {missing[0]!r} is missing")
+        hints = get_type_hints(hint)
+        return hint(**{name: revive(hints[name], item, f"{where}.{name}") for name, item in value.items()})  # type: ignore[operator]
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{where} is {value!r}; it must be a list")
+        args = get_args(hint)
+        inner = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else args
+        if len(value) != len(inner):
+            raise ValueError(f"{where} is {value!r}; it must have {len(inner)} entries")
+        return tuple(revive(arg, item, where) for arg, item in zip(inner, value, strict=True))
+    if origin is Literal and value not in get_args(hint):
+        raise ValueError(f"{where} is {value!r}; known are {', '.join(map(str, get_args(hint)))}")
+    if hint is float and isinstance(value, int):
+        return float(value)
+    if isinstance(hint, type) and not isinstance(value, hint):
+        raise ValueError(f"{where} is {value!r}; it must be of type {hint.__name__}")
+    return value

@@ -1,0 +1,1 @@
+"""The bundled small model: its procedural world, its judge, and the demo command."""

@@ -1,0 +1,135 @@
+"""From trajectories to motion latents: the track map (arXiv 2511.01266, Eq. 1) and the two known track heads.
+
+Every track has a fixed sinusoidal embedding of its integer id; the map holds, at each frame and cell, the sum of the
+embeddings of the visible points in that cell. Pixel frame 0 belongs to latent frame 0, frames 4i-3..4i to latent
+frame i, so a chunk is encoded from its own frames alone and equals the same slice of the whole clip's encoding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from .wan import sinusoid
+
+CoordinateRule = Literal["floor", "round"]
+HeadVariant = Literal["packed", "temporal_conv"]
+
+# Embeddings are rounded to this, so that any sum of up to 64 of them is exact in fp32: collisions then add up to the
+# same bits in every order, on every device, for a chunk as for the whole clip.
+EXACT_STEP = 2.0**-17
+
+
+@dataclass(frozen=True)
+class TrackHeadConfig:
+    """variant "packed": 4 frames into channels, then 1x1x1 (paper); "temporal_conv": FastVideo's (Track-v0).
+
+    coordinates "floor": cell = floor(x / stride) (paper); "round": cell = round(x / width * (cells - 1)) (Track-v0).
+    """
+
+    variant: HeadVariant = "packed"
+    coordinates: CoordinateRule = "floor"
+    id_dim: int = 64
+    out_channels: int = 16
+    time_stride: int = 4
+    space_stride: int = 8
+    bias: bool = False
+
+
+def id_embedding(ids: Tensor, dim: int) -> Tensor:
+    """(... dim) = [cos | sin] embedding of integer ids, max period 10000 (FastVideo docs/training/wantrack.md)."""
+    return torch.round(sinusoid(ids, dim) / EXACT_STEP) * EXACT_STEP
+
+
+def track_map(
+    points: Tensor, visibility: Tensor, embedding: Tensor, frame_size: tuple[int, int], config: TrackHeadConfig
+) -> Tensor:
+    """Map (b d t h w) of points (b t n 2) px in a frame of frame_size (height, width) px.
+
+    visibility: bool (b t n); embedding: (b n d). A point outside the frame is invisible. Points in one cell add up.
+    Raises ValueError unless both sides of the frame are multiples of the stride.
+    """
+    batch_size, num_frames, num_tracks, _ = points.shape
+    height, width = frame_size
+    if height % config.space_stride or width % config.space_stride:
+        raise ValueError(f"frame_size is {frame_size} px, but both must be multiples of {config.space_stride}")
+    rows, columns = height // config.space_stride, width // config.space_stride
+    x, y = points.unbind(-1)
+    visible = visibility & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    if config.coordinates == "floor":
+        column, row = torch.floor(x / config.space_stride), torch.floor(y / config.space_stride)
+    else:
+        column, row = torch.round(x / width * (columns - 1)), torch.round(y / height * (rows - 1))
+    frame = torch.arange(batch_size * num_frames, device=points.device).view(batch_size, num_frames, 1)
+    cell = torch.where(visible, (frame * rows + row.nan_to_num().long()) * columns + column.nan_to_num().long(), 0)
+    weight = visible.to(embedding.dtype)[..., None]
+    source = (embedding[:, None] * weight).flatten(0, 2)
+    cells = embedding.new_zeros(batch_size * num_frames * rows * columns, embedding.shape[-1])
+    cells.index_add_(0, cell.flatten(), source)
+    return rearrange(cells, "(b t h w) d -> b d t h w", b=batch_size, t=num_frames, h=rows, w=columns)
+
+
+class TrackHead(nn.Module):
+    """Track maps (b d t h w) to motion latents (b c f h w)."""
+
+    def __init__(self, config: TrackHeadConfig, ops: Any = nn) -> None:
+        super().__init__()
+        self.config = config
+        stride = config.time_stride
+        if config.variant == "packed":
+            self.proj = ops.Conv3d(config.id_dim * stride, config.out_channels, 1, bias=config.bias)
+        elif config.variant == "temporal_conv":
+            kernel = (stride, 1, 1)
+            self.temporal_conv = ops.Conv3d(config.id_dim, config.out_channels, kernel, stride=kernel, bias=config.bias)
+            self.proj = ops.Conv3d(config.out_channels, config.out_channels, 1, bias=config.bias)
+        else:
+            raise ValueError(f"track head variant is {config.variant!r}; known are 'packed' and 'temporal_conv'")
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Start of training a packed head: nearly one projection for all four frames, of unit size for one point.
+
+        A track then looks the same wherever within a latent frame it crosses a cell, and to find it again is learned
+        sooner; the small differences leave room to tell the frames apart.
+        """
+        if self.config.variant != "packed":
+            raise ValueError(f"only the packed head has this start, not {self.config.variant!r}")
+        stride, scale = self.config.time_stride, (2 / self.config.id_dim) ** 0.5 / 2
+        shared = torch.randn(self.config.out_channels, 1, self.config.id_dim)
+        own = torch.randn(self.config.out_channels, stride, self.config.id_dim)
+        self.proj.weight.copy_(((shared + 0.3 * own) * scale).flatten(1)[..., None, None, None])
+
+    def forward(self, maps: Tensor, at_start: bool) -> Tensor:
+        """Motion latents of `maps`, whose frames are 0..4k (at_start) or a later run of 4k frames."""
+        stride = self.config.time_stride
+        maps = maps.to(self.proj.weight.dtype)
+        if at_start:
+            maps = self._pad_start(maps)
+        if maps.shape[2] % stride:
+            raise ValueError(
+                f"{maps.shape[2]} track frames do not fill latent frames of {stride}; "
+                f"pass 1 + {stride} * k at the start of a clip and {stride} * k later"
+            )
+        if self.config.variant == "temporal_conv":
+            return self.proj(self.temporal_conv(maps))
+        return self.proj(rearrange(maps, "b d (f s) h w -> b (s d) f h w", s=stride))
+
+    def _pad_start(self, maps: Tensor) -> Tensor:
+        count = self.config.time_stride - 1
+        if self.config.variant == "packed":  # frame 0 fills latent frame 0 (as VideoX-Fun packs camera maps)
+            return torch.cat([maps[:, :, :1].expand(-1, -1, count, -1, -1), maps], dim=2)
+        return F.pad(maps, (0, 0, 0, 0, count, 0))
+
+    def encode(
+        self, points: Tensor, visibility: Tensor, ids: Tensor, frame_size: tuple[int, int], at_start: bool
+    ) -> Tensor:
+        """Motion latents (b c f h w) of points (b t n 2) px, visibility (b t n) and ids (b n) or (n)."""
+        embedding = id_embedding(ids, self.config.id_dim)
+        if embedding.ndim == 2:
+            embedding = embedding.expand(points.shape[0], -1, -1)
+        return self.forward(track_map(points, visibility, embedding, frame_size, self.config), at_start)

@@ -1,0 +1,336 @@
+"""The Wan diffusion transformer (Wan-Video/Wan2.1: wan/modules/model.py), bidirectional and chunk-causal.
+
+One class serves Wan 2.1 text-to-video and image-to-video, Wan 2.2 5B, and every model with extra input channels:
+parameter names are the original ones. What the channels of `latents` mean is the business of `conditioning.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from .attention import attention
+from .kv_cache import KVCache, RopeRule
+from .rope import Rotation, rotate, rotation
+
+
+@dataclass(frozen=True)
+class WanConfig:
+    """Sizes of a Wan transformer. image_dim: width of CLIP tokens for image cross-attention, None without."""
+
+    dim: int
+    ffn_dim: int
+    num_heads: int
+    num_layers: int
+    in_channels: int = 16
+    out_channels: int = 16
+    patch: tuple[int, int, int] = (1, 2, 2)
+    freq_dim: int = 256
+    text_dim: int = 4096
+    text_len: int = 512
+    image_dim: int | None = None
+    eps: float = 1e-6
+    rope_theta: float = 10000.0
+
+    def __post_init__(self) -> None:
+        if self.dim % self.num_heads or (self.dim // self.num_heads) % 2:
+            raise ValueError(f"dim ({self.dim}) must be num_heads ({self.num_heads}) times an even head size")
+        if self.patch[0] != 1:
+            raise ValueError(f"patch is {self.patch}; a temporal patch other than 1 is not supported")
+
+    @property
+    def head_dim(self) -> int:
+        return self.dim // self.num_heads
+
+
+@dataclass(frozen=True)
+class CrossContext:
+    """Cross-attention keys and values of a prompt, made once (`WanModel.prepare_context`).
+
+    text, image: per block, a pair (b l k d); image is empty for models without image cross-attention.
+    """
+
+    text: tuple[tuple[Tensor, Tensor], ...]
+    image: tuple[tuple[Tensor, Tensor], ...] = ()
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm over all heads' features together, in fp32."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = x.float().pow(2).mean(-1, keepdim=True).add(self.eps).rsqrt()
+        return (x.float() * scale).to(x.dtype) * self.weight.to(x)
+
+
+class SelfAttention(nn.Module):
+    """Attention of a clip's tokens to one another, or of a chunk's tokens to the cache and themselves."""
+
+    def __init__(self, config: WanConfig, ops: Any) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.q, self.k, self.v, self.o = (ops.Linear(config.dim, config.dim) for _ in range(4))
+        self.norm_q, self.norm_k = RMSNorm(config.dim, config.eps), RMSNorm(config.dim, config.eps)
+
+    def forward(
+        self, x: Tensor, turn: Rotation, layer: int, cache: KVCache | None, commit: bool, mask: Tensor | None
+    ) -> Tensor:
+        q = rotate(_heads(self.norm_q(self.q(x)), self.num_heads), turn)
+        k = _heads(self.norm_k(self.k(x)), self.num_heads)
+        v = _heads(self.v(x), self.num_heads)
+        if cache is None:
+            return self.o(attention(q, rotate(k, turn), v, mask).flatten(2))
+        keys, values = cache.read(layer, k, v, turn)
+        if commit:
+            cache.write(layer, k, v, turn)
+        return self.o(attention(q, keys, values).flatten(2))
+
+
+class CrossAttention(nn.Module):
+    """Attention to the text and, in image-to-video models, to the image's CLIP tokens; the two results add up."""
+
+    def __init__(self, config: WanConfig, ops: Any) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.q, self.k, self.v, self.o = (ops.Linear(config.dim, config.dim) for _ in range(4))
+        self.norm_q, self.norm_k = RMSNorm(config.dim, config.eps), RMSNorm(config.dim, config.eps)
+        if config.image_dim is not None:
+            self.k_img, self.v_img = ops.Linear(config.dim, config.dim), ops.Linear(config.dim, config.dim)
+            self.norm_k_img = RMSNorm(config.dim, config.eps)
+
+    def text_keys(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        return _heads(self.norm_k(self.k(text)), self.num_heads), _heads(self.v(text), self.num_heads)
+
+    def image_keys(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        return _heads(self.norm_k_img(self.k_img(image)), self.num_heads), _heads(self.v_img(image), self.num_heads)
+
+    def forward(self, x: Tensor, context: CrossContext, layer: int) -> Tensor:
+        q = _heads(self.norm_q(self.q(x)), self.num_heads)
+        out = attention(q, *_cast(context.text[layer], q)).flatten(2)
+        if context.image:
+            out = out + attention(q, *_cast(context.image[layer], q)).flatten(2)
+        return self.o(out)
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention, feed-forward; shift, scale and gate of the outer two come from the timestep."""
+
+    def __init__(self, config: WanConfig, ops: Any) -> None:
+        super().__init__()
+        self.norm1 = ops.LayerNorm(config.dim, eps=config.eps, elementwise_affine=False)
+        self.self_attn = SelfAttention(config, ops)
+        self.norm3 = ops.LayerNorm(config.dim, eps=config.eps, elementwise_affine=True)
+        self.cross_attn = CrossAttention(config, ops)
+        self.norm2 = ops.LayerNorm(config.dim, eps=config.eps, elementwise_affine=False)
+        self.ffn = nn.Sequential(
+            ops.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), ops.Linear(config.ffn_dim, config.dim)
+        )
+        self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
+
+    def forward(
+        self,
+        x: Tensor,
+        time: Tensor,
+        turn: Rotation,
+        context: CrossContext,
+        layer: int,
+        cache: KVCache | None,
+        commit: bool,
+        mask: Tensor | None,
+    ) -> Tensor:
+        parts = (self.modulation.to(time)[:, None] + time).unbind(2)  # six of (b f d), f = 1 where all frames share
+        y = self.self_attn(_modulate(self.norm1(x), parts[0], parts[1]), turn, layer, cache, commit, mask)
+        x = _gate(x, y, parts[2])
+        x = x + self.cross_attn(self.norm3(x), context, layer)
+        y = self.ffn(_modulate(self.norm2(x), parts[3], parts[4]))
+        return _gate(x, y, parts[5])
+
+
+class Head(nn.Module):
+    """Tokens to patches of velocity."""
+
+    def __init__(self, config: WanConfig, ops: Any) -> None:
+        super().__init__()
+        self.norm = ops.LayerNorm(config.dim, eps=config.eps, elementwise_affine=False)
+        self.head = ops.Linear(config.dim, config.out_channels * config.patch[1] * config.patch[2])
+        self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / config.dim**0.5)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        shift, scale = (self.modulation.to(time)[:, None] + time[:, :, None]).unbind(2)
+        return self.head(_modulate(self.norm(x), shift, scale))
+
+
+class ImageProjection(nn.Module):
+    """CLIP tokens (b l image_dim) to the transformer's width."""
+
+    def __init__(self, image_dim: int, dim: int, ops: Any) -> None:
+        super().__init__()
+        self.proj = nn.Sequential(
+            ops.LayerNorm(image_dim),
+            ops.Linear(image_dim, image_dim),
+            nn.GELU(),
+            ops.Linear(image_dim, dim),
+            ops.LayerNorm(dim),
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.proj(image)
+
+
+class WanModel(nn.Module):
+    """Predicts the velocity of noisy latents. `ops` supplies Linear, LayerNorm and Conv3d (torch.nn, or a host's)."""
+
+    def __init__(self, config: WanConfig, ops: Any = nn) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.patch_embedding = ops.Conv3d(config.in_channels, dim, kernel_size=config.patch, stride=config.patch)
+        self.text_embedding = nn.Sequential(
+            ops.Linear(config.text_dim, dim), nn.GELU(approximate="tanh"), ops.Linear(dim, dim)
+        )
+        self.time_embedding = nn.Sequential(ops.Linear(config.freq_dim, dim), nn.SiLU(), ops.Linear(dim, dim))
+        self.time_projection = nn.Sequential(nn.SiLU(), ops.Linear(dim, dim * 6))
+        self.blocks = nn.ModuleList(Block(config, ops) for _ in range(config.num_layers))
+        self.head = Head(config, ops)
+        if config.image_dim is not None:
+            self.img_emb = ImageProjection(config.image_dim, dim, ops)
+
+    def prepare_context(self, text: Tensor, image: Tensor | None = None) -> CrossContext:
+        """Cross-attention keys and values of text embeddings (b l text_dim) and CLIP tokens (b 257 image_dim).
+
+        Text is padded with zeros to text_len, as Wan does. Raises ValueError when the text is too long, or when image
+        tokens are missing or not wanted.
+        """
+        config = self.config
+        if text.shape[1] > config.text_len:
+            raise ValueError(f"text has {text.shape[1]} tokens, but this model takes at most {config.text_len}")
+        if (image is None) != (config.image_dim is None):
+            wanted = "needs image tokens" if image is None else "has no image cross-attention; pass no image tokens"
+            raise ValueError(f"this model {wanted}")
+        embedded = self.text_embedding(F.pad(text, (0, 0, 0, config.text_len - text.shape[1])))
+        attentions = [block.cross_attn for block in self._blocks()]
+        texts = tuple(part.text_keys(embedded) for part in attentions)
+        if image is None:
+            return CrossContext(texts)
+        tokens = self.img_emb(image)
+        return CrossContext(texts, tuple(part.image_keys(tokens) for part in attentions))
+
+    def make_cache(
+        self, batch_size: int, height: int, width: int, sink_frames: int, window_frames: int, rope_rule: RopeRule
+    ) -> KVCache:
+        """An empty KVCache for latents of height x width cells, in this model's dtype and on its device."""
+        parameter = self.patch_embedding.weight
+        return KVCache(
+            num_layers=self.config.num_layers,
+            batch_size=batch_size,
+            num_heads=self.config.num_heads,
+            head_dim=self.config.head_dim,
+            height=height // self.config.patch[1],
+            width=width // self.config.patch[2],
+            sink_frames=sink_frames,
+            window_frames=window_frames,
+            rope_rule=rope_rule,
+            dtype=parameter.dtype,
+            device=parameter.device,
+            rope_theta=self.config.rope_theta,
+        )
+
+    def forward(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        context: CrossContext,
+        cache: KVCache | None = None,
+        commit: bool = False,
+        mask: Tensor | None = None,
+        frame_positions: Sequence[int] | None = None,
+    ) -> Tensor:
+        """Velocity (b out_channels f h w) of latents (b in_channels f h w).
+
+        timestep: (b) in [0, 1000], or (b f), one for each latent frame. Without `cache` all frames see each other
+        (or as the bool `mask` (l l) says), at `frame_positions` (default 0, 1, ...). With `cache` the frames are one
+        chunk that sees the cache and itself; `commit` also writes its keys and values (the caller then calls
+        `cache.advance`).
+        """
+        _, _, num_frames, height, width = latents.shape
+        rows, columns = height // self.config.patch[1], width // self.config.patch[2]
+        # a patch is a plain reshape and one matrix product, which is faster than a strided Conv3d on every device
+        patches = rearrange(
+            latents, "b c f (h p) (w q) -> b (f h w) (c p q)", p=self.config.patch[1], q=self.config.patch[2]
+        )
+        x = self._embed_patches(patches)
+        if cache is None:
+            positions = range(num_frames) if frame_positions is None else frame_positions
+            turn = rotation(positions, rows, columns, self.config.head_dim, x.device, self.config.rope_theta)
+        else:
+            turn = cache.chunk_rotation(num_frames)
+        time = self._embed_time(timestep, x.dtype)
+        modulation = self.time_projection(time).unflatten(-1, (6, -1))
+        for layer, block in enumerate(self._blocks()):
+            x = block(x, modulation, turn, context, layer, cache, commit, mask)
+        out = self.head(x, time)
+        return rearrange(
+            out,
+            "b (f h w) (p q c) -> b c f (h p) (w q)",
+            f=num_frames,
+            h=rows,
+            w=columns,
+            p=self.config.patch[1],
+            q=self.config.patch[2],
+        )
+
+    def _embed_patches(self, patches: Tensor) -> Tensor:
+        weight, bias = self.patch_embedding.weight, self.patch_embedding.bias
+        return F.linear(patches.to(weight.dtype), weight.flatten(1), bias)
+
+    def _embed_time(self, timestep: Tensor, dtype: torch.dtype) -> Tensor:
+        """(b f dim), f = 1 for one timestep per sample."""
+        steps = timestep[:, None] if timestep.ndim == 1 else timestep
+        return self.time_embedding(sinusoid(steps, self.config.freq_dim).to(dtype))
+
+    def _blocks(self) -> Sequence[Block]:
+        return self.blocks  # type: ignore[return-value]  # ModuleList is a sequence of its modules
+
+
+def sinusoid(positions: Tensor, dim: int, max_period: float = 10000.0) -> Tensor:
+    """Sinusoidal embedding (... dim) = [cos | sin] of positions (...), fp32 from fp64 angles."""
+    half = dim // 2
+    rates = max_period ** -(torch.arange(half, dtype=torch.float64, device=positions.device) / half)
+    angles = positions.double()[..., None] * rates
+    return torch.cat([angles.cos(), angles.sin()], dim=-1).float()
+
+
+def _heads(x: Tensor, num_heads: int) -> Tensor:
+    """(b l (k d)) -> (b l k d)"""
+    return x.unflatten(-1, (num_heads, -1))
+
+
+def _cast(pair: tuple[Tensor, Tensor], like: Tensor) -> tuple[Tensor, Tensor]:
+    return pair[0].to(like.dtype), pair[1].to(like.dtype)
+
+
+def _per_frame(x: Tensor, num_frames: int) -> Tensor:
+    """(b (f l) d) -> (b f l d)"""
+    return x.unflatten(1, (num_frames, -1))
+
+
+def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """x (b l d) * (1 + scale) + shift, the two (b f d) with f dividing l."""
+    frames = _per_frame(x, shift.shape[1])
+    return torch.addcmul(shift[:, :, None], frames, 1 + scale[:, :, None]).flatten(1, 2)
+
+
+def _gate(x: Tensor, y: Tensor, gate: Tensor) -> Tensor:
+    """x + y * gate, gate (b f d)."""
+    num_frames = gate.shape[1]
+    return torch.addcmul(_per_frame(x, num_frames), _per_frame(y, num_frames), gate[:, :, None]).flatten(1, 2)

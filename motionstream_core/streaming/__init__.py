@@ -1,0 +1,1 @@
+"""Streams: the chunk loop, live steering and decoding."""

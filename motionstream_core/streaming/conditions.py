@@ -1,0 +1,164 @@
+"""Conditions of a clip or of a stream: image, prompt and trajectories, chunk by chunk.
+
+A chunk's conditions are made when its turn comes, from its own track frames alone, so a stream that is steered while
+it runs and a clip whose tracks are all known go the same way.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.spec import ModelSpec
+from ..geometry import Chunk
+from ..models.conditioning import Conditions, first_frame_mask
+from ..models.track_wan import TrackWan
+from ..models.wan import CrossContext
+from ..tracks import Tracks
+
+GREY_CLIP_LATENT_FRAMES = 21  # after so many the encoding of grey no longer changes; later frames repeat the last
+
+
+class Encoder(Protocol):
+    """What conditions need of a VAE."""
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents (b c f h w) of frames (b 3 t h w) in [0, 1]."""
+        ...
+
+
+class TrackSource(Protocol):
+    """Where a stream's track samples come from: a finished `Tracks`, or a live hand."""
+
+    def at_frames(self, start: int, stop: int) -> Tracks:
+        """Tracks of pixel frames [start, stop); asked for once per chunk, in order."""
+        ...
+
+
+class KnownTracks:
+    """Tracks that are all known beforehand. Past their last frame every track is let go (invisible)."""
+
+    def __init__(self, tracks: Tracks) -> None:
+        self.tracks = tracks
+
+    def at_frames(self, start: int, stop: int) -> Tracks:
+        """Frames [start, stop) of the tracks."""
+        tracks, known = self.tracks, min(stop, self.tracks.num_frames)
+        part = tracks.slice(min(start, known), known)
+        missing = (stop - start) - part.num_frames
+        if missing == 0:
+            return part
+        rest = tracks.points[-1:].nan_to_num().expand(missing, -1, -1)
+        hidden = torch.zeros(missing, tracks.num_tracks, dtype=torch.bool)
+        return Tracks(
+            torch.cat([part.points, rest]),
+            torch.cat([part.visibility, hidden]),
+            tracks.height,
+            tracks.width,
+            tracks.ids,
+        )
+
+
+def encode_prompt(model: TrackWan, spec: ModelSpec, prompt: str) -> CrossContext:
+    """Cross-attention keys of `prompt` by the bundled text encoder.
+
+    Raises ValueError for a word outside its vocabulary, or for a model that has no text encoder of its own.
+    """
+    if model.text_encoder is None:
+        raise ValueError(
+            "this checkpoint has no text encoder of its own (its spec lists no vocabulary); "
+            "give text embeddings to model.prepare_context"
+        )
+    return model.prepare_context(model.text_encoder.encode([prompt]))
+
+
+def image_latents(spec: ModelSpec, vae: Encoder, image: Tensor) -> Tensor | None:
+    """Image latents (1 c f h w) of an image (1 3 1 h w) in [0, 1] by the spec's rule; None for text-to-video.
+
+    Latent frame 0 is the image; what follows is what later latent frames are given (the last repeats for ever).
+    """
+    if spec.image_rule == "none":
+        return None
+    if spec.image_rule == "first_latent":
+        first = vae.encode(image)
+        return torch.cat([first, torch.zeros_like(first)], dim=2)
+    grey = image.new_full((*image.shape[:2], spec.vae_stride.num_frames(GREY_CLIP_LATENT_FRAMES) - 1, *image.shape[3:]), 0.5)
+    return vae.encode(torch.cat([image, grey], dim=2))
+
+
+class StreamConditions:
+    """Gives every chunk its conditions: `rollout`'s condition source, and the whole clip's for the teacher.
+
+    image: (1 3 1 h w) in [0, 1], its size the stream's; None for text-to-video (then `frame_size` is asked for).
+    Tracks may be of another frame size; they are scaled. `context` may be replaced while the stream runs.
+    """
+
+    def __init__(
+        self,
+        model: TrackWan,
+        spec: ModelSpec,
+        context: CrossContext,
+        tracks: TrackSource,
+        *,
+        image: Tensor | None = None,
+        vae: Encoder | None = None,
+        frame_size: tuple[int, int] | None = None,
+    ) -> None:
+        parameter = model.patch_embedding.weight
+        self.model, self.spec, self.context, self.tracks = model, spec, context, tracks
+        self._device, self._dtype = parameter.device, parameter.dtype
+        if spec.image_rule == "none":
+            if frame_size is None:
+                raise ValueError("frame_size is needed: this model takes no image to read it from")
+            self.frame_size, self._image = frame_size, None
+        else:
+            if image is None or vae is None:
+                raise ValueError("image and vae are needed: this model starts from an image")
+            self.frame_size = (image.shape[3], image.shape[4])
+            latents = image_latents(spec, vae, image)
+            assert latents is not None
+            self._image = latents.to(self._device, self._dtype)
+        stride = spec.vae_stride.space
+        self.latent_size = (self.frame_size[0] // stride, self.frame_size[1] // stride)
+
+    def __call__(self, chunk: Chunk) -> Conditions:
+        """Conditions of one chunk; its track frames are asked for here."""
+        return self._run(chunk.start, chunk.stop)
+
+    def whole(self, num_latent_frames: int) -> Conditions:
+        """Conditions of the first `num_latent_frames` latent frames at once."""
+        return self._run(0, num_latent_frames)
+
+    def _run(self, start: int, stop: int) -> Conditions:
+        count, (height, width) = stop - start, self.latent_size
+        like = self.model.patch_embedding.weight
+        image = self._image_run(start, stop)
+        pinned = self.spec.pin_first_latent and start == 0
+        return Conditions(
+            context=self.context,
+            mask=first_frame_mask(count, height, width, like, start) if self.spec.layout.width("mask") else None,
+            image=image if self.spec.layout.width("image") else None,
+            track=self._motion(start, stop),
+            clean_first=image[:, :, :1] if pinned and image is not None else None,
+        )
+
+    def _image_run(self, start: int, stop: int) -> Tensor | None:
+        if self._image is None:
+            return None
+        index = torch.arange(start, stop).clamp(max=self._image.shape[2] - 1)
+        return self._image[:, :, index.to(self._device)]
+
+    def _motion(self, start: int, stop: int) -> Tensor | None:
+        head = self.model.track_head
+        if head is None:
+            return None
+        tracks = self.tracks.at_frames(*self.spec.vae_stride.frame_span(start, stop)).rescaled(*self.frame_size)
+        return head.encode(
+            tracks.points[None].to(self._device),
+            tracks.visibility[None].to(self._device),
+            tracks.ids.to(self._device),
+            self.frame_size,
+            at_start=start == 0,
+        ).to(self._dtype)

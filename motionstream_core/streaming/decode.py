@@ -1,0 +1,85 @@
+"""From a stream of latents to a stream of frames, chunk by chunk, exactly as if the whole were decoded at once."""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from ..models.tiny_vae import TinyDecoderMemory, TinyVae
+from ..models.vae import IMAGE_CHANNELS, WanDecoderMemory, WanVae, check_latents
+
+Memory = TypeVar("Memory")
+
+
+class StreamingDecoder(Protocol):
+    """Turns latents, as they come, into frames (t h w 3), float32 in [0, 1] on the latents' device.
+
+    The frames of all pushes and of the final flush, joined, equal the whole decode. What is kept between two pushes
+    does not grow with the stream.
+    """
+
+    def push(self, latents: Tensor) -> Tensor:
+        """Every frame that is ready after the next latents (1 c f h w). Raises ValueError for other shapes."""
+        ...
+
+    def flush(self) -> Tensor:
+        """The frames still held back, possibly none: (0 h w 3). May be called at any time, also before a push."""
+        ...
+
+    def reset(self) -> None:
+        """Forgets the stream; the next push starts a new one, of any size."""
+        ...
+
+
+class CausalVae(Protocol[Memory]):
+    """A VAE whose decoder needs no later latents: each latent frame's frames are ready as soon as it is."""
+
+    def new_memory(self) -> Memory: ...
+
+    def decode_stream(self, latents: Tensor, memory: Memory, clamp: bool = True) -> Tensor: ...
+
+
+class _CausalDecoder(Generic[Memory]):
+    """A `StreamingDecoder` over a `CausalVae`; it holds nothing back, so its flush is always empty."""
+
+    def __init__(self, vae: CausalVae[Memory], num_channels: int) -> None:
+        self._vae = vae
+        self._num_channels = num_channels
+        self.reset()
+
+    def reset(self) -> None:
+        self._memory = self._vae.new_memory()
+        self._latent_size: tuple[int, int] | None = None  # height, width
+        self._no_frames = torch.empty(0, 0, 0, IMAGE_CHANNELS)
+
+    @torch.no_grad()
+    def push(self, latents: Tensor) -> Tensor:
+        check_latents(latents, self._num_channels)
+        if latents.shape[0] != 1:
+            raise ValueError(f"a stream carries one clip, got latents of batch size {latents.shape[0]}")
+        size = (latents.shape[3], latents.shape[4])
+        if self._latent_size not in (None, size):
+            raise ValueError(f"the stream began with latents of {self._latent_size} (h, w), got {size}; reset it first")
+        frames = self._vae.decode_stream(latents, self._memory)[0].permute(1, 2, 3, 0).float().contiguous()
+        self._latent_size = size
+        self._no_frames = frames.new_empty(0, *frames.shape[1:])
+        return frames
+
+    def flush(self) -> Tensor:
+        return self._no_frames
+
+
+class TinyStreamingDecoder(_CausalDecoder[TinyDecoderMemory]):
+    """Decodes with the tiny VAE, all latent frames of a push at once."""
+
+    def __init__(self, vae: TinyVae) -> None:
+        super().__init__(vae, vae.config.latent_channels)
+
+
+class FullStreamingDecoder(_CausalDecoder[WanDecoderMemory]):
+    """Decodes with the full VAE, one latent frame after the other."""
+
+    def __init__(self, vae: WanVae) -> None:
+        super().__init__(vae, vae.num_channels)

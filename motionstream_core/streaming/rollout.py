@@ -1,0 +1,152 @@
+"""The chunk loop: the only one. Offline rendering, the live session, training and the benchmark all consume it.
+
+One chunk: `num_steps` predictions from noise, each followed by fresh noise at the next level (`denoise_few_step`),
+then one pass over the clean chunk at sigma 0 that writes the cache. The chunk is yielded before that pass, so that a
+consumer can decode it while the next one is prepared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..diffusion.flow import clean_from_velocity
+from ..diffusion.sample import denoise_few_step
+from ..diffusion.schedule import to_timestep
+from ..geometry import Chunk, ChunkPlan
+from ..models.conditioning import Conditions, InputLayout, assemble
+from ..models.kv_cache import KVCache
+from ..models.wan import WanModel
+
+Noise = Callable[[Chunk, int], Tensor]
+"""(chunk, step) -> noise (b c f h w) with which denoise_step `step` of that chunk starts."""
+
+ConditionSource = Callable[[Chunk], Conditions]
+"""Conditions of a chunk, asked for once, when its turn comes: this is where live steering enters."""
+
+
+@dataclass(frozen=True)
+class GradientPolicy:
+    """Self-Forcing: steps before `exit_step` run without gradient; that step runs with it and ends the chunk."""
+
+    exit_step: int
+
+
+class StepCallback(Protocol):
+    """Called after every prediction, e.g. for progress; may raise to interrupt."""
+
+    def __call__(self, chunk: Chunk, step: int, num_steps: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class RolledChunk:
+    """A finished chunk: which one, and its clean latents (b c f h w)."""
+
+    chunk: Chunk
+    latents: Tensor
+
+
+def rollout(
+    model: WanModel,
+    layout: InputLayout,
+    conditions: ConditionSource,
+    *,
+    plan: ChunkPlan,
+    sigmas: Tensor,
+    cache: KVCache,
+    noise: Noise,
+    num_latent_frames: int | None = None,
+    gradient: GradientPolicy | None = None,
+    callback: StepCallback | None = None,
+) -> Iterator[RolledChunk]:
+    """Generate chunk after chunk, each from the cache of those before it; without end for num_latent_frames None.
+
+    sigmas: (num_steps + 1,), descending to 0, on the CPU. Time and memory per chunk are constant once the window is
+    full. A chunk whose conditions carry `clean_first` keeps that latent in its frame 0; a chunk that is nothing else
+    takes no denoise step at all. `cache` must be empty at the start and is reset when the generator is closed.
+    """
+    try:
+        for chunk in plan.chunks(num_latent_frames):
+            given = conditions(chunk)
+            latents = _generate(model, layout, given, chunk, sigmas, cache, noise, gradient, callback)
+            yield RolledChunk(chunk, latents)
+            with torch.no_grad():
+                _predict(model, layout, given, latents.detach(), 0.0, cache, commit=True)
+            cache.advance(chunk.num_frames)
+    finally:
+        cache.reset()
+
+
+def _generate(
+    model: WanModel,
+    layout: InputLayout,
+    given: Conditions,
+    chunk: Chunk,
+    sigmas: Tensor,
+    cache: KVCache,
+    noise: Noise,
+    gradient: GradientPolicy | None,
+    callback: StepCallback | None,
+) -> Tensor:
+    """The clean latents of one chunk."""
+    first = given.clean_first
+    if first is not None and first.shape[2] == chunk.num_frames:
+        return first
+    exit_step = len(sigmas) - 2 if gradient is None else gradient.exit_step
+    levels = torch.cat([sigmas[: exit_step + 1], sigmas.new_zeros(1)])
+    step = 0
+
+    def predict_clean(noisy: Tensor, sigma: float) -> Tensor:
+        nonlocal step
+        with torch.set_grad_enabled(gradient is not None and step == exit_step):
+            velocity = _predict(model, layout, given, noisy, sigma, cache, commit=False)
+            clean = _pin(clean_from_velocity(noisy, velocity, sigma), first)
+        if callback is not None:
+            callback(chunk, step, len(levels) - 1)
+        step += 1
+        return clean
+
+    start = _pin(noise(chunk, 0), first)
+    return denoise_few_step(predict_clean, start, levels, lambda i: noise(chunk, i + 1))
+
+
+def _predict(
+    model: WanModel,
+    layout: InputLayout,
+    given: Conditions,
+    noisy: Tensor,
+    sigma: float,
+    cache: KVCache,
+    commit: bool,
+) -> Tensor:
+    """Velocity at one level; a fixed first latent is shown clean, at timestep 0."""
+    if given.clean_first is None or sigma == 0:
+        timestep = noisy.new_full((noisy.shape[0],), to_timestep(sigma), dtype=torch.float32)
+    else:
+        noisy = _pin(noisy, given.clean_first)
+        timestep = noisy.new_full((noisy.shape[0], noisy.shape[2]), to_timestep(sigma), dtype=torch.float32)
+        timestep[:, 0] = 0
+    return model(assemble(layout, noisy, given), timestep, given.context, cache=cache, commit=commit).to(noisy.dtype)
+
+
+def _pin(latents: Tensor, first: Tensor | None) -> Tensor:
+    """`latents` with frame 0 replaced by `first`."""
+    if first is None:
+        return latents
+    return torch.cat([first.to(latents.dtype), latents[:, :, 1:]], dim=2)
+
+
+def seeded_noise(seed: int, shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> Noise:
+    """Noise that depends on seed, chunk and step alone, the same on every device; shape is (b c h w)."""
+
+    def noise(chunk: Chunk, step: int) -> Tensor:
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk.index * 1_009 + step) % 2**63)
+        batch_size, channels, height, width = shape
+        drawn = torch.randn(batch_size, channels, chunk.num_frames, height, width, generator=generator)
+        return drawn.to(device, dtype)
+
+    return noise

@@ -1,0 +1,166 @@
+"""One call from conditions to video: the student's stream of frames, and the teacher's whole clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.load import LoadedModel
+from ..diffusion.guidance import Pass, joint_guidance
+from ..diffusion.sample import PredictVelocity, euler_sample, unipc_sample
+from ..diffusion.sample import StepCallback as TeacherCallback
+from ..diffusion.schedule import student_sigmas, teacher_sigmas, to_timestep
+from ..geometry import Chunk
+from ..models.conditioning import Conditions, assemble, batch_conditions
+from ..models.wan import CrossContext
+from .conditions import StreamConditions
+from .decode import StreamingDecoder
+from .rollout import StepCallback, rollout, seeded_noise
+
+SAMPLERS = {"euler": euler_sample, "unipc": unipc_sample}
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a student streams; None takes the checkpoint's own value (`ModelSpec`)."""
+
+    seed: int = 0
+    sink_frames: int | None = None
+    window_frames: int | None = None
+    step_list: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class StreamedChunk:
+    """A chunk's latents (1 c f h w) and the frames (t h w 3) in [0, 1] that it completes."""
+
+    chunk: Chunk
+    latents: Tensor
+    frames: Tensor
+
+
+def stream_chunks(
+    loaded: LoadedModel,
+    conditions: StreamConditions,
+    decoder: StreamingDecoder,
+    *,
+    num_latent_frames: int | None,
+    settings: StreamSettings | None = None,
+    callback: StepCallback | None = None,
+) -> Iterator[StreamedChunk]:
+    """The student's stream, chunk by chunk, without end for num_latent_frames None.
+
+    Raises ValueError for a teacher, or for a length that fills no whole chunks (naming the nearest that do).
+    """
+    spec, model = loaded.spec, loaded.model
+    settings = settings or StreamSettings()
+    if spec.role != "student":
+        raise ValueError("this checkpoint is a teacher, which cannot stream; load a student or use the teacher sampler")
+    if num_latent_frames is not None:
+        spec.chunk_plan.num_chunks(num_latent_frames)
+    height, width = conditions.latent_size
+    cache = model.make_cache(
+        1,
+        height,
+        width,
+        spec.sink_frames if settings.sink_frames is None else settings.sink_frames,
+        spec.window_frames if settings.window_frames is None else settings.window_frames,
+        spec.rope_rule,
+    )
+    weight = model.patch_embedding.weight
+    decoder.reset()
+    shape = (1, spec.backbone.out_channels, height, width)
+    chunks = rollout(
+        model,
+        spec.layout,
+        conditions,
+        plan=spec.chunk_plan,
+        sigmas=student_sigmas(settings.step_list or spec.step_list, spec.shift),
+        cache=cache,
+        noise=seeded_noise(settings.seed, shape, weight.dtype, weight.device),
+        num_latent_frames=num_latent_frames,
+        callback=callback,
+    )
+    try:
+        for rolled in chunks:
+            with torch.no_grad():
+                frames = decoder.push(rolled.latents)
+            yield StreamedChunk(rolled.chunk, rolled.latents, frames)
+    finally:
+        chunks.close()
+        decoder.reset()
+
+
+@torch.no_grad()
+def sample_teacher(
+    loaded: LoadedModel,
+    conditions: StreamConditions,
+    negative: CrossContext,
+    *,
+    num_latent_frames: int,
+    num_steps: int = 50,
+    text_weight: float | None = None,
+    motion_weight: float | None = None,
+    sampler: str = "unipc",
+    seed: int = 0,
+    batched: bool = True,
+    callback: TeacherCallback | None = None,
+) -> Tensor:
+    """Latents (1 c f h w) of a whole clip under joint guidance (arXiv 2511.01266, Eq. 2).
+
+    negative: the prompt that stands for "no text". Weights None: the checkpoint's own. Raises ValueError for an
+    unknown sampler.
+    """
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler is {sampler!r}; known are {', '.join(SAMPLERS)}")
+    spec, weight = loaded.spec, loaded.model.patch_embedding.weight
+    given = conditions.whole(num_latent_frames)
+    predict = guided_velocity(
+        loaded,
+        given,
+        negative,
+        spec.text_weight if text_weight is None else text_weight,
+        spec.motion_weight if motion_weight is None else motion_weight,
+        batched,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    shape = (1, spec.backbone.out_channels, num_latent_frames, *conditions.latent_size)
+    noise = torch.randn(shape, generator=generator).to(weight.device)
+    clean = SAMPLERS[sampler](predict, noise, teacher_sigmas(num_steps, spec.shift), callback=callback)
+    if given.clean_first is not None:
+        clean = torch.cat([given.clean_first.to(clean.dtype), clean[:, :, 1:]], dim=2)
+    return clean
+
+
+def guided_velocity(
+    loaded: LoadedModel,
+    given: Conditions,
+    negative: CrossContext,
+    text_weight: float,
+    motion_weight: float,
+    batched: bool = True,
+) -> PredictVelocity:
+    """(latents, sigma) -> jointly guided velocity of `loaded` under `given`, for the teacher's samplers."""
+    variants = {
+        Pass.JOINT: given,
+        Pass.MOTION_ONLY: given.with_context(negative),
+        Pass.TEXT_ONLY: given.without_motion(),
+    }
+    joined: dict[tuple[Pass, ...], Conditions] = {}  # conditions do not change from step to step
+
+    def velocity(latents: Tensor, sigma: float) -> Tensor:
+        def predict(passes: tuple[Pass, ...]) -> list[Tensor]:
+            if passes not in joined:
+                joined[passes] = batch_conditions([variants[each] for each in passes])
+            together = joined[passes]
+            noisy = latents.repeat(len(passes), 1, 1, 1, 1).to(loaded.model.patch_embedding.weight.dtype)
+            timestep = noisy.new_full((noisy.shape[0],), to_timestep(sigma), dtype=torch.float32)
+            inputs = assemble(loaded.spec.layout, noisy, together)
+            return list(loaded.model(inputs, timestep, together.context).chunk(len(passes)))
+
+        return joint_guidance(predict, text_weight, motion_weight, batched=batched)
+
+    return velocity

@@ -1,0 +1,231 @@
+"""Tracks from outside, strictly: coordinate JSON in every spelling seen in the wild, ATI, TRACKS and npz.
+
+A malformed entry is an error that names its place, never an empty or a repaired list.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+
+from .npz import load_npz
+from .tracks import TrackFormatError, Tracks, assign_ids
+
+ATI_NUM_SAMPLES = 121
+MAX_COORDINATE_PX = 1e6
+
+_FIELDS = ("x", "y", "v")
+_SAMPLE_FORMS = "{'x': px, 'y': px, 'v': 0 or 1} or [x, y] or [x, y, v], where v may be left out"
+
+Sample = tuple[float, float, float]
+
+
+def parse_tracks(source: object, *, height: int, width: int, allow_empty: bool = False, seed: int = 0) -> Tracks:
+    """Tracks, at their own number of samples, of anything that carries trajectories between nodes.
+
+    source: one of
+        text, JSON or a Python literal (single quotes), never evaluated: [[sample, ...], ...] or one flat track
+            [sample, ...], a sample being {"x", "y"}, {"x", "y", "v"}, [x, y] or [x, y, v]
+        a list of such texts, or such lists themselves
+        ComfyUI's TRACKS dict (see Tracks.from_payload)
+        bytes or a path of an npz file of save_npz
+    height, width: px of the frame that the coordinates refer to.
+    allow_empty: whether empty text or an empty list means "no tracks" (one frame, n = 0) or is an error.
+    seed: draws the ids; an npz keeps its own.
+
+    x, y: px, finite, at most 1e6 in size; v: 0 or 1 (or a bool), 1 if left out. Tracks may differ in length: the
+    shorter ones are padded with their last point, *invisible* there. (To hold it visibly would invent a point at
+    rest.) Raises TrackFormatError, naming track, sample and field, for everything else. Source: the formats of
+    ComfyUI's WanTrackToVideo and WanMove nodes and KJNodes' SplineEditor.
+    """
+    if isinstance(source, bytes | os.PathLike):
+        tracks = load_npz(source)
+        if (tracks.height, tracks.width) != (height, width):
+            raise TrackFormatError(
+                f"the npz is for {tracks.width}x{tracks.height} px, not {width}x{height}; "
+                f"read it with load_npz and bring it to size with rescaled(height, width)"
+            )
+        return tracks
+    if isinstance(source, Mapping) and "track_path" in source:
+        return Tracks.from_payload(source, height, width)
+    sample_lists = _sample_lists(source)
+    if not sample_lists:
+        if allow_empty:
+            return Tracks.empty(1, height, width)
+        raise TrackFormatError("there are no tracks; give at least one, or pass allow_empty=True to mean none")
+    return _padded(sample_lists, height, width, seed)
+
+
+def parse_ati(source: str | Sequence[Any], *, height: int, width: int, seed: int = 0) -> Tracks:
+    """Tracks of 121 samples of ATI's interchange form: coordinate lists of exactly 121 samples over the whole clip.
+
+    Raises TrackFormatError as parse_tracks does, and for a track of any other length. Source: bytedance/ATI.
+    """
+    sample_lists = _sample_lists(source)
+    for index, samples in enumerate(sample_lists):
+        if len(samples) != ATI_NUM_SAMPLES:
+            raise TrackFormatError(
+                f"track {index} has {len(samples)} samples; ATI has exactly {ATI_NUM_SAMPLES} over the whole clip. "
+                f"Read other lengths with parse_tracks and resample them"
+            )
+    if not sample_lists:
+        raise TrackFormatError("there are no tracks; give at least one")
+    return _padded(sample_lists, height, width, seed)
+
+
+def _padded(sample_lists: list[list[Sample]], height: int, width: int, seed: int) -> Tracks:
+    num_frames = max(len(samples) for samples in sample_lists)
+    points = np.empty((num_frames, len(sample_lists), 2), dtype=np.float32)
+    visibility = np.zeros((num_frames, len(sample_lists)), dtype=np.bool_)
+    for index, samples in enumerate(sample_lists):
+        values = np.asarray(samples, dtype=np.float64)
+        points[: len(values), index] = values[:, :2]
+        points[len(values) :, index] = values[-1, :2]
+        visibility[: len(values), index] = values[:, 2] == 1
+    ids = assign_ids(len(sample_lists), seed)
+    return Tracks(torch.from_numpy(points), torch.from_numpy(visibility), height, width, ids)
+
+
+def _sample_lists(source: object) -> list[list[Sample]]:
+    """One list of samples per track; an empty list for empty text and the empty list."""
+    entries = _decoded(source) if isinstance(source, str) else source
+    if not isinstance(entries, list | tuple):
+        raise TrackFormatError(f"found {_show(entries)} where a list of tracks is needed: [[sample, ...], ...]")
+    if any(isinstance(entry, str) for entry in entries):
+        return _tracks_of_texts(entries)
+    if entries and _is_sample(entries[0]):
+        entries = [entries]
+    return [_samples(entry, index) for index, entry in enumerate(entries)]
+
+
+def _tracks_of_texts(entries: Sequence[object]) -> list[list[Sample]]:
+    """Tracks of a list of texts, each of which is one track or a nested list; counted through, over all texts."""
+    raw: list[object] = []
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, str):
+            raise TrackFormatError(f"entry {index} is {_show(entry)} among texts; give only texts or only lists")
+        decoded = _decoded(entry)
+        if not isinstance(decoded, list) or not decoded:
+            raise TrackFormatError(f"text {index} is {_show(decoded)}; it must be a list with at least one sample")
+        raw.extend([decoded] if _is_sample(decoded[0]) else decoded)
+    return [_samples(entry, index) for index, entry in enumerate(raw)]
+
+
+def _is_sample(entry: object) -> bool:
+    """Whether a list beginning with `entry` is one track of samples: depth tells [x, y] from [[x, y], ...]."""
+    if isinstance(entry, list | tuple):
+        return bool(entry) and not isinstance(entry[0], list | tuple | Mapping | str)
+    return isinstance(entry, Mapping)
+
+
+def _samples(entry: object, track: int) -> list[Sample]:
+    if not isinstance(entry, list | tuple):
+        raise TrackFormatError(f"track {track} is {_show(entry)}; it must be a list of samples {_SAMPLE_FORMS}")
+    if not entry:
+        raise TrackFormatError(f"track {track} has no samples; give it at least one, or leave it out")
+    return [_sample(sample, track, index) for index, sample in enumerate(entry)]
+
+
+def _sample(sample: object, track: int, index: int) -> Sample:
+    def fail(problem: str) -> NoReturn:
+        raise TrackFormatError(f"track {track}, sample {index}: {problem}")
+
+    def coordinate(field: str) -> float:
+        if field not in fields:
+            fail(f"field '{field}' is missing; it must be a finite number of pixels")
+        value = fields[field]
+        if not _is_number(value) or not -MAX_COORDINATE_PX <= value <= MAX_COORDINATE_PX:
+            bound = f", from -{MAX_COORDINATE_PX:.0f} to {MAX_COORDINATE_PX:.0f}" if _is_number(value) else ""
+            fail(f"field '{field}' is {_show(value)}; it must be a finite number of pixels{bound}")
+        return float(value)
+
+    if isinstance(sample, _Record) and sample.repeated is not None:
+        fail(f"field {sample.repeated!r} is given twice; keep one")
+    if isinstance(sample, list | tuple) and len(sample) in (2, 3):
+        fields: Mapping[Any, Any] = dict(zip(_FIELDS, sample, strict=False))
+    elif isinstance(sample, Mapping):
+        fields = sample
+    else:
+        fail(f"found {_show(sample)}; a sample is {_SAMPLE_FORMS}")
+    for field in fields:
+        if field not in _FIELDS:
+            fail(f"field {_show(field)} is unknown; a sample is {_SAMPLE_FORMS}")
+    visible = fields.get("v", 1)
+    if not (isinstance(visible, bool) or _is_number(visible)) or visible not in (0, 1):
+        fail(f"field 'v' is {_show(visible)}; it must be 1 (visible) or 0 (invisible)")
+    return coordinate("x"), coordinate("y"), float(visible)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+class _Record(dict[Any, Any]):
+    """A decoded object which remembers that a key was given twice; a plain dict keeps the last one silently."""
+
+    def __init__(self, pairs: list[tuple[Any, Any]]) -> None:
+        super().__init__(pairs)
+        keys = [key for key, _ in pairs]
+        self.repeated: Any = None if len(self) == len(pairs) else next(key for key in keys if keys.count(key) > 1)
+
+
+def _decoded(text: str) -> object:
+    """The value that `text` spells as JSON or, failing that, as a Python literal."""
+    text = text.strip()
+    if not text:
+        return []
+    try:
+        return json.loads(text, object_pairs_hook=_Record)
+    except (ValueError, RecursionError) as error:
+        json_error = error
+    try:
+        return _literal(text)
+    except TrackFormatError:
+        raise
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError) as error:
+        raise TrackFormatError(
+            f"the text {_show(text)} is neither JSON ({json_error}) nor a Python literal ({error}); "
+            f"write [[{{'x': 1, 'y': 2}}, ...], ...]"
+        ) from error
+
+
+def _literal(text: str) -> object:
+    body = ast.parse(text, mode="eval").body
+    # A comment, a closing comma or a second list after the first would otherwise pass. (ast.get_source_segment
+    # tells the same in quadratic time: minutes for a 50 x 50 grid.)
+    lines = re.split("\r\n|\r|\n", text)
+    spans_text = (body.lineno, body.col_offset) == (1, 0) and body.end_lineno == len(lines)
+    if not isinstance(body, ast.List) or not spans_text or body.end_col_offset != len(lines[-1].encode()):
+        raise ValueError("it must be one list and nothing after it")
+    value = ast.literal_eval(body)
+    for path, node in _dict_nodes(body, ()):
+        keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
+        repeated = [key for key in keys if keys.count(key) > 1]
+        if repeated:
+            track, sample = (0, *path)[-2:]  # a flat track's samples have no track index before theirs
+            raise TrackFormatError(f"track {track}, sample {sample}: field {repeated[0]!r} is given twice; keep one")
+    return value
+
+
+def _dict_nodes(node: ast.expr, path: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], ast.Dict]]:
+    if isinstance(node, ast.Dict):
+        yield path, node
+    elif isinstance(node, ast.List | ast.Tuple):
+        for index, element in enumerate(node.elts):
+            yield from _dict_nodes(element, (*path, index))
+
+
+def _show(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # a whole number of more than 4300 digits has no repr
+        return f"a huge {type(value).__name__}"

@@ -1,0 +1,1 @@
+"""Training: one file per stage, one command (`python -m motionstream_core.training`)."""

@@ -1,0 +1,101 @@
+"""Attention against a naive softmax, and the choice of its backend."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from motionstream_core.models import attention as module
+from motionstream_core.models.attention import attention, available_backends
+
+
+def draw(length: int, num_heads: int = 2, head_dim: int = 8, seed: int = 0) -> Tensor:
+    return torch.randn(2, length, num_heads, head_dim, generator=torch.Generator().manual_seed(seed))
+
+
+def naive(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """One query after the other, in float64."""
+    out = torch.empty(*q.shape[:3], v.shape[-1], dtype=torch.float64)
+    for b in range(q.shape[0]):
+        for head in range(q.shape[2]):
+            for i in range(q.shape[1]):
+                seen = [j for j in range(k.shape[1]) if mask is None or mask[i, j]]
+                keys, values = k[b, seen, head].double(), v[b, seen, head].double()
+                scores = (keys * q[b, i, head].double()).sum(-1) / q.shape[-1] ** 0.5
+                weights = scores.exp() / scores.exp().sum()
+                out[b, i, head] = (weights[:, None] * values).sum(0)
+    return out
+
+
+@pytest.fixture(autouse=True)
+def forget_imports() -> None:
+    module._flash.cache_clear()
+    module._importable.cache_clear()
+
+
+@pytest.mark.parametrize("backend", ["auto", "sdpa"])
+@pytest.mark.parametrize(("queries", "keys"), [(5, 5), (3, 9), (1, 1)])
+def test_equals_a_naive_softmax(backend: module.Backend, queries: int, keys: int) -> None:
+    q, k, v = draw(queries, seed=1), draw(keys, seed=2), draw(keys, seed=3)
+    torch.testing.assert_close(attention(q, k, v, backend=backend).double(), naive(q, k, v), rtol=0, atol=1e-5)
+
+
+def test_a_query_sees_where_the_mask_is_true() -> None:
+    q, k, v = draw(4, seed=1), draw(6, seed=2), draw(6, seed=3)
+    mask = torch.rand(4, 6, generator=torch.Generator().manual_seed(4)) < 0.5
+    mask[:, 0] = True
+    assert not mask.all()
+    out = attention(q, k, v, mask)
+    torch.testing.assert_close(out.double(), naive(q, k, v, mask), rtol=0, atol=1e-5)
+    assert not torch.allclose(out, attention(q, k, v), atol=1e-2)
+
+
+@pytest.mark.parametrize(("name", "package"), [("flash2", "flash-attn"), ("flash3", "flash-attn 3")])
+def test_a_named_backend_that_is_missing_is_an_error(
+    name: module.Backend, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for imported in ("flash_attn", "flash_attn_interface"):
+        monkeypatch.setitem(sys.modules, imported, None)
+    with pytest.raises(ImportError, match=package):
+        attention(draw(2), draw(2), draw(2), backend=name)
+    assert available_backends() == ("sdpa",)
+
+
+def test_an_unknown_backend_is_named() -> None:
+    with pytest.raises(ValueError, match="'xformers'.*sdpa, flash2, flash3"):
+        attention(draw(2), draw(2), draw(2), backend="xformers")  # type: ignore[arg-type]
+
+
+def test_a_mask_with_a_named_flash_is_refused() -> None:
+    with pytest.raises(ValueError, match="'flash2' takes no mask"):
+        attention(draw(2), draw(2), draw(2), torch.ones(2, 2, dtype=torch.bool), backend="flash2")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_auto_on_the_cpu_is_sdpa(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where FlashAttention is installed, which knows no CPU."""
+
+    def refuse(*_: Tensor) -> Tensor:
+        raise AssertionError("FlashAttention was asked for CPU tensors")
+
+    for imported in ("flash_attn", "flash_attn_interface"):
+        monkeypatch.setitem(sys.modules, imported, SimpleNamespace(flash_attn_func=refuse))
+    assert available_backends() == ("flash3", "flash2", "sdpa")
+    q, k, v = draw(3).to(dtype), draw(5, seed=1).to(dtype), draw(5, seed=2).to(dtype)
+    assert torch.equal(attention(q, k, v), attention(q, k, v, backend="sdpa"))
+
+
+@pytest.mark.parametrize("wrap", [lambda out: out, lambda out: (out, None)], ids=["tensor", "tuple"])
+def test_a_flash_function_is_called_in_its_own_layout(wrap: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FlashAttention takes (b l k d) as it is; early version 3 also returns the softmax sums."""
+
+    def flash(q: Tensor, k: Tensor, v: Tensor) -> object:
+        return wrap(naive(q, k, v).to(q.dtype))  # type: ignore[operator]
+
+    monkeypatch.setitem(sys.modules, "flash_attn_interface", SimpleNamespace(flash_attn_func=flash))
+    q, k, v = draw(3), draw(5, seed=1), draw(5, seed=2)
+    torch.testing.assert_close(attention(q, k, v, backend="flash3"), attention(q, k, v, backend="sdpa"))
