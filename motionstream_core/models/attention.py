@@ -23,15 +23,14 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, backe
     """softmax(q k^T / sqrt(d)) v for q (b l k d) and k, v (b m k d) -> (b l k d).
 
     mask: bool, broadcast to (b k l m), True where a query may look; FlashAttention takes none.
-    Raises ImportError when a named backend is not installed, ValueError for an unknown one, or for a mask with another
-    backend than SDPA.
+    Raises ImportError when a named backend is not installed, ValueError when it is unknown or takes no mask.
     """
     chosen = _choose(q, mask) if backend == "auto" else backend
     if chosen in ("sdpa", "matmul"):
-        heads_first = [x.transpose(1, 2) for x in (q, k, v)]
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
         if chosen == "matmul":
-            return _matmul_attention(*heads_first, mask).transpose(1, 2)
-        return F.scaled_dot_product_attention(*heads_first, attn_mask=mask).transpose(1, 2)
+            return _matmul_attention(q, k, v, mask).transpose(1, 2)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
     if mask is not None:
         raise ValueError(f"attention backend {chosen!r} takes no mask; use 'sdpa'")
     out = _flash(chosen)(q, k, v)
@@ -39,7 +38,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, backe
 
 
 def _matmul_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention of (b k l d) as it is written; its backward is matrix products too."""
+    """Attention of q (b k l d) as it is written; its backward is matrix products too."""
     scores = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2))
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)

@@ -54,7 +54,7 @@ def track_map(
     visibility: bool (b t n); embedding: (b n d). A point outside the frame is invisible. Points in one cell add up.
     Raises ValueError unless both sides of the frame are multiples of the stride.
     """
-    batch_size, num_frames, num_tracks, _ = points.shape
+    batch_size, num_frames = points.shape[:2]
     height, width = frame_size
     if height % config.space_stride or width % config.space_stride:
         raise ValueError(f"frame_size is {frame_size} px, but both must be multiples of {config.space_stride}")
@@ -92,14 +92,14 @@ class TrackHead(nn.Module):
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Start of training a packed head: nearly one projection for all four frames, of unit size for one point.
+        """Start of training a packed head: nearly one projection for all four frames, several times the noise in size.
 
-        A track then looks the same wherever within a latent frame it crosses a cell, and to find it again is learned
-        sooner; the small differences leave room to tell the frames apart.
+        A track then looks the same wherever within a latent frame it crosses a cell, and stands out from the noise of
+        its token, so to find it again is learned sooner; the small differences leave room to tell the frames apart.
         """
         if self.config.variant != "packed":
             raise ValueError(f"only the packed head has this start, not {self.config.variant!r}")
-        stride, scale = self.config.time_stride, (2 / self.config.id_dim) ** 0.5 / 2
+        stride, scale = self.config.time_stride, 2 * (2 / self.config.id_dim) ** 0.5
         shared = torch.randn(self.config.out_channels, 1, self.config.id_dim)
         own = torch.randn(self.config.out_channels, stride, self.config.id_dim)
         self.proj.weight.copy_(((shared + 0.3 * own) * scale).flatten(1)[..., None, None, None])
@@ -115,9 +115,14 @@ class TrackHead(nn.Module):
                 f"{maps.shape[2]} track frames do not fill latent frames of {stride}; "
                 f"pass 1 + {stride} * k at the start of a clip and {stride} * k later"
             )
+        # one latent frame at a time: how a convolution rounds depends on how many it is given at once
+        return torch.cat([self._latent_frame(frames) for frames in maps.split(stride, dim=2)], dim=2)
+
+    def _latent_frame(self, frames: Tensor) -> Tensor:
+        """Motion latents (b c 1 h w) of one latent frame's maps (b d s h w)."""
         if self.config.variant == "temporal_conv":
-            return self.proj(self.temporal_conv(maps))
-        return self.proj(rearrange(maps, "b d (f s) h w -> b (s d) f h w", s=stride))
+            return self.proj(self.temporal_conv(frames))
+        return self.proj(rearrange(frames, "b d s h w -> b (s d) 1 h w"))
 
     def _pad_start(self, maps: Tensor) -> Tensor:
         count = self.config.time_stride - 1

@@ -29,11 +29,22 @@ ConditionSource = Callable[[Chunk], Conditions]
 """Conditions of a chunk, asked for once, when its turn comes: this is where live steering enters."""
 
 
+Latents = Callable[[Chunk], Tensor]
+"""(chunk) -> latents (b c f h w) of that chunk."""
+
+
 @dataclass(frozen=True)
 class GradientPolicy:
-    """Self-Forcing: steps before `exit_step` run without gradient; that step runs with it and ends the chunk."""
+    """How training looks into the loop: denoise step `exit_step` runs with gradient and ends every chunk.
+
+    Alone this is Self-Forcing: the steps before run without gradient, and the context is the model's own output.
+    forced_start: noisy latents at sigmas[exit_step] instead of the own earlier steps (regression on trajectories).
+    forced_context: clean latents that the cache is told instead of the own output (teacher forcing).
+    """
 
     exit_step: int
+    forced_start: Latents | None = None
+    forced_context: Latents | None = None
 
 
 class StepCallback(Protocol):
@@ -74,8 +85,11 @@ def rollout(
             given = conditions(chunk)
             latents = _generate(model, layout, given, chunk, sigmas, cache, noise, gradient, callback)
             yield RolledChunk(chunk, latents)
+            told = latents.detach()
+            if gradient is not None and gradient.forced_context is not None:
+                told = gradient.forced_context(chunk)
             with torch.no_grad():
-                _predict(model, layout, given, latents.detach(), 0.0, cache, commit=True)
+                _predict(model, layout, given, told, 0.0, cache, commit=True)
             cache.advance(chunk.num_frames)
     finally:
         cache.reset()
@@ -97,8 +111,10 @@ def _generate(
     if first is not None and first.shape[2] == chunk.num_frames:
         return first
     exit_step = len(sigmas) - 2 if gradient is None else gradient.exit_step
-    levels = torch.cat([sigmas[: exit_step + 1], sigmas.new_zeros(1)])
-    step = 0
+    forced_start = None if gradient is None else gradient.forced_start
+    first_step = 0 if forced_start is None else exit_step
+    levels = torch.cat([sigmas[first_step : exit_step + 1], sigmas.new_zeros(1)])
+    step = first_step
 
     def predict_clean(noisy: Tensor, sigma: float) -> Tensor:
         nonlocal step
@@ -106,11 +122,11 @@ def _generate(
             velocity = _predict(model, layout, given, noisy, sigma, cache, commit=False)
             clean = _pin(clean_from_velocity(noisy, velocity, sigma), first)
         if callback is not None:
-            callback(chunk, step, len(levels) - 1)
+            callback(chunk, step, exit_step + 1)
         step += 1
         return clean
 
-    start = _pin(noise(chunk, 0), first)
+    start = _pin(noise(chunk, 0) if forced_start is None else forced_start(chunk), first)
     return denoise_few_step(predict_clean, start, levels, lambda i: noise(chunk, i + 1))
 
 

@@ -307,18 +307,41 @@ def test_names_are_those_of_wan(tmp_path: Path) -> None:
     save_model(tmp_path / "model.safetensors", build_model(spec), spec)
     with safe_open(str(tmp_path / "model.safetensors"), framework="pt") as file:
         saved = sorted(file.keys())
-    linears = """
-        blocks.0.cross_attn.k blocks.0.cross_attn.k_img blocks.0.cross_attn.o blocks.0.cross_attn.q
-        blocks.0.cross_attn.v blocks.0.cross_attn.v_img
-        blocks.0.ffn.0 blocks.0.ffn.2 blocks.0.norm3
-        blocks.0.self_attn.k blocks.0.self_attn.o blocks.0.self_attn.q blocks.0.self_attn.v
-        head.head img_emb.proj.0 img_emb.proj.1 img_emb.proj.3 img_emb.proj.4 patch_embedding
-        text_embedding.0 text_embedding.2 time_embedding.0 time_embedding.2 time_projection.1
-    """.split()
-    weights = """
-        blocks.0.cross_attn.norm_k.weight blocks.0.cross_attn.norm_k_img.weight blocks.0.cross_attn.norm_q.weight
-        blocks.0.self_attn.norm_k.weight blocks.0.self_attn.norm_q.weight
-        blocks.0.modulation head.modulation
-        track_head.proj.weight track_head.temporal_conv.weight
-    """.split()
+    linears = [
+        "blocks.0.cross_attn.k",
+        "blocks.0.cross_attn.k_img",
+        "blocks.0.cross_attn.o",
+        "blocks.0.cross_attn.q",
+        "blocks.0.cross_attn.v",
+        "blocks.0.cross_attn.v_img",
+        "blocks.0.ffn.0",
+        "blocks.0.ffn.2",
+        "blocks.0.norm3",
+        "blocks.0.self_attn.k",
+        "blocks.0.self_attn.o",
+        "blocks.0.self_attn.q",
+        "blocks.0.self_attn.v",
+        "head.head",
+        "img_emb.proj.0",
+        "img_emb.proj.1",
+        "img_emb.proj.3",
+        "img_emb.proj.4",
+        "patch_embedding",
+        "text_embedding.0",
+        "text_embedding.2",
+        "time_embedding.0",
+        "time_embedding.2",
+        "time_projection.1",
+    ]
+    weights = [
+        "blocks.0.cross_attn.norm_k.weight",
+        "blocks.0.cross_attn.norm_k_img.weight",
+        "blocks.0.cross_attn.norm_q.weight",
+        "blocks.0.self_attn.norm_k.weight",
+        "blocks.0.self_attn.norm_q.weight",
+        "blocks.0.modulation",
+        "head.modulation",
+        "track_head.proj.weight",
+        "track_head.temporal_conv.weight",
+    ]
     assert saved == sorted([*weights, *(f"{name}.{kind}" for name in linears for kind in ("weight", "bias"))])

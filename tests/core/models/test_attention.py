@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from motionstream_core.models import attention as module
 from motionstream_core.models.attention import attention, available_backends
+
+BACKENDS: tuple[module.Backend, ...] = ("auto", "sdpa", "matmul")
 
 
 def draw(length: int, num_heads: int = 2, head_dim: int = 8, seed: int = 0) -> Tensor:
@@ -37,21 +40,50 @@ def forget_imports() -> None:
     module._importable.cache_clear()
 
 
-@pytest.mark.parametrize("backend", ["auto", "sdpa"])
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("queries", "keys"), [(5, 5), (3, 9), (1, 1)])
 def test_equals_a_naive_softmax(backend: module.Backend, queries: int, keys: int) -> None:
     q, k, v = draw(queries, seed=1), draw(keys, seed=2), draw(keys, seed=3)
     torch.testing.assert_close(attention(q, k, v, backend=backend).double(), naive(q, k, v), rtol=0, atol=1e-5)
 
 
-def test_a_query_sees_where_the_mask_is_true() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_query_sees_where_the_mask_is_true(backend: module.Backend) -> None:
     q, k, v = draw(4, seed=1), draw(6, seed=2), draw(6, seed=3)
     mask = torch.rand(4, 6, generator=torch.Generator().manual_seed(4)) < 0.5
     mask[:, 0] = True
     assert not mask.all()
-    out = attention(q, k, v, mask)
+    out = attention(q, k, v, mask, backend)
     torch.testing.assert_close(out.double(), naive(q, k, v, mask), rtol=0, atol=1e-5)
-    assert not torch.allclose(out, attention(q, k, v), atol=1e-2)
+    assert not torch.allclose(out, attention(q, k, v, backend=backend), atol=1e-2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("masked", [False, True])
+def test_gradients_equal_those_of_a_naive_softmax(backend: module.Backend, masked: bool) -> None:
+    mask = torch.tensor([[True, False, True], [True, True, False]]) if masked else None
+    weight = draw(2, seed=9)
+
+    def gradients(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> list[Tensor]:
+        leaves = [draw(2, seed=1).requires_grad_(), *(draw(3, seed=seed).requires_grad_() for seed in (2, 3))]
+        return list(torch.autograd.grad((function(*leaves) * weight).sum(), leaves))
+
+    expected = gradients(lambda q, k, v: naive(q, k, v, mask))
+    made = gradients(lambda q, k, v: attention(q, k, v, mask, backend))
+    for ours, truth in zip(made, expected, strict=True):
+        torch.testing.assert_close(ours, truth, rtol=0, atol=1e-5)
+
+
+def test_auto_on_the_cpu_is_matmul_where_a_gradient_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> Tensor:
+        raise AssertionError("SDPA was called")
+
+    monkeypatch.setattr(module.F, "scaled_dot_product_attention", refuse)
+    q, k, v = draw(2, seed=1), draw(3, seed=2), draw(3, seed=3)
+    out = attention(q.requires_grad_(), k, v)
+    torch.testing.assert_close(out.double(), naive(q, k, v), rtol=0, atol=1e-5)
+    with pytest.raises(AssertionError, match="SDPA was called"):
+        attention(q.detach(), k, v)
 
 
 @pytest.mark.parametrize(("name", "package"), [("flash2", "flash-attn"), ("flash3", "flash-attn 3")])
@@ -66,7 +98,7 @@ def test_a_named_backend_that_is_missing_is_an_error(
 
 
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ValueError, match="'xformers'.*sdpa, flash2, flash3"):
+    with pytest.raises(ValueError, match=r"'xformers'.*sdpa, flash2, flash3"):
         attention(draw(2), draw(2), draw(2), backend="xformers")  # type: ignore[arg-type]
 
 

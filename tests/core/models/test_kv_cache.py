@@ -37,7 +37,7 @@ def make(sink: int, window: int, rule: RopeRule = "sink_fixed", dtype: torch.dty
 
 
 def labelled(frames: list[int], layer: int) -> tuple[Tensor, Tensor]:
-    """Keys and values (1 l k d) that tell their frame, layer and token: a key's pairs are (label, 0), a value is label."""
+    """Keys and values (1 l k d) that tell frame, layer and token: a key's pairs are (label, 0), values are label."""
     label = torch.tensor([[1.0 + frame + 100 * layer + 0.25 * token for token in range(TOKENS)] for frame in frames])
     value = label.flatten()[None, :, None, None].expand(1, -1, NUM_HEADS, HEAD_DIM)
     return value * torch.tensor([1.0, 0.0]).repeat(HEAD_DIM // 2), value.clone()
@@ -50,7 +50,9 @@ def expected_keys(frames: list[int], positions: list[int], layer: int) -> Tensor
     for i, position in enumerate(positions):
         for token in range(TOKENS):
             for pair, place in enumerate((position, position, 0, 0, token, token)):
-                turned = complex(keys[0, i * TOKENS + token, 0, 2 * pair], 0) * cmath.exp(1j * place * 0.01 ** (pair % 2))
+                turned = complex(keys[0, i * TOKENS + token, 0, 2 * pair], 0) * cmath.exp(
+                    1j * place * 0.01 ** (pair % 2)
+                )
                 keys[0, i * TOKENS + token, :, 2 * pair] = turned.real
                 keys[0, i * TOKENS + token, :, 2 * pair + 1] = turned.imag
     return keys
@@ -168,7 +170,7 @@ def test_a_cache_of_less_precision_gives_the_chunks_dtype() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_gradients_reach_the_chunk_and_not_the_past(rule: RopeRule) -> None:
-    """As training uses it: keys of an earlier chunk were written from a graph, and later writes come before backward."""
+    """As training uses it: earlier keys were written from a graph, and later writes come before backward."""
 
     def leaf(num_frames: int, seed: int) -> Tensor:
         shape = (1, num_frames * TOKENS, NUM_HEADS, HEAD_DIM)

@@ -62,7 +62,8 @@ def slow_map(points: Tensor, visibility: Tensor, embedding: Tensor, coordinates:
     batch_size, num_frames, num_tracks, _ = points.shape
     out = torch.zeros(batch_size, embedding.shape[-1], num_frames, ROWS, COLUMNS, dtype=torch.float64)
     for b, t, n in product(range(batch_size), range(num_frames), range(num_tracks)):
-        cell = slow_cell(*points[b, t, n].tolist(), coordinates)
+        x, y = points[b, t, n].tolist()
+        cell = slow_cell(x, y, coordinates)
         if visibility[b, t, n] and cell is not None:
             out[b, :, t, cell[0], cell[1]] += embedding[b, n].double()
     return out
@@ -191,6 +192,21 @@ def test_any_chunking_gives_the_same_bits(
         for start, stop in spans
     ]
     assert torch.equal(torch.cat(pieces, dim=2), head.encode(points, visibility, ids, FRAME_SIZE, at_start=True))
+
+
+@VARIANTS
+@pytest.mark.parametrize("frame_size", [(96, 160), (8, 8)])
+def test_no_frame_size_changes_the_bits(variant: HeadVariant, frame_size: tuple[int, int]) -> None:
+    """Convolutions of these sizes round otherwise for one latent frame than for seven."""
+    head = make(config(variant, id_dim=64))
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(1, 25, 300, 2, generator=generator) * torch.tensor(frame_size[::-1])
+    visibility, ids = torch.ones(1, 25, 300, dtype=torch.bool), torch.randperm(100_000, generator=generator)[:300]
+    whole = head.encode(points, visibility, ids, frame_size, at_start=True)
+    for start, stop in ((0, 1), (1, 4), (4, 7)):
+        span = slice(*VaeStride().frame_span(start, stop))
+        made = head.encode(points[:, span], visibility[:, span], ids, frame_size, at_start=start == 0)
+        assert torch.equal(made, whole[:, :, start:stop])
 
 
 @VARIANTS

@@ -169,7 +169,7 @@ def test_equals_diffusers_at_every_level(timestep: float) -> None:
 @pytest.mark.parametrize("name", ["t2v-d12", "t2v-48", "i2v-d12"])
 @torch.no_grad()
 def test_a_timestep_per_frame_equals_diffusers(name: str) -> None:
-    """diffusers takes one timestep per token (Wan 2.2 5B, expand_timesteps): frame 0 clean, the others all different."""
+    """diffusers takes one timestep per token (Wan 2.2 5B, expand_timesteps): frame 0 clean, no two alike."""
     pair = build(CASES[name])
     num_frames, height, width = pair.case.latent_size
     clip = torch.arange(pair.case.batch_size)[:, None]
@@ -197,7 +197,7 @@ def test_the_comparison_sees_every_parameter(name: str) -> None:
     out = pair.ours(pair.latents, torch.tensor([37.5, 640.0]), pair.context())
     (out / out.std().detach() * torch.randn(out.shape, generator=torch.Generator().manual_seed(3))).sum().backward()
     effect = {  # a key's bias would cancel in the softmax, were it not for the norm after it
-        name: float(parameter.grad.norm() * parameter.norm()) if parameter.grad is not None else 0.0
+        name: float(parameter.grad.norm() * parameter.detach().norm()) if parameter.grad is not None else 0.0
         for name, parameter in pair.ours.named_parameters()
     }
     assert [name for name, size in effect.items() if size < 1e-2] == []
@@ -235,7 +235,7 @@ def test_the_context_names_what_is_wrong() -> None:
         with_image.prepare_context(text)
     with pytest.raises(ValueError, match="pass no image tokens"):
         text_only.prepare_context(text, image)
-    with pytest.raises(ValueError, match="13 tokens.* at most 12"):
+    with pytest.raises(ValueError, match=r"13 tokens.* at most 12"):
         text_only.prepare_context(torch.zeros(1, 13, 20))
 
 

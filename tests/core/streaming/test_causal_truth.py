@@ -105,7 +105,7 @@ def test_absolute_equals_one_masked_forward(
 def test_noisy_chunks_see_clean_ones(
     model: WanModel, context: CrossContext, layout: str, memory: tuple[int, int]
 ) -> None:
-    """Teacher forcing: [clean clip | noisy clip] at the same positions; a noisy chunk sees itself and the clean past."""
+    """Teacher forcing, [clean clip | noisy clip]: a noisy chunk sees itself and the clean past."""
     chunks = [LAYOUTS[layout].chunk(index) for index in range(NUM_CHUNKS)]
     num_frames = chunks[-1].stop
     clean, noisy = clip(num_frames, seed=2), clip(num_frames, seed=3)
@@ -129,7 +129,7 @@ def test_noisy_chunks_see_clean_ones(
         span, noisy_span = slice(chunk.start, chunk.stop), slice(num_frames + chunk.start, num_frames + chunk.stop)
         for _ in range(2):  # a pass that does not commit leaves no trace
             out = model(noisy[:, :, span], timesteps[:, noisy_span], context, cache=cache)
-        torch.testing.assert_close(out, whole[:, :, noisy_span], **TOLERANCE)
+            torch.testing.assert_close(out, whole[:, :, noisy_span], **TOLERANCE)
         model(clean[:, :, span], torch.zeros(2), context, cache=cache, commit=True)
         cache.advance(chunk.num_frames)
 

@@ -1,0 +1,95 @@
+"""Seconds per chunk over a long stream of the bundled student, and peak memory: a table and a PNG.
+
+    python benchmarks/chunk_time.py [--chunks 100] [--out outputs/chunk_time.png]
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from motionstream_core.checkpoints import load_model, load_tiny_vae
+from motionstream_core.demo.example import drawn_example
+from motionstream_core.demo.weights import STUDENT, TINY_VAE
+from motionstream_core.evaluation.world_report import frames_tensor
+from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
+from motionstream_core.streaming.decode import TinyStreamingDecoder
+from motionstream_core.streaming.stream import stream_chunks
+
+
+def peak_memory_mib(device: str) -> float:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+@torch.inference_mode()
+def measure(num_chunks: int, device: str) -> tuple[list[float], list[float]]:
+    """Seconds and peak memory (MiB) after each generated chunk; the pinned first chunk is not counted."""
+    loaded, vae = load_model(STUDENT, torch.float32), load_tiny_vae(TINY_VAE).to(device)
+    loaded.model.to(device)
+    example = drawn_example()
+    image = frames_tensor(example.image[None]).to(device)
+    context = encode_prompt(loaded.model, loaded.spec, example.prompt)
+    conditions = StreamConditions(loaded.model, loaded.spec, context, KnownTracks(example.tracks), image=image, vae=vae)
+    length = loaded.spec.chunk_plan.chunk(num_chunks).stop
+    seconds, memory = [], []
+    before = time.perf_counter()
+    for chunk in stream_chunks(loaded, conditions, TinyStreamingDecoder(vae), num_latent_frames=length):
+        if device == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        if chunk.chunk.index:
+            seconds.append(now - before)
+            memory.append(peak_memory_mib(device))
+        before = now
+    return seconds, memory
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chunks", type=int, default=100)
+    parser.add_argument("--out", type=Path, default=Path("outputs/chunk_time.png"))
+    given = parser.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    hardware = torch.cuda.get_device_name() if device == "cuda" else f"{platform.processor() or platform.machine()} CPU"
+    seconds, memory = measure(given.chunks, device)
+    print(f"bundled student, 128 x 128, {torch.get_num_threads()} threads, {hardware}, torch {torch.__version__}")
+    print("| chunk | seconds | peak memory MiB |\n|---|---|---|")
+    for index in sorted({1, 2, 3, 5, 10, 20, 50, 75, 100} & set(range(1, len(seconds) + 1))):
+        print(f"| {index} | {seconds[index - 1]:.3f} | {memory[index - 1]:.0f} |")
+    if len(seconds) >= 100:
+        early, late = np.median(seconds[5:15]), np.median(seconds[90:100])
+        print(f"median of chunks 91-100 / median of chunks 6-15: {late / early:.3f}")
+    plot(seconds, memory, given.out)
+    print(f"plot: {given.out}")
+
+
+def plot(seconds: list[float], memory: list[float], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(8, 5), sharex=True)
+    index = range(1, len(seconds) + 1)
+    top.plot(index, seconds)
+    top.set(ylabel="seconds per chunk", ylim=(0, max(seconds) * 1.1))
+    bottom.plot(index, memory)
+    bottom.set(ylabel="peak memory, MiB", xlabel="chunk (12 frames)", ylim=(0, max(memory) * 1.1))
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

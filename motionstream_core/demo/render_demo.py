@@ -1,0 +1,161 @@
+"""Image and trajectories in, streamed video out: what the demo command does, step by step."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ..checkpoints import load_model, load_tiny_vae
+from ..evaluation.track_error import lucas_kanade_error
+from ..evaluation.world_report import frames_tensor, to_video
+from ..streaming.conditions import KnownTracks, StreamConditions, encode_prompt
+from ..streaming.decode import TinyStreamingDecoder
+from ..streaming.stream import StreamSettings, stream_chunks
+from ..streaming.video_file import VideoFile
+from ..tracks import Tracks, contact_sheet, parse_tracks, resample
+from ..world.judge import locate
+from .example import Example, drawn_example
+from .weights import STUDENT, TINY_VAE
+
+
+@dataclass(frozen=True)
+class Job:
+    """A demo job: image (h w 3) uint8 and tracks of its size; `example` only for the demo's own."""
+
+    image: np.ndarray
+    tracks: Tracks
+    prompt: str
+    example: Example | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the demo prints. track_error_px and how it was judged; times in s; memory in MiB."""
+
+    num_frames: int
+    first_frame_s: float
+    frames_per_second: float
+    seconds_per_chunk: float
+    peak_memory_mib: float
+    track_error_px: float
+    judged_by: str
+    video: Path
+    sheet: Path
+
+
+def own_job(num_frames: int) -> Job:
+    """The demo's own image and drawn trajectories."""
+    example = drawn_example(num_frames)
+    return Job(example.image, example.tracks, example.prompt, example)
+
+
+def users_job(image: Path, tracks: Path, prompt: str, frame_size: tuple[int, int], num_frames: int) -> Job:
+    """A user's photo and trajectory file: cropped about the middle to the model's frame, tracks along with it.
+
+    Tracks are in pixels of the photo. Raises FileNotFoundError, or ValueError (TrackFormatError names the place).
+    """
+    for name, path in (("IMAGE", image), ("TRACKS", tracks)):
+        if not path.is_file():
+            raise FileNotFoundError(f"{name}: no file at {path}")
+    photo = ImageOps.exif_transpose(Image.open(image)).convert("RGB")
+    source = tracks.read_bytes() if tracks.suffix == ".npz" else tracks.read_text(encoding="utf-8")
+    drawn = resample(parse_tracks(source, height=photo.height, width=photo.width), num_frames)
+    height, width = frame_size
+    scale = max(height / photo.height, width / photo.width)
+    scaled = drawn.rescaled(max(height, round(photo.height * scale)), max(width, round(photo.width * scale)))
+    left, top = (scaled.width - width) / 2, (scaled.height - height) / 2
+    points = scaled.points - torch.tensor([left, top])
+    cropped = Tracks(points, scaled.visibility, height, width, scaled.ids)
+    fitted = ImageOps.fit(photo, (width, height), Image.Resampling.LANCZOS)
+    return Job(np.asarray(fitted), cropped, prompt)
+
+
+def run_demo(job: Job, out: Path, seed: int = 0, device: str = "cpu") -> Report:
+    """Stream the job's video to `out`.mp4, draw the contact sheet `out`.png, and measure."""
+    loaded = load_model(STUDENT, torch.float32)
+    vae = load_tiny_vae(TINY_VAE).to(device)
+    loaded.model.to(device)
+    image = frames_tensor(job.image[None]).to(device)
+    # one throw-away step warms up the library's kernels, as any long-running host has
+    _stream(loaded, vae, image, job, seed, num_latent_frames=loaded.spec.chunk_plan.chunk(1).stop)
+    started = time.perf_counter()
+    first_frame_s, chunk_times, parts = 0.0, [], []
+    video = out.with_suffix(".mp4")
+    latent_frames = loaded.spec.vae_stride.num_latent_frames(job.tracks.num_frames)
+    with VideoFile(video, loaded.spec.fps) as file:
+        before = started
+        for frames in _chunks(loaded, vae, image, job, seed, latent_frames):
+            now = time.perf_counter()
+            if len(parts) == 1:  # the first generated chunk: what precedes it is the image itself
+                first_frame_s = now - started
+            chunk_times.append(now - before)
+            before = now
+            parts.append(frames.cpu())
+            file.push(frames)
+        elapsed = time.perf_counter() - started
+    frames = torch.cat(parts)
+    sheet = out.with_suffix(".png")
+    Image.fromarray(contact_sheet(frames, job.tracks, columns=4, num_cells=8, cell_width=320).numpy()).save(sheet)
+    error, judged_by = _track_error(to_video(frames), job)
+    return Report(
+        num_frames=len(frames),
+        first_frame_s=first_frame_s,
+        frames_per_second=len(frames) / elapsed,
+        seconds_per_chunk=float(np.median(chunk_times[1:])) if len(chunk_times) > 1 else elapsed,
+        peak_memory_mib=_peak_memory_mib(device),
+        track_error_px=error,
+        judged_by=judged_by,
+        video=video,
+        sheet=sheet,
+    )
+
+
+def _chunks(loaded, vae, image: Tensor, job: Job, seed: int, num_latent_frames: int):  # noqa: ANN001, ANN202
+    """Frames (t h w 3) of the student's stream, chunk by chunk."""
+    with torch.inference_mode():
+        conditions = StreamConditions(
+            loaded.model,
+            loaded.spec,
+            encode_prompt(loaded.model, loaded.spec, job.prompt),
+            KnownTracks(job.tracks),
+            image=image,
+            vae=vae,
+        )
+        chunks = stream_chunks(
+            loaded,
+            conditions,
+            TinyStreamingDecoder(vae),
+            num_latent_frames=num_latent_frames,
+            settings=StreamSettings(seed=seed),
+        )
+        for chunk in chunks:
+            yield chunk.frames
+
+
+def _stream(loaded, vae, image: Tensor, job: Job, seed: int, num_latent_frames: int) -> None:  # noqa: ANN001
+    for _ in _chunks(loaded, vae, image, job, seed, num_latent_frames):
+        pass
+
+
+def _track_error(video: np.ndarray, job: Job) -> tuple[float, str]:
+    if job.example is None:
+        error, share = lucas_kanade_error(video, job.tracks)
+        return error, f"Lucas-Kanade, {share:.0%} of the points could be followed"
+    centers, _ = locate(video, job.example.scene)
+    told = job.tracks.points[:, ::5].numpy()  # the first of each object's five points is its centre
+    return float(np.linalg.norm(centers - told, axis=-1)[1:].mean()), "colour centroids of the objects"
+
+
+def _peak_memory_mib(device: str) -> float:
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,1 @@
+"""How well a video follows its tracks, and how good it looks."""

@@ -1,0 +1,62 @@
+"""Frames to an mp4 as they come: the file appears under its name when it is whole."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+
+class VideoFile:
+    """Writes H.264 frame by frame through PyAV; a context manager.
+
+    Frames go to `<path>.part`; leaving the context normally renames it, leaving by an exception keeps what was
+    written so far under `<stem>.partial<suffix>`. Raises ImportError where PyAV (package `av`) is missing.
+    """
+
+    def __init__(self, path: str | Path, fps: float, crf: int = 14) -> None:
+        try:
+            import av
+        except ImportError as error:
+            raise ImportError("writing mp4 needs PyAV; pip install av") from error
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._part = self.path.with_name(self.path.name + ".part")
+        self._av, self._fps, self._crf = av, Fraction(fps).limit_denominator(1001), crf
+        self._container = av.open(str(self._part), "w", format="mp4")
+        self._stream = None
+        self.num_frames = 0
+
+    def push(self, frames: Tensor) -> None:
+        """Append frames (t h w 3) in [0, 1]. Raises ValueError for an odd height or width (yuv420p needs even ones)."""
+        pixels = (frames.detach().float().clamp(0, 1) * 255 + 0.5).to("cpu", torch.uint8).numpy()
+        if self._stream is None:
+            height, width = pixels.shape[1:3]
+            if height % 2 or width % 2:
+                raise ValueError(f"an mp4 frame needs even sides, got {width} x {height} px")
+            self._stream = self._container.add_stream("libx264", rate=self._fps, options={"crf": str(self._crf)})
+            self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        for image in pixels:
+            frame = self._av.VideoFrame.from_ndarray(image, format="rgb24")
+            self._container.mux(self._stream.encode(frame))
+            self.num_frames += 1
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._container.mux(self._stream.encode())
+        self._container.close()
+        if self.num_frames == 0:
+            self._part.unlink(missing_ok=True)
+        elif kind is None:
+            os.replace(self._part, self.path)
+        else:
+            os.replace(self._part, self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}"))
