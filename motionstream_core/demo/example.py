@@ -36,11 +36,14 @@ def drawn_example(num_frames: int = 49, size_px: int = 128) -> Example:
     eased = u * u * (3 - 2 * u)
     paths = []
     for index, path in enumerate(start.paths):
-        origin = path.center[0]
-        to_middle = size_px / 2 - origin
-        side = np.array([-to_middle[1], to_middle[0]]) / max(1.0, float(np.hypot(*to_middle)))
-        bend = (np.sin(np.pi * eased), np.sin(2 * np.pi * eased), 1 - np.cos(2 * np.pi * eased))[index]
-        center = origin + eased[:, None] * to_middle * 1.35 + (bend * 0.14 * size_px)[:, None] * side
+        # a third of the way round the middle of the frame, the second object in a wave
+        arm = path.center[0] - size_px / 2
+        angle = eased * 2.1
+        turned = np.stack(
+            [np.cos(angle) * arm[0] - np.sin(angle) * arm[1], np.sin(angle) * arm[0] + np.cos(angle) * arm[1]], -1
+        )
+        swing = 1 - 0.35 * np.sin(np.pi * eased) ** 2 if index != 1 else 1 - 0.3 * np.sin(2 * np.pi * eased) ** 2
+        center = size_px / 2 + turned * swing[:, None]
         paths.append(
             Path(
                 center.astype(np.float32),

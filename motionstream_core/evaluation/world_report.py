@@ -55,7 +55,7 @@ def case_conditions(loaded: LoadedModel, vae: TinyVae, case: Case) -> StreamCond
 
 def frames_tensor(frames: Video) -> Tensor:
     """(t h w 3) uint8 to (1 3 t h w) float in [0, 1]."""
-    return torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 255
+    return torch.from_numpy(frames.copy()).permute(3, 0, 1, 2)[None].float() / 255
 
 
 def to_video(frames: Tensor) -> Video:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
-from ..geometry import Chunk
+from ..geometry import Chunk, VideoShape
 from ..models.conditioning import Conditions, first_frame_mask
 from ..models.track_wan import TrackWan
 from ..models.wan import CrossContext
@@ -45,20 +45,16 @@ class KnownTracks:
 
     def at_frames(self, start: int, stop: int) -> Tracks:
         """Frames [start, stop) of the tracks."""
-        tracks, known = self.tracks, min(stop, self.tracks.num_frames)
-        part = tracks.slice(min(start, known), known)
-        missing = (stop - start) - part.num_frames
+        tracks = self.tracks
+        known = max(0, min(stop, tracks.num_frames) - start)
+        missing = stop - start - known
         if missing == 0:
-            return part
+            return tracks.slice(start, stop)
         rest = tracks.points[-1:].nan_to_num().expand(missing, -1, -1)
         hidden = torch.zeros(missing, tracks.num_tracks, dtype=torch.bool)
-        return Tracks(
-            torch.cat([part.points, rest]),
-            torch.cat([part.visibility, hidden]),
-            tracks.height,
-            tracks.width,
-            tracks.ids,
-        )
+        points = torch.cat([tracks.points[start : start + known], rest])
+        visibility = torch.cat([tracks.visibility[start : start + known], hidden])
+        return Tracks(points, visibility, tracks.height, tracks.width, tracks.ids)
 
 
 def encode_prompt(model: TrackWan, spec: ModelSpec, prompt: str) -> CrossContext:
@@ -109,19 +105,18 @@ class StreamConditions:
         parameter = model.patch_embedding.weight
         self.model, self.spec, self.context, self.tracks = model, spec, context, tracks
         self._device, self._dtype = parameter.device, parameter.dtype
-        if spec.image_rule == "none":
-            if frame_size is None:
-                raise ValueError("frame_size is needed: this model takes no image to read it from")
-            self.frame_size, self._image = frame_size, None
-        else:
+        if spec.image_rule != "none":
             if image is None or vae is None:
                 raise ValueError("image and vae are needed: this model starts from an image")
-            self.frame_size = (image.shape[3], image.shape[4])
-            latents = image_latents(spec, vae, image)
-            assert latents is not None
-            self._image = latents.to(self._device, self._dtype)
-        stride = spec.vae_stride.space
-        self.latent_size = (self.frame_size[0] // stride, self.frame_size[1] // stride)
+            frame_size = (image.shape[3], image.shape[4])
+        elif frame_size is None:
+            raise ValueError("frame_size is needed: this model takes no image to read it from")
+        self.frame_size = frame_size
+        video = VideoShape(1, *frame_size)
+        shape = spec.vae_stride.latent_shape(video, spec.backbone.out_channels, spec.backbone.patch)
+        self.latent_size = (shape.height, shape.width)
+        latents = image_latents(spec, vae, image) if image is not None and vae is not None else None
+        self._image = None if latents is None else latents.to(self._device, self._dtype)
 
     def __call__(self, chunk: Chunk) -> Conditions:
         """Conditions of one chunk; its track frames are asked for here."""

@@ -139,14 +139,21 @@ def _predict(
     cache: KVCache,
     commit: bool,
 ) -> Tensor:
-    """Velocity at one level; a fixed first latent is shown clean, at timestep 0."""
-    if given.clean_first is None or sigma == 0:
-        timestep = noisy.new_full((noisy.shape[0],), to_timestep(sigma), dtype=torch.float32)
-    else:
-        noisy = _pin(noisy, given.clean_first)
-        timestep = noisy.new_full((noisy.shape[0], noisy.shape[2]), to_timestep(sigma), dtype=torch.float32)
-        timestep[:, 0] = 0
+    """Velocity of one chunk at one level."""
+    noisy, timestep = pinned_input(noisy, sigma, given.clean_first)
     return model(assemble(layout, noisy, given), timestep, given.context, cache=cache, commit=commit).to(noisy.dtype)
+
+
+def pinned_input(noisy: Tensor, sigma: float, first: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Noisy latents (b c f h w) and their timesteps: (b), or (b f) where latent frame 0 is `first` at timestep 0.
+
+    Wan 2.2 5B is conditioned on its image in just this way (Wan-Video/Wan2.2: wan/textimage2video.py).
+    """
+    if first is None or sigma == 0:
+        return noisy, noisy.new_full((noisy.shape[0],), to_timestep(sigma), dtype=torch.float32)
+    timestep = noisy.new_full((noisy.shape[0], noisy.shape[2]), to_timestep(sigma), dtype=torch.float32)
+    timestep[:, 0] = 0
+    return _pin(noisy, first), timestep
 
 
 def _pin(latents: Tensor, first: Tensor | None) -> Tensor:

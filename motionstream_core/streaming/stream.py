@@ -18,7 +18,7 @@ from ..models.conditioning import Conditions, assemble, batch_conditions
 from ..models.wan import CrossContext
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
-from .rollout import StepCallback, rollout, seeded_noise
+from .rollout import StepCallback, pinned_input, rollout, seeded_noise
 
 SAMPLERS = {"euler": euler_sample, "unipc": unipc_sample}
 
@@ -157,7 +157,7 @@ def guided_velocity(
                 joined[passes] = batch_conditions([variants[each] for each in passes])
             together = joined[passes]
             noisy = latents.repeat(len(passes), 1, 1, 1, 1).to(loaded.model.patch_embedding.weight.dtype)
-            timestep = noisy.new_full((noisy.shape[0],), to_timestep(sigma), dtype=torch.float32)
+            noisy, timestep = pinned_input(noisy, sigma, together.clean_first)
             inputs = assemble(loaded.spec.layout, noisy, together)
             return list(loaded.model(inputs, timestep, together.context).chunk(len(passes)))
 

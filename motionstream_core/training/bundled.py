@@ -26,7 +26,6 @@ TEACHER_SPEC = ModelSpec(
     track_head=TrackHeadConfig(),
     vae_stride=VaeStride(4, 8),
     image_rule="first_latent",
-    pin_first_latent=True,
     chunk_plan=ChunkPlan(chunk_frames=3, first_chunk_frames=1),
     sink_frames=1,
     window_frames=3,
@@ -39,4 +38,4 @@ TEACHER_SPEC = ModelSpec(
     frame_size=(128, 128),
     fps=16.0,
 )
-STUDENT_SPEC = replace(TEACHER_SPEC, role="student")
+STUDENT_SPEC = replace(TEACHER_SPEC, role="student", pin_first_latent=True)
