@@ -1,6 +1,6 @@
 """Seconds per chunk over a long stream of the bundled student, and peak memory: a table and a PNG.
 
-    python benchmarks/chunk_time.py [--chunks 100] [--out outputs/chunk_time.png]
+python benchmarks/chunk_time.py [--chunks 100] [--out outputs/chunk_time.png]
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import types
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ..diffusion.schedule import student_sigmas
 from ..geometry import ChunkPlan, VaeStride
 from ..models.conditioning import InputLayout
 from ..models.kv_cache import RopeRule
@@ -64,6 +65,18 @@ class ModelSpec:
             raise ValueError(
                 f"layout has {self.layout.width('track')} track channels, but the track head gives {wanted}"
             )
+        if self.layout.width("noise") != self.backbone.out_channels:
+            raise ValueError(
+                f"layout has {self.layout.width('noise')} noise channels, but the backbone gives "
+                f"{self.backbone.out_channels}"
+            )
+        head, vae = self.track_head, self.vae_stride
+        if head and (head.time_stride, head.space_stride) != (vae.time, vae.space):
+            raise ValueError(
+                f"the track head's strides ({head.time_stride}, {head.space_stride}) are not the VAE's "
+                f"({vae.time}, {vae.space})"
+            )
+        student_sigmas(self.step_list, self.shift)  # raises for an empty or rising list
         if self.pin_first_latent and self.image_rule == "none":
             raise ValueError("pin_first_latent needs an image: image_rule must not be 'none'")
 

@@ -30,7 +30,7 @@ def main() -> int:
         else:
             job = users_job(given.image, given.tracks, given.prompt, STUDENT_SPEC.frame_size, given.frames)
         print_report(run_demo(job, given.out, given.seed, given.device), given.device)
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     return 0

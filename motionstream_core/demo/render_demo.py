@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..checkpoints import load_model, load_tiny_vae
+from ..checkpoints import LoadedModel, load_model, load_tiny_vae
 from ..evaluation.track_error import lucas_kanade_error
 from ..evaluation.world_report import frames_tensor, to_video
+from ..models.tiny_vae import TinyVae
 from ..streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from ..streaming.decode import TinyStreamingDecoder
 from ..streaming.stream import StreamSettings, stream_chunks
@@ -70,10 +72,9 @@ def users_job(image: Path, tracks: Path, prompt: str, frame_size: tuple[int, int
     drawn = resample(parse_tracks(source, height=photo.height, width=photo.width), num_frames)
     height, width = frame_size
     scale = max(height / photo.height, width / photo.width)
-    scaled = drawn.rescaled(max(height, round(photo.height * scale)), max(width, round(photo.width * scale)))
-    left, top = (scaled.width - width) / 2, (scaled.height - height) / 2
-    points = scaled.points - torch.tensor([left, top])
-    cropped = Tracks(points, scaled.visibility, height, width, scaled.ids)
+    middle = torch.tensor([photo.width / 2, photo.height / 2])
+    points = (drawn.points - middle) * scale + torch.tensor([width / 2, height / 2])
+    cropped = Tracks(points, drawn.visibility, height, width, drawn.ids)
     fitted = ImageOps.fit(photo, (width, height), Image.Resampling.LANCZOS)
     return Job(np.asarray(fitted), cropped, prompt)
 
@@ -85,7 +86,8 @@ def run_demo(job: Job, out: Path, seed: int = 0, device: str = "cpu") -> Report:
     loaded.model.to(device)
     image = frames_tensor(job.image[None]).to(device)
     # one throw-away step warms up the library's kernels, as any long-running host has
-    _stream(loaded, vae, image, job, seed, num_latent_frames=loaded.spec.chunk_plan.chunk(1).stop)
+    for _ in _chunks(loaded, vae, image, job, seed, loaded.spec.chunk_plan.chunk(1).stop):
+        pass
     started = time.perf_counter()
     first_frame_s, chunk_times, parts = 0.0, [], []
     video = out.with_suffix(".mp4")
@@ -93,12 +95,13 @@ def run_demo(job: Job, out: Path, seed: int = 0, device: str = "cpu") -> Report:
     with VideoFile(video, loaded.spec.fps) as file:
         before = started
         for frames in _chunks(loaded, vae, image, job, seed, latent_frames):
+            frames = frames.cpu()  # waits for the device, so that the time is the chunk's
             now = time.perf_counter()
             if len(parts) == 1:  # the first generated chunk: what precedes it is the image itself
                 first_frame_s = now - started
             chunk_times.append(now - before)
             before = now
-            parts.append(frames.cpu())
+            parts.append(frames)
             file.push(frames)
         elapsed = time.perf_counter() - started
     frames = torch.cat(parts)
@@ -118,31 +121,22 @@ def run_demo(job: Job, out: Path, seed: int = 0, device: str = "cpu") -> Report:
     )
 
 
-def _chunks(loaded, vae, image: Tensor, job: Job, seed: int, num_latent_frames: int):  # noqa: ANN001, ANN202
+@torch.inference_mode()
+def _chunks(
+    loaded: LoadedModel, vae: TinyVae, image: Tensor, job: Job, seed: int, num_latent_frames: int
+) -> Generator[Tensor, None, None]:
     """Frames (t h w 3) of the student's stream, chunk by chunk."""
-    with torch.inference_mode():
-        conditions = StreamConditions(
-            loaded.model,
-            loaded.spec,
-            encode_prompt(loaded.model, loaded.spec, job.prompt),
-            KnownTracks(job.tracks),
-            image=image,
-            vae=vae,
-        )
-        chunks = stream_chunks(
-            loaded,
-            conditions,
-            TinyStreamingDecoder(vae),
-            num_latent_frames=num_latent_frames,
-            settings=StreamSettings(seed=seed),
-        )
-        for chunk in chunks:
-            yield chunk.frames
-
-
-def _stream(loaded, vae, image: Tensor, job: Job, seed: int, num_latent_frames: int) -> None:  # noqa: ANN001
-    for _ in _chunks(loaded, vae, image, job, seed, num_latent_frames):
-        pass
+    context = encode_prompt(loaded.model, loaded.spec, job.prompt)
+    conditions = StreamConditions(loaded.model, loaded.spec, context, KnownTracks(job.tracks), image=image, vae=vae)
+    chunks = stream_chunks(
+        loaded,
+        conditions,
+        TinyStreamingDecoder(vae),
+        num_latent_frames=num_latent_frames,
+        settings=StreamSettings(seed=seed),
+    )
+    for chunk in chunks:
+        yield chunk.frames
 
 
 def _track_error(video: np.ndarray, job: Job) -> tuple[float, str]:

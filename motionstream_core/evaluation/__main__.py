@@ -12,8 +12,8 @@ import torch
 
 from ..checkpoints import load_model, load_tiny_vae
 from ..streaming.stream import StreamSettings
-from .world_cases import CASE_KINDS, CaseKind, held_out_case
-from .world_report import Generator, Score, reference_generators, score, student_generator, teacher_generator
+from .world_cases import CASE_KINDS, Case, CaseKind, held_out_case
+from .world_report import Generator, Score, Video, reference_generators, score, student_generator, teacher_generator
 
 LONG_FRAMES = 193
 FIRST, LAST = slice(0, 49), slice(LONG_FRAMES - 48, LONG_FRAMES)
@@ -52,7 +52,7 @@ def main() -> None:
             cases = [held_out_case(index, "plain", LONG_FRAMES) for index in range(given.long_clips)]
             videos = {id(case): generate(case) for case in cases}
 
-            def seen(case, videos=videos):  # noqa: ANN001, ANN202  # one rollout serves both spans
+            def seen(case: Case, videos: dict[int, Video] = videos) -> Video:  # one rollout serves both spans
                 return videos[id(case)]
 
             for span, part in (("193: first 49", FIRST), ("193: last 48", LAST)):

@@ -14,6 +14,8 @@ def psnr_db(video: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
-def endpoint_errors(points: NDArray[np.floating], truth: NDArray[np.floating], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
+def endpoint_errors(
+    points: NDArray[np.floating], truth: NDArray[np.floating], counted: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """L2 distances in px (m) of points and truth (t n 2) where counted (t n)."""
     return np.linalg.norm(points.astype(np.float64) - truth.astype(np.float64), axis=-1)[counted]

@@ -6,6 +6,8 @@ with little texture it is a rough judge: `make evaluate` uses colour centroids i
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,23 +32,31 @@ def lucas_kanade_error(frames: NDArray[np.uint8], tracks: Tracks) -> tuple[float
             f"frames are {frames.shape[:3]} (t h w), tracks {(tracks.num_frames, tracks.height, tracks.width)}"
         )
     usable = (tracks.visibility & tracks.in_frame()).numpy()
+    if not usable[0].any():
+        return float("nan"), 0.0
     size = (frames.shape[2] * ENLARGE, frames.shape[1] * ENLARGE)
     grey = [
         cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_CUBIC) for frame in frames
     ]
-    options = {"winSize": (25, 25), "maxLevel": 4}
+
+    def follow(here: int, there: int, place: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        options: Any = {"winSize": (25, 25), "maxLevel": 4, "nextPts": None}
+        moved, found, _ = cv2.calcOpticalFlowPyrLK(grey[here], grey[there], place, **options)
+        return np.asarray(moved, np.float32), found[:, 0] > 0
+
     followed = usable[0].copy()
-    place = (np.nan_to_num(tracks.points[0].numpy()) * ENLARGE).astype(np.float32)[:, None]
+    # OpenCV counts from the first pixel's centre, tracks from its edge
+    place = (np.nan_to_num(tracks.points[0].numpy()) * ENLARGE - 0.5).astype(np.float32)[:, None]
     errors: list[NDArray[np.float64]] = []
     wanted = 0
     for t in range(1, len(grey)):
-        after, found, _ = cv2.calcOpticalFlowPyrLK(grey[t - 1], grey[t], place, None, **options)
-        back, returned, _ = cv2.calcOpticalFlowPyrLK(grey[t], grey[t - 1], after, None, **options)
+        after, found = follow(t - 1, t, place)
+        back, returned = follow(t, t - 1, after)
         astray = np.linalg.norm((back - place)[:, 0], axis=-1) > ROUND_TRIP_PX * ENLARGE
-        followed &= (found[:, 0] > 0) & (returned[:, 0] > 0) & ~astray
+        followed &= found & returned & ~astray
         place = after
         counted = followed & usable[t]
-        distance = np.linalg.norm(place[:, 0] / ENLARGE - tracks.points[t].numpy(), axis=-1)
+        distance = np.linalg.norm((place[:, 0] + 0.5) / ENLARGE - tracks.points[t].numpy(), axis=-1)
         errors.append(distance[counted])
         wanted += int((usable[t] & usable[0]).sum())
     joined = np.concatenate(errors) if errors else np.zeros(0)

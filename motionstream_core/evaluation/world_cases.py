@@ -1,9 +1,9 @@
 """The held-out cases of the procedural world, and their counterfactuals: same first frame, other tracks.
 
-    plain     the clip's own motion
-    mirrored  every displacement mirrored left to right
-    panned    nothing moves by itself, the whole view slides
-    drag      one sprite is led by a single point, nothing is said of the rest
+plain     the clip's own motion
+mirrored  every displacement mirrored left to right
+panned    nothing moves by itself, the whole view slides
+drag      one sprite is led by a single point, nothing is said of the rest
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Judge a teacher and a student on the held-out world, beside what bounds them from both sides.
 
-    judge  the judge's own error on the true clip
-    vae    the true clip, encoded and decoded: no generator can do better
-    frozen the first frame repeated: what obeying nothing costs
+judge  the judge's own error on the true clip
+vae    the true clip, encoded and decoded: no generator can do better
+frozen the first frame repeated: what obeying nothing costs
 """
 
 from __future__ import annotations
@@ -79,7 +79,11 @@ def student_generator(loaded: LoadedModel, vae: TinyVae, settings: StreamSetting
 
 
 def teacher_generator(
-    loaded: LoadedModel, vae: TinyVae, num_steps: int, text_weight: float | None = None, motion_weight: float | None = None
+    loaded: LoadedModel,
+    vae: TinyVae,
+    num_steps: int,
+    text_weight: float | None = None,
+    motion_weight: float | None = None,
 ) -> Generator:
     """Samples every case with a teacher."""
 

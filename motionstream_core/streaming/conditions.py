@@ -80,7 +80,9 @@ def image_latents(spec: ModelSpec, vae: Encoder, image: Tensor) -> Tensor | None
     if spec.image_rule == "first_latent":
         first = vae.encode(image)
         return torch.cat([first, torch.zeros_like(first)], dim=2)
-    grey = image.new_full((*image.shape[:2], spec.vae_stride.num_frames(GREY_CLIP_LATENT_FRAMES) - 1, *image.shape[3:]), 0.5)
+    grey = image.new_full(
+        (*image.shape[:2], spec.vae_stride.num_frames(GREY_CLIP_LATENT_FRAMES) - 1, *image.shape[3:]), 0.5
+    )
     return vae.encode(torch.cat([image, grey], dim=2))
 
 

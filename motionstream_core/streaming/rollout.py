@@ -7,7 +7,7 @@ consumer can decode it while the next one is prepared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,13 +73,16 @@ def rollout(
     num_latent_frames: int | None = None,
     gradient: GradientPolicy | None = None,
     callback: StepCallback | None = None,
-) -> Iterator[RolledChunk]:
+) -> Generator[RolledChunk, None, None]:
     """Generate chunk after chunk, each from the cache of those before it; without end for num_latent_frames None.
 
     sigmas: (num_steps + 1,), descending to 0, on the CPU. Time and memory per chunk are constant once the window is
     full. A chunk whose conditions carry `clean_first` keeps that latent in its frame 0; a chunk that is nothing else
-    takes no denoise step at all. `cache` must be empty at the start and is reset when the generator is closed.
+    takes no denoise step at all. `cache` is reset when the generator is closed. Raises ValueError when it is not empty
+    at the start.
     """
+    if cache.num_frames_seen:
+        raise ValueError(f"the cache holds {cache.num_frames_seen} frames of another stream; reset it first")
     try:
         for chunk in plan.chunks(num_latent_frames):
             given = conditions(chunk)

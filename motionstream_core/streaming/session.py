@@ -39,7 +39,8 @@ class LiveTracks:
     """Track samples under a live hand.
 
     The samples of one track that arrived since the last chunk are spread evenly over the next chunk's frames, from
-    where the track stood; without new samples it stands still; released, it is invisible and keeps its id.
+    where the track stood; without new samples it stands still; released, it is invisible and keeps its id. In a chunk
+    of one frame a new track shows its first sample; the others follow in the next chunk.
     """
 
     def __init__(self, height: int, width: int, known: Tracks | None = None) -> None:
@@ -66,14 +67,24 @@ class LiveTracks:
             way = self._pending.pop(track_id, [])
             if track_id in self._last:
                 way = [self._last[track_id], *way]
+            elif count == 1:  # the image alone shows where a stroke begins; the rest of it is still to be drawn
+                way, later = way[:1], way[1:]
+                if later:
+                    self._pending[track_id] = later
             points[:, column] = _spread(way, count, track_id in self._last)
             self._last[track_id] = way[-1]
         live = Tracks(
-            points, torch.ones(count, len(ids), dtype=torch.bool), self.height, self.width, torch.tensor(ids, dtype=torch.long)
+            points,
+            torch.ones(count, len(ids), dtype=torch.bool),
+            self.height,
+            self.width,
+            torch.tensor(ids, dtype=torch.long),
         )
         if self._known is None:
             return live
-        return Tracks.concatenate([live, KnownTracks(self._known).at_frames(start, stop).rescaled(self.height, self.width)])
+        return Tracks.concatenate(
+            [live, KnownTracks(self._known).at_frames(start, stop).rescaled(self.height, self.width)]
+        )
 
 
 def _spread(way: list[tuple[float, float]], count: int, from_last: bool) -> torch.Tensor:
@@ -147,7 +158,9 @@ class StreamSession:
         """End the stream at the next chunk boundary."""
         self._command("stop")
 
-    def run(self, num_latent_frames: int | None = None, callback: StepCallback | None = None) -> Iterator[StreamedChunk]:
+    def run(
+        self, num_latent_frames: int | None = None, callback: StepCallback | None = None
+    ) -> Iterator[StreamedChunk]:
         """The stream's chunks, without end for None; commands take effect between them."""
         chunks = stream_chunks(
             self._loaded,
@@ -157,13 +170,12 @@ class StreamSession:
             settings=self._settings,
             callback=callback,
         )
+        plan = self._loaded.spec.chunk_plan
+        count = None if num_latent_frames is None else plan.num_chunks(num_latent_frames)
         try:
             index = 0
-            while self._take_commands(index):
-                streamed = next(chunks, None)
-                if streamed is None:
-                    return
-                yield streamed
+            while index != count and self._take_commands(index):  # after the last chunk there is nothing to hold
+                yield next(chunks)
                 index += 1
         finally:
             chunks.close()
@@ -220,4 +232,3 @@ class StreamSession:
             self._stopped = True
         else:
             self._paused = kind == "pause"
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from ..checkpoints.load import LoadedModel
 from ..diffusion.guidance import Pass, joint_guidance
 from ..diffusion.sample import PredictVelocity, euler_sample, unipc_sample
 from ..diffusion.sample import StepCallback as TeacherCallback
-from ..diffusion.schedule import student_sigmas, teacher_sigmas, to_timestep
+from ..diffusion.schedule import student_sigmas, teacher_sigmas
 from ..geometry import Chunk
 from ..models.conditioning import Conditions, assemble, batch_conditions
 from ..models.wan import CrossContext
@@ -50,7 +50,7 @@ def stream_chunks(
     num_latent_frames: int | None,
     settings: StreamSettings | None = None,
     callback: StepCallback | None = None,
-) -> Iterator[StreamedChunk]:
+) -> Generator[StreamedChunk, None, None]:
     """The student's stream, chunk by chunk, without end for num_latent_frames None.
 
     Raises ValueError for a teacher, or for a length that fills no whole chunks (naming the nearest that do).

@@ -22,7 +22,7 @@ from ..checkpoints.load import LoadedModel, build_model
 from ..checkpoints.spec import ModelSpec
 from ..models.track_wan import TrackWan
 from ..streaming.rollout import GradientPolicy
-from .data import LatentClips, View
+from .data import WHOLE_CLIP, LatentClips, View
 from .ema import Ema
 from .log import Log
 from .ode import Trajectories
@@ -40,7 +40,8 @@ class StudentTraining:
     batch_size: int = 8
     learning_rate: float = 3e-4
     ema_decay: float = 0.99
-    view: View = View(13, 16)
+    view: View = WHOLE_CLIP
+    save_every: int = 50
     seed: int = 4
 
 
@@ -48,13 +49,15 @@ StepLoss = Callable[[TrackWan, int], Tensor]
 """(model, train_step) -> loss"""
 
 
-def causal_loss(trajectories: Trajectories, spec: ModelSpec, training: StudentTraining, device: torch.device) -> StepLoss:
+def causal_loss(
+    trajectories: Trajectories, spec: ModelSpec, training: StudentTraining, device: torch.device
+) -> StepLoss:
     """Regression on teacher trajectories at one random level a step."""
 
     def loss(model: TrackWan, step: int) -> Tensor:
         rng = np.random.default_rng((training.seed, step))
         index = torch.from_numpy(rng.choice(len(trajectories), training.batch_size, replace=False))
-        taken = trajectories.take(index)
+        taken = trajectories.take(index).to(device)
         batch = taken.batch
         told = torch.ones(len(index), dtype=torch.bool, device=device)
         level = int(rng.integers(len(spec.step_list)))
@@ -71,10 +74,10 @@ def distill_loss(clips: LatentClips, spec: ModelSpec, training: StudentTraining,
 
     def loss(model: TrackWan, step: int) -> Tensor:
         rng = np.random.default_rng((training.seed, step))
-        batch = next(clips.batches(training.batch_size, training.view, rng))
+        batch = clips.batch(training.batch_size, training.view, rng).to(device)
         told = torch.ones(training.batch_size, dtype=torch.bool, device=device)
         ids = random_ids(training.batch_size, batch.points.shape[2], torch.Generator().manual_seed(step))
-        whole = conditions_of(model, batch, ids, spec, told, told)
+        whole = conditions_of(model, batch, ids.to(device), spec, told, told)
         policy = GradientPolicy(exit_step=int(rng.integers(len(spec.step_list))))
         chunks = training_rollout(model, spec, whole, batch.latents.shape, policy, step)
         return rollout_loss(chunks, batch.latents, track_weight(batch, spec))
@@ -118,7 +121,7 @@ def train_student(
         running = loss.item() if running is None else 0.95 * running + 0.05 * loss.item()
         if step % 10 == 0:
             log(name, step, loss=running, seconds=time.monotonic() - started)
-        if step % 50 == 0 or step == training.num_steps:
+        if step % training.save_every == 0 or step == training.num_steps:
             save_state(
                 state_path, model=model.state_dict(), ema=ema.state_dict(), optimizer=optimizer.state_dict(), step=step
             )

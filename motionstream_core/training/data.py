@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +103,10 @@ class Batch:
     visibility: Tensor
     captions: list[str]
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`."""
+        return Batch(self.latents.to(device), self.points.to(device), self.visibility.to(device), self.captions)
+
 
 @dataclass(frozen=True)
 class View:
@@ -110,6 +114,9 @@ class View:
 
     latent_frames: int
     cells: int
+
+
+WHOLE_CLIP = View(13, 16)
 
 
 class LatentClips:
@@ -136,10 +143,9 @@ class LatentClips:
         if not self._shards:
             raise FileNotFoundError(f"no training shards in {self.folder}; run the stage 'prepare' first")
 
-    def batches(self, batch_size: int, view: View, rng: np.random.Generator) -> Iterator[Batch]:
-        """Endless batches of random clips, windows and track selections."""
-        while True:
-            yield collate([self._sample(view, rng) for _ in range(batch_size)])
+    def batch(self, batch_size: int, view: View, rng: np.random.Generator) -> Batch:
+        """Random clips, windows and track selections, drawn by `rng`."""
+        return collate([self._sample(view, rng) for _ in range(batch_size)])
 
     def _sample(self, view: View, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, str]:
         shard = int(rng.integers(len(self._shards)))

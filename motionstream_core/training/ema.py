@@ -26,4 +26,5 @@ class Ema:
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
         self.num_updates = int(state["num_updates"])
-        self.weights = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+        for name, value in self.weights.items():  # in place: they stay on their device
+            value.copy_(torch.as_tensor(state[name]))

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 from ..checkpoints.load import LoadedModel
 from ..diffusion.schedule import shift_sigmas, student_sigmas
 from ..streaming.stream import guided_velocity
-from .data import Batch, LatentClips, View
+from .data import WHOLE_CLIP, Batch, LatentClips, View
 from .teacher import conditions_of, random_ids
 
 
@@ -30,7 +31,7 @@ class OdeTraining:
     num_steps: int = 15
     text_weight: float = 0.0
     motion_weight: float = 1.0
-    view: View = View(13, 16)
+    view: View = WHOLE_CLIP
     seed: int = 3
 
 
@@ -54,6 +55,10 @@ class Trajectories:
             [self.batch.captions[i] for i in index.tolist()],
         )
         return Trajectories(self.levels[index].float(), batch.latents, batch, self.ids[index])
+
+    def to(self, device: torch.device) -> Trajectories:
+        """The same trajectories on `device`."""
+        return Trajectories(self.levels.to(device), self.clean.to(device), self.batch.to(device), self.ids.to(device))
 
 
 def trajectory_sigmas(num_steps: int, step_list: tuple[int, ...], shift: float) -> Tensor:
@@ -81,9 +86,7 @@ def write_trajectories(
     for shard in range(num_shards):
         path = folder / f"ode_{shard:05d}.safetensors"
         if not path.exists():
-            batch = next(
-                clips.batches(training.batch_size, training.view, np.random.default_rng((training.seed, shard)))
-            )
+            batch = clips.batch(training.batch_size, training.view, np.random.default_rng((training.seed, shard)))
             _write_batch(path, loaded, batch, training, sigmas, wanted, shard, device)
         if report:
             report(shard + 1, num_shards)
@@ -103,9 +106,7 @@ def _write_batch(
     generator = torch.Generator().manual_seed(training.seed * 1_000_003 + shard)
     ids = random_ids(count, batch.points.shape[2], generator)
     noise = torch.randn(batch.latents.shape, generator=generator)
-    on_device = Batch(
-        batch.latents.to(device), batch.points.to(device), batch.visibility.to(device), batch.captions
-    )
+    on_device = batch.to(device)
     told = torch.ones(count, dtype=torch.bool, device=device)
     with torch.autocast(device.type, torch.bfloat16):
         given = conditions_of(loaded.model, on_device, ids.to(device), loaded.spec, told, told)
@@ -113,7 +114,7 @@ def _write_batch(
         negative = loaded.model.prepare_context(loaded.model.text_encoder.encode([""] * count))
         velocity = guided_velocity(loaded, given, negative, training.text_weight, training.motion_weight)
         latents, kept = noise.to(device), []
-        for here, there in zip(sigmas[:-1], sigmas[1:], strict=True):
+        for here, there in pairwise(sigmas):
             if any(abs(here - level) < 1e-5 for level in wanted):
                 kept.append(latents.half().cpu())
             latents = latents + (there - here) * velocity(latents, here)

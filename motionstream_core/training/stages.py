@@ -53,7 +53,13 @@ def prepare(run: Run) -> None:
     vae = load_tiny_vae(run.file("tiny_vae")).to(run.device)
     preset = run.preset
     prepare_world(
-        run.folder / "world", vae, preset.num_clips, preset.mix, run.device, preset.clips_per_shard, run.count("prepare")
+        run.folder / "world",
+        vae,
+        preset.num_clips,
+        preset.mix,
+        run.device,
+        preset.clips_per_shard,
+        run.count("prepare"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Resumable training: everything a stage needs to go on where it was stopped, in one file written whole or not at all."""
+"""Resumable training: all that a stage needs to go on where it was stopped, in one file written whole or not at all."""
 
 from __future__ import annotations
 

@@ -51,6 +51,7 @@ class TeacherTraining:
     ema_decay: float = 0.998
     decay_share: float = 0.3
     compile: bool = False
+    save_every: int = 250
     seed: int = 2
 
     @property
@@ -119,7 +120,9 @@ def _flow_loss(
     told_text: Tensor,
     told_motion: Tensor,
 ) -> Tensor:
-    given = conditions_of(model, batch, ids, spec, told_text, told_motion)
+    device = batch.latents.device  # what is drawn is drawn on the CPU, the same for every device
+    sigma, noise, ids = sigma.to(device), noise.to(device), ids.to(device)
+    given = conditions_of(model, batch, ids, spec, told_text.to(device), told_motion.to(device))
     noisy = add_noise(batch.latents, noise, sigma)
     velocity = model(assemble(spec.layout, noisy, given), to_timestep(sigma), given.context)
     error = (velocity.float() - velocity_target(batch.latents, noise)).square().mean(1, keepdim=True)
@@ -184,15 +187,12 @@ def train_teacher(
     averaged = build_model(spec).to(device).requires_grad_(False)
     if training.compile:
         model.compile()
-    started, running, phase_index, batches, held_out = time.monotonic(), None, -1, None, None
+    started, running = time.monotonic(), None
     while step < training.num_steps:
-        if (index := training.phase_at(step)) != phase_index:
-            phase_index, phase = index, training.phases[index]
-            batches = clips.batches(phase.batch_size, phase.view, np.random.default_rng((training.seed, step)))
-            held_out = next(clips.batches(16, phase.view, np.random.default_rng(99)))
-        assert batches is not None and held_out is not None
+        phase = training.phases[training.phase_at(step)]
+        # both generators start anew at every step: a run that was interrupted goes on as if it had not been
         generator = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
-        batch = _to(next(batches), device)
+        batch = clips.batch(phase.batch_size, phase.view, np.random.default_rng((training.seed, step))).to(device)
         with torch.autocast(device.type, torch.bfloat16):
             loss = flow_loss(model, spec, batch, training, generator)
         loss.backward()
@@ -204,10 +204,11 @@ def train_teacher(
         if step % 50 == 0:
             log("teacher", step, loss=running, clips=len(clips), seconds=time.monotonic() - started)
             clips.refresh()
-        if step % 250 == 0 or step == training.num_steps:
+        if step % training.save_every == 0 or step == training.num_steps:
             averaged.load_state_dict(ema.weights)
             with torch.autocast(device.type, torch.bfloat16):
-                gap = track_gap(averaged, spec, _to(held_out, device))
+                probe = clips.batch(16, phase.view, np.random.default_rng(99)).to(device)
+                gap = track_gap(averaged, spec, probe)
             log("teacher-gap", step, **gap)
             save_state(
                 state_path,
@@ -220,9 +221,3 @@ def train_teacher(
                 on_save(averaged)
     averaged.load_state_dict(ema.weights)
     return averaged.eval()
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return Batch(
-        batch.latents.to(device), batch.points.to(device), batch.visibility.to(device), batch.captions
-    )

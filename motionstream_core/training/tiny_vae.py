@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from ..world import LEVELS, render, sample_motion, sample_scene
 from ..models.tiny_vae import Grow, MemBlock, TimePool, TinyVae, TinyVaeConfig
+from ..world import LEVELS, render, sample_motion, sample_scene
 from .log import Log
 from .state import load_state, save_state
 
@@ -73,7 +73,9 @@ class WorldCrops(IterableDataset):
             for _ in range(3):
                 t = int(rng.integers(0, len(frames) - self.training.num_frames + 1))
                 y, x = rng.integers(0, frames.shape[1] - self.training.crop_px + 1, 2)
-                crop = frames[t : t + self.training.num_frames, y:, x:][:, : self.training.crop_px, : self.training.crop_px]
+                crop = frames[t : t + self.training.num_frames, y:, x:][
+                    :, : self.training.crop_px, : self.training.crop_px
+                ]
                 yield torch.from_numpy(np.ascontiguousarray(crop)).permute(3, 0, 1, 2).float() / 255
 
 
@@ -153,7 +155,7 @@ def initialise_color_path(vae: TinyVae) -> None:
 def train_tiny_vae(training: TinyVaeTraining, folder: Path, device: torch.device, log: Log) -> TinyVae:
     """Train, or go on training, and return the VAE. State lives in `folder`."""
     torch.manual_seed(training.seed)
-    vae = TinyVae(BUNDLED_VAE).to(device, memory_format=torch.channels_last)
+    vae = TinyVae(BUNDLED_VAE).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     initialise_color_path(vae)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=training.learning_rate, betas=(0.9, 0.98), weight_decay=1e-4)
     state_path = folder / "tiny_vae.state.pt"
@@ -185,7 +187,9 @@ def train_tiny_vae(training: TinyVaeTraining, folder: Path, device: torch.device
         step += 1
         running = loss.item() if running is None else 0.95 * running + 0.05 * loss.item()
         if step % 50 == 0:
-            log("tiny-vae", step, loss=running, psnr_db=held_out_psnr(vae, held_out), seconds=time.monotonic() - started)
+            log(
+                "tiny-vae", step, loss=running, psnr_db=held_out_psnr(vae, held_out), seconds=time.monotonic() - started
+            )
         if step % 250 == 0 or step == training.num_steps:
             save_state(state_path, vae=vae.state_dict(), optimizer=optimizer.state_dict(), step=step)
     return vae.eval()

@@ -49,6 +49,8 @@ def _hue(rgb: Array, value: Array, chroma: Array) -> Array:
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     safe = np.maximum(chroma, 1e-6)
     sixth = np.where(
-        value == red, ((green - blue) / safe) % 6, np.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4)
+        value == red,
+        ((green - blue) / safe) % 6,
+        np.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
     )
     return sixth * 60

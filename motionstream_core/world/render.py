@@ -18,6 +18,7 @@ from .scene import HUES, Array, Camera, Motion, Path, Scene, Sprite
 GRID_POINTS = 10
 POINTS_PER_SPRITE = 9
 COVERAGE_POINTS = 48
+REACH = 1.11  # radii from a sprite's centre to the farthest point of any shape: a square's corner
 LIGHT = np.array([-0.55, -0.83], np.float32)
 
 
@@ -44,7 +45,10 @@ def render(scene: Scene, motion: Motion, size_px: int = 128) -> Clip:
     """Draw every frame of `motion` and follow its points."""
     frames = _background(scene, motion.camera, size_px)
     frames = _rainbow(frames, scene, size_px)
-    poses = [_Pose.in_view(sprite, path, motion.camera, size_px) for sprite, path in zip(scene.sprites, motion.paths, strict=True)]
+    poses = [
+        _Pose.in_view(sprite, path, motion.camera, size_px)
+        for sprite, path in zip(scene.sprites, motion.paths, strict=True)
+    ]
     for sprite, pose in zip(scene.sprites, poses, strict=True):
         _draw_sprite(frames, sprite, pose, size_px)
     frames = _weather(frames, scene, size_px)
@@ -135,7 +139,7 @@ def _pattern(sprite: Sprite, u: Array) -> Array:
 
 
 def _draw_sprite(frames: Array, sprite: Sprite, pose: _Pose, size_px: int) -> None:
-    half = int(np.ceil(pose.radius.max() * 1.05)) + 2
+    half = int(np.ceil(pose.radius.max() * REACH)) + 2
     corner = np.floor(pose.center).astype(int) - half
     steps = np.arange(2 * half)
     xs, ys = corner[:, 0, None] + steps, corner[:, 1, None] + steps

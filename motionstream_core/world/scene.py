@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating]
 
 HUES = {"red": 0.0, "yellow": 52.0, "green": 120.0, "cyan": 178.0, "blue": 226.0, "pink": 310.0}
 SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross")
@@ -164,7 +164,12 @@ def sample_scene(rng: np.random.Generator, level: Level, size_px: int = 128) -> 
 
 
 def sample_motion(
-    rng: np.random.Generator, scene: Scene, level: Level, num_frames: int, size_px: int = 128, start: Motion | None = None
+    rng: np.random.Generator,
+    scene: Scene,
+    level: Level,
+    num_frames: int,
+    size_px: int = 128,
+    start: Motion | None = None,
 ) -> Motion:
     """Smooth random paths for the scene's sprites; with `start`, from that motion's first-frame poses."""
     if start is None:
@@ -177,9 +182,7 @@ def sample_motion(
     return Motion(paths, _sample_camera(rng, level, num_frames, size_px))
 
 
-def _sample_starts(
-    rng: np.random.Generator, scene: Scene, size_px: int
-) -> list[tuple[NDArray[np.float64], float]]:
+def _sample_starts(rng: np.random.Generator, scene: Scene, size_px: int) -> list[tuple[NDArray[np.float64], float]]:
     """First-frame centre and angle of every sprite, the best separated of a few draws: the image shows them all."""
     radii = np.array([sprite.radius_px for sprite in scene.sprites])
     best, best_gap = np.zeros((len(radii), 2)), -np.inf
@@ -210,6 +213,7 @@ def _sample_path(
     points = [start]
     for _ in range(count):
         leave = 1.4 * margin if rng.random() < 0.1 else 0.0
+        candidate = points[-1]
         for _attempt in range(8):
             heading, length = rng.uniform(0, 2 * np.pi), reach * rng.uniform(0.5, 1.0)
             candidate = points[-1] + length * np.array([np.cos(heading), np.sin(heading)])
@@ -268,7 +272,11 @@ def panned(motion: Motion, shift_px: tuple[float, float]) -> Motion:
     ramp = np.linspace(0, 1, num_frames, dtype=np.float32)
     eased = ramp * ramp * (3 - 2 * ramp)
     paths = tuple(
-        Path(np.repeat(p.center[:1], num_frames, 0), np.repeat(p.angle[:1], num_frames), np.repeat(p.scale[:1], num_frames))
+        Path(
+            np.repeat(p.center[:1], num_frames, 0),
+            np.repeat(p.angle[:1], num_frames),
+            np.repeat(p.scale[:1], num_frames),
+        )
         for p in motion.paths
     )
     offset = -eased[:, None] * np.array(shift_px, np.float32)

@@ -1,0 +1,60 @@
+"""Bringing an image and its tracks to the size of the video, by one rule for both."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..motionstream_core.tracks import Tracks
+
+FITS = ("crop", "stretch")
+FIT_TOOLTIP = (
+    "crop: scaled until it covers the frame, then cut about the middle; stretch: scaled to the frame, sides by "
+    "themselves. An image that has the size already is left as it is."
+)
+
+Size = tuple[int, int]
+"""(height, width) px."""
+
+
+def fit_box(source: Size, target: Size, fit: str) -> tuple[float, float, float, float]:
+    """The part (left, top, right, bottom), in px of `source`, that fills a frame of `target`."""
+    height, width = source
+    if fit == "stretch":
+        return 0.0, 0.0, float(width), float(height)
+    scale = max(target[0] / height, target[1] / width)
+    kept_height, kept_width = min(float(height), target[0] / scale), min(float(width), target[1] / scale)
+    left, top = (width - kept_width) / 2, (height - kept_height) / 2
+    return left, top, left + kept_width, top + kept_height
+
+
+def fit_image(image: Tensor, size: Size, fit: str) -> Tensor:
+    """An IMAGE of one picture (1 h w 3 or 4) as frames (1 3 1 h w) in [0, 1] of `size`; alpha is dropped.
+
+    Raises ValueError for a batch and for another form.
+    """
+    if image.ndim != 4 or image.shape[3] not in (3, 4):
+        raise ValueError(f"image has shape {tuple(image.shape)}; it must be one picture (1 h w 3)")
+    if image.shape[0] != 1:
+        raise ValueError(
+            f"image holds {image.shape[0]} pictures, but a video starts from one; pick one with the node ImageFromBatch"
+        )
+    picture = image[0, :, :, :3].detach().to("cpu", torch.float32)
+    source = (picture.shape[0], picture.shape[1])
+    if source != size:
+        box, (height, width) = fit_box(source, size, fit), size
+        channels = [Image.fromarray(channel) for channel in picture.permute(2, 0, 1).contiguous().numpy()]
+        fitted = [np.asarray(each.resize((width, height), Image.Resampling.LANCZOS, box=box)) for each in channels]
+        picture = torch.from_numpy(np.stack(fitted, axis=-1))
+    return picture.clamp(0, 1).permute(2, 0, 1)[None, :, None].contiguous()
+
+
+def fit_tracks(tracks: Tracks, size: Size, fit: str) -> Tracks:
+    """Tracks drawn over a picture, over what `fit_image` makes of that picture."""
+    height, width = size
+    left, top, right, bottom = fit_box((tracks.height, tracks.width), size, fit)
+    scale = torch.tensor([width / (right - left), height / (bottom - top)], dtype=torch.float64)
+    points = (tracks.points.double() - torch.tensor([left, top], dtype=torch.float64)) * scale
+    return Tracks(points.float(), tracks.visibility, height, width, tracks.ids)
