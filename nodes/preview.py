@@ -63,7 +63,9 @@ class PreviewProgress:
 
     def _picture(self) -> tuple[str, Image.Image, int] | None:
         image = self._pictures.take()
-        return None if image is None else ("JPEG", image, MAX_SIDE_PX)
+        if image is None:
+            return None
+        return "JPEG", image, max(image.size)  # the host would enlarge a picture to a larger number
 
 
 def _backlog() -> int:

@@ -158,6 +158,7 @@ def _stream(model: StreamModel, vae: StreamVae, clip: Clip, prompt: str, setting
             settings=settings,
             callback=after_step,
         )
+        logging.info("MotionStream: stream opened, %d chunks", num_chunks)
         try:
             for streamed in chunks:
                 frames[done : done + len(streamed.frames)] = streamed.frames

@@ -30,11 +30,11 @@ BUNDLED = Preset(
     num_clips=3456,
     mix=WorldMix(),
     teacher=TeacherTraining(
-        phases=(Phase(500, 32, View(5, 8)), Phase(900, 12, View(13, 12)), Phase(700, 8, View(13, 16))), compile=True
+        phases=(Phase(500, 32, View(5, 8)), Phase(750, 12, View(13, 12)), Phase(500, 8, View(13, 16))), compile=True
     ),
-    ode=OdeTraining(),
-    causal=StudentTraining(num_steps=200),
-    distill=StudentTraining(num_steps=300, seed=5),
+    ode=OdeTraining(num_trajectories=192, num_steps=12),
+    causal=StudentTraining(num_steps=60),
+    distill=StudentTraining(num_steps=480, learning_rate=5e-4, seed=5),
 )
 
 SMOKE = Preset(

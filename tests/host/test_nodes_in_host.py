@@ -1,0 +1,212 @@
+"""The pack inside a real ComfyUI: loads quickly, explains itself, runs without a browser, chains with core."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from tests.host.comfy_host import ROOT, ComfyHost, RefusedError
+
+pytestmark = pytest.mark.host
+
+NODES = {
+    "MotionStreamLoadModel",
+    "MotionStreamLoadTinyVAE",
+    "MotionStreamTracksFromJSON",
+    "MotionStreamPointGrid",
+    "MotionStreamTrackHead",
+    "MotionStreamDrawTracks",
+    "MotionStreamStudentStreamer",
+    "MotionStreamTeacherSampler",
+    "MotionStreamDecode",
+}
+CATEGORIES = {"tracks", "sampling", "stream", "loaders"}
+
+
+def key_of(prompt: dict[str, Any], kind: str) -> str:
+    return next(key for key, node in prompt.items() if node["class_type"] == kind)
+
+
+def inputs_of(prompt: dict[str, Any], kind: str) -> dict[str, Any]:
+    return prompt[key_of(prompt, kind)]["inputs"]
+
+
+def saved_video(host: ComfyHost, outputs: dict[str, Any]) -> Path:
+    files = [file for output in outputs.values() for file in output.get("images", [])]
+    assert [file["type"] for file in files] == ["output"]
+    return host.output / files[0]["subfolder"] / files[0]["filename"]
+
+
+def video_frames(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def shortened(prompt: dict[str, Any], length: int) -> dict[str, Any]:
+    inputs_of(prompt, "MotionStreamTracksFromJSON")["length"] = length
+    inputs_of(prompt, "MotionStreamStudentStreamer")["length"] = length
+    return prompt
+
+
+def test_the_pack_loads_in_less_than_a_third_of_a_second(host: ComfyHost) -> None:
+    log = host.log()
+    assert "IMPORT FAILED" not in log
+    link = next(entry for entry in (host.checkout / "custom_nodes").iterdir() if entry.resolve() == ROOT.resolve())
+    seconds = re.search(rf"([\d.]+) seconds: \S*{re.escape(link.name)}$", log, re.MULTILINE)
+    assert seconds is not None, log
+    assert float(seconds[1]) < 0.3
+
+
+def test_every_node_and_socket_explains_itself(host: ComfyHost, node_info: dict[str, Any]) -> None:
+    mine = {name: info for name, info in node_info.items() if name.startswith("MotionStream")}
+    assert set(mine) == NODES
+    for name, info in mine.items():
+        kind, _, subject = info["category"].partition("/")
+        assert (kind, subject in CATEGORIES) == ("MotionStream", True)
+        assert info["display_name"] != name
+        assert len(info["description"]) > 30
+        for group in info["input"].values():
+            for socket, (_, details) in group.items():
+                assert len(details.get("tooltip", "")) > 10, f"{name}.{socket} has no tooltip"
+        assert len(info["output_tooltips"]) == len(info["output"])
+        assert all(len(tooltip or "") > 10 for tooltip in info["output_tooltips"]), name
+        if "search_aliases" in info:
+            assert info["search_aliases"]
+
+
+def test_the_example_workflow_means_the_same_in_both_forms(node_info: dict[str, Any], example: dict[str, Any]) -> None:
+    """The browser reads widget values by place: the places are the host's, seed control included."""
+    drawn = json.loads((ROOT / "workflows" / "bundled_image_to_video.json").read_text("utf-8"))
+    for node in drawn["nodes"]:
+        if not node["type"].startswith("MotionStream"):
+            continue
+        info = node_info[node["type"]]
+        widgets: list[str] = []
+        for group in ("required", "optional"):
+            for name, (kind, details) in info["input"].get(group, {}).items():
+                if isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"):
+                    widgets += [name, "control"] if details.get("control_after_generate") else [name]
+        values = dict(zip(widgets, node.get("widgets_values", []), strict=True))
+        values.pop("control", None)
+        posted = example[str(node["id"])]["inputs"]
+        assert values == {name: value for name, value in posted.items() if not isinstance(value, list)}, node["type"]
+        assert [slot["name"] for slot in node["outputs"]] == info["output_name"]
+        assert [slot["type"] for slot in node["outputs"]] == info["output"]
+
+
+def test_the_example_runs_without_a_browser(host: ComfyHost, example: dict[str, Any]) -> None:
+    outputs = host.run(example)
+    frames = video_frames(saved_video(host, outputs))
+    assert frames.shape == (49, 128, 128, 3)
+    assert frames.std() > 10
+    report = "".join(outputs[key_of(example, "PreviewAny")]["text"])
+    for words in ("first generated frame after", "frames per second", "s per chunk", "peak memory"):
+        assert words in report
+
+
+def test_the_teacher_and_decode_run(host: ComfyHost, example: dict[str, Any]) -> None:
+    shortened(example, 13)
+    inputs_of(example, "MotionStreamLoadModel")["checkpoint"] = "bundled/teacher"
+    key = key_of(example, "MotionStreamStudentStreamer")
+    student = example.pop(key)["inputs"]
+    shared = {name: student[name] for name in ("model", "vae", "image", "prompt", "motion", "seed", "fit")}
+    sizes = {name: student[name] for name in ("width", "height", "length")}
+    knobs = {"steps": 2, "sampler": "euler", "text_weight": 1.5, "motion_weight": 1.5}
+    example["t"] = {"class_type": "MotionStreamTeacherSampler", "inputs": {**shared, **sizes, **knobs}}
+    example["d"] = {"class_type": "MotionStreamDecode", "inputs": {"vae": student["vae"], "samples": ["t", 0]}}
+    inputs_of(example, "CreateVideo").update(images=["d", 0], fps=["t", 1])
+    del example[key_of(example, "PreviewAny")]
+    assert video_frames(saved_video(host, host.run(example))).shape == (13, 128, 128, 3)
+
+
+def test_tracks_chain_with_core(host: ComfyHost, example: dict[str, Any], node_info: dict[str, Any]) -> None:
+    if "WanMoveConcatTrack" not in node_info:
+        pytest.skip("this ComfyUI is older than the WanMove nodes")
+    shortened(example, 13)
+    mine, image = [key_of(example, "MotionStreamTracksFromJSON"), 0], [key_of(example, "LoadImage"), 0]
+    example["p"] = {
+        "class_type": "MotionStreamPointGrid",
+        "inputs": {"rows": 3, "columns": 4, "width": 128, "height": 128, "length": 13},
+    }
+    example["c"] = {"class_type": "WanMoveConcatTrack", "inputs": {"tracks_1": mine, "tracks_2": ["p", 0]}}
+    example["w"] = {"class_type": "WanMoveTracksFromCoords", "inputs": {"track_coords": [mine[0], 1]}}
+    example["c2"] = {"class_type": "WanMoveConcatTrack", "inputs": {"tracks_1": ["c", 0], "tracks_2": ["w", 0]}}
+    inputs_of(example, "MotionStreamTrackHead")["tracks"] = ["c2", 0]
+    knobs = {"line_resolution": 8, "circle_size": 3, "opacity": 0.75, "line_width": 2}
+    example["v"] = {"class_type": "WanMoveVisualizeTracks", "inputs": {"images": image, "tracks": ["c2", 0], **knobs}}
+    example["o"] = {
+        "class_type": "MotionStreamDrawTracks",
+        "inputs": {"images": ["v", 0], "tracks": ["c2", 0], "tail_frames": 4, "radius": 0.0}
+        | {"track_width": 0, "track_height": 0},
+    }
+    inputs_of(example, "CreateVideo")["images"] = ["o", 0]
+    drawn = video_frames(saved_video(host, host.run(example)))
+    inputs_of(example, "CreateVideo")["images"] = [key_of(example, "MotionStreamStudentStreamer"), 0]
+    streamed = video_frames(saved_video(host, host.run(example)))
+    assert drawn.shape == streamed.shape == (13, 128, 128, 3)
+
+
+def test_malformed_tracks_name_the_place(host: ComfyHost, example: dict[str, Any]) -> None:
+    inputs_of(example, "MotionStreamTracksFromJSON")["coordinates"] = '[[{"x":1,"y":2},{"x":"left","y":2}]]'
+    message = host.error(example)
+    assert "coordinates: track 0, sample 1: field 'x' is 'left'" in message
+
+
+def test_a_wrong_length_names_the_nearest(host: ComfyHost, example: dict[str, Any]) -> None:
+    inputs_of(example, "MotionStreamStudentStreamer")["length"] = 50
+    assert "not 50; nearest that fit: 49 or 61" in host.error(example)
+
+
+def test_an_unknown_word_is_named(host: ComfyHost, example: dict[str, Any]) -> None:
+    inputs_of(example, "MotionStreamStudentStreamer")["prompt"] = "a photorealistic cat"
+    assert "unknown words cat, photorealistic" in host.error(example)
+
+
+def test_a_batch_of_images_is_refused(host: ComfyHost, example: dict[str, Any]) -> None:
+    image = [key_of(example, "LoadImage"), 0]
+    example["b"] = {"class_type": "RepeatImageBatch", "inputs": {"image": image, "amount": 2}}
+    inputs_of(example, "MotionStreamStudentStreamer")["image"] = ["b", 0]
+    assert "image holds 2 pictures" in host.error(example)
+
+
+def test_a_missing_file_says_where_it_belongs(host: ComfyHost, example: dict[str, Any]) -> None:
+    inputs_of(example, "MotionStreamLoadModel")["checkpoint"] = "wan14b.safetensors"
+    with pytest.raises(RefusedError) as caught:
+        host.queue(example)
+    assert "'wan14b.safetensors' is not in models/motionstream" in caught.value.details()
+
+
+def test_too_long_a_video_names_what_to_lower(host: ComfyHost, example: dict[str, Any]) -> None:
+    """More frames than any memory holds; the next run finds everything in order."""
+    streamer = inputs_of(example, "MotionStreamStudentStreamer")
+    del streamer["motion"]
+    streamer.update(length=1 + 12 * 80_000, width=4096, height=4096)
+    assert "out of memory; lower length, or width and height" in host.error(example)
+    streamer.update(length=13, width=0, height=0)
+    assert len(video_frames(saved_video(host, host.run(example)))) == 13
+
+
+def test_a_browser_sees_progress_and_previews(host: ComfyHost, example: dict[str, Any], tmp_path: Path) -> None:
+    """Previews are few and small, and the last one shows the end of the video."""
+    shortened(example, 25)
+    inputs_of(example, "MotionStreamStudentStreamer")["seed"] = 77
+    (tmp_path / "prompt.json").write_text(json.dumps(example), "utf-8")
+    watcher = Path(__file__).with_name("watch_prompt.py")
+    done = subprocess.run(
+        [host.python, str(watcher), str(host.port), str(tmp_path / "prompt.json")], capture_output=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    seen = json.loads(done.stdout)
+    assert seen["ended"] == "execution_success"
+    assert seen["max"] == 9
+    assert seen["values"] == sorted(seen["values"])
+    assert seen["values"][-1] == 9
+    assert 1 <= len(seen["previews"]) <= 10
+    assert all(size == [128, 128] for size in seen["previews"]), seen["previews"]

@@ -1,0 +1,146 @@
+"""The pack without ComfyUI: just enough of the host's modules to import the nodes and call them."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+NAME = "motionstream_pack_without_host"
+
+
+class Interrupt(BaseException):
+    """What the host raises where the user cancelled."""
+
+
+@dataclasses.dataclass
+class FakeHost:
+    """What the fake modules look at and what they noted."""
+
+    models_dir: Path
+    interrupted: bool = False
+    client_id: str | None = None
+    updates: list[tuple[int, Any]] = dataclasses.field(default_factory=list)
+    unloaded: int = 0
+
+    def throw(self) -> None:
+        if self.interrupted:
+            raise Interrupt
+
+
+class _Input:
+    def __init__(self, id: str = "", **fields: Any) -> None:
+        self.id, self.fields = id, fields
+
+
+@dataclasses.dataclass
+class _Schema:
+    node_id: str
+    display_name: str
+    category: str
+    description: str
+    inputs: list[Any]
+    outputs: list[Any]
+
+
+class _NodeOutput:
+    def __init__(self, *args: Any) -> None:
+        self.args = args
+
+
+class _Patcher:
+    def __init__(self, model: Any, load_device: Any, offload_device: Any) -> None:
+        self.model, self.load_device = model, load_device
+
+
+def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
+    def socket(_: str = "") -> Any:
+        return types.SimpleNamespace(Input=_Input, Output=_Input)
+
+    io = types.SimpleNamespace(ComfyNode=object, Schema=_Schema, NodeOutput=_NodeOutput, Custom=socket)
+    for kind in ("Int", "Float", "String", "Combo", "Image", "Latent"):
+        setattr(io, kind, socket())
+
+    class ProgressBar:
+        def __init__(self, total: int) -> None:
+            self.total = total
+
+        def update_absolute(self, value: int, total: int | None = None, preview: Any = None) -> None:
+            host.throw()
+            host.updates.append((value, preview))
+
+    def unload() -> None:
+        host.unloaded += 1
+
+    names = {
+        "comfy": {},
+        "comfy.utils": {"ProgressBar": ProgressBar},
+        "comfy.model_patcher": {"ModelPatcher": _Patcher},
+        "comfy.model_management": {
+            **{name: lambda: torch.device("cpu") for name in ("get_torch_device", "unet_offload_device", "vae_device")},
+            "vae_offload_device": lambda: torch.device("cpu"),
+            "load_models_gpu": lambda *_, **__: None,
+            "throw_exception_if_processing_interrupted": host.throw,
+            "unload_all_models": unload,
+            "soft_empty_cache": lambda: None,
+            "is_device_cpu": lambda _: True,
+        },
+        "comfy_api": {},
+        "comfy_api.latest": {"io": io, "ComfyExtension": object},
+        "folder_paths": {
+            "models_dir": str(host.models_dir),
+            "folder_names_and_paths": {"vae_approx": ([str(host.models_dir / "vae_approx")], {".safetensors"})},
+            "get_filename_list": lambda _: [],
+            "get_full_path": lambda _folder, _name: None,
+            "get_folder_paths": lambda folder: [str(host.models_dir / folder)],
+        },
+        "server": {"PromptServer": types.SimpleNamespace(instance=host)},
+    }
+    made = {}
+    for name, content in names.items():
+        made[name] = types.ModuleType(name)
+        made[name].__dict__.update(content)
+        parent, _, child = name.rpartition(".")
+        if parent:
+            setattr(made[parent], child, made[name])
+    return made
+
+
+@pytest.fixture(scope="session")
+def session_host(tmp_path_factory: pytest.TempPathFactory) -> FakeHost:
+    return FakeHost(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def pack(session_host: FakeHost) -> Iterator[Callable[[str], Any]]:
+    """`pack("nodes.clip")` imports that module of the pack."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in _modules(session_host).items():
+            patch.setitem(sys.modules, name, module)
+        spec = importlib.util.spec_from_file_location(
+            NAME, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        package = importlib.util.module_from_spec(spec)
+        sys.modules[NAME] = package
+        spec.loader.exec_module(package)
+        yield lambda module: importlib.import_module(f"{NAME}.{module}")
+        for name in [name for name in sys.modules if name == NAME or name.startswith(f"{NAME}.")]:
+            del sys.modules[name]
+
+
+@pytest.fixture
+def host(session_host: FakeHost) -> FakeHost:
+    session_host.interrupted, session_host.client_id, session_host.unloaded = False, None, 0
+    session_host.updates.clear()
+    return session_host

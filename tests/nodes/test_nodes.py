@@ -1,0 +1,272 @@
+"""The nodes' own work, called without a host: what they refuse and in which words, what comes out, what is freed."""
+
+from __future__ import annotations
+
+import gc
+import json
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+Pack = Callable[[str], Any]
+WORDS = "a red circle , still air"
+SIDE = 32
+
+
+@pytest.fixture(scope="module")
+def parts(pack: Pack) -> tuple[Any, Any]:
+    """A student and a VAE of the bundled kind, with random weights."""
+    torch.manual_seed(0)
+    checkpoints, models = pack("motionstream_core.checkpoints"), pack("nodes.models")
+    spec = pack("motionstream_core.training.bundled").STUDENT_SPEC
+    model = checkpoints.build_model(spec).eval().requires_grad_(False)
+    vae = pack("motionstream_core.models.tiny_vae").TinyVae(pack("motionstream_core.training.tiny_vae").BUNDLED_VAE)
+    loaded = checkpoints.LoadedModel(model, spec)
+    return models.StreamModel(loaded, "random"), models.StreamVae(vae.eval().requires_grad_(False), "random vae")
+
+
+def motion_of(pack: Pack, model: Any, num_frames: int = 13) -> Any:
+    text = json.dumps([[{"x": 4 + i, "y": 16} for i in range(12)]])
+    tracks = pack("nodes.track_nodes").MotionStreamTracksFromJSON.execute(
+        text, width=SIDE, height=SIDE, length=num_frames, source_width=0, source_height=0, fit="crop"
+    )
+    return pack("nodes.motion_nodes").MotionStreamTrackHead.execute(model, tracks.args[0], SIDE, SIDE).args[0]
+
+
+def stream(pack: Pack, model: Any, vae: Any, **changes: Any) -> tuple[Any, ...]:
+    inputs = {
+        "image": torch.rand(1, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(1)),
+        "prompt": WORDS,
+        "width": SIDE,
+        "height": SIDE,
+        "length": 13,
+        "fit": "crop",
+        "seed": 5,
+        "sink_frames": -1,
+        "window_frames": -1,
+        "steps": -1,
+    }
+    with torch.inference_mode():
+        node = pack("nodes.stream").MotionStreamStudentStreamer
+        return node.execute(model=model, vae=vae, **{**inputs, **changes}).args
+
+
+def test_the_streamer_gives_frames_latents_and_figures(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
+    frames, latent, report, fps = stream(pack, *parts, motion=motion_of(pack, parts[0]))
+    assert (frames.shape, frames.dtype, frames.device.type) == ((13, SIDE, SIDE, 3), torch.float32, "cpu")
+    assert frames.isfinite().all()
+    assert ((frames >= 0) & (frames <= 1)).all()
+    assert latent["samples"].shape == (1, 16, 4, SIDE // 8, SIDE // 8)
+    assert fps == 16.0
+    for words in (
+        "first generated frame after",
+        "frames per second",
+        "s per chunk",
+        "peak memory",
+        "13 frames of 32 x 32",
+    ):
+        assert words in report
+    assert [value for value, _ in host.updates] == [3, 4, 5, 6, 6, 6]  # chunk 0 is the image: no steps, one end
+
+
+def test_a_clip_in_one_piece_decodes_to_the_streamed_frames(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
+    frames, latent, *_ = stream(pack, *parts)
+    decoded = pack("nodes.sampling").MotionStreamDecode.execute(parts[1], latent).args[0]
+    assert torch.allclose(decoded, frames, atol=1e-6)
+
+
+def test_seed_and_motion_matter_and_the_rest_repeats(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
+    motion = motion_of(pack, parts[0])
+    first = stream(pack, *parts, motion=motion)[0]
+    assert torch.equal(first, stream(pack, *parts, motion=motion)[0])
+    assert not torch.equal(first, stream(pack, *parts, motion=motion, seed=6)[0])
+    assert not torch.equal(first, stream(pack, *parts)[0])
+
+
+def test_the_embedding_is_what_the_streamer_encodes(pack: Pack, parts: tuple[Any, Any]) -> None:
+    model, motion = parts[0], motion_of(pack, parts[0], 25)
+    whole = model.loaded.model.track_head.encode(
+        motion.tracks.points[None], motion.tracks.visibility[None], motion.tracks.ids, (SIDE, SIDE), at_start=True
+    )
+    assert torch.equal(motion.latents, whole)
+
+
+def test_tracks_may_end_before_the_video(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
+    assert len(stream(pack, *parts, motion=motion_of(pack, parts[0], 5), length=25)[0]) == 25
+
+
+def test_an_interrupt_closes_the_stream_and_frees_the_cache(
+    pack: Pack, parts: tuple[Any, Any], host: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, vae = parts
+    caches: list[weakref.ref[Any]] = []
+    make_cache, network = model.loaded.model.make_cache, model.loaded.model
+
+    def noted(*given: Any) -> Any:
+        cache = make_cache(*given)
+        caches.append(weakref.ref(cache))
+        return cache
+
+    def cancel_in_the_third_chunk(bar: Any, value: int, *_: Any) -> None:
+        host.interrupted = value == 8
+        host.throw()
+
+    monkeypatch.setattr(network, "make_cache", noted)
+    monkeypatch.setattr(pack("nodes.preview").comfy.utils.ProgressBar, "update_absolute", cancel_in_the_third_chunk)
+    with caplog.at_level("INFO"):
+        try:
+            stream(pack, model, vae, length=1 + 12 * 200)
+        except BaseException as error:
+            name = type(error).__name__
+    assert name == "Interrupt"
+    assert "stream closed after 2 of 201 chunks" in caplog.text
+    gc.collect()
+    assert [cache() for cache in caches] == [None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"length": 50}, r"^length: this checkpoint streams 1 \+ 12 \* k frames, not 50; nearest that fit: 49 or 61$"),
+        ({"length": 12}, r"nearest that fit: 1 or 13$"),
+        ({"width": 100}, r"^width is 100 px.*nearest that fit: 96 or 112$"),
+        ({"height": 8}, r"^height is 8 px.*nearest that fit: 16 or 32$"),
+        ({"prompt": "a purple wombat"}, r"unknown words purple, wombat"),
+        ({"sink_frames": 0, "window_frames": 0}, r"^sink_frames and window_frames are both 0"),
+        ({"image": torch.rand(3, SIDE, SIDE, 3)}, r"^image holds 3 pictures"),
+        (
+            {"length": 1 + 12 * 80_000, "width": 4096, "height": 4096},
+            r"out of memory; lower length, or width and height",
+        ),
+    ],
+)
+def test_what_the_streamer_refuses(
+    pack: Pack, parts: tuple[Any, Any], host: Any, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises((ValueError, RuntimeError), match=words):
+        stream(pack, *parts, **changes)
+
+
+def test_a_teacher_is_sent_to_its_own_node(pack: Pack, parts: tuple[Any, Any]) -> None:
+    model = parts[0]
+    teacher = pack("nodes.models").StreamModel(replace(model.loaded, spec=replace(model.spec, role="teacher")), "t")
+    with pytest.raises(ValueError, match=r"^model: t is a teacher.*use the MotionStream Teacher Sampler"):
+        stream(pack, teacher, parts[1])
+
+
+def test_motion_of_another_size_is_refused(pack: Pack, parts: tuple[Any, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^motion: it was made for 32 x 32 px, but this video is 64 x 32 px"):
+        stream(pack, *parts, motion=motion_of(pack, parts[0]), width=64)
+
+
+def test_a_vae_of_another_kind_is_refused(pack: Pack, parts: tuple[Any, Any]) -> None:
+    tiny_vae = pack("motionstream_core.models.tiny_vae")
+    other = pack("nodes.models").StreamVae(tiny_vae.TinyVae(tiny_vae.TAEW2_2), "taew2_2")
+    with pytest.raises(ValueError, match=r"^vae: taew2_2 makes 48 channels at stride 4 x 16"):
+        stream(pack, parts[0], other)
+
+
+def test_steps_are_spread_evenly(pack: Pack, parts: tuple[Any, Any]) -> None:
+    settings, spec = pack("nodes.stream").stream_settings, parts[0].spec
+    assert settings(spec, 0, -1, -1, -1).step_list == spec.step_list
+    assert settings(spec, 0, -1, -1, 3).step_list == spec.step_list
+    assert settings(spec, 0, -1, -1, 4).step_list == (1000, 750, 500, 250)
+    assert (settings(spec, 0, 2, 0, 1).sink_frames, settings(spec, 0, 2, 0, 1).window_frames) == (2, 0)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "unipc"])
+def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], host: Any, sampler: str) -> None:
+    model, vae = parts
+    teacher = pack("nodes.models").StreamModel(replace(model.loaded, spec=replace(model.spec, role="teacher")), "t")
+    host.client_id = "browser"
+    node = pack("nodes.sampling").MotionStreamTeacherSampler
+    with torch.inference_mode():
+        latent, fps = node.execute(
+            model=teacher,
+            vae=vae,
+            image=torch.rand(1, SIDE, SIDE, 3),
+            prompt=WORDS,
+            width=SIDE,
+            height=SIDE,
+            length=9,
+            fit="crop",
+            steps=3,
+            sampler=sampler,
+            text_weight=1.5,
+            motion_weight=1.5,
+            seed=0,
+            motion=motion_of(pack, model, 9),
+        ).args
+    assert latent["samples"].shape == (1, 16, 3, 4, 4)
+    assert latent["samples"].isfinite().all()
+    assert fps == 16.0
+    assert [value for value, _ in host.updates] == [1, 2, 3, 3]
+    assert any(picture is not None for _, picture in host.updates)
+
+
+def test_json_is_read_rescaled_and_written_again(pack: Pack) -> None:
+    node = pack("nodes.track_nodes").MotionStreamTracksFromJSON
+    payload, text = node.execute(
+        "[[{'x': 100, 'y': 100}, {'x': 300, 'y': 100}]]",
+        width=64,
+        height=64,
+        length=3,
+        source_width=400,
+        source_height=200,
+        fit="crop",
+    ).args
+    assert payload["track_path"][:, 0].tolist() == [[0.0, 32.0], [32.0, 32.0], [64.0, 32.0]]
+    assert payload["track_visibility"].tolist() == [[True]] * 3
+    assert json.loads(text) == [
+        [{"x": 0.0, "y": 32.0, "v": 1}, {"x": 32.0, "y": 32.0, "v": 1}, {"x": 64.0, "y": 32.0, "v": 1}]
+    ]
+
+
+def test_malformed_json_names_the_place(pack: Pack) -> None:
+    node = pack("nodes.track_nodes").MotionStreamTracksFromJSON
+    with pytest.raises(ValueError, match=r"^coordinates: track 1, sample 0: field 'y' is missing"):
+        node.execute('[[{"x":1,"y":2}],[{"x":1}]]', 64, 64, 5, 0, 0, "crop")
+
+
+def test_tracks_of_a_wrong_length_name_the_nearest(pack: Pack, parts: tuple[Any, Any]) -> None:
+    payload = pack("nodes.track_nodes").MotionStreamPointGrid.execute(2, 3, SIDE, SIDE, 50).args[0]
+    with pytest.raises(ValueError, match=r"^tracks: .*nearest that fit: 49 or 53"):
+        pack("nodes.motion_nodes").MotionStreamTrackHead.execute(parts[0], payload, SIDE, SIDE)
+
+
+def test_one_image_is_drawn_on_for_every_sample(pack: Pack) -> None:
+    payload = pack("nodes.track_nodes").MotionStreamPointGrid.execute(2, 3, SIDE, SIDE, 4).args[0]
+    node = pack("nodes.motion_nodes").MotionStreamDrawTracks
+    drawn = node.execute(torch.zeros(1, SIDE, SIDE, 3), payload, 3, 0.0, 0, 0).args[0]
+    assert drawn.shape == (4, SIDE, SIDE, 3)
+    assert drawn.amax() > 0.5
+
+
+def test_decode_refuses_a_batch(pack: Pack, parts: tuple[Any, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^samples: it holds 2 clips"):
+        pack("nodes.sampling").MotionStreamDecode.execute(parts[1], {"samples": torch.zeros(2, 16, 3, 4, 4)})
+
+
+def test_a_missing_file_says_where_it_belongs(pack: Pack) -> None:
+    loaders = pack("nodes.loaders")
+    problem = loaders.MotionStreamLoadModel.validate_inputs("wan14b.safetensors")
+    assert "'wan14b.safetensors' is not in models/motionstream" in problem
+    assert "README" in problem
+    assert "models/vae_approx" in loaders.MotionStreamLoadTinyVAE.validate_inputs("taew2_1.safetensors")
+    assert loaders.MotionStreamLoadModel.validate_inputs(None) is True
+
+
+def test_taehvs_own_files_are_told_by_their_shapes(pack: Pack, tmp_path: Any) -> None:
+    from safetensors.torch import save_file
+
+    tiny_vae = pack("motionstream_core.models.tiny_vae")
+    for config in (tiny_vae.TAEW2_1, tiny_vae.TAEW2_2):
+        save_file(tiny_vae.TinyVae(config).state_dict(), tmp_path / "vae.safetensors")
+        assert pack("nodes.loaders")._read_tiny_vae(tmp_path / "vae.safetensors").config == config
+    save_file({"something": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"nor does it hold taew2_1's or taew2_2's tensors"):
+        pack("nodes.loaders")._read_tiny_vae(tmp_path / "other.safetensors")
