@@ -56,6 +56,10 @@ class VaeStride:
     time: int = 4
     space: int = 8
 
+    def __post_init__(self) -> None:
+        if self.time < 1 or self.space < 1:
+            raise ValueError(f"strides must be at least 1, got time {self.time} and space {self.space}")
+
     def num_latent_frames(self, num_frames: int) -> int:
         """Latent frames of `num_frames` pixel frames. Raises ValueError unless num_frames = 1 + time * i."""
         if num_frames < 1 or (num_frames - 1) % self.time:
@@ -74,7 +78,9 @@ class VaeStride:
         """Pixel frames [start, stop) that belong to latent frames [latent_start, latent_stop)."""
         return self.num_frames(latent_start), self.num_frames(latent_stop)
 
-    def latent_shape(self, video: VideoShape, num_channels: int, patch: tuple[int, int, int] = (1, 2, 2)) -> LatentShape:
+    def latent_shape(
+        self, video: VideoShape, num_channels: int, patch: tuple[int, int, int] = (1, 2, 2)
+    ) -> LatentShape:
         """Shape of `video`'s latents.
 
         Raises ValueError when a side is no multiple of stride x patch, naming the nearest sides that are.
@@ -141,7 +147,7 @@ class ChunkPlan:
         return Chunk(index, start, start + self.chunk_frames)
 
     def num_chunks(self, num_latent_frames: int) -> int:
-        """Chunks in `num_latent_frames` latent frames. Raises ValueError, naming the nearest counts, when they do not fill."""
+        """Chunks in `num_latent_frames` latent frames. Raises ValueError, naming the nearest counts that fill them."""
         rest = num_latent_frames - self.first_chunk_frames
         if num_latent_frames < 1 or rest < 0 or rest % self.chunk_frames:
             below = self.first_chunk_frames + max(0, rest // self.chunk_frames) * self.chunk_frames

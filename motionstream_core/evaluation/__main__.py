@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
 from ..checkpoints import load_model, load_tiny_vae
 from ..streaming.stream import StreamSettings
-from .world_cases import CASE_KINDS, Case, CaseKind, held_out_case
-from .world_report import Generator, Score, Video, reference_generators, score, student_generator, teacher_generator
+from ..tracks import contact_sheet
+from .world_cases import CASE_KINDS, Case, held_out_case
+from .world_report import (
+    Score,
+    Video,
+    case_tracks,
+    generate_all,
+    reference_generators,
+    score,
+    student_generator,
+    teacher_generator,
+)
 
 LONG_FRAMES = 193
+SHEET_CLIPS = 6
 FIRST, LAST = slice(0, 49), slice(LONG_FRAMES - 48, LONG_FRAMES)
 
 
@@ -24,52 +38,62 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path(__file__).parents[1] / "demo" / "weights")
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--long-clips", type=int, default=16)
-    parser.add_argument("--teacher-clips", type=int, default=64)
     parser.add_argument("--teacher-steps", type=int, default=16)
     parser.add_argument("--teacher-weights", type=float, nargs=2, default=(0.0, 1.0), metavar=("TEXT", "MOTION"))
-    parser.add_argument("--out", type=Path, default=Path("outputs/evaluation.json"))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="clips at a time")
+    parser.add_argument(
+        "--out", type=Path, default=Path("outputs/evaluation"), help="folder of the table and the sheets"
+    )
     given = parser.parse_args()
     vae = load_tiny_vae(given.weights / "tiny_vae.safetensors")
     student = load_model(given.weights / "student.safetensors", torch.float32)
-    generators = dict(reference_generators(vae))
-    generators["student"] = student_generator(student, vae)
+    teacher = load_model(given.weights / "teacher.safetensors", torch.float32)
+    generators = {
+        **reference_generators(vae),
+        "student": student_generator(student, vae),
+        "teacher": teacher_generator(teacher, vae, given.teacher_steps, *given.teacher_weights),
+    }
+    given.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[str, Score]] = {}
     for kind in CASE_KINDS:
-        results[kind] = _row(kind, given.clips, generators)
-    if given.teacher_clips and (given.weights / "teacher.safetensors").exists():
-        teacher = load_model(given.weights / "teacher.safetensors", torch.float32)
-        weights = given.teacher_weights
-        sampled = {"teacher": teacher_generator(teacher, vae, given.teacher_steps, *weights)}
-        for kind in CASE_KINDS:
-            results[kind] |= _row(kind, given.teacher_clips, sampled)
-    if given.long_clips:
-        no_sink = StreamSettings(sink_frames=0, window_frames=student.spec.sink_frames + student.spec.window_frames)
-        for name, generate in {
-            "student": generators["student"],
-            "student without sink": student_generator(student, vae, no_sink),
-            "frozen": generators["frozen"],
-        }.items():
-            cases = [held_out_case(index, "plain", LONG_FRAMES) for index in range(given.long_clips)]
-            videos = {id(case): generate(case) for case in cases}
-
-            def seen(case: Case, videos: dict[int, Video] = videos) -> Video:  # one rollout serves both spans
-                return videos[id(case)]
-
-            for span, part in (("193: first 49", FIRST), ("193: last 48", LAST)):
-                results.setdefault(span, {})[name] = score(cases, seen, part)
-                print(f"{span:14} {name:22} {_text(results[span][name])}", flush=True)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps({k: {n: asdict(s) for n, s in v.items()} for k, v in results.items()}, indent=1))
+        cases = [held_out_case(index, kind) for index in range(given.clips)]
+        for name, generate in generators.items():
+            videos = generate_all(cases, generate, given.jobs)
+            _record(results, kind, name, score(cases, videos))
+            if name in ("student", "teacher"):
+                save_sheets(given.out / f"{kind}_{name}.png", cases[:SHEET_CLIPS], videos)
+    no_sink = StreamSettings(sink_frames=0, window_frames=student.spec.sink_frames + student.spec.window_frames)
+    long_generators = {
+        "frozen": generators["frozen"],
+        "student": generators["student"],
+        "student without sink": student_generator(student, vae, no_sink),
+    }
+    cases = [held_out_case(index, "plain", LONG_FRAMES) for index in range(given.long_clips)]
+    for name, generate in long_generators.items() if cases else ():
+        videos = generate_all(cases, generate, given.jobs)
+        _record(results, "193 frames: first 49", name, score(cases, videos, FIRST))
+        _record(results, "193 frames: last 48", name, score(cases, videos, LAST))
+        save_sheets(given.out / f"long_{name.replace(' ', '_')}.png", cases[:SHEET_CLIPS], videos)
+    values = {kind: {name: asdict(value) for name, value in row.items()} for kind, row in results.items()}
+    (given.out / "scores.json").write_text(json.dumps(values, indent=1))
     print(table(results))
 
 
-def _row(kind: CaseKind, count: int, generators: Mapping[str, Generator]) -> dict[str, Score]:
-    cases = [held_out_case(index, kind) for index in range(count)]
-    row = {}
-    for name, generate in generators.items():
-        row[name] = score(cases, generate)
-        print(f"{kind:14} {name:22} {_text(row[name])}", flush=True)
-    return row
+def _record(results: dict[str, dict[str, Score]], kind: str, name: str, value: Score) -> None:
+    results.setdefault(kind, {})[name] = value
+    print(f"{kind:20} {name:22} {_text(value)}", flush=True)
+
+
+def save_sheets(path: Path, cases: list[Case], videos: list[Video]) -> None:
+    """One picture: for every case a row of generated frames above a row of true ones, with the told tracks."""
+    rows = []
+    for case, video in zip(cases, videos, strict=False):
+        for frames in (video, case.clip.frames):
+            sheet = contact_sheet(
+                torch.from_numpy(frames.copy()), case_tracks(case), columns=9, num_cells=9, cell_width=128
+            )
+            rows.append(sheet.numpy())
+    Image.fromarray(np.concatenate(rows)).save(path)
 
 
 def _text(value: Score) -> str:

@@ -8,6 +8,7 @@ frozen the first frame repeated: what obeying nothing costs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,11 +118,18 @@ def reference_generators(vae: TinyVae) -> Mapping[str, Generator]:
     }
 
 
-def score(cases: list[Case], generate: Generator, frames: slice = slice(None)) -> Score:
-    """Errors of a generator over cases, on the given frames."""
+def generate_all(cases: list[Case], generate: Generator, num_jobs: int = 1) -> list[Video]:
+    """The video of every case; `num_jobs` cases at a time, in threads of which each computes with one core."""
+    if num_jobs == 1:
+        return [generate(case) for case in cases]
+    with ThreadPoolExecutor(num_jobs, initializer=lambda: torch.set_num_threads(1)) as pool:
+        return list(pool.map(generate, cases))
+
+
+def score(cases: list[Case], videos: list[Video], frames: slice = slice(None)) -> Score:
+    """Errors of the videos of cases, on the given frames. Raises ValueError when nothing moves in them."""
     errors, lost, quality = [], [], []
-    for case in cases:
-        video = generate(case)
+    for case, video in zip(cases, videos, strict=True):
         centers, found = locate(video, case.scene)
         counted = case.counted[frames]
         errors.append(endpoint_errors(centers[frames], case.clip.centers[frames], counted))

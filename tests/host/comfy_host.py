@@ -26,7 +26,7 @@ class ComfyHost:
 
     def __init__(self, checkout: Path, python: str, folder: Path, has_gpu: bool) -> None:
         self.checkout, self.python, self.folder = checkout, python, folder
-        self.input, self.output = folder / "input", folder / "output"
+        self.input, self.output, self.models = folder / "input", folder / "output", folder / "models"
         self._has_gpu = has_gpu
         self._log_path = folder / "server.log"
         self._own_link: Path | None = None
@@ -35,12 +35,15 @@ class ComfyHost:
 
     def start(self) -> None:
         """Returns once the server answers. Raises RuntimeError with its log where it ends before."""
-        for name in ("input", "output", "user", "temp"):
+        for name in ("input", "output", "user", "temp", "models"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        extra = self.folder / "extra_model_paths.yaml"
+        extra.write_text(f"tests:\n  base_path: {self.models}\n  motionstream: motionstream\n", "utf-8")
         shutil.copy(ROOT / "workflows" / "motionstream_example.png", self.input)
         pack = self._link()
         options = (self.checkout / "comfy" / "cli_args.py").read_text("utf-8")
         wanted = ["--listen", "127.0.0.1", "--port", str(self.port), "--disable-auto-launch"]
+        wanted += ["--extra-model-paths-config", str(extra)]
         for name in ("input", "output", "user", "temp"):
             wanted += [f"--{name}-directory", str(self.folder / name)]
         if "--database-url" in options:

@@ -30,12 +30,13 @@ def test_interrupting_a_long_stream(host: ComfyHost, example: dict[str, Any]) ->
     chunk_s = float(re.findall(r"([\d.]+) s per chunk", report(example, host.run(example)))[0])
     before_mib = host.memory_mib()
 
-    # A window of 96 frames makes the cache 80 MB, and 201 chunks the frames 450 MB: what is kept would be seen.
+    # A window of 96 latent frames lets the cache grow with every chunk: what is kept would be seen.
     streamer(example).update(length=LONG, seed=2, window_frames=96)
     position = len(host.log())
     prompt_id = host.queue(example)
     host.wait_for_log("stream opened, 201 chunks", position)
-    time.sleep(4 * chunk_s)
+    time.sleep(10 * chunk_s)
+    during_mib = host.memory_mib()
     asked = time.monotonic()
     host.post("/interrupt", {})
     entry = host.wait(prompt_id, limit_s=60)
@@ -48,4 +49,4 @@ def test_interrupting_a_long_stream(host: ComfyHost, example: dict[str, Any]) ->
 
     streamer(example).update(length=25, seed=3, window_frames=-1)
     host.run(example)
-    assert host.memory_mib() - before_mib < 60
+    assert host.memory_mib() - before_mib < 0.6 * (during_mib - before_mib)

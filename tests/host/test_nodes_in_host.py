@@ -81,9 +81,12 @@ def test_every_node_and_socket_explains_itself(host: ComfyHost, node_info: dict[
             assert info["search_aliases"]
 
 
-def test_the_example_workflow_means_the_same_in_both_forms(node_info: dict[str, Any], example: dict[str, Any]) -> None:
+def test_the_example_workflow_means_the_same_in_both_forms(node_info: dict[str, Any]) -> None:
     """The browser reads widget values by place: the places are the host's, seed control included."""
-    drawn = json.loads((ROOT / "workflows" / "bundled_image_to_video.json").read_text("utf-8"))
+    drawn, example = (
+        json.loads((ROOT / "workflows" / f"bundled_image_to_video{form}.json").read_text("utf-8"))
+        for form in ("", "_api")
+    )
     for node in drawn["nodes"]:
         if not node["type"].startswith("MotionStream"):
             continue
@@ -103,17 +106,15 @@ def test_the_example_workflow_means_the_same_in_both_forms(node_info: dict[str, 
 
 def test_the_example_runs_without_a_browser(host: ComfyHost, example: dict[str, Any]) -> None:
     outputs = host.run(example)
-    frames = video_frames(saved_video(host, outputs))
-    assert frames.shape == (49, 128, 128, 3)
-    assert frames.std() > 10
+    assert video_frames(saved_video(host, outputs)).shape == (49, 128, 128, 3)
     report = "".join(outputs[key_of(example, "PreviewAny")]["text"])
     for words in ("first generated frame after", "frames per second", "s per chunk", "peak memory"):
         assert words in report
 
 
-def test_the_teacher_and_decode_run(host: ComfyHost, example: dict[str, Any]) -> None:
+def test_the_teacher_and_decode_run(host: ComfyHost, example: dict[str, Any], checkpoints: dict[str, str]) -> None:
     shortened(example, 13)
-    inputs_of(example, "MotionStreamLoadModel")["checkpoint"] = "bundled/teacher"
+    inputs_of(example, "MotionStreamLoadModel")["checkpoint"] = checkpoints["teacher"]
     key = key_of(example, "MotionStreamStudentStreamer")
     student = example.pop(key)["inputs"]
     shared = {name: student[name] for name in ("model", "vae", "image", "prompt", "motion", "seed", "fit")}
@@ -151,6 +152,16 @@ def test_tracks_chain_with_core(host: ComfyHost, example: dict[str, Any], node_i
     inputs_of(example, "CreateVideo")["images"] = [key_of(example, "MotionStreamStudentStreamer"), 0]
     streamed = video_frames(saved_video(host, host.run(example)))
     assert drawn.shape == streamed.shape == (13, 128, 128, 3)
+
+
+def test_files_in_the_hosts_folders_are_offered(node_info: dict[str, Any]) -> None:
+    def options(kind: str) -> list[str]:
+        return node_info[kind]["input"]["required"]["checkpoint"][1]["options"]
+
+    assert options("MotionStreamLoadModel")[:2] == ["bundled/student", "bundled/teacher"]
+    assert "stand_in_student.safetensors" in options("MotionStreamLoadModel")
+    assert options("MotionStreamLoadTinyVAE")[0] == "bundled/tiny_vae"
+    assert "stand_in_tiny_vae.safetensors" in options("MotionStreamLoadTinyVAE")
 
 
 def test_malformed_tracks_name_the_place(host: ComfyHost, example: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The procedural world against its own pictures: points, visibility, centres and motions are read off rendered frames."""
+"""The procedural world against its own pictures: points, visibility, centres, motions are read off rendered frames."""
 
 from __future__ import annotations
 
@@ -280,7 +280,9 @@ def test_a_centre_is_the_centroid_of_what_is_drawn(shape: str) -> None:
     assert np.abs(centroid - clip.centers[:, 0]).max() < 0.3
 
 
-@pytest.mark.parametrize(("shape", "reach"), [("square", 0.78 * 2**0.5), ("circle", 0.9), ("cross", 1.0), ("star", 1.0)])
+@pytest.mark.parametrize(
+    ("shape", "reach"), [("square", 0.78 * 2**0.5), ("circle", 0.9), ("cross", 1.0), ("star", 1.0)]
+)
 def test_no_corner_is_cut_off(shape: str, reach: float) -> None:
     """A sprite that stands on its corner reaches as far as its shape does, at any size."""
     size, radius = 256, 90.0
