@@ -38,7 +38,7 @@ def drawn_example(num_frames: int = 49, size_px: int = 128) -> Example:
     for index, path in enumerate(start.paths):
         # a third of the way round the middle of the frame, the second object in a wave
         arm = path.center[0] - size_px / 2
-        angle = eased * 2.1
+        angle = eased * 1.2
         turned = np.stack(
             [np.cos(angle) * arm[0] - np.sin(angle) * arm[1], np.sin(angle) * arm[0] + np.cos(angle) * arm[1]], -1
         )

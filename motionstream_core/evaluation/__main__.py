@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("outputs/evaluation"), help="folder of the table and the sheets"
     )
+    parser.add_argument("--bf16", action="store_true", help="compute in bf16: quicker where the processor has it")
     given = parser.parse_args()
     vae = load_tiny_vae(given.weights / "tiny_vae.safetensors")
     student = load_model(given.weights / "student.safetensors", torch.float32)
@@ -58,7 +59,7 @@ def main() -> None:
     for kind in CASE_KINDS:
         cases = [held_out_case(index, kind) for index in range(given.clips)]
         for name, generate in generators.items():
-            videos = generate_all(cases, generate, given.jobs)
+            videos = generate_all(cases, generate, given.jobs, given.bf16)
             _record(results, kind, name, score(cases, videos))
             if name in ("student", "teacher"):
                 save_sheets(given.out / f"{kind}_{name}.png", cases[:SHEET_CLIPS], videos)
@@ -70,7 +71,7 @@ def main() -> None:
     }
     cases = [held_out_case(index, "plain", LONG_FRAMES) for index in range(given.long_clips)]
     for name, generate in long_generators.items() if cases else ():
-        videos = generate_all(cases, generate, given.jobs)
+        videos = generate_all(cases, generate, given.jobs, given.bf16)
         _record(results, "193 frames: first 49", name, score(cases, videos, FIRST))
         _record(results, "193 frames: last 48", name, score(cases, videos, LAST))
         save_sheets(given.out / f"long_{name.replace(' ', '_')}.png", cases[:SHEET_CLIPS], videos)

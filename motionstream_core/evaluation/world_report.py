@@ -118,12 +118,17 @@ def reference_generators(vae: TinyVae) -> Mapping[str, Generator]:
     }
 
 
-def generate_all(cases: list[Case], generate: Generator, num_jobs: int = 1) -> list[Video]:
-    """The video of every case; `num_jobs` cases at a time, in threads of which each computes with one core."""
+def generate_all(cases: list[Case], generate: Generator, num_jobs: int = 1, bf16: bool = False) -> list[Video]:
+    """The video of every case, in fp32 or bf16; `num_jobs` cases at a time, each on one core."""
+
+    def one(case: Case) -> Video:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            return generate(case)
+
     if num_jobs == 1:
-        return [generate(case) for case in cases]
+        return [one(case) for case in cases]
     with ThreadPoolExecutor(num_jobs, initializer=lambda: torch.set_num_threads(1)) as pool:
-        return list(pool.map(generate, cases))
+        return list(pool.map(one, cases))
 
 
 def score(cases: list[Case], videos: list[Video], frames: slice = slice(None)) -> Score:

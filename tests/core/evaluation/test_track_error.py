@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from motionstream_core.evaluation.track_error import lucas_kanade_error
+from motionstream_core.evaluation.track_error import ENLARGE, lucas_kanade_error
 from motionstream_core.tracks import Tracks
 
 SIZE, FRAMES = 128, 9
@@ -53,7 +53,7 @@ def test_mirrored_and_still_tracks_have_a_large_one() -> None:
 
 
 def test_points_are_followed_from_where_they_are() -> None:
-    """Two halves that move apart: the seam shows whether a point's place is read to a fraction of a pixel."""
+    """Two halves that move apart."""
     pytest.importorskip("cv2", reason="needs OpenCV")
     still, video = textured_video()[:1], textured_video()
     video[:, :, :64] = still[:, :, :64]
@@ -62,6 +62,22 @@ def test_points_are_followed_from_where_they_are() -> None:
     points = places[None] + way * torch.tensor([0.0, 0.0, 1.0, 1.0])[None, :, None]
     error, share = lucas_kanade_error(video, Tracks(points, torch.ones(FRAMES, 4, dtype=torch.bool), SIZE, SIZE))
     assert error < 0.3 and share == 1
+
+
+def test_points_are_handed_over_in_opencvs_coordinates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A track counts from a pixel's edge, OpenCV from its centre: the frame's corner (0, 0) lies at (-0.5, -0.5)."""
+    cv2 = pytest.importorskip("cv2", reason="needs OpenCV")
+    starts: list[np.ndarray] = []
+    real = cv2.calcOpticalFlowPyrLK
+
+    def spy(before: np.ndarray, after: np.ndarray, place: np.ndarray, *more: object, **how: object) -> object:
+        starts.append(place.copy())
+        return real(before, after, place, *more, **how)
+
+    monkeypatch.setattr(cv2, "calcOpticalFlowPyrLK", spy)
+    tracks = tracks_of(VELOCITY)
+    lucas_kanade_error(textured_video(), tracks)
+    np.testing.assert_allclose(starts[0][:, 0], tracks.points[0].numpy() * ENLARGE - 0.5, atol=1e-4)
 
 
 def test_invisible_points_do_not_count() -> None:
