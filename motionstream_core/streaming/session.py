@@ -210,6 +210,9 @@ class StreamSession:
             for event in self._replay.get(chunk, []):
                 self._apply(chunk, event.kind, event.payload)
             self._paused = False  # a replay has nobody to wait for
+            with self._changed:  # of live commands it takes the one that every stream must take
+                if any(kind == "stop" for kind, _ in self._queue):
+                    self._apply(chunk, "stop", None)
             return not self._stopped
         with self._changed:
             while True:

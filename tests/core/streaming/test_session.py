@@ -297,6 +297,14 @@ def test_a_replay_is_the_same_video_to_the_bit(make_session: MakeSession, stoppe
     assert not torch.equal(played[1].latents, play(make_session())[1].latents)
 
 
+def test_a_replay_can_be_stopped_by_hand(make_session: MakeSession) -> None:
+    session = make_session()
+    play(session, STORY)
+    replayed = make_session()
+    replayed.replay(session.log_json())
+    assert len(play(replayed, {2: [StreamSession.stop]})) < CHUNKS
+
+
 @pytest.mark.parametrize(
     "log",
     [
