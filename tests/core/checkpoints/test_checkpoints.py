@@ -31,6 +31,7 @@ from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.models.track_head import CoordinateRule, HeadVariant, TrackHeadConfig
 from motionstream_core.models.track_wan import TrackWan
 from motionstream_core.models.wan import WanConfig
+from motionstream_core.training.bundled import TEACHER_SPEC
 
 BACKBONE = WanConfig(
     dim=24, ffn_dim=32, num_heads=2, num_layers=1, in_channels=9, out_channels=4, freq_dim=8, text_dim=6, text_len=4
@@ -51,7 +52,7 @@ floats = st.floats(0.0, 100.0)
 
 
 @st.composite
-def backbones(draw: st.DrawFn, in_channels: int) -> WanConfig:
+def backbones(draw: st.DrawFn, in_channels: int, out_channels: int) -> WanConfig:
     num_heads = draw(st.integers(1, 40))
     return WanConfig(
         dim=num_heads * 2 * draw(counts),
@@ -59,7 +60,7 @@ def backbones(draw: st.DrawFn, in_channels: int) -> WanConfig:
         num_heads=num_heads,
         num_layers=draw(counts),
         in_channels=in_channels,
-        out_channels=draw(counts),
+        out_channels=out_channels,
         patch=(1, draw(st.integers(1, 4)), draw(st.integers(1, 4))),
         freq_dim=draw(counts),
         text_dim=draw(counts),
@@ -92,24 +93,41 @@ def specs(draw: st.DrawFn) -> ModelSpec:
     chunk_frames = draw(counts)
     return ModelSpec(
         role=draw(st.sampled_from(get_args(Role))),
-        backbone=draw(backbones(layout.num_channels)),
+        backbone=draw(backbones(layout.num_channels, layout.width("noise"))),
         layout=layout,
         track_head=head,
-        vae_stride=draw(st.builds(VaeStride, time=counts, space=counts)),
+        vae_stride=VaeStride(head.time_stride, head.space_stride)
+        if head
+        else draw(st.builds(VaeStride, counts, counts)),
         image_rule=image_rule,
         pin_first_latent=draw(st.booleans()) if image_rule != "none" else False,
         chunk_plan=ChunkPlan(chunk_frames, draw(st.sampled_from([1, chunk_frames]))),
         sink_frames=draw(counts),
         window_frames=draw(counts),
         rope_rule=draw(st.sampled_from(get_args(RopeRule))),
-        step_list=tuple(draw(st.lists(st.integers(1, 1000), max_size=5))),
-        shift=draw(floats),
+        step_list=tuple(sorted(draw(st.sets(st.integers(1, 1000), min_size=1, max_size=5)), reverse=True)),
+        shift=draw(st.floats(0.1, 20.0)),
         text_weight=draw(floats),
         motion_weight=draw(floats),
         vocabulary=tuple(draw(st.lists(st.text(), max_size=4))),
         frame_size=(draw(counts), draw(counts)),
         fps=draw(floats | st.integers(1, 60)),
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layout": InputLayout((("noise", 8), ("mask", 12), ("image", 16), ("track", 16)))}, "8 noise channels"),
+        ({"vae_stride": VaeStride(4, 16)}, "strides"),
+        ({"step_list": ()}, "step_list"),
+        ({"step_list": (333, 667)}, "descend"),
+        ({"image_rule": "none", "pin_first_latent": True}, "pin_first_latent"),
+    ],
+)
+def test_a_spec_refuses_what_cannot_run(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TEACHER_SPEC, **changes)
 
 
 @settings(deadline=None, max_examples=60)
