@@ -48,5 +48,5 @@ train-demo: setup ## Train the bundled model, every stage
 train-%: setup ## One stage alone, as in train-teacher
 	$(RUN) -m motionstream_core.training $*
 
-evaluate: setup ## Measure the bundled model
-	$(RUN) -m motionstream_core.evaluation
+evaluate: setup ## Measure the bundled model on its held-out world; BF16=1 where the processor has it
+	$(RUN) -m motionstream_core.evaluation $(if $(BF16),--bf16)

@@ -51,8 +51,6 @@ def available_backends() -> tuple[str, ...]:
 
 
 def _choose(q: Tensor, mask: Tensor | None) -> str:
-    if not q.is_cuda and q.requires_grad:
-        return "matmul"  # the backward of SDPA takes twice as long on a CPU (benchmarks/attention.py)
     if mask is not None or not q.is_cuda or q.element_size() != 2:
         return "sdpa"
     return available_backends()[0]
