@@ -1,0 +1,45 @@
+"""What must hold on a CUDA device as on the CPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from motionstream_core.checkpoints import load_model, load_tiny_vae
+from motionstream_core.demo.example import drawn_example
+from motionstream_core.demo.weights import STUDENT, TINY_VAE
+from motionstream_core.evaluation.world_report import frames_tensor
+from motionstream_core.models.attention import attention, available_backends
+from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
+from motionstream_core.streaming.decode import TinyStreamingDecoder
+from motionstream_core.streaming.stream import stream_chunks
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+@torch.inference_mode()
+def streamed(device: str) -> torch.Tensor:
+    """Frames (t h w 3) of the demo's example, on the CPU."""
+    loaded, vae = load_model(STUDENT, torch.float32), load_tiny_vae(TINY_VAE).to(device)
+    loaded.model.to(device)
+    example = drawn_example(25)
+    context = encode_prompt(loaded.model, loaded.spec, example.prompt)
+    image = frames_tensor(example.image[None]).to(device)
+    conditions = StreamConditions(loaded.model, loaded.spec, context, KnownTracks(example.tracks), image=image, vae=vae)
+    chunks = stream_chunks(loaded, conditions, TinyStreamingDecoder(vae), num_latent_frames=7)
+    return torch.cat([chunk.frames.cpu() for chunk in chunks])
+
+
+def test_the_stream_is_the_same_on_both_devices() -> None:
+    torch.testing.assert_close(streamed("cuda"), streamed("cpu"), rtol=0, atol=2e-2)
+
+
+@pytest.mark.parametrize("backend", available_backends())
+def test_every_backend_agrees_with_fp32(backend: str) -> None:
+    q, k, v = (torch.randn(2, 96, 4, 64, device="cuda") for _ in range(3))
+    half = (x.bfloat16() for x in (q, k, v))
+    made = attention(*half, backend=backend)  # type: ignore[arg-type]
+    torch.testing.assert_close(made.float(), attention(q, k, v, backend="matmul"), rtol=0, atol=3e-2)
