@@ -23,7 +23,6 @@ from ..world import LEVELS, Clip, render, sample_motion, sample_scene
 
 MAX_POINTS = 127  # three sprites of nine points and the grid of a hundred
 NO_POINT = -2
-TRAIN_SEED, HELD_OUT_SEED = 0, 1 << 40
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def prepare_world(
     for shard in range(num_shards):
         path = folder / f"world_{shard:05d}.safetensors"
         if not path.exists():
-            first = TRAIN_SEED + shard * clips_per_shard
+            first = shard * clips_per_shard
             write_shard(path, vae, range(first, first + clips_per_shard), mix, device)
         if report:
             report(shard + 1, num_shards)

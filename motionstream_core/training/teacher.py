@@ -22,13 +22,12 @@ from ..diffusion.schedule import sample_training_sigmas, to_timestep
 from ..models.conditioning import Conditions, assemble, first_frame_mask
 from ..models.track_head import track_map
 from ..models.track_wan import TrackWan
+from ..tracks import NUM_IDS
 from .data import Batch, LatentClips, View
 from .ema import Ema
 from .log import Log
 from .optimizers import Optimizer
 from .state import load_state, save_state
-
-NUM_IDS = 100_000
 
 
 @dataclass(frozen=True)

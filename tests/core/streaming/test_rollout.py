@@ -369,6 +369,34 @@ def test_the_exit_step_alone_carries_gradient(model: SpyModel, cache: KVCache, p
             torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-3, atol=1e-4, msg=name)
 
 
+@PLANS
+def test_forced_start_and_context_replace_the_own_ones(model: SpyModel, cache: KVCache, plan: ChunkPlan) -> None:
+    """Teacher forcing: one pass a chunk from the given noisy latents, and the cache is told the given clean ones."""
+    level, num_frames = 1, plan.chunk(2).stop
+    noisy, clean = (draw(BATCH, CHANNELS, num_frames, HEIGHT, WIDTH, seed=seed) for seed in (7, 8))
+    policy = GradientPolicy(
+        level, lambda chunk: noisy[:, :, chunk.start : chunk.stop], lambda chunk: clean[:, :, chunk.start : chunk.stop]
+    )
+    rolled = list(start(model, Source(model), cache, plan, num_frames, gradient=policy))
+    passes = [(call.latents[:, TRACK:], call.timestep, call.commit) for call in model.calls]
+    assert len(passes) == 2 * len(rolled)
+    source, other = Source(model), copy_of(cache, model)
+    for index, each in enumerate(rolled):
+        span = slice(each.chunk.start, each.chunk.stop)
+        (first, timestep, committed), (told, zero, written) = passes[2 * index : 2 * index + 2]
+        assert not committed and written
+        assert torch.equal(first, noisy[:, :, span]) and torch.equal(told, clean[:, :, span])
+        assert timestep.unique().item() == pytest.approx(to_timestep(SIGMAS[level].item())) and not zero.any()
+        given = source(each.chunk)
+        with torch.no_grad():  # by hand: predict, then show the given clean latents to the cache
+            velocity = model(assemble(LAYOUT, first, given), timestep, given.context, cache=other, commit=False)
+            model(assemble(LAYOUT, told, given), zero, given.context, cache=other, commit=True)
+        other.advance(each.chunk.num_frames)
+        expected = clean_from_velocity(first, velocity, SIGMAS[level].item())
+        torch.testing.assert_close(each.latents.detach(), expected, rtol=1e-5, atol=1e-5)
+        assert each.latents.requires_grad
+
+
 @pytest.mark.parametrize("exit_step", [-1, NUM_STEPS])
 def test_an_exit_step_that_is_none_is_refused(model: SpyModel, cache: KVCache, exit_step: int) -> None:
     with pytest.raises(ValueError, match="sigmas must"):
