@@ -22,14 +22,15 @@ from ..checkpoints.load import LoadedModel, build_model
 from ..checkpoints.spec import ModelSpec
 from ..models.track_wan import TrackWan
 from ..streaming.rollout import GradientPolicy
+from .conditions import Told, conditions_of, random_ids
 from .data import WHOLE_CLIP, LatentClips, View
 from .ema import Ema
 from .log import Log
+from .losses import track_weight
 from .ode import Trajectories
 from .optimizers import Optimizer
 from .state import load_state, save_state
 from .student import chunk_slice, rollout_loss, training_rollout
-from .teacher import conditions_of, random_ids, track_weight
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,8 @@ def causal_loss(
         index = torch.from_numpy(rng.choice(len(trajectories), training.batch_size, replace=False))
         taken = trajectories.take(index).to(device)
         batch = taken.batch
-        told = torch.ones(len(index), dtype=torch.bool, device=device)
         level = int(rng.integers(len(spec.step_list)))
-        whole = conditions_of(model, batch, taken.ids, spec, told, told)
+        whole = conditions_of(model, batch, taken.ids, spec, Told.everything(len(index)).to(device))
         policy = GradientPolicy(level, chunk_slice(taken.levels[:, level]), chunk_slice(taken.clean))
         chunks = training_rollout(model, spec, whole, taken.clean.shape, policy, step)
         return rollout_loss(chunks, taken.clean, track_weight(batch, spec))
@@ -75,9 +75,8 @@ def distill_loss(clips: LatentClips, spec: ModelSpec, training: StudentTraining,
     def loss(model: TrackWan, step: int) -> Tensor:
         rng = np.random.default_rng((training.seed, step))
         batch = clips.batch(training.batch_size, training.view, rng).to(device)
-        told = torch.ones(training.batch_size, dtype=torch.bool, device=device)
         ids = random_ids(training.batch_size, batch.points.shape[2], torch.Generator().manual_seed(step))
-        whole = conditions_of(model, batch, ids.to(device), spec, told, told)
+        whole = conditions_of(model, batch, ids.to(device), spec, Told.everything(training.batch_size).to(device))
         policy = GradientPolicy(exit_step=int(rng.integers(len(spec.step_list))))
         chunks = training_rollout(model, spec, whole, batch.latents.shape, policy, step)
         return rollout_loss(chunks, batch.latents, track_weight(batch, spec))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,16 +95,33 @@ def prepare_world(
 
 @dataclass(frozen=True)
 class Batch:
-    """latents (b c f h w); points (b t n 2) px of the frame shown; visibility (b t n), False for tracks not told."""
+    """latents (b c f h w); points (b t n 2) px of the frame shown; visibility (b t n), False for tracks not told.
+
+    Where the clips hold them: text (b l d) embeddings of the captions and empty_text (l d) of the empty one;
+    image_tokens (b m e) of CLIP; image (b c f h w), the encoding of a clip that is grey after its first frame.
+    """
 
     latents: Tensor
     points: Tensor
     visibility: Tensor
     captions: list[str]
+    text: Tensor | None = None
+    empty_text: Tensor | None = None
+    image_tokens: Tensor | None = None
+    image: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
-        return Batch(self.latents.to(device), self.points.to(device), self.visibility.to(device), self.captions)
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
+
+    def with_tracks(self, points: Tensor, visibility: Tensor) -> Batch:
+        """The same clips under other tracks."""
+        return replace(self, points=points, visibility=visibility)
+
+    def with_latents(self, latents: Tensor) -> Batch:
+        """The same conditions for other latents."""
+        return replace(self, latents=latents)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from torch import Tensor
 from ..checkpoints.load import LoadedModel
 from ..diffusion.schedule import shift_sigmas, student_sigmas
 from ..streaming.stream import guided_velocity
+from .conditions import Told, conditions_of, random_ids
 from .data import WHOLE_CLIP, Batch, LatentClips, View
-from .teacher import conditions_of, random_ids
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,9 @@ def _write_batch(
     ids = random_ids(count, batch.points.shape[2], generator)
     noise = torch.randn(batch.latents.shape, generator=generator)
     on_device = batch.to(device)
-    told = torch.ones(count, dtype=torch.bool, device=device)
+    told = Told.everything(count).to(device)
     with torch.autocast(device.type, torch.bfloat16):
-        given = conditions_of(loaded.model, on_device, ids.to(device), loaded.spec, told, told)
+        given = conditions_of(loaded.model, on_device, ids.to(device), loaded.spec, told)
         assert loaded.model.text_encoder is not None
         negative = loaded.model.prepare_context(loaded.model.text_encoder.encode([""] * count))
         velocity = guided_velocity(loaded, given, negative, training.text_weight, training.motion_weight)

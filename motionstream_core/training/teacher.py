@@ -12,31 +12,33 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checkpoints.load import build_model
 from ..checkpoints.spec import ModelSpec
-from ..diffusion.flow import add_noise, velocity_target
-from ..diffusion.schedule import sample_training_sigmas, to_timestep
-from ..models.conditioning import Conditions, assemble, first_frame_mask
-from ..models.track_head import track_map
 from ..models.track_wan import TrackWan
-from ..tracks import NUM_IDS
+from .conditions import Told, mid_frame_mask
 from .data import Batch, LatentClips, View
 from .ema import Ema
 from .log import Log
+from .losses import draw_flow, flow_loss, track_gap
 from .optimizers import Optimizer
 from .state import load_state, save_state
 
 
 @dataclass(frozen=True)
 class Phase:
-    """`num_steps` steps on one view of the clips."""
+    """`num_steps` steps on one view of the clips.
+
+    mask_probability: of each mid-clip chunk, that its tracks are hidden; freeze_head: the track head stays as it is
+    (the paper's second phase has both).
+    """
 
     num_steps: int
     batch_size: int
     view: View
+    mask_probability: float = 0.0
+    freeze_head: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,91 +73,18 @@ class TeacherTraining:
         return min(1.0, (step + 1) / 100) * max(0.05, min(1.0, left))
 
 
-def conditions_of(
-    model: TrackWan, batch: Batch, ids: Tensor, spec: ModelSpec, told_text: Tensor, told_motion: Tensor
-) -> Conditions:
-    """Conditions of whole clips; told_text, told_motion: bool (b), False where a condition is dropped."""
-    assert model.text_encoder is not None and model.track_head is not None
-    latents = batch.latents
-    side = (latents.shape[3] * spec.vae_stride.space, latents.shape[4] * spec.vae_stride.space)
-    text = model.text_encoder.encode(batch.captions) * told_text[:, None, None]
-    track = model.track_head.encode(batch.points, batch.visibility, ids, side, at_start=True)
-    image = torch.zeros_like(latents)
-    image[:, :, :1] = latents[:, :, :1]
-    mask = first_frame_mask(latents.shape[2], latents.shape[3], latents.shape[4], latents)
-    return Conditions(
-        context=model.prepare_context(text),
-        mask=mask.expand(latents.shape[0], -1, -1, -1, -1),
-        image=image,
-        track=track * told_motion[:, None, None, None, None],
-    )
-
-
-def random_ids(batch_size: int, num_tracks: int, generator: torch.Generator) -> Tensor:
-    """Ids (b n), all different within a clip."""
-    return torch.stack([torch.randperm(NUM_IDS, generator=generator)[:num_tracks] for _ in range(batch_size)])
-
-
-def flow_loss(
-    model: TrackWan, spec: ModelSpec, batch: Batch, training: TeacherTraining, generator: torch.Generator
+def teacher_loss(
+    model: TrackWan, spec: ModelSpec, batch: Batch, training: TeacherTraining, phase: Phase, generator: torch.Generator
 ) -> Tensor:
-    """Mean squared error of the velocity at a random level, some conditions dropped."""
-    count = batch.latents.shape[0]
-    sigma = sample_training_sigmas(count, spec.shift, generator)
-    noise = torch.randn(batch.latents.shape, generator=generator)
-    told_text = torch.rand(count, generator=generator) >= training.text_dropout
-    told_motion = torch.rand(count, generator=generator) >= training.motion_dropout
-    ids = random_ids(count, batch.points.shape[2], generator)
-    return _flow_loss(model, spec, batch, sigma, noise, ids, told_text, told_motion)
-
-
-def _flow_loss(
-    model: TrackWan,
-    spec: ModelSpec,
-    batch: Batch,
-    sigma: Tensor,
-    noise: Tensor,
-    ids: Tensor,
-    told_text: Tensor,
-    told_motion: Tensor,
-) -> Tensor:
-    device = batch.latents.device  # what is drawn is drawn on the CPU, the same for every device
-    sigma, noise, ids = sigma.to(device), noise.to(device), ids.to(device)
-    given = conditions_of(model, batch, ids, spec, told_text.to(device), told_motion.to(device))
-    noisy = add_noise(batch.latents, noise, sigma)
-    velocity = model(assemble(spec.layout, noisy, given), to_timestep(sigma), given.context)
-    error = (velocity.float() - velocity_target(batch.latents, noise)).square().mean(1, keepdim=True)
-    weight = track_weight(batch, spec)
-    return (error * weight).sum() / weight.sum()
-
-
-def track_weight(batch: Batch, spec: ModelSpec, gain: float = 4.0) -> Tensor:
-    """Weight (b 1 f h w) of every latent cell in the loss: 1, and 1 + gain in the 3 x 3 cells around a track point.
-
-    Most of a clip is background that the first frame already shows; what the tracks say would drown in it. The weight
-    depends on the conditions alone, so the optimum stays the same.
-    """
-    size = (batch.latents.shape[3] * spec.vae_stride.space, batch.latents.shape[4] * spec.vae_stride.space)
-    assert spec.track_head is not None
-    one = torch.ones(batch.points.shape[0], batch.points.shape[2], 1, device=batch.points.device)
-    present = track_map(batch.points, batch.visibility, one, size, spec.track_head)[:, :, :: spec.vae_stride.time]
-    return 1 + gain * (F.max_pool3d(present, (1, 3, 3), stride=1, padding=(0, 1, 1)) > 0)
-
-
-@torch.no_grad()
-def track_gap(model: TrackWan, spec: ModelSpec, batch: Batch, seed: int = 5) -> dict[str, float]:
-    """Loss at high noise with the right tracks, with none, and with another clip's: obedience shows in the gap."""
-    generator = torch.Generator().manual_seed(seed)
-    count = batch.latents.shape[0]
-    sigma, noise = torch.full((count,), 0.85), torch.randn(batch.latents.shape, generator=generator)
-    ids = random_ids(count, batch.points.shape[2], generator)
-    told, untold = torch.ones(count, dtype=torch.bool), torch.zeros(count, dtype=torch.bool)
-    other = Batch(batch.latents, batch.points.roll(1, 0), batch.visibility.roll(1, 0), batch.captions)
-    return {
-        "right": _flow_loss(model, spec, batch, sigma, noise, ids, told, told).item(),
-        "none": _flow_loss(model, spec, batch, sigma, noise, ids, told, untold).item(),
-        "wrong": _flow_loss(model, spec, other, sigma, noise, ids, told, told).item(),
-    }
+    """Flow loss of a batch, some conditions dropped, some chunks' tracks hidden."""
+    count = len(batch.captions)
+    text = torch.rand(count, generator=generator) >= training.text_dropout
+    motion = torch.rand(count, generator=generator) >= training.motion_dropout
+    frames = None
+    if phase.mask_probability:
+        num_frames = batch.latents.shape[2]
+        frames = mid_frame_mask(count, num_frames, spec.chunk_plan, phase.mask_probability, generator)
+    return flow_loss(model, spec, batch, draw_flow(batch, spec, Told(text, motion, frames), generator))
 
 
 def train_teacher(
@@ -189,11 +118,12 @@ def train_teacher(
     started, running = time.monotonic(), None
     while step < training.num_steps:
         phase = training.phases[training.phase_at(step)]
+        model.track_head.requires_grad_(not phase.freeze_head)
         # both generators start anew at every step: a run that was interrupted goes on as if it had not been
         generator = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
         batch = clips.batch(phase.batch_size, phase.view, np.random.default_rng((training.seed, step))).to(device)
         with torch.autocast(device.type, torch.bfloat16):
-            loss = flow_loss(model, spec, batch, training, generator)
+            loss = teacher_loss(model, spec, batch, training, phase, generator)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step(training.rate(step))
