@@ -38,6 +38,8 @@ class GradientPolicy:
     """How training looks into the loop: denoise step `exit_step` runs with gradient and ends every chunk.
 
     Alone this is Self-Forcing: the steps before run without gradient, and the context is the model's own output.
+    Under torch.no_grad() nothing carries gradient: the rollout of a step that trains the critic.
+    from_frame: chunks that start before this latent frame carry no gradient (long rollouts, judged at their end).
     forced_start: noisy latents at sigmas[exit_step] instead of the own earlier steps (regression on trajectories).
     forced_context: clean latents that the cache is told instead of the own output (teacher forcing).
     """
@@ -45,6 +47,11 @@ class GradientPolicy:
     exit_step: int
     forced_start: Latents | None = None
     forced_context: Latents | None = None
+    from_frame: int = 0
+
+    def wants_gradient(self, chunk: Chunk, step: int) -> bool:
+        """Whether denoise step `step` of `chunk` is to carry gradient."""
+        return step == self.exit_step and chunk.start >= self.from_frame
 
 
 class StepCallback(Protocol):
@@ -121,7 +128,8 @@ def _generate(
 
     def predict_clean(noisy: Tensor, sigma: float) -> Tensor:
         nonlocal step
-        with torch.set_grad_enabled(gradient is not None and step == exit_step):
+        wanted = gradient is not None and gradient.wants_gradient(chunk, step)
+        with torch.set_grad_enabled(wanted and torch.is_grad_enabled()):
             velocity = _predict(model, layout, given, noisy, sigma, cache, commit=False)
             clean = _pin(clean_from_velocity(noisy, velocity, sigma), first)
         if callback is not None:
@@ -147,14 +155,22 @@ def _predict(
     return model(assemble(layout, noisy, given), timestep, given.context, cache=cache, commit=commit).to(noisy.dtype)
 
 
-def pinned_input(noisy: Tensor, sigma: float, first: Tensor | None) -> tuple[Tensor, Tensor]:
+def pinned_input(noisy: Tensor, sigma: float | Tensor, first: Tensor | None) -> tuple[Tensor, Tensor]:
     """Noisy latents (b c f h w) and their timesteps: (b), or (b f) where latent frame 0 is `first` at timestep 0.
 
+    sigma: one level for all clips, or (b), one for each.
     Wan 2.2 5B is conditioned on its image in just this way (Wan-Video/Wan2.2: wan/textimage2video.py).
     """
-    if first is None or sigma == 0:
-        return noisy, noisy.new_full((noisy.shape[0],), to_timestep(sigma), dtype=torch.float32)
-    timestep = noisy.new_full((noisy.shape[0], noisy.shape[2]), to_timestep(sigma), dtype=torch.float32)
+    batch_size, num_frames = noisy.shape[0], noisy.shape[2]
+    if isinstance(sigma, Tensor):
+        timestep = to_timestep(sigma.float())
+    else:
+        timestep = noisy.new_full((batch_size,), to_timestep(sigma), dtype=torch.float32)
+        if sigma == 0:
+            return noisy, timestep
+    if first is None:
+        return noisy, timestep
+    timestep = timestep[:, None].repeat(1, num_frames)
     timestep[:, 0] = 0
     return _pin(noisy, first), timestep
 

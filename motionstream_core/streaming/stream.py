@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..checkpoints.load import LoadedModel
 from ..diffusion.guidance import Pass, joint_guidance
-from ..diffusion.sample import PredictVelocity, euler_sample, unipc_sample
 from ..diffusion.sample import StepCallback as TeacherCallback
+from ..diffusion.sample import euler_sample, unipc_sample
 from ..diffusion.schedule import student_sigmas, teacher_sigmas
 from ..geometry import Chunk
 from ..models.conditioning import Conditions, assemble, batch_conditions
@@ -20,6 +20,7 @@ from .conditions import StreamConditions
 from .decode import StreamingDecoder
 from .rollout import StepCallback, pinned_input, rollout, seeded_noise
 
+GuidedVelocity = Callable[[Tensor, float | Tensor], Tensor]
 SAMPLERS = {"euler": euler_sample, "unipc": unipc_sample}
 
 
@@ -142,8 +143,11 @@ def guided_velocity(
     text_weight: float,
     motion_weight: float,
     batched: bool = True,
-) -> PredictVelocity:
-    """(latents, sigma) -> jointly guided velocity of `loaded` under `given`, for the teacher's samplers."""
+) -> GuidedVelocity:
+    """(latents, sigma) -> jointly guided velocity of `loaded` under `given`, for samplers and for distillation.
+
+    sigma: a number, or (b), one level for each clip.
+    """
     variants = {
         Pass.JOINT: given,
         Pass.MOTION_ONLY: given.with_context(negative),
@@ -151,13 +155,14 @@ def guided_velocity(
     }
     joined: dict[tuple[Pass, ...], Conditions] = {}  # conditions do not change from step to step
 
-    def velocity(latents: Tensor, sigma: float) -> Tensor:
+    def velocity(latents: Tensor, sigma: float | Tensor) -> Tensor:
         def predict(passes: tuple[Pass, ...]) -> list[Tensor]:
             if passes not in joined:
                 joined[passes] = batch_conditions([variants[each] for each in passes])
             together = joined[passes]
             noisy = latents.repeat(len(passes), 1, 1, 1, 1).to(loaded.model.patch_embedding.weight.dtype)
-            noisy, timestep = pinned_input(noisy, sigma, together.clean_first)
+            level = sigma.repeat(len(passes)) if isinstance(sigma, Tensor) else sigma
+            noisy, timestep = pinned_input(noisy, level, together.clean_first)
             inputs = assemble(loaded.spec.layout, noisy, together)
             return list(loaded.model(inputs, timestep, together.context).chunk(len(passes)))
 

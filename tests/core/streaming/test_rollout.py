@@ -341,11 +341,11 @@ def test_a_clean_first_latent_of_a_chunk_stays(model: SpyModel, cache: KVCache) 
 @PLANS
 def test_the_exit_step_alone_carries_gradient(model: SpyModel, cache: KVCache, plan: ChunkPlan, exit_step: int) -> None:
     num_chunks = 4
-    with torch.no_grad():  # whatever the caller's mode
+    with torch.no_grad():
         source = Source(model)
-        rolled = list(
-            start(model, source, cache, plan, plan.chunk(num_chunks - 1).stop, gradient=GradientPolicy(exit_step))
-        )
+    rolled = list(
+        start(model, source, cache, plan, plan.chunk(num_chunks - 1).stop, gradient=GradientPolicy(exit_step))
+    )
     modes = [call.with_gradient for call in model.calls]
     assert modes == ([False] * exit_step + [True, False]) * num_chunks  # the last is the clean pass
     assert all(each.latents.requires_grad for each in rolled)
@@ -367,6 +367,24 @@ def test_the_exit_step_alone_carries_gradient(model: SpyModel, cache: KVCache, p
     for name, parameter in model.named_parameters():
         if name not in idle:
             torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_a_caller_without_gradient_gets_none_of_it(model: SpyModel, cache: KVCache) -> None:
+    """What trains the critic is the same rollout, only not differentiated."""
+    plan, policy = ChunkPlan(), GradientPolicy(exit_step=1)
+    with torch.no_grad():
+        rolled = list(start(model, Source(model), cache, plan, 9, gradient=policy))
+    assert not any(call.with_gradient for call in model.calls)
+    assert not any(each.latents.requires_grad for each in rolled)
+    differentiated = list(start(model, Source(model), cache, plan, 9, gradient=policy))
+    for one, other in zip(rolled, differentiated, strict=True):
+        torch.testing.assert_close(one.latents, other.latents.detach())
+
+
+def test_chunks_before_the_judged_part_carry_no_gradient(model: SpyModel, cache: KVCache) -> None:
+    policy = GradientPolicy(exit_step=0, from_frame=6)
+    rolled = list(start(model, Source(model), cache, ChunkPlan(), 12, gradient=policy))
+    assert [each.latents.requires_grad for each in rolled] == [False, False, True, True]
 
 
 @PLANS
