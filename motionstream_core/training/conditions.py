@@ -44,7 +44,11 @@ class Told:
 
 
 def conditions_of(model: TrackWan, batch: Batch, ids: Tensor, spec: ModelSpec, told: Told) -> Conditions:
-    """Conditions of whole clips for `model`; ids (b n) of the batch's tracks."""
+    """Conditions of whole clips for `model`; ids (b n) of the batch's tracks.
+
+    Of the batch's latents only the first frame is told (as clean_first too, where the spec pins it).
+    Raises ValueError when the clips lack something that the model is told.
+    """
     latents = batch.latents
     mask = image = track = None
     if spec.layout.width("mask"):
@@ -64,7 +68,8 @@ def conditions_of(model: TrackWan, batch: Batch, ids: Tensor, spec: ModelSpec, t
         if told.motion_frames is not None:
             track = track * told.motion_frames[:, None, :, None, None]
     context = model.prepare_context(text_embeddings(model, batch, told.text), batch.image_tokens)
-    return Conditions(context=context, mask=mask, image=image, track=track)
+    first = latents[:, :, :1] if spec.pin_first_latent else None
+    return Conditions(context=context, mask=mask, image=image, track=track, clean_first=first)
 
 
 def text_embeddings(model: TrackWan, batch: Batch, told: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
 from ..diffusion.flow import add_noise, velocity_target
-from ..diffusion.schedule import sample_training_sigmas, to_timestep
+from ..diffusion.schedule import sample_training_sigmas
 from ..models.conditioning import assemble
 from ..models.track_head import track_map
 from ..models.track_wan import TrackWan
+from ..streaming.rollout import pinned_input
 from .conditions import Told, conditions_of, random_ids
 from .data import Batch
 
@@ -46,12 +47,10 @@ def flow_loss(model: TrackWan, spec: ModelSpec, batch: Batch, draw: FlowDraw, tr
     """Mean squared error of the velocity, cells around told points weighted by 1 + track_gain (`track_weight`)."""
     draw = draw.to(batch.latents.device)
     given = conditions_of(model, batch, draw.ids, spec, draw.told)
-    noisy, timestep = add_noise(batch.latents, draw.noise, draw.sigma), to_timestep(draw.sigma)
+    noisy = add_noise(batch.latents, draw.noise, draw.sigma)
+    noisy, timestep = pinned_input(noisy, draw.sigma, given.clean_first)
     weight = track_weight(batch, spec, track_gain)
-    if spec.pin_first_latent:  # latent 0 is given: clean, at timestep 0, and no part of the loss
-        noisy = torch.cat([batch.latents[:, :, :1], noisy[:, :, 1:]], dim=2)
-        timestep = timestep[:, None].repeat(1, noisy.shape[2])
-        timestep[:, 0] = 0
+    if spec.pin_first_latent:  # it is given and no part of the loss
         weight = weight * (torch.arange(noisy.shape[2], device=weight.device) > 0)[:, None, None]
     velocity = model(assemble(spec.layout, noisy, given), timestep, given.context)
     error = (velocity.float() - velocity_target(batch.latents, draw.noise)).square().mean(1, keepdim=True)

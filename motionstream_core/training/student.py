@@ -21,20 +21,19 @@ def chunk_slice(latents: Tensor) -> Callable[[Chunk], Tensor]:
     return lambda chunk: latents[:, :, chunk.start : chunk.stop]
 
 
-def chunk_conditions(whole: Conditions, spec: ModelSpec) -> Callable[[Chunk], Conditions]:
-    """(chunk) -> that chunk's part of whole-clip conditions; the first latent is pinned where the spec says so."""
+def chunk_conditions(whole: Conditions) -> Callable[[Chunk], Conditions]:
+    """(chunk) -> that chunk's part of whole-clip conditions; a pinned first latent is chunk 0's."""
 
     def part(tensor: Tensor | None, chunk: Chunk) -> Tensor | None:
         return None if tensor is None else tensor[:, :, chunk.start : chunk.stop]
 
     def conditions(chunk: Chunk) -> Conditions:
-        assert whole.image is not None
         return replace(
             whole,
             mask=part(whole.mask, chunk),
             image=part(whole.image, chunk),
             track=part(whole.track, chunk),
-            clean_first=whole.image[:, :, :1] if spec.pin_first_latent and chunk.index == 0 else None,
+            clean_first=whole.clean_first if chunk.index == 0 else None,
         )
 
     return conditions
@@ -50,7 +49,7 @@ def training_rollout(
     return rollout(
         model,
         spec.layout,
-        chunk_conditions(whole, spec),
+        chunk_conditions(whole),
         plan=spec.chunk_plan,
         sigmas=student_sigmas(spec.step_list, spec.shift),
         cache=cache,

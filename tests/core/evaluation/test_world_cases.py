@@ -184,3 +184,20 @@ def test_vae_reference_decodes_what_it_encodes() -> None:
     with torch.no_grad():
         whole = vae.decode(vae.encode(frames_tensor(case.clip.frames)))[0].permute(1, 2, 3, 0)
     assert np.abs(video - whole.numpy() * 255).max() <= 0.51
+
+
+def test_a_crossing_is_judged_after_it_was_hidden() -> None:
+    seen = 0
+    for index in range(12):
+        case = held_out_case(index, "crossing")
+        frames, sprites = np.nonzero(case.counted)
+        if not len(frames):
+            continue
+        seen += 1
+        coverage, centers = case.clip.coverage[:, 0], case.clip.centers
+        assert set(sprites) == {0}
+        assert coverage[: frames.min()].min() < 0.6 <= coverage[frames.min() :].min()
+        assert not np.ptp(centers[:, 1:], axis=0).any()  # the others rest
+        way = centers[:, 0] - centers[0, 0]
+        assert np.linalg.matrix_rank(way - way[-1] * np.linspace(0, 1, len(way))[:, None], tol=1e-2) == 0  # straight on
+    assert seen >= 3

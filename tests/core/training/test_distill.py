@@ -1,0 +1,305 @@
+"""Distribution matching against analytic scores, and where gradients, conditions and rollouts of the stage go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
+from motionstream_core.diffusion.guidance import guidance_coefficients
+from motionstream_core.geometry import ChunkPlan, VaeStride
+from motionstream_core.models.conditioning import InputLayout, assemble
+from motionstream_core.models.track_head import TrackHeadConfig
+from motionstream_core.models.wan import WanConfig
+from motionstream_core.training.conditions import Told, conditions_of, random_ids, text_embeddings
+from motionstream_core.training.data import Batch, View
+from motionstream_core.training.distill import Distiller, DistillTraining, last_part, lengthened, reencoder
+from motionstream_core.training.distribution import LevelRange, Scores, distribution_loss, matching_loss
+
+CPU = torch.device("cpu")
+CHANNELS, SIDE, FRAMES, NUM_POINTS = 4, 6, 4, 5
+TEACHER = ModelSpec(
+    role="teacher",
+    backbone=WanConfig(
+        dim=24,
+        ffn_dim=32,
+        num_heads=2,
+        num_layers=2,
+        in_channels=4 * CHANNELS,
+        out_channels=CHANNELS,
+        freq_dim=8,
+        text_dim=6,
+        text_len=5,
+    ),
+    layout=InputLayout((("noise", CHANNELS), ("mask", 4), ("image", CHANNELS), ("track", CHANNELS))),
+    track_head=TrackHeadConfig(id_dim=8, out_channels=CHANNELS),
+    vae_stride=VaeStride(4, 8),
+    image_rule="first_latent",
+    chunk_plan=ChunkPlan(3, 1),
+    sink_frames=1,
+    window_frames=3,
+    vocabulary=("a", "red", "blue", "circle"),
+    frame_size=(SIDE * 8, SIDE * 8),
+)
+STUDENT = replace(TEACHER, role="student", pin_first_latent=True)
+
+
+def draw(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def a_batch(count: int = 2, seed: int = 1) -> Batch:
+    num_frames = 1 + 4 * (FRAMES - 1)
+    points = draw(count, num_frames, NUM_POINTS, 2, seed=seed).abs() * 12
+    captions = ["a red circle" if index % 2 else "a blue circle" for index in range(count)]
+    told = torch.ones(count, num_frames, NUM_POINTS, dtype=torch.bool)
+    return Batch(draw(count, CHANNELS, FRAMES, SIDE, SIDE, seed=seed), points, told, captions)
+
+
+def loaded(spec: ModelSpec, seed: int) -> LoadedModel:
+    torch.manual_seed(seed)
+    return LoadedModel(build_model(spec), spec)
+
+
+def some_ids(batch: Batch) -> Tensor:
+    return random_ids(len(batch.captions), NUM_POINTS, torch.Generator().manual_seed(3))
+
+
+class OneBatch:
+    """Clips of which there is one batch, and the sizes that were asked for."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.whole = batch
+
+    def __len__(self) -> int:
+        return len(self.whole.captions)
+
+    def batch(self, size: int, view: View, rng: Any) -> Batch:
+        assert size == len(self) and view.latent_frames == FRAMES
+        return self.whole
+
+
+def distiller(batch: Batch, **knobs: Any) -> Distiller:
+    training = DistillTraining(view=View(FRAMES, SIDE), **knobs)
+    scores = Scores(loaded(TEACHER, 1), loaded(TEACHER, 2), training.text_weight, training.motion_weight)
+    clips: Any = OneBatch(batch)
+    return Distiller(training, loaded(STUDENT, 3).model, STUDENT, scores, clips, CPU, fake_reencode)
+
+
+def fake_reencode(latents: Tensor) -> Tensor:
+    return latents[:, :, -1:] + 100
+
+
+# What distribution matching does
+
+
+def test_the_gradient_is_that_of_the_paper() -> None:
+    clip, real, fake = (draw(2, 3, 2, 4, 4, seed=seed) for seed in (1, 2, 3))
+    clip.requires_grad_(True)
+    matching_loss(clip, real, fake).backward()
+    assert clip.grad is not None
+    for index in range(2):
+        scale = (clip[index] - real[index]).abs().mean()
+        expected = (fake[index] - real[index]) / scale / clip.numel()
+        torch.testing.assert_close(clip.grad[index], expected.detach())
+
+
+def test_no_gradient_where_the_scores_agree() -> None:
+    clip, score = draw(2, 3, 2, 4, 4, seed=1).requires_grad_(True), draw(2, 3, 2, 4, 4, seed=2)
+    matching_loss(clip, score, score).backward()
+    assert clip.grad is not None and clip.grad.abs().max() == 0
+    matching_loss(score.clone().requires_grad_(True), score, score).backward()  # nothing to divide by, and no NaN
+
+
+class Gaussians(Scores):
+    """Exact scores of two Gaussians: what is behind z at level s is the posterior mean of the clean value."""
+
+    def __init__(self, real: tuple[float, float], fake: tuple[Tensor, Tensor]) -> None:
+        object.__setattr__(self, "real", LoadedModel(None, TEACHER))  # type: ignore[arg-type]
+        object.__setattr__(self, "gaussians", (real, fake))
+
+    def clean(self, noisy: Tensor, sigma: Tensor, batch: Batch, ids: Tensor) -> tuple[Tensor, Tensor]:
+        s = sigma[:, None, None, None, None]
+        (real_mean, real_deviation), (mean, deviation) = self.gaussians  # type: ignore[attr-defined]
+
+        def posterior(mean: Any, deviation: Any) -> Tensor:
+            gain = (1 - s) * deviation**2 / ((1 - s) ** 2 * deviation**2 + s**2)
+            return mean + gain * (noisy - (1 - s) * mean)
+
+        return posterior(real_mean, real_deviation), posterior(mean.detach(), deviation.detach())
+
+
+def test_matching_finds_the_teachers_distribution() -> None:
+    """A student that shifts and scales noise ends at the mean and deviation of the Gaussian that the teacher knows."""
+    mean, deviation = torch.tensor(0.0, requires_grad=True), torch.tensor(0.2, requires_grad=True)
+    optimizer = torch.optim.Adam([mean, deviation], lr=0.02)
+    generator = torch.Generator().manual_seed(4)
+    batch = a_batch(8)
+    for _ in range(400):
+        clip = mean + deviation * torch.randn(8, 2, 3, 4, 4, generator=generator)
+        scores = Gaussians((1.5, 0.7), (mean, deviation))
+        loss = distribution_loss(scores, clip, batch, torch.zeros(8, 1), LevelRange(), generator, first=0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert mean.item() == pytest.approx(1.5, abs=0.1)
+    assert deviation.item() == pytest.approx(0.7, abs=0.1)
+
+
+def test_given_frames_are_not_judged() -> None:
+    clip = draw(2, CHANNELS, FRAMES, SIDE, SIDE, seed=9).requires_grad_(True)
+    batch = a_batch()
+    scores = distiller(batch).scores
+    distribution_loss(scores, clip, batch, some_ids(batch), LevelRange(), torch.Generator(), first=1).backward()
+    assert clip.grad is not None
+    assert clip.grad[:, :, 0].abs().max() == 0 and clip.grad[:, :, 1:].abs().min() > 0
+
+
+def test_the_real_score_is_joint_guidance_and_the_fake_one_is_not() -> None:
+    """By hand: one pass at a time, one clip at a time, each at its own level."""
+    batch = a_batch()
+    ids, sigma = some_ids(batch), torch.tensor([0.9, 0.3])
+    noisy = draw(2, CHANNELS, FRAMES, SIDE, SIDE, seed=5)
+    scores = distiller(batch).scores
+    real, fake = scores.clean(noisy, sigma, batch, ids)
+    coefficients = guidance_coefficients(3.0, 1.5)
+    for index in range(2):
+        one = Batch(batch.latents[[index]], batch.points[[index]], batch.visibility[[index]], [batch.captions[index]])
+
+        def velocity(model: LoadedModel, text: bool, motion: bool, one: Batch = one, index: int = index) -> Tensor:
+            told = Told(torch.tensor([text]), torch.tensor([motion]))
+            given = conditions_of(model.model, one, ids[[index]], TEACHER, told)
+            step = 1000 * sigma[[index]]
+            return model.model(assemble(TEACHER.layout, noisy[[index]], given), step, given.context)
+
+        guided = (
+            coefficients.joint * velocity(scores.real, True, True)
+            + coefficients.motion_only * velocity(scores.real, False, True)
+            + coefficients.text_only * velocity(scores.real, True, False)
+        )
+        torch.testing.assert_close(real[[index]], noisy[[index]] - sigma[index] * guided, rtol=1e-4, atol=1e-4)
+        plain = velocity(scores.fake, True, True)
+        torch.testing.assert_close(fake[[index]], noisy[[index]] - sigma[index] * plain, rtol=1e-4, atol=1e-4)
+
+
+# Whose gradient, whose conditions
+
+
+def weights_with_gradient(model: torch.nn.Module) -> set[str]:
+    return {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_each_loss_trains_its_own_network(precision: str) -> None:
+    batch = a_batch()
+    losses = distiller(batch)
+    everything = {name for name, _ in losses.student.named_parameters()}
+    seen: set[str] = set()
+    for step in range(4):  # of every exit step at least one
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            losses.student_loss(step, 0, 2).backward()
+        # words that no caption has have no gradient; casts made without gradient must not be used again with it
+        assert {name for name in everything if "text_encoder" not in name} <= weights_with_gradient(losses.student)
+        seen |= weights_with_gradient(losses.student)
+        losses.student.zero_grad()
+    assert seen == everything
+    assert not weights_with_gradient(losses.scores.real.model) and not weights_with_gradient(losses.scores.fake.model)
+    losses.critic_loss(0, 1, 0, 2).backward()
+    assert weights_with_gradient(losses.scores.fake.model) == everything
+    assert not weights_with_gradient(losses.student) and not weights_with_gradient(losses.scores.real.model)
+
+
+def test_only_first_frame_caption_and_tracks_are_needed() -> None:
+    batch = a_batch()
+    latents = batch.latents.clone()
+    latents[:, :, 1:] = 7
+    for knobs, same in (({}, True), ({"truth_weight": 1.0}, False)):
+        one, other = distiller(batch, **knobs), distiller(batch.with_latents(latents), **knobs)
+        assert (one.student_loss(0, 0, 2) == other.student_loss(0, 0, 2)).item() is same
+        assert torch.equal(one.critic_loss(0, 1, 0, 2), other.critic_loss(0, 1, 0, 2))
+
+
+def test_steps_turns_and_micro_batches_draw_for_themselves() -> None:
+    losses = distiller(a_batch())
+    values = [losses.critic_loss(*place, 2).item() for place in ((0, 1, 0), (0, 2, 0), (1, 1, 0), (0, 1, 1), (0, 1, 0))]
+    assert len(set(values)) == 4 and values[0] == values[-1]
+
+
+# Rollouts longer than what the teacher knows
+
+
+def test_tracks_go_back_and_forth_in_a_long_rollout() -> None:
+    batch = a_batch()
+    batch = batch.with_tracks(batch.points, draw(*batch.visibility.shape, seed=8) > 0)
+    longer = lengthened(batch, 9, STUDENT)
+    assert longer.latents.shape[2] == 9 and longer.points.shape[1] == 33
+    places = [*range(13), *range(11, -1, -1), *range(1, 9)]
+    for frame, place in enumerate(places):
+        assert torch.equal(longer.points[:, frame], batch.points[:, place])
+        assert torch.equal(longer.visibility[:, frame], batch.visibility[:, place])
+    assert lengthened(batch, FRAMES, STUDENT) is batch
+
+
+def test_the_last_part_is_a_clip_of_its_own() -> None:
+    batch = lengthened(a_batch(), 7, STUDENT)
+    clip = draw(2, CHANNELS, 7, SIDE, SIDE, seed=6)
+    part = last_part(clip, batch, FRAMES, STUDENT, fake_reencode)
+    assert torch.equal(part.clip[:, :, 0], clip[:, :, 3] + 100) and torch.equal(part.clip[:, :, 1:], clip[:, :, 4:])
+    assert torch.equal(part.batch.latents, part.clip)
+    # its first frame is the last of the four that latent 3 stands for: frame 12
+    assert torch.equal(part.batch.points, batch.points[:, 12:]) and part.batch.points.shape[1] == 13
+    assert part.num_given == 1
+
+
+def test_a_long_rollout_is_judged_and_differentiated_at_its_end() -> None:
+    losses = distiller(a_batch(), long_latent_frames=10)
+    losses.student_loss(0, 0, 2).backward()
+    assert weights_with_gradient(losses.student)
+    judged = losses._roll(losses._draw(0, 0, 0, 2))
+    assert judged.clip.shape[2] == FRAMES and judged.clip.requires_grad
+
+
+def test_reencoding_looks_at_the_last_frame_only() -> None:
+    class Vae:
+        def decode(self, latents: Tensor) -> Tensor:
+            assert latents.shape[2] == 4
+            return latents.repeat_interleave(4, 2)[:, :3, 3:]
+
+        def encode(self, frames: Tensor) -> Tensor:
+            assert frames.shape[2] == 1
+            return -frames
+
+    latents = draw(2, CHANNELS, 9, SIDE, SIDE, seed=1)
+    assert torch.equal(reencoder(Vae())(latents), -latents[:, :3, -1:])
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"critic_steps": 0}, "critic_steps is 0"),
+        ({"long_latent_frames": 2}, "long_latent_frames is 2, less than the 4"),
+        ({"long_latent_frames": 7, "truth_weight": 1.0}, "truth_weight"),
+    ],
+)
+def test_knobs_that_do_not_fit_are_refused(knobs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DistillTraining(view=View(FRAMES, SIDE), **knobs)
+
+
+def test_levels_outside_their_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="low <= high"):
+        LevelRange(0.5, 0.2)
+    levels = LevelRange(0.1, 0.2).draw(1000, 1.0, torch.Generator().manual_seed(1))
+    assert levels.min() >= 0.1 and levels.max() <= 0.2
+
+
+def test_captions_that_are_not_told_are_the_empty_one() -> None:
+    batch, model = a_batch(), loaded(TEACHER, 1).model
+    told = torch.tensor([True, False])
+    assert model.text_encoder is not None
+    expected = model.text_encoder.encode([batch.captions[0], ""])
+    torch.testing.assert_close(text_embeddings(model, batch, told), expected)
