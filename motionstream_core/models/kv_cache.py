@@ -13,6 +13,7 @@ never change. Shapes are static from then on, and no step reads a tensor's value
 
 from __future__ import annotations
 
+import copy
 from typing import Literal, get_args
 
 import torch
@@ -21,6 +22,22 @@ from torch import Tensor
 from .rope import Rotation, rotate, rotation
 
 RopeRule = Literal["absolute", "sink_fixed", "by_slot"]
+
+
+def check_memory(sink_frames: int, window_frames: int, rope_rule: str) -> None:
+    """Raise ValueError for a negative or empty memory or an unknown rule."""
+    if rope_rule not in get_args(RopeRule):
+        raise ValueError(f"rope_rule is {rope_rule!r}; known are {', '.join(get_args(RopeRule))}")
+    if sink_frames < 0 or window_frames < 0 or sink_frames + window_frames < 1:
+        raise ValueError(
+            f"sink_frames ({sink_frames}) and window_frames ({window_frames}) must be at least 0 and not both 0"
+        )
+
+
+def remembered_frames(num_seen: int, sink_frames: int, window_frames: int) -> list[int]:
+    """Numbers of the frames remembered after `num_seen`: the first ones and the last ones."""
+    num_sink = min(num_seen, sink_frames)
+    return [*range(num_sink), *range(max(num_sink, num_seen - window_frames), num_seen)]
 
 
 class KVCache:
@@ -46,12 +63,7 @@ class KVCache:
         device: torch.device,
         rope_theta: float = 10000.0,
     ) -> None:
-        if rope_rule not in get_args(RopeRule):
-            raise ValueError(f"rope_rule is {rope_rule!r}; known are {', '.join(get_args(RopeRule))}")
-        if sink_frames < 0 or window_frames < 0 or sink_frames + window_frames < 1:
-            raise ValueError(
-                f"sink_frames ({sink_frames}) and window_frames ({window_frames}) must be at least 0 and not both 0"
-            )
+        check_memory(sink_frames, window_frames, rope_rule)
         self.sink_frames = sink_frames
         self.window_frames = window_frames
         self.rope_rule: RopeRule = rope_rule
@@ -67,6 +79,13 @@ class KVCache:
         """Forget everything; the memory itself is kept for the next stream."""
         self.num_frames_seen = 0
 
+    def snapshot(self, layer: int) -> KVCache:
+        """What `layer` can read now, to be read again after this cache has moved on (and by that layer only)."""
+        kept = copy.copy(self)
+        kept._keys = self._keys[layer].clone().expand_as(self._keys)
+        kept._values = self._values[layer].clone().expand_as(self._values)
+        return kept
+
     @property
     def num_context_frames(self) -> int:
         """Frames remembered now."""
@@ -79,9 +98,7 @@ class KVCache:
 
     def context_frame_numbers(self) -> list[int]:
         """Numbers, in the stream, of the frames remembered now: the first ones and the last ones."""
-        seen, kept = self.num_frames_seen, self.num_context_frames
-        num_sink = min(seen, self.sink_frames)
-        return [*range(num_sink), *range(seen - (kept - num_sink), seen)]
+        return remembered_frames(self.num_frames_seen, self.sink_frames, self.window_frames)
 
     def chunk_rotation(self, num_frames: int) -> Rotation:
         """Angles of the chunk that is generated now, `num_frames` latent frames after the context."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from .attention import attention
 from .kv_cache import KVCache, RopeRule
 from .rope import Rotation, rotate, rotation
+from .sparse_causal import SparseCausal
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,21 @@ class SelfAttention(nn.Module):
         self.norm_q, self.norm_k = RMSNorm(config.dim, config.eps), RMSNorm(config.dim, config.eps)
 
     def forward(
-        self, x: Tensor, turn: Rotation, layer: int, cache: KVCache | None, commit: bool, mask: Tensor | None
+        self,
+        x: Tensor,
+        turn: Rotation,
+        layer: int,
+        cache: KVCache | SparseCausal | None,
+        commit: bool,
+        mask: Tensor | None,
     ) -> Tensor:
         q = rotate(_heads(self.norm_q(self.q(x)), self.num_heads), turn)
         k = _heads(self.norm_k(self.k(x)), self.num_heads)
         v = _heads(self.v(x), self.num_heads)
         if cache is None:
             return self.o(attention(q, rotate(k, turn), v, mask).flatten(2))
+        if isinstance(cache, SparseCausal):
+            return self.o(cache.attend(layer, q, k, v, turn, commit).flatten(2))
         keys, values = cache.read(layer, k, v, turn)
         if commit:
             cache.write(layer, k, v, turn)
@@ -137,6 +146,11 @@ class Block(nn.Module):
         )
         self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
 
+    def context_keys(self, text: Tensor, image: Tensor | None = None) -> tuple[Tensor, ...]:
+        """This block's keys and values (b l k d) of embedded text and, where there are any, of embedded CLIP tokens."""
+        keys = self.cross_attn.text_keys(text)
+        return keys if image is None else (*keys, *self.cross_attn.image_keys(image))
+
     def forward(
         self,
         x: Tensor,
@@ -144,7 +158,7 @@ class Block(nn.Module):
         turn: Rotation,
         context: CrossContext,
         layer: int,
-        cache: KVCache | None,
+        cache: KVCache | SparseCausal | None,
         commit: bool,
         mask: Tensor | None,
     ) -> Tensor:
@@ -217,13 +231,15 @@ class WanModel(nn.Module):
         if (image is None) != (config.image_dim is None):
             wanted = "needs image tokens" if image is None else "has no image cross-attention; pass no image tokens"
             raise ValueError(f"this model {wanted}")
-        embedded = self.text_embedding(F.pad(text, (0, 0, 0, config.text_len - text.shape[1])))
-        attentions = [block.cross_attn for block in self._blocks()]
-        texts = tuple(part.text_keys(embedded) for part in attentions)
-        if image is None:
-            return CrossContext(texts)
-        tokens = self.img_emb(image)
-        return CrossContext(texts, tuple(part.image_keys(tokens) for part in attentions))
+        embedded = self.embed_context(F.pad(text, (0, 0, 0, config.text_len - text.shape[1])), image)
+        keys = [block.context_keys(*embedded) for block in self._blocks()]
+        texts = tuple((key, value) for key, value, *_ in keys)
+        return CrossContext(texts, () if image is None else tuple((key, value) for _, _, key, value in keys))
+
+    def embed_context(self, text: Tensor, image: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Text embeddings and, where there are any, CLIP tokens at the transformer's width (b l dim)."""
+        embedded = self.text_embedding(text)
+        return (embedded,) if image is None else (embedded, self.img_emb(image))
 
     def make_cache(
         self, batch_size: int, height: int, width: int, sink_frames: int, window_frames: int, rope_rule: RopeRule
@@ -250,7 +266,7 @@ class WanModel(nn.Module):
         latents: Tensor,
         timestep: Tensor,
         context: CrossContext,
-        cache: KVCache | None = None,
+        cache: KVCache | SparseCausal | None = None,
         commit: bool = False,
         mask: Tensor | None = None,
         frame_positions: Sequence[int] | None = None,
@@ -260,7 +276,7 @@ class WanModel(nn.Module):
         timestep: (b) in [0, 1000], or (b f), one for each latent frame. Without `cache` all frames see each other
         (or as the bool `mask` (l l) says), at `frame_positions` (default 0, 1, ...). With `cache` the frames are one
         chunk that sees the cache and itself; `commit` also writes its keys and values (the caller then calls
-        `cache.advance`).
+        `cache.advance`). With a `SparseCausal` in the cache's place they are all chunks of a clip at once.
         """
         _, _, num_frames, height, width = latents.shape
         rows, columns = height // self.config.patch[1], width // self.config.patch[2]

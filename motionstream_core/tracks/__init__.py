@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .document import Canvas, Document, DrawnTrack
+from .document_parse import parse_document
 from .draw import contact_sheet, draw_tracks
 from .emit import to_ati, to_coordinate_json
 from .grid import point_grid
@@ -13,6 +15,9 @@ from .tracks import NUM_IDS, TrackFormatError, Tracks, assign_ids
 __all__ = [
     "ATI_NUM_SAMPLES",
     "NUM_IDS",
+    "Canvas",
+    "Document",
+    "DrawnTrack",
     "TrackFormatError",
     "Tracks",
     "assign_ids",
@@ -20,6 +25,7 @@ __all__ = [
     "draw_tracks",
     "load_npz",
     "parse_ati",
+    "parse_document",
     "parse_tracks",
     "point_grid",
     "resample",

@@ -5,26 +5,33 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .sharding import local
+
 
 class Ema:
-    """Averages in fp32; the decay warms up with the steps so that early averages are not of the random start."""
+    """Averages in fp32; the decay warms up with the steps so that early averages are not of the random start.
+
+    Of a sharded model every rank averages its own shards.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.num_updates = 0
         self.weights = {name: value.detach().clone().float() for name, value in model.state_dict().items()}
+        self._num_updates = torch.zeros((), dtype=torch.int64)
+
+    @property
+    def num_updates(self) -> int:
+        """Updates so far."""
+        return int(self._num_updates)
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        self.num_updates += 1
+        """Move the averages towards the model's weights."""
+        self._num_updates += 1
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         for name, value in model.state_dict().items():
-            self.weights[name].lerp_(value.float(), 1 - decay)
+            local(self.weights[name]).lerp_(local(value).float(), 1 - decay)
 
-    def state_dict(self) -> dict[str, Tensor | int]:
-        return {**self.weights, "num_updates": self.num_updates}
-
-    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
-        self.num_updates = int(state["num_updates"])
-        for name, value in self.weights.items():  # in place: they stay on their device
-            value.copy_(torch.as_tensor(state[name]))
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint holds of it; a checkpoint is read into these very tensors."""
+        return {"num_updates": self._num_updates} | {f"weights.{name}": value for name, value in self.weights.items()}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from torch import Tensor
 from ..checkpoints.load import LoadedModel
 from ..diffusion.schedule import shift_sigmas, student_sigmas
 from ..streaming.stream import guided_velocity
-from .conditions import Told, conditions_of, random_ids
+from .conditions import Told, conditions_of, random_ids, text_embeddings
 from .data import WHOLE_CLIP, Batch, LatentClips, View
+from .engine import Engine
 
 
 @dataclass(frozen=True)
@@ -70,51 +72,62 @@ def trajectory_sigmas(num_steps: int, step_list: tuple[int, ...], shift: float) 
 
 @torch.no_grad()
 def write_trajectories(
+    engine: Engine,
     loaded: LoadedModel,
     clips: LatentClips,
     training: OdeTraining,
     folder: Path,
-    device: torch.device,
     report: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Sample the batches of trajectories that are not in `folder` yet."""
-    spec = loaded.spec
-    sigmas = trajectory_sigmas(training.num_steps, spec.step_list, spec.shift).tolist()
-    wanted = student_sigmas(spec.step_list, spec.shift)[:-1].tolist()
+    """Sample the batches of trajectories that are not in `folder` yet, each rank its own; all ranks call it.
+
+    loaded: a teacher as `Engine.frozen` placed it. report: gets (shards done, shards).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     num_shards = -(-training.num_trajectories // training.batch_size)
-    for shard in range(num_shards):
-        path = folder / f"ode_{shard:05d}.safetensors"
-        if not path.exists():
-            batch = clips.batch(training.batch_size, training.view, np.random.default_rng((training.seed, shard)))
-            _write_batch(path, loaded, batch, training, sigmas, wanted, shard, device)
+    missing = [shard for shard in range(num_shards) if not _shard_path(folder, shard).exists()]
+    missing = cast("list[int]", engine.from_main(missing))
+    if report and not missing:
+        report(num_shards, num_shards)
+    for first in range(0, len(missing), engine.num_ranks):
+        # sharded ranks sample together: one that has nothing left to do keeps the others company
+        turn = first + engine.rank
+        shard = missing[min(turn, len(missing) - 1)]
+        tensors, captions = _sample_batch(engine, loaded, clips, training, shard)
+        if turn < len(missing):
+            path = _shard_path(folder, shard)
+            partial = path.with_name(path.name + ".part")
+            save_file(tensors, str(partial), {"captions": json.dumps(captions)})
+            os.replace(partial, path)
+        engine.barrier()
         if report:
-            report(shard + 1, num_shards)
+            report(num_shards - max(0, len(missing) - first - engine.num_ranks), num_shards)
 
 
-def _write_batch(
-    path: Path,
-    loaded: LoadedModel,
-    batch: Batch,
-    training: OdeTraining,
-    sigmas: list[float],
-    wanted: list[float],
-    shard: int,
-    device: torch.device,
-) -> None:
+def _shard_path(folder: Path, shard: int) -> Path:
+    return folder / f"ode_{shard:05d}.safetensors"
+
+
+def _sample_batch(
+    engine: Engine, loaded: LoadedModel, clips: LatentClips, training: OdeTraining, shard: int
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Tensors and captions of one shard; they depend on the shard's number alone."""
+    spec = loaded.spec
+    batch = clips.batch(training.batch_size, training.view, np.random.default_rng((training.seed, shard)))
     count = len(batch.captions)
     generator = torch.Generator().manual_seed(training.seed * 1_000_003 + shard)
     ids = random_ids(count, batch.points.shape[2], generator)
     noise = torch.randn(batch.latents.shape, generator=generator)
-    on_device = batch.to(device)
-    told = Told.everything(count).to(device)
-    with torch.autocast(device.type, torch.bfloat16):
-        given = conditions_of(loaded.model, on_device, ids.to(device), loaded.spec, told)
-        assert loaded.model.text_encoder is not None
-        negative = loaded.model.prepare_context(loaded.model.text_encoder.encode([""] * count))
+    on_device = batch.to(engine.device)
+    told = Told.everything(count).to(engine.device)
+    wanted = student_sigmas(spec.step_list, spec.shift)[:-1].tolist()
+    with engine.autocast():
+        given = conditions_of(loaded.model, on_device, ids.to(engine.device), spec, told)
+        untold = text_embeddings(loaded.model, on_device, ~told.text)
+        negative = loaded.model.prepare_context(untold, on_device.image_tokens)
         velocity = guided_velocity(loaded, given, negative, training.text_weight, training.motion_weight)
-        latents, kept = noise.to(device), []
-        for here, there in pairwise(sigmas):
+        latents, kept = noise.to(engine.device), []
+        for here, there in pairwise(trajectory_sigmas(training.num_steps, spec.step_list, spec.shift).tolist()):
             if any(abs(here - level) < 1e-5 for level in wanted):
                 kept.append(latents.half().cpu())
             latents = latents + (there - here) * velocity(latents, here)
@@ -126,9 +139,7 @@ def _write_batch(
         "visibility": batch.visibility.contiguous(),
         "ids": ids,
     }
-    partial = path.with_name(path.name + ".part")
-    save_file(tensors, str(partial), {"captions": json.dumps(batch.captions)})
-    os.replace(partial, path)
+    return tensors, batch.captions
 
 
 def read_trajectories(folder: Path) -> Trajectories:

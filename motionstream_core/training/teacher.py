@@ -5,9 +5,8 @@ It grows by phases: small windows of short clips first, where finding a point ag
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +16,24 @@ from torch import Tensor, nn
 from ..checkpoints.load import build_model
 from ..checkpoints.spec import ModelSpec
 from ..models.track_wan import TrackWan
+from .averaged import averaged_model
 from .conditions import Told, mid_frame_mask
 from .data import Batch, LatentClips, View
-from .ema import Ema
+from .engine import Engine, MicroBatches
 from .log import Log
+from .loop import LoopPlan, train_loop
 from .losses import draw_flow, flow_loss, track_gap
-from .optimizers import Optimizer
-from .state import load_state, save_state
+from .optimizers import OptimizerSettings
+
+Watch = Callable[[TrackWan, int], None]
+"""(averaged model, steps done), on rank 0 only: save it, look at it."""
 
 
 @dataclass(frozen=True)
 class Phase:
     """`num_steps` steps on one view of the clips.
 
+    batch_size: over all ranks, cut into micro-batches (`engine.MicroBatches`).
     mask_probability: of each mid-clip chunk, that its tracks are hidden; freeze_head: the track head stays as it is
     (the paper's second phase has both).
     """
@@ -39,25 +43,43 @@ class Phase:
     view: View
     mask_probability: float = 0.0
     freeze_head: bool = False
+    micro_batch_size: int | None = None
+
+    @property
+    def batches(self) -> MicroBatches:
+        """How a step's batch is cut."""
+        return MicroBatches(self.batch_size, self.micro_batch_size)
 
 
 @dataclass(frozen=True)
 class TeacherTraining:
-    """Knobs of the stage; the last `decay_share` of all steps lowers the learning rate to 5 %."""
+    """Knobs of the stage; the last `decay_share` of all steps lowers the learning rate to 5 %.
+
+    probe_size: clips on which obedience to the tracks is measured at every save, 0 for none.
+    """
 
     phases: tuple[Phase, ...]
-    learning_rate: float = 1e-3
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     text_dropout: float = 0.1
     motion_dropout: float = 0.1
     ema_decay: float = 0.998
     decay_share: float = 0.3
+    warmup_steps: int = 100
     compile: bool = False
     save_every: int = 250
+    log_every: int = 50
+    video_every: int | None = None
+    probe_size: int = 16
     seed: int = 2
 
     @property
     def num_steps(self) -> int:
         return sum(phase.num_steps for phase in self.phases)
+
+    @property
+    def plan(self) -> LoopPlan:
+        """How long and how often."""
+        return LoopPlan(self.num_steps, self.save_every, self.log_every, video_every=self.video_every)
 
     def phase_at(self, step: int) -> int:
         """Index of the phase that holds `step`."""
@@ -70,7 +92,19 @@ class TeacherTraining:
     def rate(self, step: int) -> float:
         """Learning rate at `step` as a share of the full one: warm-up, plateau, linear decay."""
         left = (self.num_steps - step) / max(1.0, self.decay_share * self.num_steps)
-        return min(1.0, (step + 1) / 100) * max(0.05, min(1.0, left))
+        return min(1.0, (step + 1) / self.warmup_steps) * max(0.05, min(1.0, left))
+
+
+def new_teacher(spec: ModelSpec, seed: int) -> TrackWan:
+    """A teacher to train from nothing."""
+    torch.manual_seed(seed)
+    model = build_model(spec)
+    # velocity starts at zero: the first steps then learn the data's mean and not to undo the random head
+    nn.init.zeros_(model.head.head.weight)
+    nn.init.zeros_(model.head.head.bias)
+    if model.track_head is not None:
+        model.track_head.initialise()
+    return model
 
 
 def teacher_loss(
@@ -87,66 +121,55 @@ def teacher_loss(
     return flow_loss(model, spec, batch, draw_flow(batch, spec, Told(text, motion, frames), generator))
 
 
+def micro_generator(seed: int, step: int, micro: int) -> torch.Generator:
+    """The generator of one micro-batch: a run that was interrupted goes on as if it had not been."""
+    words = np.random.SeedSequence((seed, step, micro)).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(words[0]) << 32 | int(words[1]))
+
+
 def train_teacher(
+    engine: Engine,
+    model: TrackWan,
     spec: ModelSpec,
     training: TeacherTraining,
     clips: LatentClips,
     folder: Path,
-    device: torch.device,
     log: Log,
-    on_save: Callable[[TrackWan], None] | None = None,
-) -> TrackWan:
-    """Train, or go on training, and return the averaged model. State lives in `folder`."""
-    torch.manual_seed(training.seed)
-    model = build_model(spec).to(device)
-    # velocity starts at zero: the first steps then learn the data's mean and not to undo the random head
-    nn.init.zeros_(model.head.head.weight)
-    nn.init.zeros_(model.head.head.bias)
-    assert model.track_head is not None
-    model.track_head.initialise()
-    ema = Ema(model, training.ema_decay)
-    optimizer = Optimizer(model, training.learning_rate)
-    state_path, step = folder / "teacher.state.pt", 0
-    if state := load_state(state_path):
-        model.load_state_dict(state["model"])
-        ema.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
-    averaged = build_model(spec).to(device).requires_grad_(False)
-    if training.compile:
-        model.compile()
-    started, running = time.monotonic(), None
-    while step < training.num_steps:
-        phase = training.phases[training.phase_at(step)]
-        model.track_head.requires_grad_(not phase.freeze_head)
-        # both generators start anew at every step: a run that was interrupted goes on as if it had not been
-        generator = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
-        batch = clips.batch(phase.batch_size, phase.view, np.random.default_rng((training.seed, step))).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
-            loss = teacher_loss(model, spec, batch, training, phase, generator)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step(training.rate(step))
-        ema.update(model)
-        step += 1
-        running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
-        if step % 50 == 0:
-            log("teacher", step, loss=running, clips=len(clips), seconds=time.monotonic() - started)
-            clips.refresh()
-        if step % training.save_every == 0 or step == training.num_steps:
-            averaged.load_state_dict(ema.weights)
-            with torch.autocast(device.type, torch.bfloat16):
-                probe = clips.batch(16, phase.view, np.random.default_rng(99)).to(device)
-                gap = track_gap(averaged, spec, probe)
-            log("teacher-gap", step, **gap)
-            save_state(
-                state_path,
-                model=model.state_dict(),
-                ema=ema.state_dict(),
-                optimizer=optimizer.state_dict(),
-                step=step,
-            )
-            if on_save:
-                on_save(averaged)
-    averaged.load_state_dict(ema.weights)
-    return averaged.eval()
+    on_save: Watch | None = None,
+    on_video: Watch | None = None,
+) -> TrackWan | None:
+    """Train `model` (`new_teacher`, or weights to start from), or go on with it; checkpoints live in `folder`.
+
+    Returns the averaged model on rank 0, None elsewhere.
+    """
+    part = engine.part("teacher", model.train(), training.optimizer, training.ema_decay)
+
+    def step(train_step: int) -> Mapping[str, float]:
+        phase = training.phases[training.phase_at(train_step)]
+        part.freeze(("track_head.",) if phase.freeze_head else ())
+
+        def loss(micro: int, size: int) -> Tensor:
+            rng = np.random.default_rng((training.seed, train_step, micro))
+            batch = clips.batch(size, phase.view, rng).to(engine.device)
+            generator = micro_generator(training.seed, train_step, micro)
+            return teacher_loss(model, spec, batch, training, phase, generator)
+
+        return engine.accumulate(part, phase.batches, loss, training.rate(train_step), f"teacher, step {train_step}")
+
+    def saved(train_step: int) -> None:
+        averaged = averaged_model(engine, part, spec)
+        if averaged is not None and training.probe_size:
+            phase = training.phases[training.phase_at(train_step - 1)]
+            probe = clips.batch(training.probe_size, phase.view, np.random.default_rng(99)).to(engine.device)
+            with engine.autocast():
+                log("teacher-gap", train_step, **track_gap(averaged.to(engine.device), spec, probe))
+        if averaged is not None and on_save is not None:
+            on_save(averaged, train_step)
+
+    def shown(train_step: int) -> None:
+        averaged = averaged_model(engine, part, spec)
+        if averaged is not None and on_video is not None:
+            on_video(averaged.to(engine.device), train_step)
+
+    train_loop(engine, "teacher", [part], step, training.plan, folder, log, saved, on_video and shown)
+    return averaged_model(engine, part, spec)

@@ -1,195 +1,165 @@
-"""Stage tiny-vae: encoder and decoder of the bundled model, trained together on the procedural world.
+"""Stage tiny-vae: a decoder on a frozen VAE's latents, or encoder and decoder together.
 
-A light penalty draws every latent channel to zero mean and unit deviation, the scale at which the DiT works, so the
-decoder takes the DiT's latents as they are. (Batch-normalising the latents instead takes away what a batch of few
-scenes has in common, its brightness: docs/log.md.) The decoder sees latents with a little noise, as a generator's are
-never exact.
+The paper's (arXiv 2511.01266) trains taehv's decoder on the latents of Wan's VAE with pixel, perceptual and adversarial
+losses: `PAPER_DECODER`. The bundled model trains both halves on the procedural world, under a light penalty that draws
+every latent channel to zero mean and unit deviation, the scale at which the DiT works (batch-normalising the latents
+instead takes away what a batch of few scenes has in common, its brightness: docs/log.md), then a wider decoder alone.
 """
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch import Tensor
 
-from ..models.tiny_vae import Grow, MemBlock, TimePool, TinyVae, TinyVaeConfig
-from ..world import LEVELS, render, sample_motion, sample_scene
+from ..models.tiny_vae import TinyVae
+from .discriminator import PatchDiscriminator
+from .engine import Engine, Part
 from .log import Log
-from .state import load_state, save_state
+from .loop import train_loop
+from .perceptual import Lpips
+from .tiny_vae_settings import BUNDLED_DECODER, PAPER_DECODER, TinyVaeTraining
+from .tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, initialise_color_path, widen_decoder
+from .tiny_vae_step import FrozenEncoder, TinyVaeStep
+from .vae_clips import ClipSource, WorldCrops, held_out_frames
+
+__all__ = ["BUNDLED_DECODER", "BUNDLED_VAE", "PAPER_DECODER", "TinyVaeTraining", "train_tiny_vae", "train_world_vae"]
+
+OnSave = Callable[[TinyVae], None]
 
 
-@dataclass(frozen=True)
-class TinyVaeTraining:
-    """Knobs of the stage. `level_weights`: share of plain, patterned and textured clips."""
+def train_world_vae(
+    both: TinyVaeTraining,
+    decoder: TinyVaeTraining | None,
+    engine: Engine,
+    folder: Path,
+    log: Log,
+    on_save: OnSave | None = None,
+) -> TinyVae:
+    """The bundled VAE from nothing: both halves on the procedural world, then, if asked, its decoder made wider.
 
-    num_steps: int = 1600
-    batch_size: int = 8
-    num_frames: int = 17
-    crop_px: int = 64
-    learning_rate: float = 7e-4
-    latent_noise: float = 0.08
-    level_weights: tuple[float, float, float] = (0.6, 0.3, 0.1)
-    seed: int = 1
-
-
-BUNDLED_VAE = TinyVaeConfig(
-    latent_channels=16,
-    patch_size=2,
-    decoder_widths=(96, 64, 32, 32),
-    encoder_width=32,
-    decoder_space_upscale=(True, True, False),
-    encoder_space_downscale=(True, True, False),
-)
-
-
-HELD_OUT_SEED = 1 << 30
-COLOR_DEVIATION = 0.2  # of mean colours about mid-grey in the world
-
-
-class WorldCrops(IterableDataset):
-    """Endless crops (3 t h w) in [0, 1] of procedural clips; every worker draws other seeds."""
-
-    def __init__(self, training: TinyVaeTraining, first_seed: int) -> None:
-        self.training = training
-        self.first_seed = first_seed
-
-    def __iter__(self) -> Iterator[Tensor]:
-        worker = get_worker_info()
-        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        names = list(LEVELS)
-        for index in itertools.count(offset, stride):
-            rng = np.random.default_rng((self.training.seed, self.first_seed + index))
-            level = LEVELS[str(rng.choice(names, p=self.training.level_weights))]
-            scene = sample_scene(rng, level)
-            frames = render(scene, sample_motion(rng, scene, level, 49)).frames
-            for _ in range(3):
-                t = int(rng.integers(0, len(frames) - self.training.num_frames + 1))
-                y, x = rng.integers(0, frames.shape[1] - self.training.crop_px + 1, 2)
-                crop = frames[t : t + self.training.num_frames, y:, x:][
-                    :, : self.training.crop_px, : self.training.crop_px
-                ]
-                yield torch.from_numpy(np.ascontiguousarray(crop)).permute(3, 0, 1, 2).float() / 255
-
-
-def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
-    """L1 on pixels and on their differences to the next pixel in x and y: edges count."""
-    loss = F.l1_loss(output, target) + 2 * F.mse_loss(output, target)
-    for dim in (-1, -2):
-        loss = loss + 0.5 * F.l1_loss(output.diff(dim=dim), target.diff(dim=dim))
-    return loss
-
-
-@torch.no_grad()
-def held_out_psnr(vae: TinyVae, frames: Tensor) -> float:
-    """PSNR in dB of crops (b 3 t h w) that are never trained on."""
-    return -10 * torch.log10(F.mse_loss(vae.decode(vae.encode(frames)), frames)).item()
-
-
-def scale_penalty(latents: Tensor) -> Tensor:
-    """Squared distance of each channel's mean from 0 and deviation from 1, over a batch (b c f h w)."""
-    deviation, mean = torch.std_mean(latents, dim=(0, 2, 3, 4))
-    return (mean.square() + (deviation - 1).square()).mean()
-
-
-@torch.no_grad()
-def initialise_color_path(vae: TinyVae) -> None:
-    """Start as a VAE of mean colours: latents 0..2 carry red, green and blue through otherwise random layers.
-
-    From a plain random start nothing passes the bottleneck and the first minutes are spent on predicting grey
-    (docs/log.md). Memory blocks start as the identity.
+    State lives in `folder`; a training that was stopped goes on. on_save: is given the second training's VAE only.
     """
-    area = vae.config.patch_size**2
-    for layer in (*vae.encoder, *vae.decoder):
-        if isinstance(layer, MemBlock):
-            nn.init.zeros_(layer.conv[4].weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.conv[4].bias)  # type: ignore[arg-type]
-        elif isinstance(layer, TimePool):
-            layer.conv.weight[:3] = 0
-            for color in range(3):
-                layer.conv.weight[color, color :: layer.conv.out_channels] = 1 / layer.stride
-        elif isinstance(layer, Grow):
-            width = layer.conv.in_channels
-            for row in range(layer.time_stride * width):
-                if row % width < 6:
-                    layer.conv.weight[row] = 0
-                    layer.conv.weight[row, row % width] = 1
-    encoder_convs = [layer for layer in vae.encoder if isinstance(layer, nn.Conv2d)]
-    decoder_convs = [layer for layer in vae.decoder if isinstance(layer, nn.Conv2d)]
-    for index, conv in enumerate(encoder_convs):
-        conv.weight[:3] = 0
-        if conv.bias is not None:
-            conv.bias[:3] = 0
-        for color in range(3):
-            source = slice(color * area, (color + 1) * area) if index == 0 else color
-            tap = (slice(1, 3), slice(1, 3)) if conv.stride[0] == 2 else (1, 1)
-            conv.weight[(color, source, *tap)] = 1 / area if index == 0 else 1 / conv.stride[0] ** 2
-    out = encoder_convs[-1]
-    assert out.bias is not None
-    out.weight[:3] /= COLOR_DEVIATION
-    out.bias[:3] = -0.5 / COLOR_DEVIATION
-    out.weight[3:] *= 4  # the random rest starts at about unit deviation too
-    for index, conv in enumerate(decoder_convs[:-1]):
-        conv.weight[:6] = 0
-        if conv.bias is not None:
-            conv.bias[:6] = 0
-        for color in range(3):  # above the mean in one channel, below it in another: ReLU passes both
-            conv.weight[color, color, 1, 1] = 1
-            conv.weight[3 + color, color if index == 0 else 3 + color, 1, 1] = -1 if index == 0 else 1
-    last = decoder_convs[-1]
-    assert last.bias is not None
-    last.weight.mul_(0.1)
-    last.bias.fill_(0.5)
-    for row in range(3 * area):
-        last.weight[row, :6] = 0
-        last.weight[row, row // area, 1, 1], last.weight[row, 3 + row // area, 1, 1] = COLOR_DEVIATION, -COLOR_DEVIATION
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(both.seed)
+        vae = TinyVae(BUNDLED_VAE)
+        initialise_color_path(vae)
+    vae = train_tiny_vae(both, engine, vae, _world(both), folder, log, on_save=None if decoder else on_save)
+    if decoder is None:
+        return vae
+    wide = widen_decoder(vae, WIDE_DECODER, decoder.seed)
+    return train_tiny_vae(decoder, engine, wide, _world(decoder), folder, log, on_save=on_save)
 
 
-def train_tiny_vae(training: TinyVaeTraining, folder: Path, device: torch.device, log: Log) -> TinyVae:
-    """Train, or go on training, and return the VAE. State lives in `folder`."""
-    torch.manual_seed(training.seed)
-    vae = TinyVae(BUNDLED_VAE).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    initialise_color_path(vae)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=training.learning_rate, betas=(0.9, 0.98), weight_decay=1e-4)
-    state_path = folder / "tiny_vae.state.pt"
-    step = 0
-    if state := load_state(state_path):
-        vae.load_state_dict(state["vae"])
-        optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
-    crops = WorldCrops(training, first_seed=step * training.batch_size)
-    loader = iter(DataLoader(crops, batch_size=training.batch_size, num_workers=1, prefetch_factor=4))
-    held_out = torch.stack(list(itertools.islice(WorldCrops(training, first_seed=HELD_OUT_SEED), 12))).to(device)
-    running = None
-    vae.train()
-    started = time.monotonic()
-    while step < training.num_steps:
-        warmup, left = min(1.0, (step + 1) / 100), 1 - step / training.num_steps
-        for group in optimizer.param_groups:
-            group["lr"] = training.learning_rate * warmup * max(0.02, left)
-        frames = next(loader).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
-            latents = vae.encode(frames).float()
-            noisy = latents + training.latent_noise * torch.randn_like(latents)
-            output = vae.decode(noisy, clamp=False).float()
-            loss = reconstruction_loss(output, frames) + 0.02 * scale_penalty(latents)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        running = loss.item() if running is None else 0.95 * running + 0.05 * loss.item()
-        if step % 50 == 0:
-            log(
-                "tiny-vae", step, loss=running, psnr_db=held_out_psnr(vae, held_out), seconds=time.monotonic() - started
-            )
-        if step % 250 == 0 or step == training.num_steps:
-            save_state(state_path, vae=vae.state_dict(), optimizer=optimizer.state_dict(), step=step)
-    return vae.eval()
+def train_tiny_vae(
+    training: TinyVaeTraining,
+    engine: Engine,
+    vae: TinyVae,
+    source: ClipSource,
+    folder: Path,
+    log: Log,
+    encode: FrozenEncoder | None = None,
+    held_out: ClipSource | None = None,
+    lpips: Lpips | None = None,
+    on_save: OnSave | None = None,
+) -> TinyVae:
+    """Train `vae`, or go on training it, and return it on the CPU: its average where `ema_decay` says so.
+
+    source: clips of `training.crop`. encode: the frozen encoder on the engine's device, when the decoder alone is
+    trained; None is the encoder of `vae` itself. Clips that bring latents are not encoded. held_out: source of the
+    clips to judge by, under numbers that are never trained on; None is `source`. lpips: on any device.
+    State lives in `<folder>/tiny-vae.state`, or `tiny-vae-decoder.state`. Raises ValueError for settings that do not
+    fit each other or the VAE, TrainingDiverged when a loss is no longer finite.
+    """
+    vae = copy.deepcopy(vae).train().requires_grad_(True)
+    _check(training, vae, encode, lpips)
+    if engine.compute.shard:  # both networks are small; every rank keeps them whole
+        engine = Engine(replace(engine.compute, shard=False))
+    if training.trains == "decoder":
+        vae.encoder.requires_grad_(False)
+    vae = vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    part = engine.part("tiny_vae", vae, training.optimizer(training.learning_rate), training.ema_decay)
+    judge = _judge(training, engine)
+    step = TinyVaeStep(
+        engine,
+        training,
+        part,
+        judge,
+        source,
+        encode or vae.encode,
+        engine.frozen(lpips) if lpips is not None and training.lpips_weight else None,
+    )
+    quality = _Quality(training, engine, part, held_out or source, encode)
+
+    def measured_step(train_step: int) -> dict[str, float]:
+        told = step(train_step)
+        return told | quality.psnr_db() if training.plan.due(train_step + 1, training.log_every) else told
+
+    name = "tiny-vae" if training.trains == "both" else "tiny-vae-decoder"
+    parts = [part] if judge is None else [part, judge]
+    saved = None if on_save is None else lambda _: on_save(finished(part))
+    train_loop(engine, name, parts, measured_step, training.plan, folder, log, saved)
+    return finished(part)
+
+
+def finished(part: Part) -> TinyVae:
+    """A copy of a VAE in training, on the CPU, in eval mode: its average where one is kept."""
+    assert isinstance(part.model, TinyVae)
+    vae = TinyVae(part.model.config)
+    vae.load_state_dict(part.ema.weights if part.ema is not None else part.model.state_dict())
+    return vae.eval().requires_grad_(False)
+
+
+class _Quality:
+    """PSNR of clips that are never trained on."""
+
+    def __init__(
+        self, training: TinyVaeTraining, engine: Engine, part: Part, source: ClipSource, encode: FrozenEncoder | None
+    ) -> None:
+        self.training, self.engine, self.part, self.source, self.encode = training, engine, part, source, encode
+        self._frames: Tensor | None = None
+
+    @torch.no_grad()
+    def psnr_db(self) -> dict[str, float]:
+        """As a number for the log; measured on the VAE that would be saved now, by rank 0."""
+        if not self.engine.is_main:
+            return {}
+        if self._frames is None:
+            self._frames = held_out_frames(self.source, self.training.num_held_out)
+        vae = finished(self.part).to(self.engine.device)
+        errors = []
+        for frames in self._frames.split(1):
+            frames = frames.to(self.engine.device)
+            with self.engine.autocast():
+                output = vae.decode((self.encode or vae.encode)(frames)).float()
+            errors.append(F.mse_loss(output, frames))
+        return {"psnr_db": -10 * torch.stack(errors).mean().log10().item()}
+
+
+def _check(training: TinyVaeTraining, vae: TinyVae, encode: FrozenEncoder | None, lpips: Lpips | None) -> None:
+    training.check(vae.config.stride)
+    if training.trains == "both" and encode is not None:
+        raise ValueError("a frozen encoder was given, but the settings train both halves; set trains='decoder'")
+    if training.lpips_weight and lpips is None:
+        raise ValueError(
+            f"lpips_weight is {training.lpips_weight}, but no LPIPS was given; load it with perceptual.load_lpips, "
+            "or set lpips_weight=0"
+        )
+
+
+def _judge(training: TinyVaeTraining, engine: Engine) -> Part | None:
+    if not training.adversarial_weight:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        model = PatchDiscriminator(training.discriminator)
+    return engine.part("discriminator", model, training.optimizer(training.discriminator_rate))
+
+
+def _world(training: TinyVaeTraining) -> WorldCrops:
+    return WorldCrops(training.crop, training.level_weights, training.seed)

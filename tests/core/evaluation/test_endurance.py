@@ -40,10 +40,7 @@ def test_the_background_is_what_objects_never_cover() -> None:
 
 
 def test_a_stream_is_judged_second_by_second() -> None:
-    student, vae = (
-        load_model(STUDENT, torch.float32),
-        load_tiny_vae(WEIGHTS / "tiny_vae.safetensors"),
-    )
+    student, vae = load_model(STUDENT, torch.float32), load_tiny_vae(TINY_VAE)
     seconds, kept = endure(student, vae, looping_case(), 2, keep_seconds=(1,))
     assert [second.second for second in seconds] == [0, 1]
     assert kept[1].shape == (16, 128, 128, 3) and kept.keys() == {1}
