@@ -148,6 +148,8 @@ class Block(nn.Module):
 
     def context_keys(self, text: Tensor, image: Tensor | None = None) -> tuple[Tensor, ...]:
         """This block's keys and values (b l k d) of embedded text and, where there are any, of embedded CLIP tokens."""
+        # views gather a block's gradients before they meet the other blocks': the order of sums when it is sharded
+        text, image = text.view_as(text), None if image is None else image.view_as(image)
         keys = self.cross_attn.text_keys(text)
         return keys if image is None else (*keys, *self.cross_attn.image_keys(image))
 
