@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export IMAGE TRACKS PROMPT OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-host test-gpu bench train-demo evaluate
+.PHONY: help setup demo check test test-host test-gpu bench train-demo evaluate results study
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,11 +24,16 @@ demo: setup ## Run the bundled model; optional IMAGE=, TRACKS=, PROMPT=, OUT=
 	$(RUN) -m motionstream_core.demo $(if $(IMAGE),--image "$$IMAGE") $(if $(TRACKS),--tracks "$$TRACKS") \
 		$(if $(PROMPT),--prompt "$$PROMPT") $(if $(OUT),--out "$$OUT")
 
-check: setup ## Lint, formatting and types
+node_modules/.installed: package.json package-lock.json
+	npm ci --silent --no-audit --no-fund
+	@touch $@
+
+check: setup node_modules/.installed ## Lint, formatting, types, and the tests of js/
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright
-	@if [ -d js ]; then npx --no-install tsc -p jsconfig.json && node --test tests/js/; fi
+	npm run --silent check
+	npm run --silent test
 
 test: setup ## Every test that needs no GPU
 	$(RUN) -m pytest -q -m "not gpu"
@@ -50,3 +55,11 @@ train-%: setup ## One stage alone, as in train-teacher
 
 evaluate: setup ## Measure the bundled model on its held-out world; BF16=1 where the processor has it
 	$(RUN) -m motionstream_core.evaluation $(if $(BF16),--bf16)
+
+results: setup ## docs/results.md and its plots, from the stored results/ (seconds)
+	$(RUN) -m motionstream_core.study report
+
+study: setup ## Every training and experiment behind docs/results.md anew (about 3 hours on one core)
+	$(RUN) -m motionstream_core.study train
+	$(RUN) -m motionstream_core.study all
+	$(RUN) -m motionstream_core.study report

@@ -8,11 +8,13 @@ from .loaders import MotionStreamLoadModel, MotionStreamLoadTinyVAE
 from .motion_nodes import MotionStreamDrawTracks, MotionStreamTrackHead
 from .sampling import MotionStreamDecode, MotionStreamTeacherSampler
 from .stream import MotionStreamStudentStreamer
+from .track_editor import MotionStreamTrackEditor
 from .track_nodes import MotionStreamPointGrid, MotionStreamTracksFromJSON
 
 NODES: list[type[io.ComfyNode]] = [
     MotionStreamLoadModel,
     MotionStreamLoadTinyVAE,
+    MotionStreamTrackEditor,
     MotionStreamTracksFromJSON,
     MotionStreamPointGrid,
     MotionStreamTrackHead,

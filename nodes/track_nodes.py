@@ -18,7 +18,8 @@ def size_input(name: str, tooltip: str, default: int = 128, **more: Any) -> io.I
     return io.Int.Input(name, default=default, min=0 if default == 0 else 1, max=8192, tooltip=tooltip, **more)
 
 
-def _length_input() -> io.Int.Input:
+def length_input() -> io.Int.Input:
+    """The number of frames of a node that makes tracks."""
     return io.Int.Input(
         "length",
         default=49,
@@ -51,7 +52,7 @@ class MotionStreamTracksFromJSON(io.ComfyNode):
                 ),
                 size_input("width", "Width of the video in px: what the TRACKS' coordinates refer to."),
                 size_input("height", "Height of the video in px: what the TRACKS' coordinates refer to."),
-                _length_input(),
+                length_input(),
                 size_input(
                     "source_width", "Width in px of the picture that was drawn over; 0: the video's.", 0, **advanced()
                 ),
@@ -109,7 +110,7 @@ class MotionStreamPointGrid(io.ComfyNode):
                 io.Int.Input("columns", default=50, min=1, max=300, tooltip="Columns of points, evenly spread."),
                 size_input("width", "Width of the video in px."),
                 size_input("height", "Height of the video in px."),
-                _length_input(),
+                length_input(),
             ],
             outputs=[
                 TracksSocket.Output(

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.host
 NODES = {
     "MotionStreamLoadModel",
     "MotionStreamLoadTinyVAE",
+    "MotionStreamTrackEditor",
     "MotionStreamTracksFromJSON",
     "MotionStreamPointGrid",
     "MotionStreamTrackHead",

@@ -53,8 +53,8 @@ class _Schema:
 
 
 class _NodeOutput:
-    def __init__(self, *args: Any) -> None:
-        self.args = args
+    def __init__(self, *args: Any, ui: dict[str, Any] | None = None) -> None:
+        self.args, self.ui = args, ui
 
 
 class _Patcher:
@@ -101,6 +101,7 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
             "folder_names_and_paths": {"vae_approx": ([str(host.models_dir / "vae_approx")], {".safetensors"})},
             "get_filename_list": lambda _: [],
             "get_full_path": lambda _folder, _name: None,
+            "get_temp_directory": lambda: str(host.models_dir / "temp"),
             "get_folder_paths": lambda folder: [str(host.models_dir / folder)],
         },
         "server": {"PromptServer": types.SimpleNamespace(instance=host)},

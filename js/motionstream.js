@@ -1,0 +1,13 @@
+/** The entry file: the only one that knows ComfyUI's page. */
+
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+import { attachEditor } from "./track_editor/widget.js";
+
+app.registerExtension({
+  name: "motionstream.TrackEditor",
+  /** @type {(node: any) => void} */
+  nodeCreated(node) {
+    if (node.comfyClass === "MotionStreamTrackEditor") attachEditor(node, app, api);
+  },
+});

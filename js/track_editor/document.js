@@ -1,0 +1,101 @@
+/**
+ * The trajectory document's types, how it is made and how it is written. docs/tracks-format.md describes every field.
+ * Documents are never changed in place: an edit makes a new one that shares what it left alone.
+ */
+
+/**
+ * @typedef {import("./curve.js").Interpolation} Interpolation
+ * @typedef {import("./curve.js").ControlPoint} ControlPoint
+ * @typedef {"drag" | "path" | "anchor"} Kind
+ * @typedef {"linear" | "ease_in" | "ease_out" | "ease_in_out"} Easing
+ * @typedef {"hold" | "hide"} Hold
+ * @typedef {{readonly width: number, readonly height: number, readonly num_frames: number, readonly fps: number}} Canvas
+ * @typedef {{readonly columns: number, readonly rows: number, readonly dx: number, readonly dy: number}} Grid
+ */
+
+/**
+ * @typedef {object} Track
+ * @property {string} id
+ * @property {Kind} kind
+ * @property {Interpolation} interpolation
+ * @property {readonly ControlPoint[]} points
+ * @property {number} start
+ * @property {number} duration
+ * @property {Easing} [easing]
+ * @property {readonly (readonly [number, number])[]} [keyframes]
+ * @property {Hold} [before]
+ * @property {Hold} [after]
+ * @property {readonly (readonly [number, number])[]} [hidden]
+ * @property {Grid} [grid]
+ * @property {string} [group]
+ */
+
+/** @typedef {{readonly canvas: Canvas, readonly tracks: readonly Readonly<Track>[]}} Document */
+
+export const FORMAT = "motionstream-tracks";
+export const VERSION = 1;
+
+/** @type {readonly Kind[]} */
+export const KINDS = ["drag", "path", "anchor"];
+/** @type {readonly Easing[]} */
+export const EASINGS = ["linear", "ease_in", "ease_out", "ease_in_out"];
+/** @type {readonly Hold[]} */
+export const HOLDS = ["hold", "hide"];
+
+/** @type {(canvas: Canvas) => Document} */
+export const emptyDocument = (canvas) => ({ canvas, tracks: [] });
+
+/** Times of a track that travels over the whole clip. @type {(canvas: Canvas) => {start: number, duration: number}} */
+export const wholeClip = (canvas) => ({ start: 0, duration: canvas.num_frames - 1 });
+
+/** The first `count` ids t1, t2, ... that no track has. @type {(document: Document, count: number) => string[]} */
+export function newIds(document, count) {
+  const taken = new Set(document.tracks.map((track) => track.id));
+  return firstFree("t", taken, count);
+}
+
+/** A group's name that no track bears. @type {(document: Document) => string} */
+export const newGroup = (document) =>
+  firstFree("g", new Set(document.tracks.map((track) => track.group ?? "")), 1)[0];
+
+/** @type {(letter: string, taken: Set<string>, count: number) => string[]} */
+function firstFree(letter, taken, count) {
+  const found = [];
+  for (let number = 1; found.length < count; number++) {
+    if (!taken.has(letter + number)) found.push(letter + number);
+  }
+  return found;
+}
+
+/**
+ * The document as text, numbers to a thousandth, fields at their default left out.
+ * An empty document on any canvas is written in full too; only the untouched widget is the empty string.
+ * @type {(document: Document) => string}
+ */
+export function serialise(document) {
+  const { canvas, tracks } = document;
+  return JSON.stringify({ format: FORMAT, version: VERSION, canvas, tracks: tracks.map(plainTrack) }, rounded);
+}
+
+/** @type {(track: Track) => object} */
+function plainTrack(track) {
+  const { id, kind, interpolation, points, start, duration, easing, keyframes, before, after, hidden, grid, group } = track;
+  return {
+    id,
+    kind,
+    interpolation,
+    points,
+    start,
+    duration,
+    ...(easing && easing !== "linear" && !keyframes ? { easing } : {}),
+    ...(keyframes ? { keyframes } : {}),
+    ...(before === "hide" ? { before } : {}),
+    ...(after === "hide" ? { after } : {}),
+    ...(hidden?.length ? { hidden } : {}),
+    ...(grid ? { grid } : {}),
+    ...(group ? { group } : {}),
+  };
+}
+
+/** @type {(key: string, value: unknown) => unknown} */
+const rounded = (_, value) => (typeof value === "number" ? Math.round(value * 1000) / 1000 + 0 : value);

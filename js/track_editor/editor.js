@@ -1,0 +1,356 @@
+/** The editor on a page: model, surface, timeline and panels put together, with keyboard, playing and files. */
+
+import { make, download, button } from "./elements.js";
+import { ATI_NUM_SAMPLES, importText, toCoordinates, toSvg } from "./exchange.js";
+import { FORMAT, serialise } from "./document.js";
+import { parseDocument } from "./document_parse.js";
+import { commandOf } from "./keyboard.js";
+import { EditorModel } from "./model.js";
+import { fromNpz, toNpz } from "./npz.js";
+import { HELP, optionPanel, selectionPanel, toolPanel, transportPanel } from "./panel.js";
+import { COLOURS } from "./render.js";
+import { addStyle } from "./style.js";
+import { Surface } from "./surface.js";
+import { TimelineView } from "./timeline_view.js";
+
+/**
+ * What the editor lives in.
+ * canvas: the clip that an untouched document takes, and that a drawing may be fitted to; null where it is not known.
+ * changed: the document was edited; `text` is to be kept. imageGiven: a picture was dropped, pasted or imported.
+ * pictures, choosePicture: what the host can put below the tracks, and the choice.
+ * @typedef {{canvas: () => import("./document.js").Canvas | null, changed: (text: string) => void, imageGiven?: (file: File) => void,
+ *   pictures?: readonly (readonly [string, string])[], choosePicture?: (which: string) => void}} EditorHost
+ */
+
+const DEFAULT_CANVAS = { width: 128, height: 128, num_frames: 49, fps: 16 };
+
+export class TrackEditor {
+  /** @param {EditorHost} host */
+  constructor(host) {
+    addStyle(document);
+    this.host = host;
+    this.ending = new AbortController();
+    const { signal } = this.ending;
+    this.model = new EditorModel(host.canvas() ?? DEFAULT_CANVAS);
+    this.model.onCommit = (text) => host.changed(text);
+    this.model.listeners.add(() => this.repaint());
+    const focus = () => this.keys.focus({ preventScroll: true });
+    this.surface = new Surface(this.model, focus, signal);
+    this.timeline = new TimelineView(this.model, focus, signal);
+    this.panels = this.makePanels();
+    const [tools, options, selection, transport] = this.panels.map(({ row }) => row);
+    // The keyboard goes to a field of text, so that the page around takes no key for a shortcut of its own.
+    this.keys = make("textarea", { className: "mste-keys", ariaLabel: "Trajectories: arrow keys and letters draw, ? lists the keys" });
+    this.problem = make("div", { className: "mste-problem", hidden: true });
+    this.help = make("div", { className: "mste-help", hidden: true, onclick: () => this.toggleHelp() }, ...HELP.map(([keys, what]) => make("p", {}, make("b", {}, keys), ` ${what}`)));
+    this.element = make("div", { className: "mste" }, tools, options, selection, this.problem, this.keys, this.surface.element, this.timeline.element, transport, this.help);
+    this.listen(signal);
+    this.repaint();
+  }
+
+  makePanels() {
+    const { model } = this;
+    return [
+      toolPanel(model, this.host, { file: (what) => this.file(what), full: () => this.toggleFull(), fit: () => this.surface.fit(), help: () => this.toggleHelp() }),
+      optionPanel(model),
+      selectionPanel(model),
+      transportPanel(
+        model,
+        { play: () => this.togglePlay(), fitToNode: () => this.fitToHost() },
+        () => ({ hint: this.message || this.surface.hint, mismatch: this.mismatch() }),
+      ),
+    ];
+  }
+
+  /** @param {AbortSignal} signal */
+  listen(signal) {
+    const options = { signal };
+    this.keys.addEventListener("keydown", (event) => this.keyDown(event), options);
+    this.keys.addEventListener("keyup", (event) => this.keyUp(event), options);
+    this.keys.addEventListener("input", () => (this.keys.value = ""), options);
+    this.keys.addEventListener("copy", (event) => this.copied(event), options);
+    this.keys.addEventListener("cut", (event) => this.copied(event), options);
+    this.keys.addEventListener("paste", (event) => this.pasted(event), options);
+    this.element.addEventListener("dragover", (event) => (event.preventDefault(), event.stopPropagation()), options);
+    this.element.addEventListener("drop", (event) => this.dropped(event), options);
+    // What is done in the editor is no business of the graph below it.
+    for (const name of ["pointerdown", "mousedown", "keydown", "copy", "cut", "paste"]) {
+      this.element.addEventListener(name, (event) => {
+        if (!(event instanceof MouseEvent && event.button === 1)) event.stopPropagation();
+      }, options);
+    }
+    this.element.addEventListener("wheel", (event) => event.stopPropagation(), options);
+  }
+
+  destroy() {
+    this.ending.abort();
+    this.model.playing = false;
+    this.model.listeners.clear();
+    cancelAnimationFrame(this.request);
+    this.element.remove();
+    this.overlay?.remove();
+  }
+
+  request = 0;
+  message = "";
+  lastTick = 0;
+
+  repaint() {
+    if (this.request || this.ending.signal.aborted) return;
+    this.request = requestAnimationFrame((time) => {
+      this.request = 0;
+      this.tick(time);
+      for (const { update } of this.panels) update();
+      this.showProblem();
+      this.seek();
+      this.surface.paint();
+      if (this.model.selection !== this.revealed) {
+        this.revealed = this.model.selection;
+        this.timeline.reveal();
+      }
+      this.timeline.paint();
+    });
+  }
+
+  /** @type {import("./selection.js").Selection | null} */
+  revealed = null;
+
+  /** Time goes on while playing, and while a drag is recorded. @type {(time: number) => void} */
+  tick(time) {
+    const { model } = this;
+    const recording = model.tool.name === "record" && Boolean(model.toolState.stroke);
+    if (!model.playing && !recording) {
+      this.lastTick = 0;
+      return;
+    }
+    const passed = this.lastTick ? ((time - this.lastTick) / 1000) * model.document.canvas.fps : 0;
+    this.lastTick = time;
+    if (recording) {
+      model.frame = Math.min(model.frame + passed, model.lastFrame);
+      // A pointer at rest sends nothing, but that it rests is part of the drag.
+      this.surface.stay(model.frame >= model.lastFrame);
+    } else model.frame = model.lastFrame ? (model.frame + passed) % (model.lastFrame + 1) : 0;
+    model.frame = Math.min(model.frame, model.lastFrame);
+    queueMicrotask(() => this.repaint());
+  }
+
+  togglePlay() {
+    this.model.playing = !this.model.playing;
+    if (!this.model.playing) this.model.frame = Math.round(this.model.frame);
+    this.model.changed();
+  }
+
+  // Text and canvas from the host.
+
+  /** @type {(text: string) => void} */
+  setText(text) {
+    this.model.load(text, this.host.canvas() ?? DEFAULT_CANVAS);
+    if (this.surface.fits) this.surface.fit();
+  }
+
+  mismatch() {
+    const wanted = this.host.canvas();
+    const { width, height, num_frames } = this.model.document.canvas;
+    if (!wanted || (wanted.width === width && wanted.height === height && wanted.num_frames === num_frames)) return "";
+    return `node: ${wanted.width} × ${wanted.height} px, ${wanted.num_frames} frames`;
+  }
+
+  fitToHost() {
+    const wanted = this.host.canvas();
+    if (wanted) this.model.fitTo({ ...wanted, fps: this.model.document.canvas.fps });
+    this.surface.fit();
+  }
+
+  showProblem() {
+    const { problem } = this.model;
+    if (this.problem.hidden === (problem === null) && this.problem.dataset.text === String(problem)) return;
+    this.problem.hidden = problem === null;
+    this.problem.dataset.text = String(problem);
+    const anew = button("Start anew", "Give the text up and begin with an empty drawing", () => this.model.startAnew(this.host.canvas() ?? DEFAULT_CANVAS));
+    this.problem.replaceChildren(`This cannot be edited: ${problem} `, anew);
+  }
+
+  // Keyboard.
+
+  /** @type {(event: KeyboardEvent) => void} */
+  keyDown(event) {
+    event.stopPropagation();
+    if (event.isComposing) return;
+    const command = commandOf(event);
+    if (!command) return;
+    // Copying has an event of its own, which carries the system's clipboard.
+    if (command.name === "copy" || command.name === "cut") return;
+    event.preventDefault();
+    if (command.name === "play") {
+      if (!event.repeat) [this.surface.spaceHeld, this.surface.panned] = [true, false];
+      return;
+    }
+    this.message = "";
+    if (command.name === "escape" && this.leaves()) return;
+    if (command.name === "zoom") this.surface.zoom(command.step === 1 ? 1.25 : 0.8);
+    else if (command.name === "fit") this.surface.fit();
+    else if (command.name === "help") this.toggleHelp();
+    else this.model.run(command, this.surface.view);
+  }
+
+  /** @type {(event: KeyboardEvent) => void} */
+  keyUp(event) {
+    event.stopPropagation();
+    if (event.key !== " ") return;
+    this.surface.spaceHeld = false;
+    if (!this.surface.panned) this.togglePlay();
+  }
+
+  /** Escape with nothing left to cancel closes what lies open. */
+  leaves() {
+    const { model } = this;
+    if (!this.help.hidden) return this.toggleHelp(), true;
+    const idle = !model.busy && !model.cursor && !model.toolState?.id && !model.selection.tracks.size;
+    if (!idle || !this.overlay) return false;
+    this.toggleFull();
+    return true;
+  }
+
+  toggleHelp() {
+    this.help.hidden = !this.help.hidden;
+  }
+
+  // Clipboard and files.
+
+  /** @type {(event: ClipboardEvent) => void} */
+  copied(event) {
+    const { model } = this;
+    const tracks = model.selectedTracks;
+    if (!tracks.length) return;
+    event.preventDefault();
+    event.clipboardData?.setData("text/plain", serialise({ canvas: model.document.canvas, tracks }));
+    model.run({ name: event.type });
+  }
+
+  /** @type {(event: ClipboardEvent) => void} */
+  pasted(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    const file = [...(event.clipboardData?.files ?? [])][0];
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (file) void this.open(file);
+    else if (text.trim()) this.importTracks(text);
+    else this.model.run({ name: "paste" });
+  }
+
+  /** @type {(event: DragEvent) => void} */
+  dropped(event) {
+    const file = event.dataTransfer?.files[0];
+    if (!file) return;
+    event.preventDefault();
+    event.stopPropagation();
+    void this.open(file);
+  }
+
+  /** An image becomes the background; anything else is read for tracks. @type {(file: File) => Promise<void>} */
+  async open(file) {
+    try {
+      if (file.type.startsWith("image/") && !file.type.includes("svg")) {
+        await this.setImage(file);
+        this.host.imageGiven?.(file);
+      } else if (file.name.endsWith(".npz")) {
+        this.model.add(await fromNpz(await file.arrayBuffer(), this.model.document.canvas));
+      } else this.importTracks(await file.text());
+    } catch (error) {
+      this.say(`${file.name}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  /** @type {(text: string) => void} */
+  importTracks(text) {
+    try {
+      if (text.includes(`"${FORMAT}"`)) this.model.paste(parseDocument(text, this.model.document.canvas).tracks);
+      else this.model.add(importText(text, this.model.document.canvas));
+      this.say("");
+    } catch (error) {
+      this.say(`Not imported: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  /** @type {(message: string) => void} */
+  say(message) {
+    this.message = message;
+    this.repaint();
+  }
+
+  /** The picture below the tracks; null for none. @type {(source: Blob | string | null) => Promise<void>} */
+  async setImage(source) {
+    this.video = null;
+    if (source === null) return this.surface.setImage(null);
+    const image = new Image();
+    const url = typeof source === "string" ? source : URL.createObjectURL(source);
+    image.src = url;
+    try {
+      await image.decode();
+      this.surface.setImage({ source: image, width: image.naturalWidth, height: image.naturalHeight });
+    } finally {
+      if (typeof source !== "string") URL.revokeObjectURL(url);
+    }
+  }
+
+  /** @type {HTMLVideoElement | null} */
+  video = null;
+
+  /** A video below the tracks, which shows the frame that the timeline stands on. @type {(url: string) => Promise<void>} */
+  async setVideo(url) {
+    const video = make("video", { muted: true, preload: "auto", src: url });
+    await new Promise((done, failed) => {
+      video.onloadeddata = done;
+      video.onerror = () => failed(new Error(video.error?.message));
+    });
+    video.onseeked = () => this.video === video && this.surface.repaint();
+    this.video = video;
+    this.surface.setImage({ source: video, width: video.videoWidth, height: video.videoHeight });
+  }
+
+  seek() {
+    if (!this.video || this.video.seeking) return;
+    // The middle of the frame, whatever the video's own rate is.
+    const time = ((this.model.frame + 0.5) / (this.model.lastFrame + 1)) * this.video.duration;
+    if (Math.abs(time - this.video.currentTime) > 1e-3) this.video.currentTime = time;
+  }
+
+  /** @type {(what: string) => void} */
+  file(what) {
+    const { document } = this.model;
+    if (what === "import") {
+      const input = make("input", { type: "file", accept: ".json,.svg,.npz,.txt,image/*" });
+      input.onchange = () => input.files?.[0] && void this.open(input.files[0]);
+      input.click();
+    }
+    if (what === "coordinates") download("tracks.json", toCoordinates(document), "application/json");
+    if (what === "ati") download("tracks_ati.json", toCoordinates(document, ATI_NUM_SAMPLES), "application/json");
+    if (what === "svg") download("tracks.svg", toSvg(document, COLOURS), "image/svg+xml");
+    if (what === "document") download("tracks_document.json", serialise(document), "application/json");
+    if (what === "npz") download("tracks.npz", toNpz(document), "application/octet-stream");
+  }
+
+  // Full screen.
+
+  /** @type {HTMLElement | null} */
+  overlay = null;
+  /** @type {ParentNode | null} */
+  home = null;
+
+  toggleFull() {
+    if (this.overlay) {
+      this.home?.append(this.element);
+      this.overlay.remove();
+      this.overlay = null;
+    } else {
+      this.home = this.element.parentNode;
+      this.overlay = make("div", { className: "mste-overlay" }, this.element);
+      document.body.append(this.overlay);
+    }
+    this.element.classList.toggle("mste-full", this.overlay !== null);
+    this.surface.resize();
+    this.surface.fit();
+    this.timeline.resize();
+    this.keys.focus({ preventScroll: true });
+  }
+}

@@ -1,0 +1,305 @@
+/** Edits: each takes a document and gives a new one, which shares every track that it left alone. */
+
+import { makeCurve, movedCurve, pointAt, polyline } from "./curve.js";
+import { newGroup, newIds } from "./document.js";
+import { clamp, toSegment } from "./geometry.js";
+import { curveOf, rememberCurve } from "./timing.js";
+
+/**
+ * @typedef {import("./document.js").Document} Document
+ * @typedef {import("./document.js").Track} Track
+ * @typedef {import("./document.js").Canvas} Canvas
+ * @typedef {import("./document.js").ControlPoint} ControlPoint
+ * @typedef {import("./document.js").Interpolation} Interpolation
+ * @typedef {import("./geometry.js").ImagePoint} ImagePoint
+ * @typedef {ReadonlyMap<string, ReadonlySet<number>>} PointSet  indices of control points by track id
+ * @typedef {ReadonlySet<string>} Ids
+ */
+
+/** @type {(document: Document, tracks: readonly Track[]) => Document} */
+export const addTracks = (document, tracks) => ({ ...document, tracks: [...document.tracks, ...tracks] });
+
+/** @type {(document: Document, ids: Ids) => Document} */
+export const removeTracks = (document, ids) => ({
+  ...document,
+  tracks: document.tracks.filter((track) => !ids.has(track.id)),
+});
+
+/** `change` applied to the tracks with these ids. @type {(document: Document, ids: Ids, change: (track: Track) => Track) => Document} */
+export const changeTracks = (document, ids, change) => ({
+  ...document,
+  tracks: document.tracks.map((track) => (ids.has(track.id) ? change(track) : track)),
+});
+
+/** @type {(document: Document, id: string) => Track | undefined} */
+export const findTrack = (document, id) => document.tracks.find((track) => track.id === id);
+
+/** @type {(document: Document, ids: Ids) => Track[]} */
+export const tracksWith = (document, ids) => document.tracks.filter((track) => ids.has(track.id));
+
+/** @type {(track: Track, dx: number, dy: number) => Track} */
+export function movedTrack(track, dx, dy) {
+  // The common case without a copy in between: hundreds of tracks may be dragged at once.
+  const points = track.points.map((p) => (p.length === 2 ? [p[0] + dx, p[1] + dy] : [p[0] + dx, p[1] + dy, ...p.slice(2)]));
+  const moved = { ...track, points };
+  rememberCurve(moved, movedCurve(curveOf(track), dx, dy));
+  return moved;
+}
+
+/** @type {(document: Document, ids: Ids, dx: number, dy: number) => Document} */
+export const moveTracks = (document, ids, dx, dy) => changeTracks(document, ids, (track) => movedTrack(track, dx, dy));
+
+/** Moves these points of tracks; null stands for all of a track's. @type {(document: Document, points: ReadonlyMap<string, ReadonlySet<number> | null>, dx: number, dy: number) => Document} */
+export const movePoints = (document, points, dx, dy) =>
+  changeTracks(document, new Set(points.keys()), (track) => {
+    const chosen = points.get(track.id);
+    if (!chosen || chosen.size === track.points.length) return movedTrack(track, dx, dy);
+    return {
+      ...track,
+      points: track.points.map((point, index) =>
+        chosen.has(index) ? [point[0] + dx, point[1] + dy, ...point.slice(2)] : point,
+      ),
+    };
+  });
+
+/**
+ * A bezier point's handle put at `to`; the other one turns with it unless `broken`.
+ * @type {(document: Document, id: string, index: number, side: "in" | "out", to: ImagePoint, broken: boolean) => Document}
+ */
+export const moveHandle = (document, id, index, side, to, broken) =>
+  changeTracks(document, new Set([id]), (track) => ({
+    ...track,
+    points: track.points.map((point, i) => {
+      if (i !== index) return point;
+      const [x, y, inX = 0, inY = 0, outX = 0, outY = 0] = point;
+      const [dx, dy] = [to.x - x, to.y - y];
+      const turn = (/** @type {number} */ ox, /** @type {number} */ oy) => {
+        const ratio = broken ? 0 : Math.hypot(ox, oy) / Math.max(Math.hypot(dx, dy), 1e-9);
+        return broken ? [ox, oy] : [-dx * ratio, -dy * ratio];
+      };
+      return side === "in" ? [x, y, dx, dy, ...turn(outX, outY)] : [x, y, ...turn(inX, inY), dx, dy];
+    }),
+  }));
+
+/**
+ * A control point put onto the curve at parameter u; times stay where they were on the curve.
+ * A Bezier curve keeps its form exactly (de Casteljau).
+ * @type {(document: Document, id: string, u: number) => Document}
+ */
+export const insertPoint = (document, id, u) =>
+  changeTracks(document, new Set([id]), (track) => {
+    if (track.points.length < 2 || track.kind === "anchor") return track;
+    const i = clamp(Math.floor(u), 0, track.points.length - 2);
+    const at = pointAt(curveOf(track), u);
+    let points = [...track.points.slice(0, i + 1), [at.x, at.y], ...track.points.slice(i + 1)];
+    if (track.interpolation === "bezier") points = splitBezier(track.points, i, u - i);
+    // Either part of the split interval becomes an interval of its own.
+    const shift = (/** @type {number} */ k) => {
+      if (k <= i) return k;
+      if (k <= u) return i + (k - i) / (u - i);
+      return k < i + 1 ? i + 1 + (k - u) / (i + 1 - u) : k + 1;
+    };
+    return withPoints(track, points, shift);
+  });
+
+/** @type {(points: readonly ControlPoint[], i: number, t: number) => ControlPoint[]} */
+function splitBezier(points, i, t) {
+  const mix = (/** @type {number[]} */ a, /** @type {number[]} */ b) => [a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t];
+  const less = (/** @type {number[]} */ a, /** @type {number[]} */ b) => [a[0] - b[0], a[1] - b[1]];
+  const [start, stop] = [full(points[i]), full(points[i + 1])];
+  const a = start.slice(0, 2);
+  const b = [start[0] + start[4], start[1] + start[5]];
+  const c = [stop[0] + stop[2], stop[1] + stop[3]];
+  const d = stop.slice(0, 2);
+  const [ab, bc, cd] = [mix(a, b), mix(b, c), mix(c, d)];
+  const [abc, bcd] = [mix(ab, bc), mix(bc, cd)];
+  const middle = mix(abc, bcd);
+  return [
+    ...points.slice(0, i),
+    [...start.slice(0, 4), ...less(ab, a)],
+    [...middle, ...less(abc, middle), ...less(bcd, middle)],
+    [...d, ...less(cd, d), ...stop.slice(4)],
+    ...points.slice(i + 2),
+  ];
+}
+
+/** @type {(point: ControlPoint) => number[]} */
+const full = (point) => [...point, 0, 0, 0, 0].slice(0, 6);
+
+/**
+ * These control points taken out; a track without a point left goes altogether.
+ * @type {(document: Document, points: PointSet) => Document}
+ */
+export const deletePoints = (document, points) => ({
+  ...document,
+  tracks: document.tracks.flatMap((track) => {
+    const gone = points.get(track.id);
+    if (!gone?.size) return [track];
+    const left = track.points.filter((_, index) => !gone.has(index));
+    if (!left.length) return [];
+    const kept = track.points.map((_, index) => index).filter((index) => !gone.has(index));
+    // Between two kept points a place keeps its share of the way; beyond the ends it goes to the end.
+    const shift = (/** @type {number} */ k) => {
+      const next = kept.findIndex((index) => index >= k);
+      if (next === 0) return 0;
+      if (next < 0) return kept.length - 1;
+      return next - 1 + (k - kept[next - 1]) / (kept[next] - kept[next - 1]);
+    };
+    return [withPoints(track, left, shift)];
+  }),
+});
+
+/** @type {(track: Track, points: readonly ControlPoint[], shift: (u: number) => number) => Track} */
+const withPoints = (track, points, shift) => ({
+  ...track,
+  points,
+  ...(track.keyframes && {
+    keyframes: track.keyframes.map(([frame, u]) => /** @type {[number, number]} */ ([frame, clamp(shift(u), 0, points.length - 1)])),
+  }),
+});
+
+/**
+ * Copies of these tracks, (dx, dy) px away, with names of their own; groups are copied as groups.
+ * @type {(document: Document, tracks: readonly Track[], dx: number, dy: number) => {document: Document, ids: Ids}}
+ */
+export function pasteTracks(document, tracks, dx, dy) {
+  const ids = newIds(document, tracks.length);
+  /** @type {Map<string, string>} */
+  const groups = new Map();
+  let naming = document;
+  const copies = tracks.map((track, index) => {
+    const copy = { ...movedTrack(track, dx, dy), id: ids[index] };
+    if (!track.group) return copy;
+    const group = groups.get(track.group) ?? newGroup(naming);
+    groups.set(track.group, group);
+    naming = addTracks(naming, [{ ...copy, group }]);
+    return { ...copy, group };
+  });
+  return { document: addTracks(document, copies), ids: new Set(ids) };
+}
+
+/**
+ * Another interpolation; what becomes Bezier keeps the form it had as far as one cubic per segment can.
+ * @type {(track: Track, interpolation: Interpolation) => Track}
+ */
+export function withInterpolation(track, interpolation) {
+  if (track.interpolation === interpolation) return track;
+  if (interpolation !== "bezier") {
+    return { ...track, interpolation, points: track.points.map(([x, y]) => [x, y]) };
+  }
+  const curve = makeCurve(track.points, track.interpolation === "linear" ? "linear" : "catmull_rom");
+  const points = track.points.map(([x, y], i) => {
+    const handle = (/** @type {number} */ at) => (at < 0 || at >= curve.pieces.length ? [0, 0] : [curve.pieces[at] - x, curve.pieces[at + 1] - y]);
+    return track.points.length < 2 ? [x, y, 0, 0, 0, 0] : [x, y, ...handle((i - 1) * 8 + 4), ...handle(i * 8 + 2)];
+  });
+  return { ...track, interpolation, points };
+}
+
+/** @type {(track: Track, kind: import("./document.js").Kind) => Track} */
+export function withKind(track, kind) {
+  if (kind !== "anchor") return { ...track, kind };
+  const { keyframes: _, ...rest } = track;
+  return { ...rest, kind, points: track.points.slice(0, 1) };
+}
+
+/** Another span; keyframes keep their share of it. @type {(track: Track, start: number, duration: number) => Track} */
+export function withSpan(track, start, duration) {
+  const ratio = track.duration > 0 ? duration / track.duration : 0;
+  const keyframes = track.keyframes && duration > 0 ? spread(track.keyframes.map(([frame, u]) => [frame * ratio, u]), duration) : undefined;
+  const { keyframes: _, ...rest } = track;
+  return { ...rest, start, duration: Math.max(0, duration), ...(keyframes && { keyframes }) };
+}
+
+const KEYFRAME_GAP = 0.01;
+
+/**
+ * Keyframes in order, no two closer than a hundredth of a frame (the later one wins), all within the span.
+ * @type {(keyframes: readonly (readonly number[])[], duration: number) => [number, number][]}
+ */
+export function spread(keyframes, duration) {
+  /** @type {[number, number][]} */
+  const kept = [];
+  for (const [frame, u] of [...keyframes].sort((a, b) => a[0] - b[0])) {
+    const at = clamp(frame, 0, duration);
+    if (kept.length && at - kept[kept.length - 1][0] < KEYFRAME_GAP) kept.pop();
+    kept.push([at, u]);
+  }
+  return kept;
+}
+
+/**
+ * A keyframe that puts the point at u, `frame` frames after the start. A track that had an easing gets keyframes at
+ * both ends beside it, so that it goes on travelling.
+ * @type {(track: Track, frame: number, u: number) => Track}
+ */
+export function withKeyframe(track, frame, u) {
+  const { easing: _, ...rest } = track;
+  const before = track.keyframes ?? [[0, 0], [track.duration, track.points.length - 1]];
+  const others = before.filter(([at]) => Math.abs(at - frame) >= 0.5);
+  return { ...rest, keyframes: spread([...others, [frame, clamp(u, 0, track.points.length - 1)]], track.duration) };
+}
+
+/** Without keyframe `index`; the last one leaves linear travel. @type {(track: Track, index: number) => Track} */
+export function withoutKeyframe(track, index) {
+  const { keyframes, ...rest } = track;
+  const left = (keyframes ?? []).filter((_, i) => i !== index);
+  return left.length ? { ...rest, keyframes: left } : rest;
+}
+
+/**
+ * Hidden spans with `span` added (or cut out of them), joined and in order. Whole frames.
+ * @type {(track: Track, span: readonly [number, number], hide: boolean) => Track}
+ */
+export function withHidden(track, span, hide) {
+  const [first, last] = [Math.round(Math.min(...span)), Math.round(Math.max(...span))];
+  /** @type {[number, number][]} */
+  const cut = (track.hidden ?? []).flatMap(([a, b]) =>
+    /** @type {[number, number][]} */ ([[a, Math.min(b, first - 1)], [Math.max(a, last + 1), b]]).filter(([x, y]) => x <= y),
+  );
+  const spans = hide ? [...cut, /** @type {[number, number]} */ ([first, last])] : cut;
+  /** @type {[number, number][]} */
+  const joined = [];
+  for (const [a, b] of spans.sort((x, y) => x[0] - y[0])) {
+    const before = joined[joined.length - 1];
+    if (before && before[1] >= a - 1) before[1] = Math.max(before[1], b);
+    else joined.push([a, b]);
+  }
+  const { hidden: _, ...rest } = track;
+  return joined.length ? { ...rest, hidden: joined } : rest;
+}
+
+/** One group for these tracks, or none. @type {(document: Document, ids: Ids, together: boolean) => Document} */
+export function regroup(document, ids, together) {
+  const group = newGroup(document);
+  return changeTracks(document, ids, ({ group: _, ...track }) => (together ? { ...track, group } : track));
+}
+
+/**
+ * The same drawing on another canvas: positions scale with its sides, times with its length.
+ * @type {(document: Document, canvas: Canvas) => Document}
+ */
+export function onCanvas(document, canvas) {
+  const [sx, sy] = [canvas.width / document.canvas.width, canvas.height / document.canvas.height];
+  const st = document.canvas.num_frames > 1 ? (canvas.num_frames - 1) / (document.canvas.num_frames - 1) : 1;
+  const scale = (/** @type {number} */ value, /** @type {number} */ index) => value * (index % 2 ? sy : sx);
+  const tracks = document.tracks.map((track) => ({
+    ...withSpan(track, track.start * st, track.duration * st),
+    points: track.points.map((point) => point.map(scale)),
+    ...(track.hidden && {
+      hidden: track.hidden.map(([a, b]) => /** @type {[number, number]} */ ([a * st, b * st])),
+    }),
+    ...(track.grid && { grid: { ...track.grid, dx: track.grid.dx * sx, dy: track.grid.dy * sy } }),
+  }));
+  return { canvas, tracks };
+}
+
+/** The parameter of the place on the track's curve nearest to `point`. @type {(track: Track, point: ImagePoint) => number} */
+export function nearestParameter(track, point) {
+  const line = polyline(curveOf(track));
+  let best = { distance: Infinity, u: 0 };
+  for (let i = 0; i + 1 < line.length; i++) {
+    const { distance, t } = toSegment(point, line[i], line[i + 1]);
+    if (distance < best.distance) best = { distance, u: line[i].u + t * (line[i + 1].u - line[i].u) };
+  }
+  return clamp(best.u, 0, track.points.length - 1);
+}

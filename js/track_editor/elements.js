@@ -1,0 +1,61 @@
+/** Making the page's elements in one line each. */
+
+/**
+ * @typedef {string | Node | null} Child
+ */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Partial<Omit<HTMLElementTagNameMap[K], "style">> & {pressed?: boolean}} [properties]
+ * @param {...Child} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  Object.assign(element, properties);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/** @type {(text: string, title: string, onclick: () => void) => HTMLButtonElement} */
+export const button = (text, title, onclick) => make("button", { type: "button", title, ariaLabel: title, onclick }, text);
+
+/** A select that is a menu: it shows its title, and choosing does something. @type {(title: string, tooltip: string, choices: readonly (readonly [string, string])[], chosen: (value: string) => void) => HTMLSelectElement} */
+export function menu(title, tooltip, choices, chosen) {
+  const head = make("option", { value: "", selected: true, disabled: true, hidden: true }, title);
+  const select = make("select", { title: tooltip, ariaLabel: title }, head, ...choices.map(([value, text]) => make("option", { value }, text)));
+  select.onchange = () => {
+    const { value } = select;
+    select.value = "";
+    chosen(value);
+  };
+  return select;
+}
+
+/** A select that holds a value. @type {(title: string, choices: readonly string[], changed: (value: string) => void) => HTMLSelectElement} */
+export function choice(title, choices, changed) {
+  const select = make("select", { title, ariaLabel: title }, ...choices.map((each) => make("option", { value: each }, each.replaceAll("_", " "))));
+  select.onchange = () => changed(select.value);
+  return select;
+}
+
+/** @type {(title: string, attributes: {min?: number, max?: number, step?: number}, changed: (value: number) => void) => HTMLInputElement} */
+export function numberField(title, { min = -1e6, max = 1e6, step = 1 }, changed) {
+  const input = make("input", { type: "number", title, ariaLabel: title, min: String(min), max: String(max), step: String(step) });
+  input.onchange = () => {
+    const value = input.valueAsNumber;
+    if (value >= min && value <= max) changed(value);
+  };
+  return input;
+}
+
+/** @type {(text: string, field: HTMLElement) => HTMLLabelElement} */
+export const labelled = (text, field) => make("label", {}, text, field);
+
+/** Bytes or text handed to the user as a file. @type {(name: string, content: BlobPart, type: string) => void} */
+export function download(name, content, type) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

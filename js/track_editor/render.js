@@ -1,0 +1,225 @@
+/**
+ * The picture on the surface. Two layers: below, the image and every track that is not selected, painted anew only when
+ * one of them or the view changes; above, what moves: points at the frame shown, the selection, the tool at work.
+ */
+
+import { gridOffsets, positionAt, visibleAt, curveOf } from "./timing.js";
+
+/**
+ * @typedef {import("./document.js").Track} Track
+ * @typedef {import("./document.js").Document} Document
+ * @typedef {import("./geometry.js").Viewport} Viewport
+ * @typedef {import("./geometry.js").Size} Size
+ * @typedef {CanvasRenderingContext2D} Context
+ */
+
+/** The paper's colours: green dragged live, blue drawn path, red static anchor. */
+export const COLOURS = { drag: "#35d06a", path: "#4aa3ff", anchor: "#ff5d5d" };
+const OUTLINE = "rgba(0, 0, 0, 0.55)";
+const FRAME_COLOUR = "#8a8f98";
+/** From this many tracks on, speed counts. */
+export const CROWD = 60;
+export const BACKGROUND = "#16181d";
+const CLIP_COLOUR = "#262a31";
+
+/** @type {WeakMap<Float64Array, Path2D>} */
+const paths = new WeakMap();
+
+/** The curve stroked, in px of the image. @type {(context: Context, track: Track) => void} */
+function strokeCurve(context, track) {
+  const { pieces: p, dx, dy } = curveOf(track);
+  let path = paths.get(p);
+  if (!path) {
+    paths.set(p, (path = new Path2D()));
+    path.moveTo(p[0], p[1]);
+    for (let at = 0; at < p.length; at += 8) {
+      if (track.interpolation === "linear") path.lineTo(p[at + 6], p[at + 7]);
+      else path.bezierCurveTo(p[at + 2], p[at + 3], p[at + 4], p[at + 5], p[at + 6], p[at + 7]);
+    }
+  }
+  if (!dx && !dy) return context.stroke(path);
+  // A moved curve is the same path elsewhere.
+  context.translate(dx, dy);
+  context.stroke(path);
+  context.translate(-dx, -dy);
+}
+
+/** Px of the surface, at the screen's density. @type {(context: Context, density: number) => void} */
+export const inView = (context, density) => context.setTransform(density, 0, 0, density, 0, 0);
+
+/** Px of the image. @type {(context: Context, view: Viewport, density: number) => void} */
+const inImage = (context, { scale, x, y }, density) =>
+  context.setTransform(scale * density, 0, 0, scale * density, x * density, y * density);
+
+/**
+ * The lower layer. image: drawn over the clip's frame, its middle cut out where its form differs (as `fit: crop`).
+ * @type {(context: Context, size: Size, density: number, scene: {document: Document, tracks: readonly Track[], view: Viewport, image: Picture | null}) => void}
+ */
+export function drawBase(context, size, density, { document, tracks, view, image }) {
+  inView(context, density);
+  context.fillStyle = BACKGROUND;
+  context.fillRect(0, 0, size.width, size.height);
+  inImage(context, view, density);
+  const { width, height } = document.canvas;
+  context.fillStyle = CLIP_COLOUR;
+  context.fillRect(0, 0, width, height);
+  if (image) {
+    const scale = Math.max(width / image.width, height / image.height);
+    const [cutWidth, cutHeight] = [width / scale, height / scale];
+    const [left, top] = [(image.width - cutWidth) / 2, (image.height - cutHeight) / 2];
+    context.imageSmoothingEnabled = view.scale * density < 3;
+    context.drawImage(image.source, left, top, cutWidth, cutHeight, 0, 0, width, height);
+  }
+  context.lineWidth = 1 / view.scale;
+  context.strokeStyle = FRAME_COLOUR;
+  context.strokeRect(0, 0, width, height);
+  // Lines of one px are painted several times as fast, and a crowd reads better in them.
+  strokeTracks(context, tracks, view, tracks.length > CROWD ? 1 / density : 1.5, 0.9);
+}
+
+/** @typedef {{source: CanvasImageSource, width: number, height: number}} Picture */
+
+/** @type {(context: Context, tracks: readonly Track[], view: Viewport, width: number, opacity: number) => void} */
+function strokeTracks(context, tracks, view, width, opacity) {
+  context.lineJoin = "round";
+  context.globalAlpha = opacity;
+  for (const [kind, colour] of Object.entries(COLOURS)) {
+    context.strokeStyle = colour;
+    context.lineWidth = width / view.scale;
+    for (const track of tracks) if (track.kind === kind && track.points.length > 1) strokeCurve(context, track);
+  }
+  context.globalAlpha = 1;
+}
+
+/**
+ * @typedef {object} TopScene
+ * @property {Document} document
+ * @property {import("./selection.js").Selection} selection
+ * @property {number} frame
+ * @property {Viewport} view
+ * @property {import("./tools/tool.js").Overlay | null} overlay
+ * @property {import("./geometry.js").ImagePoint | null} cursor
+ */
+
+/** The upper layer. @type {(context: Context, size: Size, density: number, scene: TopScene) => void} */
+export function drawTop(context, size, density, scene) {
+  inView(context, density);
+  context.clearRect(0, 0, size.width, size.height);
+  const selected = scene.document.tracks.filter(({ id }) => scene.selection.tracks.has(id));
+  const crowd = selected.length > CROWD;
+  inImage(context, scene.view, density);
+  if (!crowd) {
+    context.strokeStyle = OUTLINE;
+    context.lineWidth = 5 / scene.view.scale;
+    for (const track of selected) if (track.points.length > 1) strokeCurve(context, track);
+  }
+  strokeTracks(context, selected, scene.view, crowd ? 1 / density : 2.5, 1);
+  inView(context, density);
+  drawNow(context, size, scene);
+  if (!crowd) for (const track of selected) drawControls(context, track, scene);
+  if (scene.overlay) drawOverlay(context, scene.overlay, scene.view);
+  if (scene.cursor) drawCrosshair(context, scene.cursor, scene.view);
+}
+
+/** Where every point is at the frame shown; hollow where it cannot be seen. @type {(context: Context, size: Size, scene: TopScene) => void} */
+function drawNow(context, size, { document, frame, view, selection }) {
+  for (const [kind, colour] of Object.entries(COLOURS)) {
+    const [seen, unseen, chosen] = [new Path2D(), new Path2D(), new Path2D()];
+    for (const track of document.tracks) {
+      if (track.kind !== kind) continue;
+      const path = !visibleAt(track, frame) ? unseen : selection.tracks.has(track.id) ? chosen : seen;
+      const now = positionAt(track, frame);
+      for (const offset of gridOffsets(track)) {
+        const [x, y] = [(now.x + offset.x) * view.scale + view.x, (now.y + offset.y) * view.scale + view.y];
+        if (x < -9 || y < -9 || x > size.width + 9 || y > size.height + 9) continue;
+        const radius = track.grid ? 2.5 : 4.5;
+        path.moveTo(x + radius, y);
+        path.arc(x, y, radius, 0, 7);
+      }
+    }
+    [context.fillStyle, context.strokeStyle, context.lineWidth] = [colour, OUTLINE, 1.2];
+    context.fill(seen);
+    context.stroke(seen);
+    context.fill(chosen);
+    context.strokeStyle = "#ffffff";
+    context.stroke(chosen);
+    context.strokeStyle = colour;
+    context.stroke(unseen);
+  }
+}
+
+/** Control points as squares (chosen ones white), the first one larger; Bezier handles. @type {(context: Context, track: Track, scene: TopScene) => void} */
+function drawControls(context, track, { view, selection }) {
+  const chosen = selection.points.get(track.id);
+  const place = (/** @type {number} */ x, /** @type {number} */ y) => [x * view.scale + view.x, y * view.scale + view.y];
+  const colour = COLOURS[track.kind];
+  context.lineWidth = 1;
+  if (track.interpolation === "bezier") drawHandles(context, track, view);
+  track.points.forEach(([px, py], index) => {
+    const [x, y] = place(px, py);
+    const half = index === 0 ? 4.5 : track.points.length > 40 ? 2 : 3.5;
+    context.fillStyle = chosen?.has(index) ? "#ffffff" : colour;
+    context.strokeStyle = chosen?.has(index) ? colour : "#101216";
+    context.fillRect(x - half, y - half, 2 * half, 2 * half);
+    context.strokeRect(x - half, y - half, 2 * half, 2 * half);
+  });
+}
+
+/** @type {(context: Context, track: Track, view: Viewport) => void} */
+function drawHandles(context, track, view) {
+  const [lines, ends] = [new Path2D(), new Path2D()];
+  for (const [x, y, inX = 0, inY = 0, outX = 0, outY = 0] of track.points) {
+    const [px, py] = [x * view.scale + view.x, y * view.scale + view.y];
+    for (const [dx, dy] of [[inX, inY], [outX, outY]]) {
+      if (!dx && !dy) continue;
+      const [hx, hy] = [px + dx * view.scale, py + dy * view.scale];
+      lines.moveTo(px, py);
+      lines.lineTo(hx, hy);
+      ends.moveTo(hx + 3.5, hy);
+      ends.arc(hx, hy, 3.5, 0, 7);
+    }
+  }
+  context.strokeStyle = "#e8eaee";
+  context.stroke(lines);
+  context.fillStyle = "#e8eaee";
+  context.fill(ends);
+}
+
+/** @type {(context: Context, overlay: import("./tools/tool.js").Overlay, view: Viewport) => void} */
+function drawOverlay(context, overlay, view) {
+  const place = (/** @type {{x: number, y: number}} */ { x, y }) => /** @type {[number, number]} */ ([x * view.scale + view.x, y * view.scale + view.y]);
+  context.strokeStyle = "#ffffff";
+  context.lineWidth = 1.5;
+  if (overlay.kind === "line") {
+    context.beginPath();
+    overlay.points.forEach((point, i) => (i ? context.lineTo(...place(point)) : context.moveTo(...place(point))));
+    context.stroke();
+  } else if (overlay.kind === "box") {
+    const [[x0, y0], [x1, y1]] = [place(overlay.from), place(overlay.to)];
+    context.setLineDash([4, 3]);
+    context.strokeRect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
+    context.setLineDash([]);
+  } else {
+    context.fillStyle = overlay.still ? COLOURS.anchor : COLOURS.path;
+    const track = /** @type {Track} */ (/** @type {unknown} */ ({ grid: overlay.grid }));
+    for (const { x, y } of gridOffsets(track)) {
+      const [vx, vy] = place({ x: overlay.at.x + x, y: overlay.at.y + y });
+      context.fillRect(vx - 2, vy - 2, 4, 4);
+    }
+  }
+}
+
+/** @type {(context: Context, at: {x: number, y: number}, view: Viewport) => void} */
+function drawCrosshair(context, at, view) {
+  const [x, y] = [at.x * view.scale + view.x, at.y * view.scale + view.y];
+  for (const [colour, width] of /** @type {[string, number][]} */ ([["#000000", 3], ["#ffffff", 1]])) {
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.beginPath();
+    context.moveTo(x - 12, y);
+    context.lineTo(x + 12, y);
+    context.moveTo(x, y - 12);
+    context.lineTo(x, y + 12);
+    context.stroke();
+  }
+}

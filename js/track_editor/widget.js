@@ -1,0 +1,202 @@
+/**
+ * The editor in a node: one hidden text widget keeps the drawing, a DOM widget that is never saved shows the editor.
+ * The text is read again and again, not only when it is said to have changed: a load, an undo of the graph, a paste of
+ * the node and a promoted widget of a subgraph say nothing.
+ */
+
+import { make } from "./elements.js";
+import { TrackEditor } from "./editor.js";
+import { fileName, fileOf, nodeBehind, viewPath } from "./upstream.js";
+
+const DEFAULT_FPS = 16;
+const READ_AGAIN_MS = 250;
+const MIN_HEIGHT = 320;
+const FIRST_SIZE = [520, 720];
+const PICTURE = "motionstream_picture";
+const VIDEO = /filename=[^&]*\.(mp4|webm|mov|mkv)/i;
+
+/**
+ * @typedef {{addDOMWidget: Function, widgets: any[], inputs?: any[], properties: Record<string, any>, graph: any, size: number[],
+ *   setSize: (size: number[]) => void, onConfigure?: Function, onRemoved?: Function, onExecuted?: Function,
+ *   onDrawForeground?: Function, id: any, imgs?: any}} Node
+ * @typedef {EventTarget & {fetchApi: (path: string, options?: RequestInit) => Promise<Response>, apiURL: (path: string) => string}} Api
+ */
+
+/** @type {(node: Node, app: any, api: Api) => void} */
+export function attachEditor(node, app, api) {
+  const storage = node.widgets.find(({ name }) => name === "document");
+  storage.hidden = true;
+  storage.options ??= {};
+  storage.options.hidden = true; // in place: who draws the node may hold the object already
+  const binding = new Binding(node, storage, app, api);
+  const place = make("div", { className: "mste-place" }, binding.editor.element);
+  place.style.cssText = "width: 100%; height: 100%; min-height: 0;";
+  const widget = node.addDOMWidget("track_editor", "MOTIONSTREAM_TRACK_EDITOR", place, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: () => MIN_HEIGHT,
+    getValue: () => "",
+    setValue: () => {},
+  });
+  widget.serialize = false;
+  after(node, "onConfigure", () => binding.read());
+  after(node, "onDrawForeground", () => binding.read());
+  after(node, "onExecuted", (/** @type {any} */ output) => binding.executed(output));
+  after(node, "onRemoved", () => binding.end());
+  node.setSize(FIRST_SIZE.map((side, i) => Math.max(side, node.size[i])));
+}
+
+/** `more` done after whatever the node does already. @type {(node: any, name: string, more: (...values: any[]) => void) => void} */
+function after(node, name, more) {
+  const before = node[name];
+  node[name] = function (/** @type {any[]} */ ...values) {
+    const result = before?.apply(this, values);
+    more(...values);
+    return result;
+  };
+}
+
+class Binding {
+  /**
+   * @param {Node} node
+   * @param {any} storage
+   * @param {any} app
+   * @param {Api} api
+   */
+  constructor(node, storage, app, api) {
+    this.node = node;
+    this.storage = storage;
+    this.app = app;
+    this.api = api;
+    /** @type {string | null} */
+    this.text = null;
+    this.shown = "";
+    this.clip = "";
+    /** What the node was given at its last run. @type {import("./upstream.js").FileName | null} */
+    this.given = null;
+    /** What the workflow showed or saved last: an image or a video. @type {import("./upstream.js").FileName | null} */
+    this.last = null;
+    this.editor = new TrackEditor({
+      canvas: () => this.canvas(),
+      changed: (text) => this.write(text),
+      imageGiven: (file) => void this.keep(file),
+      pictures: [
+        ["auto", "From the loader"],
+        ["last", "Last result (image or video)"],
+        ["none", "None"],
+      ],
+      choosePicture: (which) => this.choose(which),
+    });
+    this.result = (/** @type {any} */ { detail }) => this.resulted(detail?.output);
+    api.addEventListener("executed", this.result);
+    this.timer = setInterval(() => this.read(), READ_AGAIN_MS);
+    this.read();
+  }
+
+  end() {
+    clearInterval(this.timer);
+    this.api.removeEventListener("executed", this.result);
+    this.editor.destroy();
+  }
+
+  /** The node's own clip; null where an input comes by a link, so that it is not known here. */
+  canvas() {
+    const values = ["width", "height", "length"].map((name) => {
+      if (this.node.inputs?.some((input) => input.name === name && input.link != null)) return null;
+      const value = Number(this.node.widgets.find((widget) => widget.name === name)?.value);
+      return Number.isInteger(value) && value > 0 ? value : null;
+    });
+    const [width, height, num_frames] = values;
+    return width && height && num_frames ? { width, height, num_frames, fps: DEFAULT_FPS } : null;
+  }
+
+  /** What the widget and the graph say now. */
+  read() {
+    const text = typeof this.storage.value === "string" ? this.storage.value : "";
+    const clip = JSON.stringify(this.canvas());
+    // An untouched drawing goes with the node's size and length.
+    if (text !== this.text || (!text.trim() && clip !== this.clip)) {
+      this.text = text;
+      this.editor.setText(text);
+    }
+    if (clip !== this.clip) {
+      this.clip = clip;
+      this.editor.repaint();
+    }
+    this.showPicture();
+  }
+
+  /** @type {(text: string) => void} */
+  write(text) {
+    this.text = text;
+    this.storage.value = text;
+    this.storage.callback?.(text);
+    this.changed();
+  }
+
+  /** The graph is told, so that it can be saved and its own undo knows. */
+  changed() {
+    this.node.graph?.setDirtyCanvas?.(true, true);
+    const tracker = this.app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+    if (tracker?.captureCanvasState) tracker.captureCanvasState();
+    else tracker?.checkState?.();
+  }
+
+  // The picture below.
+
+  /** @type {(which: string) => void} */
+  choose(which) {
+    this.node.properties[PICTURE] = which;
+    this.changed();
+    this.showPicture();
+  }
+
+  showPicture() {
+    const address = this.address();
+    if (address === this.shown) return;
+    this.shown = address;
+    const shown = VIDEO.test(address) ? this.editor.setVideo(address) : this.editor.setImage(address || null);
+    shown.catch(() => this.editor.say("The picture could not be loaded"));
+  }
+
+  /** Where the picture is to be had, "" for none. */
+  address() {
+    const chosen = this.node.properties[PICTURE] ?? "auto";
+    if (chosen === "none") return "";
+    if (chosen === "last") return this.last ? this.url(this.last) : "";
+    if (chosen !== "auto") return this.url(fileName(chosen));
+    const source = nodeBehind(/** @type {any} */ (this.node), "image");
+    const file = fileOf(source) ?? (source ? this.given : null);
+    return file ? this.url(file) : (source?.imgs?.[0]?.src ?? "");
+  }
+
+  /** @type {(file: import("./upstream.js").FileName) => string} */
+  url(file) {
+    return this.api.apiURL(viewPath(file));
+  }
+
+  /** @type {(output: any) => void} */
+  executed(output) {
+    this.given = output?.motionstream_picture?.[0] ?? this.given;
+    this.showPicture();
+  }
+
+  /** @type {(output: any) => void} */
+  resulted(output) {
+    const file = [...(output?.images ?? []), ...(output?.video ?? []), ...(output?.gifs ?? [])].at(-1);
+    if (!file?.filename) return;
+    this.last = { filename: file.filename, subfolder: file.subfolder ?? "", type: file.type ?? "output" };
+    this.showPicture();
+  }
+
+  /** A picture that was dropped or pasted goes into ComfyUI's input folder, so that it is there after a reload. @type {(file: File) => Promise<void>} */
+  async keep(file) {
+    const body = new FormData();
+    body.append("image", file, file.name || "pasted.png");
+    body.append("subfolder", "motionstream");
+    const answer = await this.api.fetchApi("/upload/image", { method: "POST", body });
+    if (!answer.ok) return this.editor.say(`The picture was not kept: ${answer.status} ${answer.statusText}`);
+    const { name, subfolder, type } = await answer.json();
+    this.choose(`${subfolder ? `${subfolder}/` : ""}${name} [${type}]`);
+  }
+}

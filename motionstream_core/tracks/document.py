@@ -1,0 +1,128 @@
+"""The trajectory document: what was drawn, as control points and times. docs/tracks-format.md describes every field.
+
+The editor in the browser writes it, people write it by hand for the API; both are read here, and re-sampled to Tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .spline import Array, curve
+from .timing import Timing
+from .tracks import NUM_IDS, TrackFormatError, Tracks
+
+FORMAT = "motionstream-tracks"
+VERSION = 1
+KINDS = ("drag", "path", "anchor")
+MAX_SAMPLES = 2**28
+"""Points times frames that one document may come to: 2 GiB of coordinates."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The clip that was drawn over: px, frames, and frames per second for playing it."""
+
+    width: int
+    height: int
+    num_frames: int
+    fps: float
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Copies of a track, `columns` x `rows`, `dx` and `dy` px apart, with the track itself in their middle."""
+
+    columns: int
+    rows: int
+    dx: float
+    dy: float
+
+    def offsets(self) -> Array:
+        """Offsets (columns * rows 2) px of the copies, row by row."""
+        x = (np.arange(self.columns) - (self.columns - 1) / 2) * self.dx
+        y = (np.arange(self.rows) - (self.rows - 1) / 2) * self.dy
+        return np.stack(np.meshgrid(x, y), axis=-1, dtype=np.float64).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class DrawnTrack:
+    """One trajectory: control points (k 2), or (k 6) for bezier, in px of the canvas, and its time.
+
+    kind: drag (recorded live), path (drawn, with a span of its own) or anchor (one point that stays).
+    """
+
+    id: str
+    kind: str
+    interpolation: str
+    points: tuple[tuple[float, ...], ...]
+    timing: Timing
+    grid: Grid | None = None
+    group: str | None = None
+
+    @property
+    def num_copies(self) -> int:
+        """Tracks that this one comes to."""
+        return self.grid.columns * self.grid.rows if self.grid else 1
+
+
+@dataclass(frozen=True)
+class Document:
+    """Everything drawn over one clip."""
+
+    canvas: Canvas
+    tracks: tuple[DrawnTrack, ...] = ()
+
+    @property
+    def num_points(self) -> int:
+        """Tracks after every grid is spread out."""
+        return sum(track.num_copies for track in self.tracks)
+
+    def sample(
+        self,
+        num_frames: int | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        *,
+        keep_time: bool = False,
+    ) -> Tracks:
+        """Tracks of `num_frames` frames of `height` x `width` px; None takes the canvas's own.
+
+        Another size scales x and y, each by itself. Another length spreads the whole clip over it, first frame on
+        first and last on last; with keep_time, frames keep their numbers instead, and what lies past the end is cut.
+        Curves are evaluated anew, never interpolated between samples. Grids are spread out in place, row by row.
+
+        Raises TrackFormatError where points x frames is beyond MAX_SAMPLES.
+        """
+        canvas = self.canvas
+        num_frames, height, width = num_frames or canvas.num_frames, height or canvas.height, width or canvas.width
+        if self.num_points * num_frames > MAX_SAMPLES:
+            raise TrackFormatError(
+                f"{self.num_points} points over {num_frames} frames are more than {MAX_SAMPLES} samples; "
+                f"use fewer points or frames"
+            )
+        if not self.tracks:
+            return Tracks.empty(num_frames, height, width)
+        frames = np.arange(num_frames, dtype=np.float64)
+        if not keep_time:
+            frames *= (canvas.num_frames - 1) / max(1, num_frames - 1)
+        points, visibility = [], []
+        for track in self.tracks:
+            path = track.timing.points(curve(np.array(track.points), track.interpolation), frames)
+            offsets = track.grid.offsets() if track.grid else np.zeros((1, 2))
+            points.append(path[:, None] + offsets)
+            visibility.append(np.repeat(track.timing.visibility(frames)[:, None], len(offsets), axis=1))
+        scaled = np.concatenate(points, axis=1) * (width / canvas.width, height / canvas.height)
+        seen = torch.from_numpy(np.concatenate(visibility, axis=1))
+        return Tracks(torch.from_numpy(scaled.astype(np.float32)), seen, height, width)
+
+
+def require_ids(document: Document) -> None:
+    """Raises TrackFormatError when the document has more points than there are identities."""
+    if document.num_points > NUM_IDS:
+        raise TrackFormatError(
+            f"tracks: the document comes to {document.num_points} points, grids spread out; at most {NUM_IDS} can be "
+            f"told apart. Use smaller grids"
+        )

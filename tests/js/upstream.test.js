@@ -1,0 +1,64 @@
+// The way up from a node to the loader of its picture, through reroutes, bypassed nodes and subgraphs.
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { fileName, fileOf, nodeBehind, viewPath } from "../../js/track_editor/upstream.js";
+
+/** A graph of nodes {id, type?, inputs: {name: [from id, slot]}}, as LiteGraph holds one. */
+function graphOf(nodes, more = {}) {
+  const links = new Map();
+  const graph = { links, nodes: [], getNodeById: (id) => graph.nodes.find((node) => node.id === id), ...more };
+  for (const { inputs = {}, ...node } of nodes) {
+    const slots = Object.entries(inputs).map(([name, [origin_id, origin_slot]]) => {
+      links.set(links.size + 1, { origin_id, origin_slot });
+      return { name, type: "IMAGE", link: links.size };
+    });
+    graph.nodes.push({ ...node, inputs: slots, graph });
+  }
+  return graph;
+}
+
+const loader = { id: 1, type: "LoadImage", widgets: [{ name: "image", value: "cats/tabby.png [output]" }] };
+const find = (graph, id) => nodeBehind(graph.getNodeById(id), "image");
+
+test("the loader itself, behind reroutes and a bypassed node", () => {
+  const graph = graphOf([
+    loader,
+    { id: 2, type: "Reroute", inputs: { "": [1, 0] } },
+    { id: 3, type: "ImageScale", mode: 4, inputs: { image: [2, 0] } },
+    { id: 4, type: "Editor", inputs: { image: [3, 0] } },
+    { id: 5, type: "Editor", inputs: {} },
+  ]);
+  assert.equal(find(graph, 4).id, 1);
+  assert.equal(find(graph, 5), null);
+  assert.deepEqual(fileOf(find(graph, 4)), { filename: "tabby.png", subfolder: "cats", type: "output" });
+});
+
+test("out of two nested subgraphs, and into another one", () => {
+  const inner = graphOf([{ id: 7, type: "Editor", inputs: { image: [-10, 0] } }], { inputNode: { id: -10 } });
+  const middle = graphOf([{ id: 6, subgraph: inner, inputs: { x: [-10, 1] } }], { inputNode: { id: -10 } });
+  const made = graphOf([loader], { outputNode: { id: -20 }, outputs: [{ linkIds: [] }, { linkIds: [1] }] });
+  made.links.set(1, { origin_id: 1, origin_slot: 0 });
+  const root = graphOf([
+    { id: 3, subgraph: made },
+    { id: 5, subgraph: middle, inputs: { other: [9, 0], x: [3, 1] } },
+  ]);
+  for (const graph of [inner, middle, made]) graph.rootGraph = root;
+  assert.equal(find(inner, 7).type, "LoadImage");
+});
+
+test("a loop of reroutes has an end", () => {
+  const graph = graphOf([
+    { id: 1, type: "Reroute", inputs: { "": [2, 0] } },
+    { id: 2, type: "Reroute", inputs: { "": [1, 0] } },
+    { id: 3, type: "Editor", inputs: { image: [1, 0] } },
+  ]);
+  assert.equal(find(graph, 3), null);
+});
+
+test("file names, and what is none", () => {
+  assert.deepEqual(fileName("a.png"), { filename: "a.png", subfolder: "", type: "input" });
+  assert.equal(viewPath(fileName("a b/c.png [temp]")), "/view?filename=c.png&subfolder=a+b&type=temp");
+  assert.equal(fileOf({ id: 1, widgets: [{ name: "image", value: "clip.mp4" }] }), null);
+  assert.equal(fileOf(null), null);
+});

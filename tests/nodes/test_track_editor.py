@@ -1,0 +1,78 @@
+"""The editor's node without a host: what comes out for a drawing, and what is refused in which words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+Pack = Callable[[str], Any]
+CASES = {
+    case["name"]: case
+    for case in json.loads((Path(__file__).parents[1] / "data" / "documents.json").read_text("utf-8"))["valid"]
+}
+
+
+def run(pack: Pack, document: str, **changes: Any) -> Any:
+    inputs = {"width": 320, "height": 200, "length": 25, "time": "stretch", **changes}
+    return pack("nodes.track_editor").MotionStreamTrackEditor.execute(document, **inputs)
+
+
+def test_no_output_bears_an_inputs_id(pack: Pack) -> None:
+    """Hosts of 2025 refuse the whole pack for one node in which two sockets share an id."""
+    schema = pack("nodes.track_editor").MotionStreamTrackEditor.define_schema()
+    ids = [socket.id for socket in (*schema.inputs, *schema.outputs)]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("name", ["keyframes, a stop and a way back", "a grid that moves as one", "occluded twice"])
+def test_a_drawing_becomes_tracks(pack: Pack, name: str) -> None:
+    tracks, text, length = run(pack, json.dumps(CASES[name]["document"])).args
+    path, seen = tracks["track_path"], tracks["track_visibility"]
+    assert (path.dtype, seen.dtype, length) == (torch.float32, torch.bool, 25)
+    assert np.abs(path.numpy() - np.array(CASES[name]["points"])).max() < 0.01
+    assert seen.int().tolist() == CASES[name]["visibility"]
+    lists = json.loads(text)
+    assert [len(each) for each in lists] == [25] * path.shape[1]
+    assert [[sample["v"] for sample in each] for each in lists] == seen.int().T.tolist()
+
+
+def test_an_empty_drawing_moves_nothing(pack: Pack) -> None:
+    tracks, text, length = run(pack, "", length=9).args
+    assert tracks["track_path"].shape == (9, 0, 2)
+    assert (text, length) == ("[]", 9)
+
+
+def test_another_size_and_length(pack: Pack) -> None:
+    document = json.dumps(CASES["one straight path"]["document"])  # x 20 to 220 of 320 over 25 frames
+    stretched = run(pack, document, width=640, length=49).args[0]["track_path"][:, 0, 0]
+    assert stretched.numpy() == pytest.approx(np.linspace(40, 440, 49), abs=1e-2)
+    kept = run(pack, document, length=49, time="keep").args[0]["track_path"][:, 0, 0]
+    assert kept.numpy() == pytest.approx(np.interp(range(49), [0, 24], [20, 220]), abs=1e-2)
+
+
+@pytest.mark.parametrize(("text", "words"), [("{", "document: the text"), ('{"a": 1}', "document: field 'a'")])
+def test_a_malformed_drawing_is_refused_before_anything_runs(pack: Pack, text: str, words: str) -> None:
+    node = pack("nodes.track_editor").MotionStreamTrackEditor
+    assert words in node.validate_inputs(text)
+    with pytest.raises(ValueError, match=words):
+        run(pack, text)
+    assert node.validate_inputs("") is True
+    assert node.validate_inputs(None) is True
+
+
+def test_the_picture_is_kept_for_a_browser_alone(pack: Pack, host: Any) -> None:
+    image = torch.rand(1, 20, 30, 3, generator=torch.Generator().manual_seed(0))
+    assert run(pack, "", image=image).ui is None
+    host.client_id = "browser"
+    (named,) = run(pack, "", image=image).ui["motionstream_picture"]
+    with Image.open(host.models_dir / "temp" / named["filename"]) as saved:
+        assert np.abs(np.asarray(saved) / 255 - image[0].numpy()).max() < 0.003
+    assert run(pack, "", image=image).ui["motionstream_picture"] == [named]
+    assert len(list((host.models_dir / "temp").iterdir())) == 1
