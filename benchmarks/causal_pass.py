@@ -26,8 +26,8 @@ from motionstream_core.training.causal_loss import CausalMasks, causal_loss
 from motionstream_core.training.conditions import Told, conditions_of, random_ids
 from motionstream_core.training.data import Batch
 from motionstream_core.training.losses import track_weight
-from motionstream_core.training.ode import Trajectories
 from motionstream_core.training.student import chunk_slice, rollout_loss, training_rollout
+from motionstream_core.training.trajectories import Trajectories
 
 NUM_LATENT_FRAMES, CELLS, NUM_TRACKS = 13, 16, 40
 SPEC = STUDENT_SPEC

@@ -1,7 +1,7 @@
-"""`python -m motionstream_core.training STAGE`: train the bundled model, one stage or all of them.
+"""`python -m motionstream_core.training STAGE`: train the bundled model or Wan, one stage or all of them.
 
 Several devices: `torchrun --nproc-per-node N -m motionstream_core.training STAGE --shard`. SIGTERM and Ctrl-C save and
-end; the same command goes on.
+end; the same command goes on. `estimate` counts what a Wan preset will cost.
 """
 
 from __future__ import annotations
@@ -16,36 +16,28 @@ import torch
 
 from .distributed import joined
 from .engine import Compute, TrainingDiverged
+from .estimate import PEAK_TFLOPS, preset_estimate
 from .log import Log
 from .loop import Stopped
 from .presets import PRESETS
-from .stages import STAGES, Run, bundle
+from .stages import STAGES, WorldRun, bundle
+from .wan_presets import WAN_PRESETS
+from .wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="motionstream_core.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("stage", choices=[*STAGES, "bundle", "all"], help="'all' runs every stage, then 'bundle'")
-    parser.add_argument("--preset", choices=list(PRESETS), default="bundled")
-    parser.add_argument("--out", type=Path, default=Path("outputs/training"), help="the run's folder; resumes from it")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16", help="of matrix products")
-    parser.add_argument("--shard", action="store_true", help="spread parameters over torchrun's ranks (FSDP2)")
-    parser.add_argument(
-        "--activation-checkpointing", action="store_true", help="less memory, a third more time: blocks run twice"
-    )
-    parser.add_argument("--tensorboard", action="store_true", help="TensorBoard files in OUT/log beside the CSV files")
-    parser.add_argument("--bundle", type=Path, help="where 'bundle' writes (default: OUT/bundle)")
-    given = parser.parse_args()
+    given = _parser().parse_args()
     try:
         with ExitStack() as stack:
             device = torch.device(given.device)
+            if given.stage == "estimate":
+                return _estimate(given)
             if given.shard or int(os.environ.get("WORLD_SIZE", "1")) > 1:
                 device = stack.enter_context(joined(device))
-            _run(given, device)
+            (_run_wan if given.preset in WAN_PRESETS else _run_world)(given, device)
     except Stopped as stopped:
-        print(f"training: {stopped}", file=sys.stderr)
+        if int(os.environ.get("RANK", "0")) == 0:  # all ranks stop together
+            print(f"training: {stopped}", file=sys.stderr)
         return 128 + stopped.signal_number
     except FileNotFoundError as error:
         print(f"training: {error}; run the stages in order: {', '.join(STAGES)}", file=sys.stderr)
@@ -56,16 +48,83 @@ def main() -> int:
     return 0
 
 
-def _run(given: argparse.Namespace, device: torch.device) -> None:
-    compute = Compute(device, given.precision, given.shard, given.activation_checkpointing)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="motionstream_core.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("stage", choices=[*STAGES, "bundle", "all", "estimate"], help="'all' runs every stage, then 'bundle'")
+    add("--preset", choices=[*PRESETS, *WAN_PRESETS], default="bundled")
+    add("--out", type=Path, default=Path("outputs/training"), help="the run's folder; resumes from it")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--precision", choices=["bf16", "fp32"], default="bf16", help="of matrix products")
+    add("--shard", action="store_true", help="spread parameters over torchrun's ranks (FSDP2)")
+    add("--activation-checkpointing", action="store_true", help="less memory, a third more time: blocks run twice")
+    add("--tensorboard", action="store_true", help="TensorBoard files in OUT/log beside the CSV files")
+    add("--bundle", type=Path, help="where 'bundle' writes (default: OUT/bundle)")
+    wan = parser.add_argument_group("Wan presets")
+    add = wan.add_argument
+    add("--videos", type=Path, help="prepare, tiny-vae: folder of videos, or a CSV or JSONL list with captions")
+    add("--clips", choices=CLIP_FOLDERS, default=CLIP_FOLDERS[0], help="prepare: which clips these videos become")
+    add("--model", type=Path, help="prepare, tiny-vae: a Wan model in diffusers' layout, for its encoders")
+    add("--cotracker", type=Path, help="prepare: CoTracker3's checkpoint (default: track with OpenCV)")
+    add("--part", default="0/1", metavar="I/N", help="prepare: this machine's share of the videos")
+    add("--workers", type=int, default=0, help="prepare: processes that decode and track")
+    add("--base", type=Path, help="teacher: weights to start from (Wan 2.1: Fun-InP)")
+    add("--control", type=Path, help="teacher: Fun-Control's weights, for the track slot")
+    add("--vgg", type=Path, help="tiny-vae: LPIPS's weights")
+    add("--gpus", type=int, default=8, help="estimate: how many")
+    add("--gpu", choices=list(PEAK_TFLOPS), default="h100", help="estimate: of which kind")
+    return parser
+
+
+def _compute(given: argparse.Namespace, device: torch.device) -> Compute:
+    return Compute(device, given.precision, given.shard, given.activation_checkpointing)
+
+
+def _log(given: argparse.Namespace) -> Log:
     is_main = int(os.environ.get("RANK", "0")) == 0
-    log = Log(given.out / "log", lambda line: print(line, flush=True), given.tensorboard, is_main)
-    run = Run(PRESETS[given.preset], given.out, compute, log)
+    return Log(given.out / "log", lambda line: print(line, flush=True), given.tensorboard, is_main)
+
+
+def _run_world(given: argparse.Namespace, device: torch.device) -> None:
+    run = WorldRun(given.out, _compute(given, device), _log(given), PRESETS[given.preset])
     for name in STAGES if given.stage == "all" else [given.stage]:
         if name != "bundle":
             STAGES[name](run)
     if given.stage in ("all", "bundle"):
         bundle(run, given.bundle or given.out / "bundle")
+
+
+def _run_wan(given: argparse.Namespace, device: torch.device) -> None:
+    if given.stage not in WAN_STAGES:
+        raise ValueError(f"Wan presets have the stages {', '.join(WAN_STAGES)}, one command each, not {given.stage!r}")
+    part = tuple(int(word) for word in given.part.split("/") if word.isdecimal())
+    if len(part) != 2:
+        raise ValueError(f"--part is {given.part!r}; it must be I/N, as in 0/4")
+    material = Material(
+        given.videos,
+        given.clips,
+        given.model,
+        given.cotracker,
+        given.base,
+        given.control,
+        given.vgg,
+        given.workers,
+        (part[0], part[1]),
+    )
+    preset = WAN_PRESETS[given.preset]
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    run = WanRun(given.out, preset.compute(device, ranks), _log(given), preset, material)
+    WAN_STAGES[given.stage](run)
+
+
+def _estimate(given: argparse.Namespace) -> int:
+    if given.preset not in WAN_PRESETS:
+        raise ValueError(f"estimates are for Wan presets ({', '.join(WAN_PRESETS)}), not for {given.preset!r}")
+    for line in preset_estimate(WAN_PRESETS[given.preset], given.gpus, given.gpu):
+        print(line)
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,11 +1,4 @@
-"""Stages causal and distill: from the teacher's weights to a causal few-step student.
-
-causal: regression on the teacher's trajectories. Every chunk starts from the teacher's noisy latents at one of the
-    student's levels and sees the teacher's own clean past through the cache (teacher forcing).
-distill: Self-Forcing. Every chunk starts from noise and sees the student's own past, sink and window as in inference;
-    one random denoise step carries the gradient. Its target here is the clip's true latents: on the procedural world
-    image, tracks and caption fix the clip nearly, so regression does what distribution matching must do elsewhere.
-"""
+"""Stage causal: from the teacher's weights to a causal few-step student, by regression (`causal_loss`)."""
 
 from __future__ import annotations
 
@@ -13,39 +6,36 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from ..checkpoints.load import LoadedModel, build_model
 from ..checkpoints.spec import ModelSpec
 from ..models.track_wan import TrackWan
-from ..streaming.rollout import GradientPolicy
 from .averaged import averaged_model
+from .causal_loss import CausalMasks
 from .checkpoint import load_start
-from .conditions import Told, conditions_of, random_ids
-from .data import WHOLE_CLIP, LatentClips, View
 from .engine import Engine, MicroBatches
 from .log import Log
 from .loop import LoopPlan, train_loop
-from .losses import track_weight
-from .ode import Trajectories
 from .optimizers import OptimizerSettings
-from .student import chunk_slice, rollout_loss, training_rollout
-from .teacher import Watch, micro_generator
+from .teacher import Watch
 
 
 @dataclass(frozen=True)
 class StudentTraining:
-    """Knobs of one student stage; the last 30 % of the steps lower the learning rate to 5 %."""
+    """Knobs of the stage; the last `decay_share` of the steps lowers the learning rate to 5 %, 0 keeps it.
+
+    masks: sinks and windows that are trained on.
+    """
 
     num_steps: int
     batch_size: int = 8
     micro_batch_size: int | None = None
     optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=3e-4))
     ema_decay: float = 0.99
-    view: View = WHOLE_CLIP
+    masks: CausalMasks = field(default_factory=CausalMasks)
     warmup_steps: int = 20
+    decay_share: float = 0.3
     save_every: int = 50
     log_every: int = 10
     video_every: int | None = None
@@ -63,53 +53,12 @@ class StudentTraining:
 
     def rate(self, step: int) -> float:
         """Learning rate at `step` as a share of the full one: warm-up, plateau, linear decay."""
-        left = (self.num_steps - step) / (0.3 * self.num_steps)
+        left = (self.num_steps - step) / max(1.0, self.decay_share * self.num_steps)
         return min(1.0, (step + 1) / self.warmup_steps) * max(0.05, min(1.0, left))
 
 
 StepLoss = Callable[[TrackWan, int, int, int], Tensor]
-"""(model, train_step, micro_index, micro_size) -> loss of that micro-batch"""
-
-
-def causal_loss(
-    trajectories: Trajectories, spec: ModelSpec, training: StudentTraining, device: torch.device
-) -> StepLoss:
-    """Regression on teacher trajectories at one random level a micro-batch."""
-
-    def loss(model: TrackWan, step: int, micro: int, size: int) -> Tensor:
-        rng = np.random.default_rng((training.seed, step, micro))
-        index = torch.from_numpy(rng.choice(len(trajectories), size, replace=False))
-        taken = trajectories.take(index).to(device)
-        batch = taken.batch
-        level = int(rng.integers(len(spec.step_list)))
-        whole = conditions_of(model, batch, taken.ids, spec, Told.everything(size).to(device))
-        policy = GradientPolicy(level, chunk_slice(taken.levels[:, level]), chunk_slice(taken.clean))
-        chunks = training_rollout(model, spec, whole, taken.clean.shape, policy, _noise_seed(training, step, micro))
-        return rollout_loss(chunks, taken.clean, track_weight(batch, spec))
-
-    return loss
-
-
-def distill_loss(clips: LatentClips, spec: ModelSpec, training: StudentTraining, device: torch.device) -> StepLoss:
-    """Self-Forcing rollouts against the true clips.
-
-    The step that carries the gradient is drawn for a whole train step: sharded ranks must run the same passes.
-    """
-
-    def loss(model: TrackWan, step: int, micro: int, size: int) -> Tensor:
-        exit_step = int(np.random.default_rng((training.seed, step)).integers(len(spec.step_list)))
-        batch = clips.batch(size, training.view, np.random.default_rng((training.seed, step, micro))).to(device)
-        ids = random_ids(size, batch.points.shape[2], micro_generator(training.seed, step, micro))
-        whole = conditions_of(model, batch, ids.to(device), spec, Told.everything(size).to(device))
-        policy = GradientPolicy(exit_step)
-        chunks = training_rollout(model, spec, whole, batch.latents.shape, policy, _noise_seed(training, step, micro))
-        return rollout_loss(chunks, batch.latents, track_weight(batch, spec))
-
-    return loss
-
-
-def _noise_seed(training: StudentTraining, step: int, micro: int) -> int:
-    return micro_generator(training.seed, step, micro).initial_seed() % 2**40
+"""(model, train_step, micro_index, micro_size) -> mean loss of that micro-batch"""
 
 
 def train_student(

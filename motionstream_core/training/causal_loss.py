@@ -22,7 +22,7 @@ from ..models.sparse_causal import SparseCausal
 from ..models.track_wan import TrackWan
 from .conditions import Told, conditions_of
 from .losses import track_weight
-from .ode import Trajectories
+from .trajectories import TrajectorySource
 
 CausalLoss = Callable[[TrackWan, int, int, int], Tensor]
 """(model, train_step, micro_index, micro_size) -> mean loss of that micro-batch"""
@@ -65,7 +65,7 @@ class CausalMasks:
 
 
 def causal_loss(
-    trajectories: Trajectories, spec: ModelSpec, masks: CausalMasks, seed: int, device: torch.device
+    trajectories: TrajectorySource, spec: ModelSpec, masks: CausalMasks, seed: int, device: torch.device
 ) -> CausalLoss:
     """Weighted mean squared error of all chunks against the trajectories' ends.
 

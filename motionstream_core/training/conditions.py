@@ -63,7 +63,9 @@ def conditions_of(model: TrackWan, batch: Batch, ids: Tensor, spec: ModelSpec, t
         image = batch.image
     if model.track_head is not None:
         side = (latents.shape[3] * spec.vae_stride.space, latents.shape[4] * spec.vae_stride.space)
-        track = model.track_head.encode(batch.points, batch.visibility, ids, side, at_start=True)
+        track = batch.track
+        if track is None:
+            track = model.track_head.encode(batch.points, batch.visibility, ids, side, at_start=True)
         track = track * told.motion[:, None, None, None, None]
         if told.motion_frames is not None:
             track = track * told.motion_frames[:, None, :, None, None]

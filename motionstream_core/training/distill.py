@@ -22,15 +22,17 @@ from ..checkpoints.load import LoadedModel, build_model
 from ..checkpoints.spec import ModelSpec
 from ..models.track_wan import TrackWan
 from ..streaming.rollout import GradientPolicy
+from .averaged import averaged_model
 from .conditions import Told, conditions_of, random_ids
-from .data import WHOLE_CLIP, Batch, LatentClips, View
+from .data import WHOLE_CLIP, Batch, TrainingClips, View
 from .distribution import LevelRange, Scores, distribution_loss
-from .engine import Engine, MicroBatches, Part
+from .engine import Engine, MicroBatches
 from .log import Log
 from .loop import LoopPlan, train_loop
 from .losses import draw_flow, flow_loss, track_weight
 from .optimizers import OptimizerSettings
 from .student import training_rollout
+from .teacher import Watch
 
 PAPER_BETAS = (0.0, 0.999)
 
@@ -65,6 +67,7 @@ class DistillTraining:
     warmup_steps: int = 10
     save_every: int = 50
     log_every: int = 5
+    video_every: int | None = None
     seed: int = 6
 
     def __post_init__(self) -> None:
@@ -77,6 +80,11 @@ class DistillTraining:
             )
         if self.truth_weight and self.long_latent_frames:
             raise ValueError("truth_weight needs clips as long as the rollout; leave out long_latent_frames")
+
+    @property
+    def plan(self) -> LoopPlan:
+        """How long and how often."""
+        return LoopPlan(self.num_steps, self.save_every, self.log_every, video_every=self.video_every)
 
     @property
     def rollout_frames(self) -> int:
@@ -117,7 +125,7 @@ class Distiller:
         student: TrackWan,
         spec: ModelSpec,
         scores: Scores,
-        clips: LatentClips,
+        clips: TrainingClips,
         device: torch.device,
         reencode: Reencode | None = None,
     ) -> None:
@@ -158,7 +166,8 @@ class Distiller:
         key = (self.training.seed, train_step, turn, micro)
         rng = np.random.default_rng(key)
         batch = self.clips.batch(micro_size, self.training.view, rng).to(self.device)
-        exit_step = int(rng.integers(len(self.spec.step_list)))
+        # one for all micro-batches: sharded ranks must run the same passes
+        exit_step = int(np.random.default_rng(key[:3]).integers(len(self.spec.step_list)))
         seed = int(rng.integers(2**40))
         generator = torch.Generator().manual_seed(seed)
         ids = random_ids(micro_size, batch.points.shape[2], generator).to(self.device)
@@ -237,27 +246,30 @@ def reencoder(vae: FrameVae, context: int = 4) -> Reencode:
     return lambda latents: vae.encode(vae.decode(latents[:, :, -context:])[:, :, -1:])
 
 
-def distill(
+def train_distilled(
     engine: Engine,
     start: LoadedModel,
     teacher: LoadedModel,
-    clips: LatentClips,
+    clips: TrainingClips,
     training: DistillTraining,
     folder: Path,
     log: Log,
-    on_save: Callable[[Part, int], None] | None = None,
+    on_save: Watch | None = None,
+    on_video: Watch | None = None,
     reencode: Reencode | None = None,
     name: str = "student",
-) -> Part:
-    """Train, or go on training, the student that starts as `start`; the critic starts as `teacher`."""
+) -> TrackWan | None:
+    """Train, or go on training, the student that starts as `start`; the critic starts as `teacher`.
+
+    Returns the averaged student on rank 0, None elsewhere. Checkpoints live in `folder`.
+    """
     critic_model = build_model(teacher.spec)
     critic_model.load_state_dict(teacher.model.state_dict())
     student = engine.part(name, start.model.requires_grad_(True), training.student, training.ema_decay)
     critic = engine.part("critic", critic_model, training.critic)
-    real = LoadedModel(_wan(engine.frozen(teacher.model)), teacher.spec)
-    fake = LoadedModel(_wan(critic.model), teacher.spec)
-    scores = Scores(real, fake, training.text_weight, training.motion_weight)
-    losses = Distiller(training, _wan(student.model), start.spec, scores, clips, engine.device, reencode)
+    real = LoadedModel(engine.frozen(teacher.model), teacher.spec)
+    scores = Scores(real, LoadedModel(critic_model, teacher.spec), training.text_weight, training.motion_weight)
+    losses = Distiller(training, start.model, start.spec, scores, clips, engine.device, reencode)
 
     def step(train_step: int) -> Mapping[str, float]:
         rate = min(1.0, (train_step + 1) / max(1, training.warmup_steps))
@@ -275,16 +287,17 @@ def distill(
             training.batches,
             lambda micro, size: losses.student_loss(train_step, micro, size),
             rate,
-            context=f"{name}, step {train_step}",
+            f"{name}, step {train_step}",
         )
         return {"loss": done["loss"], "grad_norm": done["grad_norm"], "critic_loss": critic_loss}
 
-    plan = LoopPlan(training.num_steps, training.save_every, training.log_every)
-    saved = None if on_save is None else lambda train_step: on_save(student, train_step)
-    train_loop(engine, name, [student, critic], step, plan, folder, log, saved)
-    return student
+    def watched(watch: Watch | None) -> Callable[[int], None] | None:
+        def call(train_step: int) -> None:
+            averaged = averaged_model(engine, student, start.spec)
+            if averaged is not None and watch is not None:
+                watch(averaged.to(engine.device), train_step)
 
+        return None if watch is None else call
 
-def _wan(model: torch.nn.Module) -> TrackWan:
-    assert isinstance(model, TrackWan)
-    return model
+    train_loop(engine, name, [student, critic], step, training.plan, folder, log, watched(on_save), watched(on_video))
+    return averaged_model(engine, student, start.spec)

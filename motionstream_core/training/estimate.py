@@ -20,6 +20,7 @@ from ..models.track_wan import TrackWan
 from ..models.wan import CrossContext
 from ..streaming.rollout import GradientPolicy
 from .student import training_rollout
+from .wan_presets import WanPreset
 
 META = torch.device("meta")
 CLIP_TOKENS = 257  # of CLIP ViT-H
@@ -139,3 +140,32 @@ def _tflop(run: Callable[[], object]) -> float:
     with FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops() / 1e12
+
+
+def preset_estimate(preset: WanPreset, num_gpus: int, gpu: str, share_of_peak: float = 0.4) -> list[str]:
+    """Lines of text: what every stage of a preset costs on `num_gpus` of a kind. Raises ValueError for none of them."""
+    if num_gpus < 1:
+        raise ValueError(f"num_gpus is {num_gpus}; it must be at least 1")
+    spec, view = preset.teacher, preset.ode.view
+    cost = clip_cost(spec, view.latent_frames)
+    throughput = num_gpus * PEAK_TFLOPS[gpu] * share_of_peak
+    phases = [phase for training in preset.teacher_phases for phase in training.phases]
+    causal, distill = preset.causal, preset.distill
+    stages = {
+        "teacher": teacher_cost(cost, sum(p.num_steps for p in phases), phases[0].batch_size, throughput),
+        "ode": ode_cost(cost, preset.ode.num_trajectories, preset.ode.num_steps, throughput),
+        "causal": causal_cost(cost, causal.num_steps, causal.batch_size, throughput),
+        "distill": distill_cost(cost, distill.num_steps, distill.batches.batch_size, distill.critic_steps, throughput),
+    }
+    activations = activation_gib(spec, view.latent_frames)
+    memory = {"teacher": state_gib(spec, num_gpus), "ode": state_gib(spec, num_gpus, 0, 1)}
+    memory |= {"causal": state_gib(spec, num_gpus), "distill": state_gib(spec, num_gpus, 2, 1)}
+    return [
+        f"{count_parameters(spec) / 1e9:.2f} B parameters, {cost.forward:.0f} TFLOP a clip and forward pass, "
+        f"{num_gpus} x {gpu} at {share_of_peak:.0%} of {PEAK_TFLOPS[gpu]:.0f} TFLOP/s",
+        *(
+            f"{name:8} {stage.hours:7.1f} h   weights and optimizer {memory[name]:6.1f} GiB a GPU, "
+            f"activations about {activations:.1f} GiB a clip"
+            for name, stage in stages.items()
+        ),
+    ]

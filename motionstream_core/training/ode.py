@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,16 +10,15 @@ from typing import cast
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..checkpoints.load import LoadedModel
 from ..diffusion.schedule import shift_sigmas, student_sigmas
 from ..streaming.stream import guided_velocity
 from .conditions import Told, conditions_of, random_ids, text_embeddings
-from .data import WHOLE_CLIP, Batch, LatentClips, View
+from .data import WHOLE_CLIP, TrainingClips, View
 from .engine import Engine
+from .trajectories import Trajectories, save_trajectories
 
 
 @dataclass(frozen=True)
@@ -37,32 +34,6 @@ class OdeTraining:
     seed: int = 3
 
 
-@dataclass(frozen=True)
-class Trajectories:
-    """levels (n k c f h w): noisy latents at the student's k sigmas; clean (n c f h w); and what they were told."""
-
-    levels: Tensor
-    clean: Tensor
-    batch: Batch
-    ids: Tensor
-
-    def __len__(self) -> int:
-        return len(self.clean)
-
-    def take(self, index: Tensor) -> Trajectories:
-        batch = Batch(
-            self.clean[index].float(),
-            self.batch.points[index].float(),
-            self.batch.visibility[index],
-            [self.batch.captions[i] for i in index.tolist()],
-        )
-        return Trajectories(self.levels[index].float(), batch.latents, batch, self.ids[index])
-
-    def to(self, device: torch.device) -> Trajectories:
-        """The same trajectories on `device`."""
-        return Trajectories(self.levels.to(device), self.clean.to(device), self.batch.to(device), self.ids.to(device))
-
-
 def trajectory_sigmas(num_steps: int, step_list: tuple[int, ...], shift: float) -> Tensor:
     """(m + 1,) sigmas from 1 to 0, among them the student's levels exactly."""
     even = shift_sigmas(torch.linspace(1, 0, num_steps + 1, dtype=torch.float64), shift).float()
@@ -74,7 +45,7 @@ def trajectory_sigmas(num_steps: int, step_list: tuple[int, ...], shift: float) 
 def write_trajectories(
     engine: Engine,
     loaded: LoadedModel,
-    clips: LatentClips,
+    clips: TrainingClips,
     training: OdeTraining,
     folder: Path,
     report: Callable[[int, int], None] | None = None,
@@ -93,12 +64,9 @@ def write_trajectories(
         # sharded ranks sample together: one that has nothing left to do keeps the others company
         turn = first + engine.rank
         shard = missing[min(turn, len(missing) - 1)]
-        tensors, captions = _sample_batch(engine, loaded, clips, training, shard)
+        made = _sample_batch(engine, loaded, clips, training, shard)
         if turn < len(missing):
-            path = _shard_path(folder, shard)
-            partial = path.with_name(path.name + ".part")
-            save_file(tensors, str(partial), {"captions": json.dumps(captions)})
-            os.replace(partial, path)
+            save_trajectories(_shard_path(folder, shard), made)
         engine.barrier()
         if report:
             report(num_shards - max(0, len(missing) - first - engine.num_ranks), num_shards)
@@ -109,9 +77,9 @@ def _shard_path(folder: Path, shard: int) -> Path:
 
 
 def _sample_batch(
-    engine: Engine, loaded: LoadedModel, clips: LatentClips, training: OdeTraining, shard: int
-) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors and captions of one shard; they depend on the shard's number alone."""
+    engine: Engine, loaded: LoadedModel, clips: TrainingClips, training: OdeTraining, shard: int
+) -> Trajectories:
+    """The trajectories of one shard; they depend on the shard's number alone."""
     spec = loaded.spec
     batch = clips.batch(training.batch_size, training.view, np.random.default_rng((training.seed, shard)))
     count = len(batch.captions)
@@ -131,37 +99,6 @@ def _sample_batch(
             if any(abs(here - level) < 1e-5 for level in wanted):
                 kept.append(latents.half().cpu())
             latents = latents + (there - here) * velocity(latents, here)
-    latents[:, :, :1] = on_device.latents[:, :, :1]
-    tensors = {
-        "levels": torch.stack(kept, dim=1),
-        "clean": latents.half().cpu(),
-        "points": batch.points.half(),
-        "visibility": batch.visibility.contiguous(),
-        "ids": ids,
-    }
-    return tensors, batch.captions
-
-
-def read_trajectories(folder: Path) -> Trajectories:
-    """All trajectories of a folder. Raises FileNotFoundError when there are none."""
-    shards, captions = [], []
-    for path in sorted(folder.glob("ode_*.safetensors")):
-        with safe_open(str(path), framework="pt") as file:
-            captions += json.loads(file.metadata()["captions"])
-            shards.append({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    if not shards:
-        raise FileNotFoundError(f"no trajectories in {folder}; run the stage 'ode' first")
-    width = max(shard["points"].shape[2] for shard in shards)
-
-    def padded(name: str, axis: int) -> Tensor:
-        parts = []
-        for shard in shards:
-            tensor = shard[name]
-            shape = list(tensor.shape)
-            shape[axis] = width - shape[axis]
-            parts.append(torch.cat([tensor, tensor.new_zeros(shape)], dim=axis))
-        return torch.cat(parts)
-
-    clean = torch.cat([shard["clean"] for shard in shards])
-    batch = Batch(clean, padded("points", 2), padded("visibility", 2), captions)
-    return Trajectories(torch.cat([shard["levels"] for shard in shards]), clean, batch, padded("ids", 1))
+    if spec.image_rule == "first_latent":  # the student is given it, as it is
+        latents[:, :, :1] = on_device.latents[:, :, :1]
+    return Trajectories(torch.stack(kept, dim=1), latents.cpu(), batch, ids)

@@ -5,52 +5,94 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .causal import StudentTraining
+from .causal_loss import CausalMasks
 from .data import View, WorldMix
+from .distill import DistillTraining
+from .engine import MicroBatches
 from .ode import OdeTraining
 from .optimizers import OptimizerSettings
 from .teacher import Phase, TeacherTraining
-from .tiny_vae import TinyVaeTraining
+from .tiny_vae_settings import BUNDLED_DECODER, TinyVaeTraining
 
 
 @dataclass(frozen=True)
 class Preset:
-    """All stages of one recipe, in their order. video_frames: length of validation videos, 4k + 1."""
+    """All stages of one recipe, in their order. decoder: trains a wider decoder once the encoder is settled.
+
+    video_frames: length of validation videos, 4k + 1.
+    """
 
     tiny_vae: TinyVaeTraining
+    decoder: TinyVaeTraining | None
     num_clips: int
     mix: WorldMix
     teacher: TeacherTraining
     ode: OdeTraining
     causal: StudentTraining
-    distill: StudentTraining
+    distill: DistillTraining
     clips_per_shard: int = 128
     video_frames: int = 49
 
 
 BUNDLED = Preset(
     tiny_vae=TinyVaeTraining(),
-    num_clips=3456,
+    decoder=BUNDLED_DECODER,
+    num_clips=8576,
     mix=WorldMix(),
     teacher=TeacherTraining(
-        phases=(Phase(500, 32, View(5, 8)), Phase(750, 12, View(13, 12)), Phase(500, 8, View(13, 16))),
+        phases=(
+            Phase(500, 32, View(5, 8)),
+            Phase(2150, 12, View(13, 12)),
+            Phase(900, 8, View(13, 16)),
+            Phase(250, 8, View(13, 16), mask_probability=0.2, freeze_head=True),
+        ),
         compile=True,
         video_every=500,
     ),
-    ode=OdeTraining(num_trajectories=192, num_steps=12),
-    causal=StudentTraining(num_steps=60),
-    distill=StudentTraining(num_steps=480, optimizer=OptimizerSettings(learning_rate=5e-4), video_every=120, seed=5),
+    ode=OdeTraining(num_trajectories=96, num_steps=12, text_weight=1.5, motion_weight=1.5),
+    causal=StudentTraining(num_steps=100),
+    distill=DistillTraining(
+        num_steps=140,
+        batches=MicroBatches(8),
+        critic_steps=2,
+        student=OptimizerSettings("muon", 2e-4, (0.0, 0.99)),
+        critic=OptimizerSettings("muon", 3e-4, (0.0, 0.99)),
+        ema_decay=0.98,
+        text_weight=1.5,
+        motion_weight=1.5,
+        truth_weight=4.0,
+        warmup_steps=5,
+        save_every=20,
+        video_every=60,
+    ),
 )
 
 SMOKE = Preset(
     tiny_vae=TinyVaeTraining(num_steps=4, batch_size=2, num_frames=5, crop_px=32),
+    decoder=TinyVaeTraining(trains="decoder", num_steps=2, batch_size=2, num_frames=5, crop_px=32, ema_decay=0.9),
     num_clips=4,
     mix=WorldMix(),
-    teacher=TeacherTraining(phases=(Phase(2, 2, View(2, 4)), Phase(2, 2, View(4, 4))), video_every=4),
-    ode=OdeTraining(num_trajectories=2, batch_size=2, num_steps=3, view=View(4, 4)),
-    causal=StudentTraining(num_steps=2, batch_size=2, view=View(4, 4)),
-    distill=StudentTraining(num_steps=2, batch_size=2, view=View(4, 4), video_every=2),
+    teacher=TeacherTraining(
+        phases=(
+            Phase(2, 2, View(2, 4), micro_batch_size=1),
+            Phase(2, 2, View(4, 4), mask_probability=0.2, freeze_head=True, micro_batch_size=1),
+        ),
+        video_every=4,
+    ),
+    ode=OdeTraining(num_trajectories=2, batch_size=2, num_steps=3, text_weight=1.5, motion_weight=1.5, view=View(4, 4)),
+    causal=StudentTraining(num_steps=2, batch_size=2, micro_batch_size=1, masks=CausalMasks((0, 1), (1, 3))),
+    distill=DistillTraining(
+        num_steps=2,
+        batches=MicroBatches(2, 1),
+        critic_steps=2,
+        student=OptimizerSettings("muon", 1e-4),
+        critic=OptimizerSettings("muon", 1e-4),
+        view=View(4, 4),
+        truth_weight=1.0,
+        video_every=2,
+    ),
     clips_per_shard=4,
-    video_frames=5,
+    video_frames=13,
 )
 
 PRESETS = {"bundled": BUNDLED, "smoke": SMOKE}

@@ -18,7 +18,7 @@ from ..checkpoints.spec import ModelSpec
 from ..models.track_wan import TrackWan
 from .averaged import averaged_model
 from .conditions import Told, mid_frame_mask
-from .data import Batch, LatentClips, View
+from .data import Batch, TrainingClips, View
 from .engine import Engine, MicroBatches
 from .log import Log
 from .loop import LoopPlan, train_loop
@@ -89,6 +89,14 @@ class TeacherTraining:
             step -= phase.num_steps
         return len(self.phases) - 1
 
+    def samples_before(self, step: int) -> int:
+        """How many samples were seen before `step`: where it stands in the order of the clips."""
+        seen = 0
+        for phase in self.phases:
+            seen += min(step, phase.num_steps) * phase.batch_size
+            step -= min(step, phase.num_steps)
+        return seen
+
     def rate(self, step: int) -> float:
         """Learning rate at `step` as a share of the full one: warm-up, plateau, linear decay."""
         left = (self.num_steps - step) / max(1.0, self.decay_share * self.num_steps)
@@ -132,13 +140,17 @@ def train_teacher(
     model: TrackWan,
     spec: ModelSpec,
     training: TeacherTraining,
-    clips: LatentClips,
+    clips: TrainingClips,
     folder: Path,
     log: Log,
     on_save: Watch | None = None,
     on_video: Watch | None = None,
+    name: str = "teacher",
 ) -> TrackWan | None:
     """Train `model` (`new_teacher`, or weights to start from), or go on with it; checkpoints live in `folder`.
+
+    Clips come in the order of their epochs (`TrainingClips.epoch_batch`), so a run that goes on in mid-epoch sees those
+    that it has not seen.
 
     Returns the averaged model on rank 0, None elsewhere.
     """
@@ -149,12 +161,12 @@ def train_teacher(
         part.freeze(("track_head.",) if phase.freeze_head else ())
 
         def loss(micro: int, size: int) -> Tensor:
-            rng = np.random.default_rng((training.seed, train_step, micro))
-            batch = clips.batch(size, phase.view, rng).to(engine.device)
+            position = training.samples_before(train_step) + micro * size
+            batch = clips.epoch_batch(position, size, phase.view, training.seed).to(engine.device)
             generator = micro_generator(training.seed, train_step, micro)
             return teacher_loss(model, spec, batch, training, phase, generator)
 
-        return engine.accumulate(part, phase.batches, loss, training.rate(train_step), f"teacher, step {train_step}")
+        return engine.accumulate(part, phase.batches, loss, training.rate(train_step), f"{name}, step {train_step}")
 
     def saved(train_step: int) -> None:
         averaged = averaged_model(engine, part, spec)
@@ -162,7 +174,7 @@ def train_teacher(
             phase = training.phases[training.phase_at(train_step - 1)]
             probe = clips.batch(training.probe_size, phase.view, np.random.default_rng(99)).to(engine.device)
             with engine.autocast():
-                log("teacher-gap", train_step, **track_gap(averaged.to(engine.device), spec, probe))
+                log(f"{name}-gap", train_step, **track_gap(averaged.to(engine.device), spec, probe))
         if averaged is not None and on_save is not None:
             on_save(averaged, train_step)
 
@@ -171,5 +183,5 @@ def train_teacher(
         if averaged is not None and on_video is not None:
             on_video(averaged.to(engine.device), train_step)
 
-    train_loop(engine, "teacher", [part], step, training.plan, folder, log, saved, on_video and shown)
+    train_loop(engine, name, [part], step, training.plan, folder, log, saved, on_video and shown)
     return averaged_model(engine, part, spec)

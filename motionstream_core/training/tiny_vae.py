@@ -18,19 +18,29 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..models.tiny_vae import TinyVae
+from ..models.vae import WanVae
 from .discriminator import PatchDiscriminator
 from .engine import Engine, Part
 from .log import Log
 from .loop import train_loop
-from .perceptual import Lpips
+from .perceptual import Lpips, load_lpips
 from .tiny_vae_settings import BUNDLED_DECODER, PAPER_DECODER, TinyVaeTraining
 from .tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, initialise_color_path, widen_decoder
 from .tiny_vae_step import FrozenEncoder, TinyVaeStep
-from .vae_clips import ClipSource, WorldCrops, held_out_frames
+from .vae_clips import ClipSource, VideoCrops, WorldCrops, held_out_frames
+from .video_frames import hold_out, scan_videos
 
-__all__ = ["BUNDLED_DECODER", "BUNDLED_VAE", "PAPER_DECODER", "TinyVaeTraining", "train_tiny_vae", "train_world_vae"]
+__all__ = [
+    "BUNDLED_DECODER",
+    "BUNDLED_VAE",
+    "PAPER_DECODER",
+    "TinyVaeTraining",
+    "train_tiny_vae",
+    "train_video_decoder",
+    "train_world_vae",
+]
 
-OnSave = Callable[[TinyVae], None]
+OnSave = Callable[[TinyVae, int], None]
 
 
 def train_world_vae(
@@ -43,7 +53,7 @@ def train_world_vae(
 ) -> TinyVae:
     """The bundled VAE from nothing: both halves on the procedural world, then, if asked, its decoder made wider.
 
-    State lives in `folder`; a training that was stopped goes on. on_save: is given the second training's VAE only.
+    State lives in `folder`; a training that was stopped goes on. on_save: as of `train_tiny_vae`, in the last training.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(both.seed)
@@ -54,6 +64,33 @@ def train_world_vae(
         return vae
     wide = widen_decoder(vae, WIDE_DECODER, decoder.seed)
     return train_tiny_vae(decoder, engine, wide, _world(decoder), folder, log, on_save=on_save)
+
+
+def train_video_decoder(
+    training: TinyVaeTraining,
+    engine: Engine,
+    vae: TinyVae,
+    teacher: WanVae | TinyVae,
+    videos: Path,
+    folder: Path,
+    log: Log,
+    fps: float = 16.0,
+    vgg: Path | None = None,
+    on_save: OnSave | None = None,
+) -> TinyVae:
+    """Train the decoder of `vae` on the latents that `teacher` makes of crops of all videos below a folder.
+
+    One video in fifty is held out. vgg: LPIPS's file, see `perceptual.load_lpips`; asked for where `lpips_weight` is
+    not 0. Which videos are skipped is noted in the log. Raises as `scan_videos`, `hold_out`, `load_lpips` and
+    `train_tiny_vae` do.
+    """
+    lpips = load_lpips(vgg) if training.lpips_weight else None
+    scan = scan_videos(videos, training.crop_px, (training.num_frames - 1) / fps)
+    if engine.is_main:
+        log.note(scan.report())
+    source, held_out = (VideoCrops(part, training.crop, fps, training.seed) for part in hold_out(scan.videos))
+    teacher = teacher.to(engine.device).eval().requires_grad_(False)
+    return train_tiny_vae(training, engine, vae, source, folder, log, teacher.encode, held_out, lpips, on_save)
 
 
 def train_tiny_vae(
@@ -73,6 +110,7 @@ def train_tiny_vae(
     source: clips of `training.crop`. encode: the frozen encoder on the engine's device, when the decoder alone is
     trained; None is the encoder of `vae` itself. Clips that bring latents are not encoded. held_out: source of the
     clips to judge by, under numbers that are never trained on; None is `source`. lpips: on any device.
+    on_save: (what would be returned now, steps done) at every checkpoint, on rank 0.
     State lives in `<folder>/tiny-vae.state`, or `tiny-vae-decoder.state`. Raises ValueError for settings that do not
     fit each other or the VAE, TrainingDiverged when a loss is no longer finite.
     """
@@ -102,7 +140,11 @@ def train_tiny_vae(
 
     name = "tiny-vae" if training.trains == "both" else "tiny-vae-decoder"
     parts = [part] if judge is None else [part, judge]
-    saved = None if on_save is None else lambda _: on_save(finished(part))
+
+    def saved(train_step: int) -> None:
+        if on_save is not None and engine.is_main:
+            on_save(finished(part), train_step)
+
     train_loop(engine, name, parts, measured_step, training.plan, folder, log, saved)
     return finished(part)
 

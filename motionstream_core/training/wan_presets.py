@@ -5,7 +5,7 @@ Where the paper is silent the choice is ours, and marked so. Nothing here was tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -77,7 +77,6 @@ class WanPreset:
     ode: OdeTraining
     causal: StudentTraining
     distill: DistillTraining
-    masks: CausalMasks = field(default_factory=lambda: CausalMasks(sink_frames=(0, 3), window_frames=(1, 18)))  # ours
     num_tracks: tuple[int, int] = (1000, 2500)
 
     @property
@@ -125,7 +124,8 @@ def _preset(
             batch_size=128,
             micro_batch_size=1,
             optimizer=OptimizerSettings("adamw", 2e-6, ADAMW_BETAS),
-            view=view,
+            masks=CausalMasks(sink_frames=(0, 3), window_frames=(1, 18)),  # ours
+            decay_share=0.0,
         ),
         distill=DistillTraining(batches=MicroBatches(64, 1), view=view),
     )

@@ -31,8 +31,8 @@ from motionstream_core.training.causal_loss import (
 from motionstream_core.training.conditions import Told, conditions_of, random_ids
 from motionstream_core.training.data import Batch
 from motionstream_core.training.losses import track_weight
-from motionstream_core.training.ode import Trajectories
 from motionstream_core.training.student import chunk_slice, training_rollout
+from motionstream_core.training.trajectories import Trajectories
 
 CHANNELS, SIDE, NUM_POINTS, COUNT = 4, 4, 3, 3
 PLANS = {"3k": ChunkPlan(3, 3), "1+3k": ChunkPlan(3, 1)}

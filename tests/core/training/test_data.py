@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
-from motionstream_core.training import data
+from motionstream_core.training import world_clips
 from motionstream_core.training.data import (
     MAX_POINTS,
     NO_POINT,
@@ -171,7 +171,7 @@ def test_a_window_shows_an_object(tmp_path: Path) -> None:
     clips, rng, owner = LatentClips(tmp_path), np.random.default_rng(4), owners()
     for _ in range(60):
         latents = clips.batch(1, View(2, 8), rng).latents[0]
-        local = points[int(latents[3, 0, 0, 0]), 0, owner >= 0] - STRIDE * latents[:2, 0, 0, 0]
+        local = points[int(latents[3, 0, 0, 0]), 0, torch.from_numpy(owner >= 0)] - STRIDE * latents[:2, 0, 0, 0]
         assert ((local >= 0) & (local < STRIDE * 8)).all(-1).any()
 
 
@@ -254,7 +254,7 @@ def test_a_shard_appears_whole_or_not_at_all(tmp_path: Path, vae: TinyVae, monke
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(data, "save_file", half_written)
+        patch.setattr(world_clips, "save_file", half_written)
         with pytest.raises(OSError, match="disk full"):
             write_shard(path, vae, range(1), MIX, CPU)
         assert not path.exists()
@@ -264,7 +264,7 @@ def test_a_shard_appears_whole_or_not_at_all(tmp_path: Path, vae: TinyVae, monke
     assert len(LatentClips(tmp_path)) == 1
     content = path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(data, "save_file", half_written)
+        patch.setattr(world_clips, "save_file", half_written)
         with pytest.raises(OSError, match="disk full"):
             write_shard(path, vae, range(2), MIX, CPU)
     assert path.read_bytes() == content
@@ -278,7 +278,7 @@ def test_preparing_goes_on_where_it_was_stopped(tmp_path: Path, vae: TinyVae, mo
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
 
-    monkeypatch.setattr(data, "write_shard", write)
+    monkeypatch.setattr(world_clips, "write_shard", write)
     done: list[tuple[int, int]] = []
     folder = tmp_path / "world"
     prepare_world(folder, vae, 5, MIX, CPU, clips_per_shard=2, report=lambda *pair: done.append(pair))

@@ -229,6 +229,14 @@ def test_steps_turns_and_micro_batches_draw_for_themselves() -> None:
     assert len(set(values)) == 4 and values[0] == values[-1]
 
 
+def test_micro_batches_of_a_step_leave_at_the_same_step() -> None:
+    """Sharded ranks run their micro-batches side by side: other passes on another rank would wait for ever."""
+    losses = distiller(a_batch())
+    exits = [[losses._draw(step, 0, micro, 2).exit_step for micro in range(4)] for step in range(12)]
+    assert all(len(set(each)) == 1 for each in exits)
+    assert {each[0] for each in exits} == {0, 1, 2}
+
+
 # Rollouts longer than what the teacher knows
 
 

@@ -28,29 +28,33 @@ from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
 from motionstream_core.training import __main__ as command
 from motionstream_core.training.bundled import STUDENT_SPEC, TEACHER_SPEC
-from motionstream_core.training.causal import StepLoss, StudentTraining, causal_loss, distill_loss, train_student
+from motionstream_core.training.causal import StepLoss, StudentTraining, train_student
+from motionstream_core.training.causal_loss import causal_loss
+from motionstream_core.training.checkpoint import load_start
+from motionstream_core.training.conditions import Told, conditions_of, random_ids
 from motionstream_core.training.data import Batch, LatentClips, View
-from motionstream_core.training.ema import Ema
+from motionstream_core.training.engine import Compute, Engine
 from motionstream_core.training.log import Log
+from motionstream_core.training.losses import draw_flow, flow_loss, track_weight
 from motionstream_core.training.ode import (
     OdeTraining,
-    Trajectories,
-    read_trajectories,
     trajectory_sigmas,
     write_trajectories,
 )
+from motionstream_core.training.optimizers import OptimizerSettings
 from motionstream_core.training.presets import PRESETS
+from motionstream_core.training.regression import truth_loss
 from motionstream_core.training.stages import STAGES
 from motionstream_core.training.student import chunk_slice, rollout_loss, training_rollout
 from motionstream_core.training.teacher import (
     Phase,
     TeacherTraining,
-    conditions_of,
-    flow_loss,
-    random_ids,
-    track_weight,
+    micro_generator,
+    new_teacher,
+    teacher_loss,
     train_teacher,
 )
+from motionstream_core.training.trajectories import StoredTrajectories, Trajectories
 
 CPU = torch.device("cpu")
 CHANNELS, SIDE, LATENT_FRAMES, NUM_POINTS = 4, 6, 4, 5
@@ -87,7 +91,7 @@ class Interruption(Exception):
 
 
 def log_to(folder: Path) -> Log:
-    return Log(folder / "log.csv")
+    return Log(folder / "log")
 
 
 def draw(*shape: int, seed: int) -> Tensor:
@@ -129,11 +133,15 @@ def start() -> LoadedModel:
     return LoadedModel(build_model(STUDENT), STUDENT)
 
 
-def interrupt_at(save: int) -> Callable[[TrackWan], None]:
+def engine() -> Engine:
+    return Engine(Compute(CPU))
+
+
+def interrupt_at(save: int) -> Callable[[TrackWan, int], None]:
     """An on_save that is cut off at its `save`-th call."""
     calls = 0
 
-    def on_save(model: TrackWan) -> None:
+    def on_save(model: TrackWan, train_step: int) -> None:
         nonlocal calls
         calls += 1
         if calls == save:
@@ -165,7 +173,9 @@ def test_the_smoke_recipe_runs_every_stage_and_its_bundle_streams(
     monkeypatch.setattr(sys, "argv", argv)
     assert command.main() == 0
     assert "teacher-gap,4" in capsys.readouterr().out
-    assert "ode,1" in (tmp_path / "log.csv").read_text("utf-8")
+    assert (tmp_path / "log" / "ode.csv").read_text("utf-8") == "step,total\n1,1\n"
+    videos = {path.name for path in (tmp_path / "videos").iterdir()}
+    assert videos == {"teacher_000004.mp4", "student_000002.mp4"}
     bundle = tmp_path / "bundle"
     assert {path.name for path in bundle.iterdir()} == {
         "student.safetensors",
@@ -212,12 +222,11 @@ def test_recipes_fit_their_model() -> None:
         side = preset.mix.size_px // TEACHER_SPEC.vae_stride.space
         whole = TEACHER_SPEC.vae_stride.num_latent_frames(preset.mix.num_frames)
         views = [phase.view for phase in preset.teacher.phases]
-        for view in (*views, preset.ode.view, preset.causal.view, preset.distill.view):
+        for view in (*views, preset.ode.view, preset.distill.view):
             assert view.cells <= side and view.latent_frames <= whole
             assert view.cells % TEACHER_SPEC.backbone.patch[1] == 0
-        for training in (preset.causal, preset.distill):
-            STUDENT_SPEC.chunk_plan.num_chunks(training.view.latent_frames)
-        assert preset.ode.view == preset.causal.view  # its trajectories are what it learns from
+        for view in (preset.ode.view, preset.distill.view):
+            STUDENT_SPEC.chunk_plan.num_chunks(view.latent_frames)
         assert preset.causal.batch_size <= preset.ode.num_trajectories
     assert list(STAGES) == ["tiny-vae", "prepare", "teacher", "ode", "causal", "distill"]
 
@@ -227,40 +236,47 @@ def test_recipes_fit_their_model() -> None:
 TEACHER_TRAINING = TeacherTraining(phases=(Phase(2, 2, View(2, 4)), Phase(2, 3, View(4, 6))), save_every=1)
 
 
+def train_a_teacher(
+    folder: Path,
+    clips: LatentClips,
+    on_save: Callable[[TrackWan, int], None] | None = None,
+    training: TeacherTraining = TEACHER_TRAINING,
+) -> TrackWan:
+    model = new_teacher(TEACHER, training.seed)
+    averaged = train_teacher(engine(), model, TEACHER, training, clips, folder, log_to(folder), on_save)
+    assert averaged is not None
+    return averaged
+
+
 @pytest.mark.parametrize("save", [1, 2, 3])
 def test_an_interrupted_teacher_goes_on_bit_for_bit(tmp_path: Path, clips: LatentClips, save: int) -> None:
     """1 and 3 lie within a phase, 2 between two phases."""
-
-    def train(folder: Path, on_save: Callable[[TrackWan], None] | None = None) -> TrackWan:
-        return train_teacher(TEACHER, TEACHER_TRAINING, clips, folder, CPU, log_to(folder), on_save)
-
-    in_one_go = train(tmp_path / "one")
+    in_one_go = train_a_teacher(tmp_path / "one", clips)
     with pytest.raises(Interruption):
-        train(tmp_path / "two", interrupt_at(save))
-    resumed = train(tmp_path / "two")
-    assert_identical(in_one_go, resumed)
-    for folder in ("one", "two"):
-        assert torch.load(tmp_path / folder / "teacher.state.pt", weights_only=True)["step"] == 4
-    one, two = (torch.load(tmp_path / name / "teacher.state.pt", weights_only=True)["model"] for name in ("one", "two"))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+        train_a_teacher(tmp_path / "two", clips, interrupt_at(save))
+    assert_identical(in_one_go, train_a_teacher(tmp_path / "two", clips))
+    one, two = ((tmp_path / name / "log" / "teacher.csv").read_text("utf-8").split(",")[:-1] for name in ("one", "two"))
+    assert one[:2] == two[:2]
     fewer = TeacherTraining(phases=(Phase(2, 2, View(2, 4)),))
-    assert_other(in_one_go, train_teacher(TEACHER, fewer, clips, tmp_path / "fewer", CPU, log_to(tmp_path)))
+    assert_other(in_one_go, train_a_teacher(tmp_path / "fewer", clips, training=fewer))
 
 
-@pytest.mark.parametrize("stage", ["causal", "distill"])
+@pytest.mark.parametrize("stage", ["causal", "truth"])
 def test_an_interrupted_student_goes_on_bit_for_bit(
     tmp_path: Path, clips: LatentClips, trajectories: Trajectories, stage: str
 ) -> None:
-    training = StudentTraining(num_steps=4, batch_size=2, view=View(4, 6), save_every=1)
+    training = StudentTraining(num_steps=4, batch_size=2, save_every=1)
     loss: StepLoss = (
-        causal_loss(trajectories, STUDENT, training, CPU)
+        causal_loss(trajectories, STUDENT, training.masks, training.seed, CPU)
         if stage == "causal"
-        else distill_loss(clips, STUDENT, training, CPU)
+        else truth_loss(clips, STUDENT, View(4, 6), training.seed, CPU)
     )
 
-    def train(folder: str, on_save: Callable[[TrackWan], None] | None = None) -> TrackWan:
+    def train(folder: str, on_save: Callable[[TrackWan, int], None] | None = None) -> TrackWan:
         path = tmp_path / folder
-        return train_student(stage, start(), STUDENT, loss, training, path, CPU, log_to(path), on_save)
+        averaged = train_student(engine(), stage, start(), STUDENT, loss, training, path, log_to(path), on_save)
+        assert averaged is not None
+        return averaged
 
     in_one_go = train("one")
     assert_other(in_one_go, start().model)
@@ -270,25 +286,79 @@ def test_an_interrupted_student_goes_on_bit_for_bit(
 
 
 def test_a_finished_stage_is_left_as_it_is(tmp_path: Path, clips: LatentClips) -> None:
-    def train() -> TrackWan:
-        return train_teacher(TEACHER, TEACHER_TRAINING, clips, tmp_path, CPU, log_to(tmp_path))
-
-    first = train()
-    content = (tmp_path / "teacher.state.pt").read_bytes()
-    assert_identical(first, train())
-    assert (tmp_path / "teacher.state.pt").read_bytes() == content
+    first = train_a_teacher(tmp_path, clips)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "teacher.state").rglob("*")}
+    assert_identical(first, train_a_teacher(tmp_path, clips))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "teacher.state").rglob("*")} == files
 
 
 @pytest.mark.parametrize("every", [1, 2, 3])
-def test_states_are_saved_as_often_as_asked_and_at_the_end(tmp_path: Path, clips: LatentClips, every: int) -> None:
+def test_averages_are_handed_out_as_often_as_asked_and_at_the_end(
+    tmp_path: Path, clips: LatentClips, every: int
+) -> None:
     steps: list[int] = []
-
-    def on_save(model: TrackWan) -> None:
-        steps.append(torch.load(tmp_path / "teacher.state.pt", weights_only=True)["step"])
-
-    training = replace(TEACHER_TRAINING, save_every=every)
-    train_teacher(TEACHER, training, clips, tmp_path, CPU, log_to(tmp_path), on_save)
+    training = replace(TEACHER_TRAINING, save_every=every, probe_size=0)
+    train_a_teacher(tmp_path, clips, lambda model, train_step: steps.append(train_step), training)
     assert steps == [step for step in range(1, 5) if step % every == 0 or step == 4]
+
+
+def test_a_frozen_head_stays_while_all_else_moves(tmp_path: Path, clips: LatentClips) -> None:
+    """The averages of a phase in which the head is frozen hold the head of the phase before."""
+    phases = (Phase(1, 2, View(2, 4), freeze_head=True), Phase(1, 2, View(2, 4)))
+    models: dict[int, dict[str, Tensor]] = {}
+    train_a_teacher(
+        tmp_path,
+        clips,
+        lambda model, train_step: models.update({train_step: {n: v.clone() for n, v in model.state_dict().items()}}),
+        replace(TEACHER_TRAINING, phases=phases, probe_size=0),
+    )
+    first = new_teacher(TEACHER, TEACHER_TRAINING.seed).state_dict()
+    assert torch.equal(models[1]["track_head.proj.weight"], first["track_head.proj.weight"])
+    assert not torch.equal(models[1]["patch_embedding.weight"], first["patch_embedding.weight"])
+    assert not torch.equal(models[2]["track_head.proj.weight"], first["track_head.proj.weight"])
+
+
+def test_the_first_steps_follow_the_formula(tmp_path: Path, clips: LatentClips) -> None:
+    """Loss of every step beside a loop that is written down here: mean gradient of the micro-batches, clip, AdamW."""
+    phase = Phase(3, 4, View(4, 6), mask_probability=0.5, micro_batch_size=2)
+    settings = OptimizerSettings("adamw", learning_rate=3e-3, clip_norm=0.2)
+    training = TeacherTraining((phase,), settings, log_every=1, probe_size=0)
+    log = log_to(tmp_path)
+    plain = Engine(Compute(CPU, "fp32"))
+    train_teacher(plain, new_teacher(TEACHER, 2), TEACHER, training, clips, tmp_path, log)
+    rows = (tmp_path / "log" / "teacher.csv").read_text("utf-8").split()[1:]
+
+    model = new_teacher(TEACHER, 2)
+    optimizer = torch.optim.AdamW(model.parameters(), betas=settings.betas, weight_decay=0.01)
+    for step in range(3):
+        losses = []
+        for micro in range(2):
+            batch = clips.epoch_batch(4 * step + 2 * micro, 2, phase.view, training.seed)
+            generator = micro_generator(training.seed, step, micro)
+            losses.append(teacher_loss(model, TEACHER, batch, training, phase, generator))
+        loss = torch.stack(losses).mean()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * training.rate(step)
+        optimizer.step()
+        optimizer.zero_grad()
+        logged = [float(value) for value in rows[step].split(",")]
+        assert logged[0] == step + 1
+        assert logged[1:3] == pytest.approx([loss.item(), norm.item()], rel=2e-5)
+        assert norm > settings.clip_norm
+
+
+def test_samples_are_counted_through_the_phases() -> None:
+    training = TeacherTraining((Phase(3, 4, View(4, 6)), Phase(2, 5, View(4, 6))))
+    assert [training.samples_before(step) for step in range(6)] == [0, 4, 8, 12, 17, 22]
+
+
+def test_weights_of_another_model_are_named_with_both_shapes() -> None:
+    other = build_model(replace(TEACHER, backbone=replace(TEACHER.backbone, ffn_dim=16)))
+    with pytest.raises(ValueError, match=r"\.ffn\.0\.weight is \(16, 24\), not \(32, 24\).*and 3 more") as caught:
+        load_start(build_model(TEACHER), other.state_dict(), "teacher.safetensors")
+    assert "teacher.safetensors" in str(caught.value)
 
 
 def test_the_rate_depends_on_the_step_alone_and_ends_low() -> None:
@@ -297,26 +367,6 @@ def test_the_rate_depends_on_the_step_alone_and_ends_low() -> None:
     assert rates[0] == 0.01 and rates[99] == 1 and max(rates) == 1
     assert rates[699:701] == [1, 1] and rates[850] == pytest.approx(0.5) and rates[-1] == 0.05
     assert [training.phase_at(step) for step in (0, 299, 300, 999)] == [0, 0, 1, 1]
-
-
-def test_an_average_is_restored_and_goes_on() -> None:
-    torch.manual_seed(0)
-    model, other = (torch.nn.Linear(3, 2) for _ in range(2))
-    ema, restored = Ema(model, 0.9), Ema(other, 0.9)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 1
-    ema.update(model)
-    decay = min(0.9, 2 / 11)
-    expected = decay * (model.weight.detach() - 1) + (1 - decay) * model.weight.detach()
-    torch.testing.assert_close(ema.weights["weight"], expected)
-    kept = restored.weights["weight"]
-    restored.load_state_dict(ema.state_dict())
-    assert restored.weights["weight"] is kept  # filled in place, on its own device
-    for each in (ema, restored):
-        each.update(model)
-    assert torch.equal(ema.weights["weight"], restored.weights["weight"])
-    assert ema.num_updates == restored.num_updates == 2
 
 
 # --- losses and gradients
@@ -328,8 +378,7 @@ def test_a_rollout_teaches_track_head_and_text_encoder(
     trajectories: Trajectories, forced: bool, exit_step: int
 ) -> None:
     model, batch = start().model, trajectories.batch
-    told = torch.ones(5, dtype=torch.bool)
-    whole = conditions_of(model, batch, trajectories.ids, STUDENT, told, told)
+    whole = conditions_of(model, batch, trajectories.ids, STUDENT, Told.everything(5))
     if forced:
         level = chunk_slice(trajectories.levels[:, exit_step])
         policy = GradientPolicy(exit_step, level, chunk_slice(trajectories.clean))
@@ -351,7 +400,7 @@ def test_a_rollout_teaches_track_head_and_text_encoder(
 def test_untold_conditions_carry_no_gradient(trajectories: Trajectories) -> None:
     model, batch = start().model, trajectories.batch
     untold = torch.zeros(5, dtype=torch.bool)
-    whole = conditions_of(model, batch, trajectories.ids, STUDENT, untold, untold)
+    whole = conditions_of(model, batch, trajectories.ids, STUDENT, Told(untold, untold))
     chunks = training_rollout(model, STUDENT, whole, batch.latents.shape, GradientPolicy(0), seed=3)
     rollout_loss(chunks, batch.latents, track_weight(batch, STUDENT)).backward()
     assert model.track_head is not None and model.text_encoder is not None
@@ -362,8 +411,7 @@ def test_untold_conditions_carry_no_gradient(trajectories: Trajectories) -> None
 
 def test_rollout_loss_is_the_weighted_mean_over_what_was_generated(trajectories: Trajectories) -> None:
     model, batch = start().model, trajectories.batch
-    told = torch.ones(5, dtype=torch.bool)
-    whole = conditions_of(model, batch, trajectories.ids, STUDENT, told, told)
+    whole = conditions_of(model, batch, trajectories.ids, STUDENT, Told.everything(5))
     weight = track_weight(batch, STUDENT)
     rolled = list(training_rollout(model, STUDENT, whole, batch.latents.shape, GradientPolicy(1), seed=3))
     assert torch.equal(rolled[0].latents, batch.latents[:, :, :1])  # the image itself
@@ -389,9 +437,9 @@ def test_flow_loss_of_a_model_that_says_nothing(clips: LatentClips) -> None:
     torch.nn.init.zeros_(model.head.head.weight)
     torch.nn.init.zeros_(model.head.head.bias)
     batch = clips.batch(4, View(4, 6), np.random.default_rng(0))
-    training = TeacherTraining(phases=())
     with torch.no_grad():
-        loss = flow_loss(model, TEACHER, batch, training, torch.Generator().manual_seed(5))
+        draw_of_it = draw_flow(batch, TEACHER, Told.everything(4), torch.Generator().manual_seed(5))
+        loss = flow_loss(model, TEACHER, batch, draw_of_it)
     generator = torch.Generator().manual_seed(5)
     torch.rand(4, generator=generator)  # the levels
     noise = torch.randn(batch.latents.shape, generator=generator)
@@ -424,10 +472,10 @@ def test_trajectories_hold_the_states_at_the_students_levels(tmp_path: Path, cli
     training = OdeTraining(num_trajectories=4, batch_size=2, num_steps=3, view=View(4, 6))
     done: list[tuple[int, int]] = []
     loaded = LoadedModel(model.eval().requires_grad_(False), TEACHER)
-    write_trajectories(loaded, clips, training, tmp_path / "ode", CPU, lambda *pair: done.append(pair))
+    write_trajectories(engine(), loaded, clips, training, tmp_path / "ode", lambda *pair: done.append(pair))
     assert done == [(1, 2), (2, 2)]
-    taken = read_trajectories(tmp_path / "ode")
-    assert len(taken) == 4 and len(taken.batch.captions) == 4
+    taken = StoredTrajectories(tmp_path / "ode")
+    assert len(taken) == 4
     all_of_them = taken.take(torch.arange(4))
     assert all_of_them.levels.shape == (4, 3, CHANNELS, LATENT_FRAMES, SIDE, SIDE)
     velocity = bias[None, :, None, None, None]
@@ -437,16 +485,16 @@ def test_trajectories_hold_the_states_at_the_students_levels(tmp_path: Path, cli
         torch.testing.assert_close(all_of_them.levels[:, index], noise - (1 - sigma) * velocity, atol=0.02, rtol=0.01)
     torch.testing.assert_close(all_of_them.clean[:, :, 1:], (noise - velocity)[:, :, 1:], atol=0.02, rtol=0.01)
     one = taken.take(torch.tensor([2]))
-    assert torch.equal(one.clean[0], all_of_them.clean[2]) and one.batch.captions == [taken.batch.captions[2]]
+    assert torch.equal(one.clean[0], all_of_them.clean[2]) and one.batch.captions == [all_of_them.batch.captions[2]]
     stored = torch.stack([clips._shards[0]["latents"][index, :, 0].float() for index in range(6)])
     assert all((stored == all_of_them.clean[index, :, 0]).all((1, 2, 3)).any() for index in range(4))  # the images
 
     content = {path.name: path.read_bytes() for path in (tmp_path / "ode").iterdir()}
     (tmp_path / "ode" / "ode_00001.safetensors").unlink()
-    write_trajectories(loaded, clips, training, tmp_path / "ode", CPU)
+    write_trajectories(engine(), loaded, clips, training, tmp_path / "ode")
     assert {path.name: path.read_bytes() for path in (tmp_path / "ode").iterdir()} == content
 
 
 def test_without_trajectories_it_says_which_stage_makes_them(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="run the stage 'ode' first"):
-        read_trajectories(tmp_path)
+        StoredTrajectories(tmp_path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ from motionstream_core.training.causal_loss import causal_loss
 from motionstream_core.training.conditions import Told, conditions_of, random_ids
 from motionstream_core.training.data import Batch
 from motionstream_core.training.losses import draw_flow, flow_loss, track_weight
-from motionstream_core.training.ode import Trajectories
 from motionstream_core.training.student import rollout_loss, training_rollout
 from motionstream_core.training.teacher import teacher_loss
+from motionstream_core.training.trajectories import StoredTrajectories, Trajectories, save_trajectories
 from motionstream_core.training.wan_presets import WAN_PRESETS
 
 NAMES = pytest.mark.parametrize("name", WAN_PRESETS)
@@ -98,7 +99,7 @@ def test_recipes_fit_their_model(name: str) -> None:
     preset, cpu = WAN_PRESETS[name], torch.device("cpu")
     rows, columns = (side // preset.teacher.vae_stride.space for side in preset.teacher.frame_size)
     phases = [phase for training in preset.teacher_phases for phase in training.phases]
-    for view in (*(phase.view for phase in phases), preset.ode.view, preset.causal.view, preset.distill.view):
+    for view in (*(phase.view for phase in phases), preset.ode.view, preset.distill.view):
         assert view.cells >= max(rows, columns)  # the whole frame
         assert preset.teacher.chunk_plan.num_chunks(view.latent_frames) == 7
     assert rows % 2 == columns % 2 == 0
@@ -113,18 +114,6 @@ def test_recipes_fit_their_model(name: str) -> None:
 
 
 # --- a narrow twin through every stage
-
-
-@dataclass(frozen=True)
-class WithText(Trajectories):
-    """Trajectories of clips that bring text embeddings, CLIP tokens and the grey clip's encoding."""
-
-    def take(self, index: Tensor) -> Trajectories:
-        assert torch.equal(index.sort().values, torch.arange(COUNT))  # all of them, in whatever order
-        return self
-
-    def to(self, device: torch.device) -> Trajectories:
-        return self
 
 
 def narrow(spec: ModelSpec) -> ModelSpec:
@@ -177,7 +166,7 @@ def untaught(model: TrackWan, loss: Tensor) -> list[str]:
 
 
 @NAMES
-def test_a_narrow_twin_runs_through_every_stage(name: str) -> None:
+def test_a_narrow_twin_runs_through_every_stage(name: str, tmp_path: Path) -> None:
     preset = WAN_PRESETS[name]
     teacher, student = narrow(preset.teacher), narrow(preset.student)
     batch, generator = batch_of(teacher), torch.Generator().manual_seed(2)
@@ -189,12 +178,21 @@ def test_a_narrow_twin_runs_through_every_stage(name: str) -> None:
 
     ids = random_ids(COUNT, NUM_TRACKS, generator)
     levels = torch.randn(COUNT, len(student.step_list), *batch.latents.shape[1:], generator=generator)
-    known = WithText(levels, batch.latents, batch, ids)
+    known = Trajectories(levels, batch.latents, batch, ids)
     for step in range(3):  # three masks of the recipe's range
-        loss = causal_loss(known, student, preset.masks, 5, torch.device("cpu"))(model, step, 0, COUNT)
+        loss = causal_loss(known, student, preset.causal.masks, 5, torch.device("cpu"))(model, step, 0, COUNT)
         assert untaught(model, loss) == []
 
     whole = conditions_of(model, batch, ids, student, Told.everything(COUNT))
+    (tmp_path / "ode").mkdir()
+    save_trajectories(tmp_path / "ode" / "ode_00000.safetensors", known)
+    stored = StoredTrajectories(tmp_path / "ode").take(torch.tensor([1, 0]))
+    for field in ("text", "empty_text", "image_tokens", "image"):
+        told, kept = getattr(batch, field), getattr(stored.batch, field)
+        assert (told is None) == (kept is None), field
+        if told is not None:
+            torch.testing.assert_close(kept, told if field == "empty_text" else told.flip(0), atol=0.02, rtol=0.02)
+
     chunks = training_rollout(model, student, whole, batch.latents.shape, GradientPolicy(1), seed=3)
     assert untaught(model, rollout_loss(chunks, batch.latents, track_weight(batch, student))) == []
 

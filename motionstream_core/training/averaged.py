@@ -1,0 +1,21 @@
+"""The averaged model of a stage: what is exported, looked at and handed to the next stage."""
+
+from __future__ import annotations
+
+import torch
+
+from ..checkpoints.load import build_model
+from ..checkpoints.spec import ModelSpec
+from ..models.track_wan import TrackWan
+from .engine import Engine, Part
+
+
+def averaged_model(engine: Engine, part: Part, spec: ModelSpec) -> TrackWan | None:
+    """The part's average as a whole model, in fp32 on the CPU of rank 0; None on other ranks. All ranks call it."""
+    weights = engine.whole_state(part, ema=True)
+    if not engine.is_main:
+        return None
+    with torch.device("meta"):
+        model = build_model(spec)
+    model.load_state_dict(weights, assign=True)
+    return model.eval().requires_grad_(False)
