@@ -24,6 +24,7 @@ ROOMS = [
     "streaming",
     "evaluation",
     "training",
+    "study",
     "demo",
 ]
 HOST = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "execution", "nodes"}

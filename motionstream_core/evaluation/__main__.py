@@ -13,9 +13,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..checkpoints import load_model, load_tiny_vae
+from ..checkpoints import LoadedModel, load_model, load_tiny_vae
+from ..models.tiny_vae import TinyVae
 from ..streaming.stream import StreamSettings
 from ..tracks import contact_sheet
+from .endurance import endure, looping_case
 from .world_cases import CASE_KINDS, Case, held_out_case
 from .world_report import (
     Score,
@@ -44,10 +46,15 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("outputs/evaluation"), help="folder of the table and the sheets"
     )
+    parser.add_argument("--minutes", type=float, help="instead: one stream of this length, to see whether it drifts")
     parser.add_argument("--bf16", action="store_true", help="compute in bf16: quicker where the processor has it")
     given = parser.parse_args()
     vae = load_tiny_vae(given.weights / "tiny_vae.safetensors")
     student = load_model(given.weights / "student.safetensors", torch.float32)
+    if given.minutes is not None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=given.bf16):
+            endurance(student, vae, given.minutes, given.out)
+        return
     teacher = load_model(given.weights / "teacher.safetensors", torch.float32)
     generators = {
         **reference_generators(vae),
@@ -78,6 +85,30 @@ def main() -> None:
     values = {kind: {name: asdict(value) for name, value in row.items()} for kind, row in results.items()}
     (given.out / "scores.json").write_text(json.dumps(values, indent=1))
     print(table(results))
+
+
+def endurance(student: LoadedModel, vae: TinyVae, minutes: float, out: Path) -> None:
+    """One long stream: `endurance.csv` second by second, and `endurance.png`, true frames above generated ones."""
+    num_seconds, loop = round(minutes * 60), looping_case()
+    wanted = [second for second in (0, 60, 300, 600) if second < num_seconds - 1]
+    shown = [*wanted, num_seconds - 1]
+    out.mkdir(parents=True, exist_ok=True)
+    seconds, kept = endure(student, vae, loop, num_seconds, keep_seconds=shown)
+    rows = ["second,background_psnr_db,epe_px,lost"]
+    rows += [f"{s.second},{s.background_psnr_db:.3f},{s.epe_px:.3f},{s.lost:.3f}" for s in seconds]
+    (out / "endurance.csv").write_text("\n".join(rows) + "\n")
+    sheet = []
+    for second in shown:
+        place = loop.frame(np.arange(second * 16, second * 16 + 16))
+        for frames in (loop.clip.frames[place], kept[second]):
+            sheet.append(np.concatenate(list(frames[::2]), axis=1))
+    Image.fromarray(np.concatenate(sheet)).save(out / "endurance.png")
+    for first in range(0, num_seconds, 60):
+        part = seconds[first : first + 60]
+        psnr, epe, lost = (
+            np.mean([getattr(s, name) for s in part]) for name in ("background_psnr_db", "epe_px", "lost")
+        )
+        print(f"minute {first // 60}: background {psnr:.1f} dB, EPE {epe:.2f} px, lost {lost:.1%}")
 
 
 def _record(results: dict[str, dict[str, Score]], kind: str, name: str, value: Score) -> None:

@@ -85,6 +85,7 @@ def teacher_generator(
     num_steps: int,
     text_weight: float | None = None,
     motion_weight: float | None = None,
+    seed: int = 0,
 ) -> Generator:
     """Samples every case with a teacher."""
 
@@ -98,6 +99,7 @@ def teacher_generator(
             num_steps=num_steps,
             text_weight=text_weight,
             motion_weight=motion_weight,
+            seed=seed,
         )
         return to_video(vae.decode(latents)[0].permute(1, 2, 3, 0))
 

@@ -26,6 +26,7 @@ from motionstream_core.evaluation.world_report import (
 )
 from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.training.data import WorldMix, draw_clip
+from motionstream_core.world import Level
 
 INDICES = range(5)
 FRAMES = 25
@@ -201,3 +202,10 @@ def test_a_crossing_is_judged_after_it_was_hidden() -> None:
         way = centers[:, 0] - centers[0, 0]
         assert np.linalg.matrix_rank(way - way[-1] * np.linspace(0, 1, len(way))[:, None], tol=1e-2) == 0  # straight on
     assert seen >= 3
+
+
+def test_a_given_level_takes_the_place_of_the_drawn_one() -> None:
+    level = Level("big", 0.0, 0, 0.0, 0.0, max_sprites=1, min_radius_px=30.0, max_radius_px=31.0)
+    for index in range(4):
+        scene = held_out_case(index, "plain", 5, size_px=64, level=level).scene
+        assert len(scene.sprites) == 1 and 15 <= scene.sprites[0].radius_px <= 15.5

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -383,6 +384,34 @@ def test_tensorboard_is_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ImportError, match="pip install tensorboard"):
         Log(tmp_path, tensorboard=True)
+
+
+def test_tensorboard_gets_every_row_and_forgets_what_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[object, ...]] = []
+
+    class Writer:
+        def __init__(self, folder: str, purge_step: int | None = None) -> None:
+            told.append((Path(folder).relative_to(tmp_path).as_posix(), purge_step))
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            told.append((name, value, step))
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    log = Log(tmp_path, tensorboard=True)
+    log("teacher", 1, loss=2.0)
+    log.rewind("teacher", 1)
+    log("teacher", 2, loss=1.0, rate=0.5)
+    assert told == [
+        ("tensorboard/teacher", None),
+        ("loss", 2.0, 1),
+        ("tensorboard/teacher", 2),
+        ("loss", 1.0, 2),
+        ("rate", 0.5, 2),
+    ]
 
 
 # --- the loop
