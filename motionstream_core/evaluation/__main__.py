@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ..checkpoints import LoadedModel, load_model, load_tiny_vae
 from ..models.tiny_vae import TinyVae
 from ..streaming.stream import StreamSettings
 from ..tracks import contact_sheet
-from .endurance import endure, looping_case
+from .endurance import Second, endure, looping_case
 from .world_cases import CASE_KINDS, Case, held_out_case
 from .world_report import (
     Score,
@@ -88,7 +88,10 @@ def main() -> None:
 
 
 def endurance(student: LoadedModel, vae: TinyVae, minutes: float, out: Path) -> None:
-    """One long stream: `endurance.csv` second by second, and `endurance.png`, true frames above generated ones."""
+    """One long stream: `endurance.csv` and `endurance_plot.png` second by second, `endurance.png` of single seconds.
+
+    In the picture every second has two rows, true frames above generated ones. The plot needs matplotlib.
+    """
     num_seconds, loop = round(minutes * 60), looping_case()
     wanted = [second for second in (0, 60, 300, 600) if second < num_seconds - 1]
     shown = [*wanted, num_seconds - 1]
@@ -103,12 +106,27 @@ def endurance(student: LoadedModel, vae: TinyVae, minutes: float, out: Path) -> 
         for frames in (loop.clip.frames[place], kept[second]):
             sheet.append(np.concatenate(list(frames[::2]), axis=1))
     Image.fromarray(np.concatenate(sheet)).save(out / "endurance.png")
+    plot_endurance(seconds, out / "endurance_plot.png")
     for first in range(0, num_seconds, 60):
         part = seconds[first : first + 60]
         psnr, epe, lost = (
             np.mean([getattr(s, name) for s in part]) for name in ("background_psnr_db", "epe_px", "lost")
         )
         print(f"minute {first // 60}: background {psnr:.1f} dB, EPE {epe:.2f} px, lost {lost:.1%}")
+
+
+def plot_endurance(seconds: Sequence[Second], path: Path) -> None:
+    """Background PSNR against the first second, and the error of the objects, over the stream's minutes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    minutes = [second.second / 60 for second in seconds]
+    above, below = figure.subplots(2, 1, sharex=True)
+    above.plot(minutes, [second.background_psnr_db for second in seconds], linewidth=0.6)
+    above.set(ylabel="background, dB", ylim=(0, None))
+    below.plot(minutes, [second.epe_px for second in seconds], linewidth=0.6)
+    below.set(ylabel="objects, px", xlabel="minutes of stream", ylim=(0, None))
+    figure.savefig(path, dpi=110)
 
 
 def _record(results: dict[str, dict[str, Score]], kind: str, name: str, value: Score) -> None:

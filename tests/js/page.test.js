@@ -35,7 +35,17 @@ async function open(settings = {}) {
   await settled();
 }
 
-const settled = () => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+/** Wait until the picture stays where it is: what the tools show may still be about to move it. */
+const settled = () =>
+  page.evaluate(async () => {
+    const where = () => JSON.stringify([window.editor.surface.element.getBoundingClientRect(), window.editor.surface.view]);
+    let before = "";
+    for (let same = 0; same < 6; ) {
+      await new Promise((done) => requestAnimationFrame(done));
+      same = where() === before ? same + 1 : 0;
+      before = where();
+    }
+  });
 /** The document that the host was given last. */
 const saved = () => page.evaluate(() => window.read(window.saved.at(-1) ?? ""));
 const button = (name) => page.getByRole("button", { name, exact: false });
@@ -53,6 +63,7 @@ const place = (x, y) =>
   );
 
 async function drag(points, press = page.mouse) {
+  await settled();
   const [first, ...rest] = await Promise.all(points.map(([x, y]) => place(x, y)));
   await press.move(...first);
   await press.down();
@@ -62,6 +73,7 @@ async function drag(points, press = page.mouse) {
 }
 
 async function click(x, y, more = {}) {
+  await settled();
   await page.mouse.click(...(await place(x, y)), more);
   await settled();
 }
@@ -141,6 +153,7 @@ test("a live drag is recorded in time, its pauses too", options, async () => {
   });
   await settled();
   await button("Drag live").click();
+  await settled();
   const [from, to] = [await place(60, 100), await place(260, 100)];
   await page.mouse.move(...from);
   await page.mouse.down();
