@@ -40,13 +40,13 @@ PLACES = [(32.3, 34.0), (92.0, 40.6), (58.5, 96.2)]
 @pytest.mark.parametrize("kind", CASE_KINDS)
 def test_error_on_true_held_out_clips(kind: CaseKind) -> None:
     errors, lost = [], []
-    for index in range(6):
+    for index in range(24 if kind == "crossing" else 6):  # few scenes have two objects with room to pass
         case = held_out_case(index, kind)
         centers, found = locate(case.clip.frames, case.scene)
         errors.append(np.linalg.norm(centers - case.clip.centers, axis=-1)[case.counted])
         lost.append(~found[case.counted])
     joined = np.concatenate(errors)
-    assert len(joined) > 150
+    assert len(joined) > (60 if kind == "crossing" else 150)
     assert joined.mean() < 0.5
     assert np.concatenate(lost).mean() < 0.01
 
