@@ -13,13 +13,13 @@ from .runs import Measures, Study
 
 NUM_CASES = 8
 NUM_STEPS = 10
-TEXT_WEIGHT, MOTION_WEIGHT = 0.0, 1.0
+TEXT_WEIGHT, MOTION_WEIGHT = 0.0, 3.0
 
 
 def teacher_measures(
     study: Study, run: str, seed: int, kind: CaseKind, num_cases: int, num_steps: int, told: bool = True
 ) -> Measures:
-    """Measures of a teacher, sampled without guidance, on held-out cases; told False withholds the tracks."""
+    """Measures of a teacher under motion guidance, on held-out cases; told False withholds the tracks."""
 
     def answer() -> Measures:
         cases = study_cases(num_cases, kind)
@@ -28,7 +28,8 @@ def teacher_measures(
         generate = teacher_generator(study.load(run), study.vae, num_steps, TEXT_WEIGHT, MOTION_WEIGHT, seed)
         return measure_generator(cases, generate)
 
-    return study.remembered(run, f"{kind} x {num_cases}, {num_steps} steps, seed {seed}, told {told}", answer)
+    question = f"{kind} x {num_cases}, {num_steps} steps, guided {TEXT_WEIGHT} {MOTION_WEIGHT}, seed {seed}, told {told}"
+    return study.remembered(run, question, answer)
 
 
 def student_measures(study: Study, run: str, seed: int, kind: CaseKind, num_cases: int) -> Measures:
