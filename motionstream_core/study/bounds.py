@@ -28,7 +28,8 @@ def teacher_measures(
         generate = teacher_generator(study.load(run), study.vae, num_steps, TEXT_WEIGHT, MOTION_WEIGHT, seed)
         return measure_generator(cases, generate)
 
-    question = f"{kind} x {num_cases}, {num_steps} steps, guided {TEXT_WEIGHT} {MOTION_WEIGHT}, seed {seed}, told {told}"
+    guided = f"weights {TEXT_WEIGHT} and {MOTION_WEIGHT}"
+    question = f"{kind} x {num_cases}, {num_steps} steps, {guided}, seed {seed}, told {told}"
     return study.remembered(run, question, answer)
 
 
