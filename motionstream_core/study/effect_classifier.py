@@ -5,17 +5,18 @@ It is trained on true clips and on their reconstructions by the VAE, which is al
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..evaluation.world_report import Video, frames_tensor, to_video
 from ..models.tiny_vae import TinyVae
-from ..training.state import load_state, save_state
 from ..world import EFFECTS, Clip
 from .clips import draw_clip
 
@@ -98,11 +99,13 @@ def train_classifier(shown: Tensor, effects: Tensor, num_steps: int = 600, batch
 
 
 def trained_classifier(path: Path, vae: TinyVae, num_clips: int = 960, num_steps: int = 600) -> EffectClassifier:
-    """The classifier in `path`, trained first where it is missing."""
-    if state := load_state(path):
+    """The classifier in the safetensors file `path`, trained first where it is missing."""
+    if path.is_file():
         model = EffectClassifier()
-        model.load_state_dict(state["model"])
+        model.load_state_dict(load_file(path))
         return model.eval()
     model = train_classifier(*examples(vae, range(0, 2 * num_clips, 2)), num_steps=num_steps)
-    save_state(path, model=model.state_dict())
+    partial = path.with_name(path.name + ".part")
+    save_file(model.state_dict(), partial)
+    os.replace(partial, path)
     return model

@@ -51,7 +51,7 @@ def guidance_grid(
 
     Every scene is asked for every effect, so a video that ignores its caption is right one time in four.
     """
-    classifier = trained_classifier(study.folder / "effects.pt", study.vae, classifier_clips)
+    classifier = trained_classifier(study.folder / "effects.safetensors", study.vae, classifier_clips)
     rows = classifier_accuracy(study, classifier, judged_clips)
     cases = [with_effect(case, effect) for case in study_cases(num_scenes) for effect in EFFECTS]
     wanted = torch.tensor([caption_effect(case.clip.caption) for case in cases])

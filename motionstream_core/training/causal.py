@@ -11,14 +11,13 @@ from torch import Tensor
 from ..checkpoints.load import LoadedModel, build_model
 from ..checkpoints.spec import ModelSpec
 from ..models.track_wan import TrackWan
-from .averaged import averaged_model
+from .averaged import Watch, averaged_model, watched
 from .causal_loss import CausalMasks
 from .checkpoint import load_start
 from .engine import Engine, MicroBatches
 from .log import Log
 from .loop import LoopPlan, train_loop
 from .optimizers import OptimizerSettings
-from .teacher import Watch
 
 
 @dataclass(frozen=True)
@@ -90,13 +89,6 @@ def train_student(
             f"{name}, step {train_step}",
         )
 
-    def watched(watch: Watch | None) -> Callable[[int], None] | None:
-        def call(train_step: int) -> None:
-            averaged = averaged_model(engine, part, spec)
-            if averaged is not None and watch is not None:
-                watch(averaged.to(engine.device), train_step)
-
-        return None if watch is None else call
-
-    train_loop(engine, name, [part], step, training.plan, folder, log, watched(on_save), watched(on_video))
+    save, show = (watched(engine, part, spec, watch) for watch in (on_save, on_video))
+    train_loop(engine, name, [part], step, training.plan, folder, log, save, show)
     return averaged_model(engine, part, spec)

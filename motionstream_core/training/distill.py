@@ -22,17 +22,16 @@ from ..checkpoints.load import LoadedModel, build_model
 from ..checkpoints.spec import ModelSpec
 from ..models.track_wan import TrackWan
 from ..streaming.rollout import GradientPolicy
-from .averaged import averaged_model
+from .averaged import Watch, averaged_model, watched
 from .conditions import Told, conditions_of, random_ids
 from .data import WHOLE_CLIP, Batch, TrainingClips, View
 from .distribution import LevelRange, Scores, distribution_loss
 from .engine import Engine, MicroBatches
 from .log import Log
 from .loop import LoopPlan, train_loop
-from .losses import draw_flow, flow_loss, track_weight
+from .losses import draw_flow, flow_loss, track_weight, weighted_error
 from .optimizers import OptimizerSettings
 from .student import training_rollout
-from .teacher import Watch
 
 PAPER_BETAS = (0.0, 0.999)
 
@@ -148,9 +147,8 @@ class Distiller:
         )
         if self.training.truth_weight:
             weight = track_weight(draw.batch, self.spec)
-            weight = weight * (torch.arange(weight.shape[2], device=weight.device) >= judged.num_given)[:, None, None]
-            error = (judged.clip.float() - draw.batch.latents).square().mean(1, keepdim=True)
-            loss = loss + self.training.truth_weight * (error * weight).sum() / weight.sum()
+            error = weighted_error(judged.clip, draw.batch.latents, weight, judged.num_given)
+            loss = loss + self.training.truth_weight * error
         return loss
 
     def critic_loss(self, train_step: int, turn: int, micro: int, micro_size: int) -> Tensor:
@@ -291,13 +289,6 @@ def train_distilled(
         )
         return {"loss": done["loss"], "grad_norm": done["grad_norm"], "critic_loss": critic_loss}
 
-    def watched(watch: Watch | None) -> Callable[[int], None] | None:
-        def call(train_step: int) -> None:
-            averaged = averaged_model(engine, student, start.spec)
-            if averaged is not None and watch is not None:
-                watch(averaged.to(engine.device), train_step)
-
-        return None if watch is None else call
-
-    train_loop(engine, name, [student, critic], step, training.plan, folder, log, watched(on_save), watched(on_video))
+    save, show = (watched(engine, student, start.spec, watch) for watch in (on_save, on_video))
+    train_loop(engine, name, [student, critic], step, training.plan, folder, log, save, show)
     return averaged_model(engine, student, start.spec)

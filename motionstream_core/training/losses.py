@@ -49,11 +49,15 @@ def flow_loss(model: TrackWan, spec: ModelSpec, batch: Batch, draw: FlowDraw, tr
     given = conditions_of(model, batch, draw.ids, spec, draw.told)
     noisy = add_noise(batch.latents, draw.noise, draw.sigma)
     noisy, timestep = pinned_input(noisy, draw.sigma, given.clean_first)
-    weight = track_weight(batch, spec, track_gain)
-    if spec.pin_first_latent:  # it is given and no part of the loss
-        weight = weight * (torch.arange(noisy.shape[2], device=weight.device) > 0)[:, None, None]
     velocity = model(assemble(spec.layout, noisy, given), timestep, given.context)
-    error = (velocity.float() - velocity_target(batch.latents, draw.noise)).square().mean(1, keepdim=True)
+    weight = track_weight(batch, spec, track_gain)
+    return weighted_error(velocity, velocity_target(batch.latents, draw.noise), weight, int(spec.pin_first_latent))
+
+
+def weighted_error(value: Tensor, target: Tensor, weight: Tensor, num_given: int = 0) -> Tensor:
+    """Mean squared error of (b c f h w) under weight (b 1 f h w); the first `num_given` frames are no part of it."""
+    error = (value[:, :, num_given:].float() - target[:, :, num_given:]).square().mean(1, keepdim=True)
+    weight = weight[:, :, num_given:]
     return (error * weight).sum() / weight.sum()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..checkpoints import LoadedModel, ModelSpec, load_model, save_model
 from ..models.track_wan import TrackWan
+from .averaged import Watch
 from .causal import StudentTraining, train_student
 from .causal_loss import causal_loss
 from .data import TrainingClips
@@ -16,7 +17,6 @@ from .distill import DistillTraining, Reencode, train_distilled
 from .engine import Compute, Engine
 from .log import Log
 from .ode import OdeTraining, write_trajectories
-from .teacher import Watch
 from .trajectories import StoredTrajectories
 
 

@@ -10,12 +10,13 @@ import torch
 
 from ..checkpoints import LoadedModel, ModelSpec, load_tiny_vae, save_model, save_tiny_vae
 from ..models.track_wan import TrackWan
+from .averaged import Watch
 from .bundled import STUDENT_SPEC, TEACHER_SPEC
 from .data import LatentClips, prepare_world
 from .engine import Engine
 from .presets import Preset
 from .run import Run
-from .teacher import Watch, new_teacher, train_teacher
+from .teacher import new_teacher, train_teacher
 from .tiny_vae import train_world_vae
 from .videos import write_video
 

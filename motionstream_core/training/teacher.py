@@ -5,7 +5,7 @@ It grows by phases: small windows of short clips first, where finding a point ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..checkpoints.load import build_model
 from ..checkpoints.spec import ModelSpec
 from ..models.track_wan import TrackWan
-from .averaged import averaged_model
+from .averaged import Watch, averaged_model, watched
 from .conditions import Told, mid_frame_mask
 from .data import Batch, TrainingClips, View
 from .engine import Engine, MicroBatches
@@ -24,9 +24,6 @@ from .log import Log
 from .loop import LoopPlan, train_loop
 from .losses import draw_flow, flow_loss, track_gap
 from .optimizers import OptimizerSettings
-
-Watch = Callable[[TrackWan, int], None]
-"""(averaged model, steps done), on rank 0 only: save it, look at it."""
 
 
 @dataclass(frozen=True)
@@ -178,10 +175,6 @@ def train_teacher(
         if averaged is not None and on_save is not None:
             on_save(averaged, train_step)
 
-    def shown(train_step: int) -> None:
-        averaged = averaged_model(engine, part, spec)
-        if averaged is not None and on_video is not None:
-            on_video(averaged.to(engine.device), train_step)
-
-    train_loop(engine, name, [part], step, training.plan, folder, log, saved, on_video and shown)
+    shown = watched(engine, part, spec, on_video)
+    train_loop(engine, name, [part], step, training.plan, folder, log, saved, shown)
     return averaged_model(engine, part, spec)
