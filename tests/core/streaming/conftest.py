@@ -9,33 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
-from motionstream_core.geometry import ChunkPlan
-from motionstream_core.models.conditioning import InputLayout
+from motionstream_core.checkpoints import LoadedModel, build_model
 from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
-from motionstream_core.models.track_head import TrackHeadConfig
-from motionstream_core.models.wan import WanConfig
+from tests.core.tiny_models import TINY_TEACHER
 
-SPEC = ModelSpec(
+SPEC = replace(
+    TINY_TEACHER,
     role="student",
-    backbone=WanConfig(
-        dim=24,
-        ffn_dim=32,
-        num_heads=2,
-        num_layers=2,
-        in_channels=16,
-        out_channels=4,
-        freq_dim=8,
-        text_dim=6,
-        text_len=6,
-    ),
-    layout=InputLayout((("noise", 4), ("mask", 4), ("image", 4), ("track", 4))),
-    track_head=TrackHeadConfig(id_dim=8, out_channels=4),
-    image_rule="first_latent",
+    backbone=replace(TINY_TEACHER.backbone, text_len=6),
     pin_first_latent=True,
-    chunk_plan=ChunkPlan(3, 1),
-    sink_frames=1,
-    window_frames=3,
     vocabulary=("a", "red", "blue", "circle", ",", "snow"),
     frame_size=(32, 48),
 )

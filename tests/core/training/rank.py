@@ -18,10 +18,6 @@ from typing import Any
 import torch
 
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, save_model
-from motionstream_core.geometry import ChunkPlan, VaeStride
-from motionstream_core.models.conditioning import InputLayout
-from motionstream_core.models.track_head import TrackHeadConfig
-from motionstream_core.models.wan import WanConfig
 from motionstream_core.training.data import Batch, LatentClips, View
 from motionstream_core.training.distill import DistillTraining, train_distilled
 from motionstream_core.training.distributed import joined
@@ -30,31 +26,11 @@ from motionstream_core.training.log import Log
 from motionstream_core.training.loop import Stopped
 from motionstream_core.training.optimizers import OptimizerSettings
 from motionstream_core.training.teacher import Phase, TeacherTraining, new_teacher, train_teacher
+from tests.core.tiny_models import TINY_TEACHER
 
 BATCH_SIZE = 4
-TEACHER = ModelSpec(
-    role="teacher",
-    backbone=WanConfig(
-        dim=32,
-        ffn_dim=48,
-        num_heads=2,
-        num_layers=2,
-        in_channels=16,
-        out_channels=4,
-        freq_dim=8,
-        text_dim=6,
-        text_len=5,
-    ),
-    layout=InputLayout((("noise", 4), ("mask", 4), ("image", 4), ("track", 4))),
-    track_head=TrackHeadConfig(id_dim=8, out_channels=4),
-    vae_stride=VaeStride(4, 8),
-    image_rule="first_latent",
-    chunk_plan=ChunkPlan(3, 1),
-    sink_frames=1,
-    window_frames=3,
-    vocabulary=("a", "red", "blue", "circle"),
-    frame_size=(48, 48),
-)
+# wide enough for shards of unequal size
+TEACHER = replace(TINY_TEACHER, backbone=replace(TINY_TEACHER.backbone, dim=32, ffn_dim=48))
 STUDENT = replace(TEACHER, role="student", pin_first_latent=True)
 
 

@@ -14,11 +14,9 @@ from torch import Tensor
 from motionstream_core.checkpoints import ModelSpec, build_model
 from motionstream_core.diffusion.schedule import student_sigmas
 from motionstream_core.geometry import ChunkPlan
-from motionstream_core.models.conditioning import Conditions, InputLayout
+from motionstream_core.models.conditioning import Conditions
 from motionstream_core.models.kv_cache import RopeRule
-from motionstream_core.models.track_head import TrackHeadConfig
 from motionstream_core.models.track_wan import TrackWan
-from motionstream_core.models.wan import WanConfig
 from motionstream_core.streaming.rollout import GradientPolicy
 from motionstream_core.training.causal_loss import (
     CausalMasks,
@@ -33,33 +31,12 @@ from motionstream_core.training.data import Batch
 from motionstream_core.training.losses import track_weight
 from motionstream_core.training.student import chunk_slice, training_rollout
 from motionstream_core.training.trajectories import Trajectories
+from tests.core.tiny_models import CHANNELS, TINY_TEACHER
 
-CHANNELS, SIDE, NUM_POINTS, COUNT = 4, 4, 3, 3
+SIDE, NUM_POINTS, COUNT = 4, 3, 3
 PLANS = {"3k": ChunkPlan(3, 3), "1+3k": ChunkPlan(3, 1)}
 NUM_CHUNKS = 4
-SPEC = ModelSpec(
-    role="student",
-    backbone=WanConfig(
-        dim=24,
-        ffn_dim=32,
-        num_heads=2,
-        num_layers=2,
-        in_channels=16,
-        out_channels=4,
-        freq_dim=8,
-        text_dim=6,
-        text_len=5,
-    ),
-    layout=InputLayout((("noise", CHANNELS), ("mask", 4), ("image", CHANNELS), ("track", CHANNELS))),
-    track_head=TrackHeadConfig(id_dim=8, out_channels=CHANNELS),
-    image_rule="first_latent",
-    pin_first_latent=True,
-    chunk_plan=PLANS["1+3k"],
-    sink_frames=1,
-    window_frames=3,
-    vocabulary=("a", "red", "blue", "circle"),
-    frame_size=(32, 32),
-)
+SPEC = replace(TINY_TEACHER, role="student", pin_first_latent=True, chunk_plan=PLANS["1+3k"], frame_size=(32, 32))
 CPU = torch.device("cpu")
 
 

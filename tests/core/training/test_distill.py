@@ -11,40 +11,16 @@ from torch import Tensor
 
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
 from motionstream_core.diffusion.guidance import guidance_coefficients
-from motionstream_core.geometry import ChunkPlan, VaeStride
-from motionstream_core.models.conditioning import InputLayout, assemble
-from motionstream_core.models.track_head import TrackHeadConfig
-from motionstream_core.models.wan import WanConfig
+from motionstream_core.models.conditioning import assemble
 from motionstream_core.training.conditions import Told, conditions_of, random_ids, text_embeddings
 from motionstream_core.training.data import Batch, View
 from motionstream_core.training.distill import Distiller, DistillTraining, last_part, lengthened, reencoder
 from motionstream_core.training.distribution import LevelRange, Scores, distribution_loss, matching_loss
+from tests.core.tiny_models import CHANNELS, TINY_TEACHER
 
 CPU = torch.device("cpu")
-CHANNELS, SIDE, FRAMES, NUM_POINTS = 4, 6, 4, 5
-TEACHER = ModelSpec(
-    role="teacher",
-    backbone=WanConfig(
-        dim=24,
-        ffn_dim=32,
-        num_heads=2,
-        num_layers=2,
-        in_channels=4 * CHANNELS,
-        out_channels=CHANNELS,
-        freq_dim=8,
-        text_dim=6,
-        text_len=5,
-    ),
-    layout=InputLayout((("noise", CHANNELS), ("mask", 4), ("image", CHANNELS), ("track", CHANNELS))),
-    track_head=TrackHeadConfig(id_dim=8, out_channels=CHANNELS),
-    vae_stride=VaeStride(4, 8),
-    image_rule="first_latent",
-    chunk_plan=ChunkPlan(3, 1),
-    sink_frames=1,
-    window_frames=3,
-    vocabulary=("a", "red", "blue", "circle"),
-    frame_size=(SIDE * 8, SIDE * 8),
-)
+SIDE, FRAMES, NUM_POINTS = 6, 4, 5
+TEACHER = TINY_TEACHER
 STUDENT = replace(TEACHER, role="student", pin_first_latent=True)
 
 

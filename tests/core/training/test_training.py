@@ -14,13 +14,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model, load_model, load_tiny_vae
+from motionstream_core.checkpoints import LoadedModel, build_model, load_model, load_tiny_vae
 from motionstream_core.diffusion.schedule import student_sigmas
-from motionstream_core.geometry import ChunkPlan, VaeStride
-from motionstream_core.models.conditioning import InputLayout
-from motionstream_core.models.track_head import TrackHeadConfig
 from motionstream_core.models.track_wan import TrackWan
-from motionstream_core.models.wan import WanConfig
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.rollout import GradientPolicy
@@ -55,34 +51,12 @@ from motionstream_core.training.teacher import (
     train_teacher,
 )
 from motionstream_core.training.trajectories import StoredTrajectories, Trajectories
+from tests.core.tiny_models import CHANNELS, TINY_TEACHER, WORDS
 
 CPU = torch.device("cpu")
-CHANNELS, SIDE, LATENT_FRAMES, NUM_POINTS = 4, 6, 4, 5
+SIDE, LATENT_FRAMES, NUM_POINTS = 6, 4, 5
 FRAMES = 1 + 4 * (LATENT_FRAMES - 1)
-WORDS = ("a", "red", "blue", "circle")
-TEACHER = ModelSpec(
-    role="teacher",
-    backbone=WanConfig(
-        dim=24,
-        ffn_dim=32,
-        num_heads=2,
-        num_layers=2,
-        in_channels=4 * CHANNELS,
-        out_channels=CHANNELS,
-        freq_dim=8,
-        text_dim=6,
-        text_len=5,
-    ),
-    layout=InputLayout((("noise", CHANNELS), ("mask", 4), ("image", CHANNELS), ("track", CHANNELS))),
-    track_head=TrackHeadConfig(id_dim=8, out_channels=CHANNELS),
-    vae_stride=VaeStride(4, 8),
-    image_rule="first_latent",
-    chunk_plan=ChunkPlan(3, 1),
-    sink_frames=1,
-    window_frames=3,
-    vocabulary=WORDS,
-    frame_size=(SIDE * 8, SIDE * 8),
-)
+TEACHER = TINY_TEACHER
 STUDENT = replace(TEACHER, role="student", pin_first_latent=True)
 
 
