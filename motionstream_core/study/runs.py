@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -70,8 +70,7 @@ class Study:
 
         It is kept under the hash of the run's weights: another training is another question.
         """
-        weights = hashlib.sha256(self.checkpoint(run).read_bytes()).hexdigest()[:12]
-        path, key = self.folder / "measured.json", f"{weights} {question}"
+        path, key = self.folder / "measured.json", f"{_file_hash(self.checkpoint(run))} {question}"
         known = json.loads(path.read_text("utf-8")) if path.exists() else {}
         if key not in known:
             known[key] = answer()
@@ -79,3 +78,9 @@ class Study:
             partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
             os.replace(partial, path)
         return known[key]
+
+
+@cache
+def _file_hash(path: Path) -> str:
+    """Of a finished run's weights, which do not change any more."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
