@@ -25,7 +25,7 @@ from .log import Log
 from .loop import train_loop
 from .perceptual import Lpips, load_lpips
 from .tiny_vae_settings import BUNDLED_DECODER, PAPER_DECODER, TinyVaeTraining
-from .tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, initialise_color_path, widen_decoder
+from .tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, initialise_color_path, widen
 from .tiny_vae_step import FrozenEncoder, TinyVaeStep
 from .vae_clips import ClipSource, VideoCrops, WorldCrops, held_out_frames
 from .video_frames import hold_out, scan_videos
@@ -62,7 +62,7 @@ def train_world_vae(
     vae = train_tiny_vae(both, engine, vae, _world(both), folder, log, on_save=None if decoder else on_save)
     if decoder is None:
         return vae
-    wide = widen_decoder(vae, WIDE_DECODER, decoder.seed)
+    wide = widen(vae, WIDE_DECODER, seed=decoder.seed)
     return train_tiny_vae(decoder, engine, wide, _world(decoder), folder, log, on_save=on_save)
 
 

@@ -76,29 +76,37 @@ def initialise_color_path(vae: TinyVae) -> None:
 
 
 @torch.no_grad()
-def widen_decoder(vae: TinyVae, widths: tuple[int, int, int, int], seed: int = 0) -> TinyVae:
-    """A VAE with a wider decoder that still decodes what `vae` decodes; the encoder stays as it is.
+def widen(
+    vae: TinyVae,
+    decoder_widths: tuple[int, int, int, int] | None = None,
+    encoder_width: int | None = None,
+    seed: int = 0,
+) -> TinyVae:
+    """A wider VAE that still encodes and decodes as `vae` does; None leaves a half as it is.
 
     New channels start at random, and what was there before does not listen to them: their columns are zero, so the
     first steps of a training decide what they are good for (Chen et al., arXiv 1511.05641, with zeros in place of
     copies). Raises ValueError for a width below the present one.
     """
-    before = vae.config.decoder_widths
-    if any(new < old for new, old in zip(widths, before, strict=True)):
-        raise ValueError(f"decoder_widths {widths} must be at least {before} everywhere")
+    before = (*vae.config.decoder_widths, vae.config.encoder_width)
+    after = (*(decoder_widths or vae.config.decoder_widths), encoder_width or vae.config.encoder_width)
+    if any(new < old for new, old in zip(after, before, strict=True)):
+        raise ValueError(f"decoder_widths and encoder_width {after} must be at least {before} everywhere")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        wide = TinyVae(replace(vae.config, decoder_widths=widths))
-    wide.encoder.load_state_dict(vae.encoder.state_dict())
-    for new, old in zip(wide.decoder, vae.decoder, strict=True):
-        if isinstance(new, MemBlock) and isinstance(old, MemBlock):
-            _widen(new.conv[0], old.conv[0], column_groups=2)  # the frame, then the frame before it
-            _widen(new.conv[2], old.conv[2])
-            _widen(new.conv[4], old.conv[4], fresh=FRESH_RESIDUAL)
-        elif isinstance(new, Grow) and isinstance(old, Grow):
-            _widen(new.conv, old.conv, row_groups=new.time_stride)
-        elif isinstance(new, nn.Conv2d):
-            _widen(new, old)
+        wide = TinyVae(replace(vae.config, decoder_widths=after[:4], encoder_width=after[4]))
+    for half, old_half in ((wide.encoder, vae.encoder), (wide.decoder, vae.decoder)):
+        for new, old in zip(half, old_half, strict=True):
+            if isinstance(new, MemBlock) and isinstance(old, MemBlock):
+                _widen(new.conv[0], old.conv[0], column_groups=2)  # the frame, then the frame before it
+                _widen(new.conv[2], old.conv[2])
+                _widen(new.conv[4], old.conv[4], fresh=FRESH_RESIDUAL)
+            elif isinstance(new, TimePool) and isinstance(old, TimePool):
+                _widen(new.conv, old.conv, column_groups=new.stride)
+            elif isinstance(new, Grow) and isinstance(old, Grow):
+                _widen(new.conv, old.conv, row_groups=new.time_stride)
+            elif isinstance(new, nn.Conv2d):
+                _widen(new, old)
     return wide
 
 

@@ -31,7 +31,7 @@ from motionstream_core.training.tiny_vae import (
     train_video_decoder,
     train_world_vae,
 )
-from motionstream_core.training.tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, widen_decoder
+from motionstream_core.training.tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, widen
 from motionstream_core.training.tiny_vae_step import TinyVaeStep, detail_map, latent_noise, reconstruction_loss
 from motionstream_core.training.vae_clips import (
     HELD_OUT_INDEX,
@@ -368,7 +368,7 @@ def test_the_bundled_recipe_trains_both_and_then_a_wider_decoder(tmp_path: Path)
 @torch.no_grad()
 def test_a_wider_decoder_decodes_the_same_until_it_is_trained() -> None:
     vae = tiny_vae().eval()
-    wide = widen_decoder(vae, (16, 11, 9, 8))
+    wide = widen(vae, (16, 11, 9, 8))
     latents = torch.randn(2, 4, 3, 3, 4)
     expected = vae.decode(latents, clamp=False)
     torch.testing.assert_close(wide.decode(latents, clamp=False), expected, rtol=1e-5, atol=1e-6)
@@ -379,7 +379,24 @@ def test_a_wider_decoder_decodes_the_same_until_it_is_trained() -> None:
     assert isinstance(last, nn.Conv2d) and last.weight.grad is not None
     assert (last.weight.grad[:, 6:].abs().amax((0, 2, 3)) > 0).any()  # what is new can be taken into use
     with pytest.raises(ValueError, match="must be at least"):
-        widen_decoder(vae, (16, 7, 9, 8))
+        widen(vae, (16, 7, 9, 8))
+
+
+@torch.no_grad()
+def test_a_wider_encoder_encodes_the_same_until_it_is_trained() -> None:
+    vae = tiny_vae().eval()
+    wide = widen(vae, encoder_width=11)
+    assert wide.config == replace(vae.config, encoder_width=11)
+    assert not differing(vae.decoder, wide.decoder)
+    frames = torch.rand(2, 3, 9, 16, 32)
+    torch.testing.assert_close(wide.encode(frames), vae.encode(frames), rtol=1e-5, atol=1e-6)
+    with torch.enable_grad():
+        wide.encode(frames).square().mean().backward()
+    last = wide.encoder[-1]
+    assert isinstance(last, nn.Conv2d) and last.weight.grad is not None
+    assert (last.weight.grad[:, 8:].abs().amax((0, 2, 3)) > 0).any()
+    with pytest.raises(ValueError, match="must be at least"):
+        widen(vae, encoder_width=7)
 
 
 @pytest.mark.parametrize(
