@@ -59,7 +59,7 @@ evaluate: setup ## Measure the bundled model on its held-out world; BF16=1 where
 results: setup ## docs/results.md and its plots, from the stored results/ (seconds)
 	$(RUN) -m motionstream_core.study report
 
-study: setup ## Every training and experiment behind docs/results.md anew (about 3 hours on one core)
+study: setup ## Every training and experiment behind docs/results.md anew (about 75 minutes on one core)
 	$(RUN) -m motionstream_core.study train
 	$(RUN) -m motionstream_core.study all
 	$(RUN) -m motionstream_core.study report

@@ -1,4 +1,4 @@
-"""Teacher and student beside what bounds them: the judge's own error, the VAE, a frozen frame, no tracks."""
+"""Teacher and student beside what bounds them: the judge's error, the VAE, a frozen frame, a model without tracks."""
 
 from __future__ import annotations
 
@@ -51,8 +51,12 @@ def bounds(
     for kind in CASE_KINDS:
         for name, generate in reference_generators(study.vae).items():
             rows.append({"case": kind, "model": name, **measure_generator(study_cases(num_cases, kind), generate)})
-        for told, model in ((False, "no tracks"), (True, "teacher")):
-            for run, seed in study.repetitions("head", seeds):
+        for told, trained, model in (
+            (False, "trackless", "no-track model"),
+            (False, "head", "tracks withheld"),
+            (True, "head", "teacher"),
+        ):
+            for run, seed in study.repetitions(trained, seeds):
                 measures = teacher_measures(study, run, seed, kind, num_cases, num_steps, told)
                 rows.append({"case": kind, "model": model, "run": run, "seed": seed, **measures})
         for run, seed in study.repetitions("c3s1w1", seeds):

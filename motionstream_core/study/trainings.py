@@ -1,6 +1,7 @@
 """Every training of the study, by name and seed, resumable. All start from the bundled models and stay small.
 
 head-1                  the bundled teacher, brought to the study's world
+trackless-1             the same without ever a track
 newhead-1 rgb-1         head-1 with its track slot begun anew: a new track head, or tracks as pictures
 masked-1 unmasked-1     head-1 trained on, with and without mid-frame masking (the teacher's second phase)
 c3s1w1-1 c1s1w1-1 ...   the bundled student, brought to the study's world with latent frames per chunk, chunks in
@@ -46,7 +47,7 @@ MASK_PROBABILITY = 0.2
 STUDENT_RECIPE = StudentTraining(
     60, batch_size=8, optimizer=OptimizerSettings(learning_rate=5e-4), ema_decay=0.9, warmup_steps=5
 )
-TEACHERS = ("head", "newhead", "rgb", "masked", "unmasked")
+TEACHERS = ("head", "trackless", "newhead", "rgb", "masked", "unmasked")
 STUDENTS = {  # name: latent frames per chunk, of the sink, of the window, of a training clip
     "c3s1w1": (3, 1, 3, 13),  # the sink is the first chunk, which here is the image's latent frame alone
     "c1s1w1": (1, 1, 1, 13),
@@ -114,9 +115,11 @@ def begin_slot_anew(model: TrackWan, spec: ModelSpec, seed: int) -> None:
 
 def _train_teacher(study: Study, kind: str, seed: int, recipes: Recipes) -> None:
     name, training = f"{kind}-{seed}", replace(recipes.teacher, seed=seed)
-    start = study.bundled("teacher") if kind == "head" else study.load(f"head-{seed}")
+    start = study.bundled("teacher") if kind in ("head", "trackless") else study.load(f"head-{seed}")
     spec = replace(start.spec, frame_size=(SIZE_PX, SIZE_PX))
-    if kind in ("newhead", "rgb"):
+    if kind == "trackless":
+        training = replace(training, motion_dropout=1.0)
+    elif kind in ("newhead", "rgb"):
         begin_slot_anew(start.model, spec, seed)
         training = replace(recipes.slot, seed=10 + seed)
     elif kind in ("masked", "unmasked"):

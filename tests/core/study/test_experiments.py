@@ -53,7 +53,15 @@ def test_every_experiment_runs_and_is_reported(trained: Study, tmp_path: Path) -
     for title, _ in SECTIONS.values():
         assert f"## {title}\n" in text
     first = [row for row in done["bounds"][0] if row["case"] == "plain"]
-    assert [row["model"] for row in first] == ["judge", "vae", "frozen", "no tracks", "teacher", "student"]
+    assert [row["model"] for row in first] == [
+        "judge",
+        "vae",
+        "frozen",
+        "no-track model",
+        "tracks withheld",
+        "teacher",
+        "student",
+    ]
     sizes = [(row["chunk_frames"], row["steps"]) for row in done["chunk_size"][0]]
     assert sizes == [(size, steps) for size in (3, 7) for steps in (1, 2, 3, 4)]
 
