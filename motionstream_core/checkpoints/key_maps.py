@@ -52,7 +52,11 @@ _BLOCK_STEMS = {
     "cross_attn.k_img": "attn2.add_k_proj",
     "cross_attn.v_img": "attn2.add_v_proj",
     "cross_attn.norm_k_img": "attn2.norm_added_k",
+    "cross_attn.norm_q_img": "attn2.norm_added_q",
 }
+# Published image-to-video files under diffusers names, Track-v0 and TrackWan among them, hold this norm for symmetry;
+# no code reads it (hao-ai-lab/FastVideo: fastvideo/models/dits/wanvideo.py, WanI2VCrossAttention).
+_UNUSED_ENDING = ".cross_attn.norm_q_img.weight"
 _GLOBAL_BACK = {theirs: ours for ours, theirs in _GLOBAL_STEMS.items()}
 _BLOCK_BACK = {theirs: ours for ours, theirs in _BLOCK_STEMS.items()}
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "model.", "transformer.")
@@ -105,6 +109,11 @@ def to_original(weights: Mapping[str, Value]) -> dict[str, Value]:
 def to_diffusers(weights: Mapping[str, Value]) -> dict[str, Value]:
     """`weights` under original names as diffusers names them. Raises ValueError when two names become one."""
     return _rekeyed(weights, {name: diffusers_name(name) for name in weights})
+
+
+def without_unused(weights: Mapping[str, Value]) -> dict[str, Value]:
+    """Those of `weights`, under original names, that a model has a use for."""
+    return {name: value for name, value in weights.items() if not name.endswith(_UNUSED_ENDING)}
 
 
 def _rekeyed(weights: Mapping[str, Value], names: Mapping[str, str]) -> dict[str, Value]:

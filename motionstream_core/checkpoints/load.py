@@ -1,4 +1,7 @@
-"""Save and load this project's checkpoints: safetensors with the ModelSpec in the metadata."""
+"""Save this project's checkpoints, and load them and every published family (`families`).
+
+Ours are safetensors files with the ModelSpec in the metadata; of others the spec is found by `detect`.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..models.tiny_vae import TinyVae, TinyVaeConfig
+from ..models.tiny_vae import TinyVae
 from ..models.track_wan import TrackWan
-from .spec import ModelSpec, revive
+from .detect import detect_wan, faults_between, model_shapes, shapes_of
+from .key_maps import to_original, without_unused
+from .kinds import check_kind
+from .read import Stored, read_stored
+from .scaled import unscaled, weights_of
+from .spec import ModelSpec, Role
+from .tiny_vae_weights import TINY_VAE_KEY, detect_tiny_vae
 
 SPEC_KEY = "motionstream_spec"
-TINY_VAE_KEY = "motionstream_tiny_vae"
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,19 @@ class LoadedModel:
     spec: ModelSpec
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A transformer's weights before a model is built: for loading, for hosts that build their own, for conversion.
+
+    title: what it is, in words. tensors: all that are stored, under original names and in their own dtypes; scales of
+    fp8 weights may be among them (`scaled`), and one norm that no model uses (`key_maps.without_unused`).
+    """
+
+    title: str
+    spec: ModelSpec
+    tensors: dict[str, Tensor]
+
+
 def build_model(spec: ModelSpec, ops: Any = nn) -> TrackWan:
     """A model with random weights, as `spec` describes it."""
     return TrackWan(spec.backbone, spec.track_head, spec.vocabulary, ops)
@@ -38,67 +58,94 @@ def build_model(spec: ModelSpec, ops: Any = nn) -> TrackWan:
 
 def save_model(path: str | Path, model: TrackWan, spec: ModelSpec, dtype: torch.dtype | None = None) -> None:
     """Write the model's weights (as `dtype`, or as they are) and its spec; the file is replaced whole or not at all."""
-    _write(Path(path), model.state_dict(), {SPEC_KEY: spec.to_json()}, dtype)
+    write_safetensors(Path(path), model.state_dict(), {SPEC_KEY: spec.to_json()}, dtype)
 
 
-def load_model(path: str | Path, dtype: torch.dtype | None = None, ops: Any = nn) -> LoadedModel:
-    """Read a file of `save_model` onto the CPU.
+def load_model(
+    path: str | Path,
+    dtype: torch.dtype | None = None,
+    ops: Any = nn,
+    *,
+    role: Role | None = None,
+    family: str | None = None,
+) -> LoadedModel:
+    """The model in a file or folder onto the CPU, ready to predict.
 
-    Raises FileNotFoundError, or ValueError for a file without a spec or whose tensors do not fit it.
+    path, role, family: as in `read_checkpoint`. dtype: what to cast to; without one every weight keeps the dtype that
+    it is stored in, so that a file of several, or of fp8, must be cast before it runs. Raises as `read_checkpoint`.
     """
-    tensors, metadata = _read(Path(path))
-    if SPEC_KEY not in metadata:
-        raise ValueError(f"{path} has no {SPEC_KEY} in its metadata: it is no MotionStream checkpoint")
-    spec = ModelSpec.from_json(metadata[SPEC_KEY])
-    model = build_model(spec, ops)
-    _fill(model, tensors, path)
-    return LoadedModel(model.to(dtype or next(iter(tensors.values())).dtype).eval().requires_grad_(False), spec)
+    checkpoint = read_checkpoint(path, role=role, family=family)
+    with torch.device("meta"):
+        model = build_model(checkpoint.spec, ops)
+    weights = unscaled(without_unused(checkpoint.tensors))
+    model.load_state_dict(weights, assign=True)  # the mapped file's own memory: no second copy
+    model = model if dtype is None else model.to(dtype)
+    return LoadedModel(model.eval().requires_grad_(False), checkpoint.spec)
+
+
+def read_checkpoint(path: str | Path, *, role: Role | None = None, family: str | None = None) -> Checkpoint:
+    """A transformer of this project or of a published family, under any of the known names.
+
+    path: a file (safetensors or torch), the index of a sharded one, or a folder (a diffusers folder's `transformer` is
+    found). role, family: what the caller knows of a foreign file and its tensors do not tell (`families.FAMILIES`).
+    Raises FileNotFoundError, MemoryError for a file that this machine cannot map, or ValueError for one that is no such
+    model, listing missing and unknown tensors, or whose role must be said.
+    """
+    stored = read_stored(path)
+    try:
+        return checkpoint_of(stored, role, family)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def checkpoint_of(stored: Stored, role: Role | None = None, family: str | None = None) -> Checkpoint:
+    """What `read_checkpoint` finds, of tensors that are read already. Raises ValueError as it does."""
+    check_kind(stored, "transformer")
+    tensors = to_original(stored.tensors)
+    shapes = shapes_of(without_unused(weights_of(tensors)))
+    if SPEC_KEY not in stored.metadata:
+        found, spec = detect_wan(shapes, stored, role, family)
+        return Checkpoint(found.name_of(spec.backbone), spec, tensors)
+    spec = ModelSpec.from_json(stored.metadata[SPEC_KEY])
+    if family is not None or role not in (None, spec.role):
+        raise ValueError(f"its metadata say what it is, a {spec.role}; neither role nor family can be said of it")
+    faults = faults_between(model_shapes(spec), shapes)
+    if faults.count:
+        raise ValueError(f"does not fit its own spec: {faults}")
+    return Checkpoint("MotionStream checkpoint", spec, tensors)
 
 
 def save_tiny_vae(path: str | Path, vae: TinyVae, dtype: torch.dtype | None = None) -> None:
     """Write a tiny VAE with its configuration; names are those of taehv."""
     config = json.dumps(dataclasses.asdict(vae.config), sort_keys=True)
-    _write(Path(path), vae.state_dict(), {TINY_VAE_KEY: config}, dtype)
+    write_safetensors(Path(path), vae.state_dict(), {TINY_VAE_KEY: config}, dtype)
 
 
-def load_tiny_vae(path: str | Path, dtype: torch.dtype = torch.float32) -> TinyVae:
-    """Read a file of `save_tiny_vae` onto the CPU. Raises FileNotFoundError, or ValueError for another kind of file."""
-    tensors, metadata = _read(Path(path))
-    if TINY_VAE_KEY not in metadata:
-        raise ValueError(f"{path} has no {TINY_VAE_KEY} in its metadata: it is no MotionStream tiny VAE")
-    vae = TinyVae(revive(TinyVaeConfig, json.loads(metadata[TINY_VAE_KEY]), "tiny VAE"))
-    _fill(vae, tensors, path)
+def load_tiny_vae(path: str | Path, dtype: torch.dtype = torch.float32, *, variant: str | None = None) -> TinyVae:
+    """A tiny VAE onto the CPU: a file of `save_tiny_vae`, or one of taehv's or lightx2v's for Wan (safetensors, .pth).
+
+    variant: which one it is, where its tensors do not tell (`tiny_vae_weights.VARIANTS`). Raises FileNotFoundError, or
+    ValueError for another kind of file, listing what differs.
+    """
+    stored = read_stored(path, "vae")
+    try:
+        check_kind(stored, "tiny VAE")
+        _, config = detect_tiny_vae(stored, variant)
+        with torch.device("meta"):
+            vae = TinyVae(config)
+        faults = faults_between(shapes_of(vae.state_dict()), shapes_of(stored.tensors))
+        if faults.count:
+            raise ValueError(f"does not fit its own configuration: {faults}")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    vae.load_state_dict(stored.tensors, assign=True)
     return vae.to(dtype).eval().requires_grad_(False)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file: {error}") from error
-
-
-def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> None:
-    """Load `tensors`, or raise ValueError listing what is missing, unknown or of another shape."""
-    own = module.state_dict()
-    missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
-    shapes = [
-        f"{name} is {tuple(tensors[name].shape)}, not {tuple(own[name].shape)}"
-        for name in sorted(own.keys() & tensors.keys())
-        if tensors[name].shape != own[name].shape
-    ]
-    if missing or unknown or shapes:
-        raise ValueError(
-            f"{path} does not fit its spec: missing {missing or 'none'}; unknown {unknown or 'none'}; "
-            f"wrong shape {shapes or 'none'}"
-        )
-    module.load_state_dict(dict(tensors))
-
-
-def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str], dtype: torch.dtype | None) -> None:
+def write_safetensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str], dtype: torch.dtype | None = None
+) -> None:
+    """Write tensors (as `dtype`, or as they are); the file is replaced whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     ready = {name: tensor.detach().to("cpu", dtype or tensor.dtype).contiguous() for name, tensor in tensors.items()}

@@ -80,6 +80,15 @@ class ModelSpec:
         if self.pin_first_latent and self.image_rule == "none":
             raise ValueError("pin_first_latent needs an image: image_rule must not be 'none'")
 
+    def check_takes_motion(self) -> None:
+        """Raise ValueError, saying why, for a model that cannot be told motion: whoever is given tracks asks this."""
+        if self.track_head is None:
+            raise ValueError(
+                "this checkpoint has no track head: it was trained without trajectories, as plain Wan, Self-Forcing, "
+                "LongLive and Causal-Forcing are, so it cannot follow tracks. Give it no tracks, or load a model that "
+                "has a track head (docs/models.md)"
+            )
+
     def to_json(self) -> str:
         """The spec as JSON text with its format version."""
         return json.dumps({"version": FORMAT_VERSION, **dataclasses.asdict(self)}, sort_keys=True)

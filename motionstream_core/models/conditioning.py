@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .wan import CrossContext
 
-InputKind = Literal["noise", "mask", "image", "track"]
+InputKind = Literal["noise", "mask", "image", "track", "control"]
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,16 @@ class Conditions:
 def assemble(layout: InputLayout, noisy: Tensor, conditions: Conditions) -> Tensor:
     """Model input (b c f h w) from noisy latents and conditions, in the layout's order.
 
-    Raises ValueError when a slot's condition is missing or has another width.
+    The control slot of Fun-Control gets zeros, which is what it was trained to take for "no control video".
+    Raises ValueError when another slot's condition is missing or has another width.
     """
+    width = layout.width("control")
     parts: dict[str, Tensor | None] = {
         "noise": noisy,
         "mask": conditions.mask,
         "image": conditions.image,
         "track": conditions.track,
+        "control": torch.zeros_like(noisy[:, :1]).expand(-1, width, -1, -1, -1) if width else None,
     }
     ordered = []
     for kind, width in layout.slots:

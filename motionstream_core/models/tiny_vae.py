@@ -10,14 +10,22 @@ is then the same tensor moved by b rows, so one convolution serves a whole clip 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..geometry import VaeStride
-from .vae import IMAGE_CHANNELS, check_frames, check_latents
+from .vae import (
+    IMAGE_CHANNELS,
+    WAN21_MEAN,
+    WAN21_STD,
+    WAN22_MEAN,
+    WAN22_STD,
+    check_frames,
+    check_latents,
+)
 
 NUM_STAGES = 3
 BLOCKS_PER_STAGE = 3
@@ -34,8 +42,11 @@ class TinyVaeConfig:
         4i-3..4i and the past. True: 4i..4i+3 and the past, three frames more than the latent frame stands for. taehv's
         published encoders need True (madebyollin/seraena TAEHV_Training_Example.ipynb pairs its frames so); with
         False they would lag three frames behind. For a single image both are the same.
+    decoder_mean, decoder_std: per latent channel, for a decoder that wants the full VAE's own latents: the DiT's times
+        std plus mean. Empty where it takes the DiT's latents as they are. lighttaew2_1 wants the former
+        (ModelTC/LightX2V: lightx2v/models/video_encoders/hf/wan/vae_tiny.py, need_scaled).
 
-    Raises ValueError when encoder and decoder disagree on either stride.
+    Raises ValueError when encoder and decoder disagree on either stride, or the statistics on the channels.
     """
 
     latent_channels: int = 16
@@ -47,8 +58,15 @@ class TinyVaeConfig:
     encoder_space_downscale: tuple[bool, bool, bool] = (True, True, True)
     encoder_time_downscale: tuple[bool, bool, bool] = (True, True, False)
     encoder_lookahead: bool = False
+    decoder_mean: tuple[float, ...] = ()
+    decoder_std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        if len(self.decoder_mean) != len(self.decoder_std) or len(self.decoder_mean) not in (0, self.latent_channels):
+            raise ValueError(
+                f"decoder_mean and decoder_std hold {len(self.decoder_mean)} and {len(self.decoder_std)} values; "
+                f"each needs none, or one for each of {self.latent_channels} channels"
+            )
         for name, length in (
             ("decoder_widths", NUM_STAGES + 1),
             ("decoder_space_upscale", NUM_STAGES),
@@ -76,6 +94,8 @@ class TinyVaeConfig:
 
 TAEW2_1 = TinyVaeConfig(encoder_lookahead=True)
 TAEW2_2 = TinyVaeConfig(latent_channels=48, patch_size=2, encoder_lookahead=True)
+LIGHTTAEW2_1 = replace(TAEW2_1, decoder_mean=WAN21_MEAN, decoder_std=WAN21_STD)
+LIGHTTAEW2_2 = replace(TAEW2_2, decoder_mean=WAN22_MEAN, decoder_std=WAN22_STD)
 
 
 @dataclass
@@ -101,6 +121,8 @@ class TinyVae(nn.Module):
         self.config = config
         self.encoder = _encoder(config)
         self.decoder = _decoder(config)
+        # No buffers: `.to(bfloat16)` would round them.
+        self._mean_std = torch.tensor([config.decoder_mean, config.decoder_std], device="cpu").view(2, 1, -1, 1, 1, 1)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -135,12 +157,20 @@ class TinyVae(nn.Module):
         of the joined latents. Raises ValueError for other shapes.
         """
         check_latents(latents, self.config.latent_channels)
-        images = _walk(self.decoder, _fold(latents).to(self.dtype), latents.shape[0], memory.last_inputs)
+        images = _walk(self.decoder, _fold(self._scaled(latents)).to(self.dtype), latents.shape[0], memory.last_inputs)
         frames = _unfold(F.pixel_shuffle(images, self.config.patch_size), latents.shape[0])
         if memory.num_latent_frames == 0:
             frames = frames[:, :, self.config.stride.time - 1 :]
         memory.num_latent_frames += latents.shape[2]
         return frames.clamp(0, 1) if clamp else frames
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        """The DiT's latents as the decoder wants them."""
+        if not self.config.decoder_mean:
+            return latents
+        if self._mean_std.device != latents.device:
+            self._mean_std = self._mean_std.to(latents.device)
+        return latents.float() * self._mean_std[1] + self._mean_std[0]
 
 
 class SoftClamp(nn.Module):

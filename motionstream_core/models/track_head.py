@@ -7,6 +7,7 @@ frame i, so a chunk is encoded from its own frames alone and equals the same sli
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,9 +42,22 @@ class TrackHeadConfig:
     bias: bool = False
 
 
-def id_embedding(ids: Tensor, dim: int) -> Tensor:
-    """(... dim) = [cos | sin] embedding of integer ids, max period 10000 (FastVideo docs/training/wantrack.md)."""
-    return torch.round(sinusoid(ids, dim) / EXACT_STEP) * EXACT_STEP
+def id_embedding(ids: Tensor, dim: int, variant: HeadVariant = "packed") -> Tensor:
+    """(... dim) = [cos | sin] embedding of integer ids, max period 10000 (FastVideo docs/training/wantrack.md).
+
+    The "temporal_conv" head was trained with angles in fp32 (FastVideo: track_encoder.py), which for ids of five digits
+    are off by thousandths of a radian; it gets the same.
+    """
+    embedding = _fp32_sinusoid(ids, dim) if variant == "temporal_conv" else sinusoid(ids, dim)
+    return torch.round(embedding / EXACT_STEP) * EXACT_STEP
+
+
+def _fp32_sinusoid(ids: Tensor, dim: int, max_period: float = 10000.0) -> Tensor:
+    """`wan.sinusoid` with angles in fp32."""
+    half = dim // 2
+    rates = torch.exp(-math.log(max_period) * torch.arange(half, device=ids.device, dtype=torch.float32) / half)
+    angles = ids.float()[..., None] * rates
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
 def track_map(
@@ -134,7 +148,7 @@ class TrackHead(nn.Module):
         self, points: Tensor, visibility: Tensor, ids: Tensor, frame_size: tuple[int, int], at_start: bool
     ) -> Tensor:
         """Motion latents (b c f h w) of points (b t n 2) px, visibility (b t n) and ids (b n) or (n)."""
-        embedding = id_embedding(ids, self.config.id_dim)
+        embedding = id_embedding(ids, self.config.id_dim, self.config.variant)
         if embedding.ndim == 2:
             embedding = embedding.expand(points.shape[0], -1, -1)
         return self.forward(track_map(points, visibility, embedding, frame_size, self.config), at_start)

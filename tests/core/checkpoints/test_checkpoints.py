@@ -24,6 +24,7 @@ from motionstream_core.checkpoints import (
 )
 from motionstream_core.checkpoints import load as module
 from motionstream_core.checkpoints.spec import FORMAT_VERSION, ImageRule, Role
+from motionstream_core.checkpoints.tiny_vae_weights import TINY_VAE_KEY
 from motionstream_core.geometry import ChunkPlan, VaeStride
 from motionstream_core.models.conditioning import InputLayout
 from motionstream_core.models.kv_cache import RopeRule
@@ -220,6 +221,10 @@ def test_a_model_comes_back(tmp_path: Path, dtype: torch.dtype) -> None:
     widened = load_model(path, torch.float32).model.state_dict()
     assert all(torch.equal(widened[name], tensor.to(dtype).float()) for name, tensor in saved.state_dict().items())
     assert [each.name for each in path.parent.iterdir()] == ["model.safetensors"]
+    assert load_model(path, role="student").spec == SPEC
+    for known in ({"role": "teacher"}, {"family": "longlive"}):
+        with pytest.raises(ValueError, match="its metadata say what it is, a student; neither role nor family"):
+            load_model(path, **known)
 
 
 def test_weights_are_saved_as_they_are_by_default(tmp_path: Path) -> None:
@@ -268,11 +273,11 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     foreign, broken = tmp_path / "foreign.safetensors", tmp_path / "broken.safetensors"
     save_file({"weight": torch.zeros(2)}, str(foreign), {"format": "pt"})
     broken.write_bytes(b"this is no safetensors file at all")
-    with pytest.raises(ValueError, match=r"foreign\.safetensors has no .*: it is no MotionStream checkpoint"):
+    with pytest.raises(ValueError, match=r"foreign\.safetensors: these are no weights of a Wan transformer"):
         load_model(foreign)
-    with pytest.raises(ValueError, match=r"foreign\.safetensors has no .*: it is no MotionStream tiny VAE"):
+    with pytest.raises(ValueError, match=r"foreign\.safetensors: these tensors are no tiny VAE\. Closest is taew2_1"):
         load_tiny_vae(foreign)
-    with pytest.raises(FileNotFoundError, match="absent"):
+    with pytest.raises(FileNotFoundError, match=r"absent.*docs/models\.md says where published weights are found"):
         load_model(tmp_path / "absent.safetensors")
     for load in (load_model, load_tiny_vae):
         with pytest.raises(ValueError, match=r"broken\.safetensors is no safetensors file"):
@@ -282,16 +287,16 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
 def test_a_model_is_no_tiny_vae_and_the_other_way(tmp_path: Path) -> None:
     save_model(tmp_path / "model.safetensors", model(), SPEC)
     save_tiny_vae(tmp_path / "tiny.safetensors", TinyVae(TINY))
-    with pytest.raises(ValueError, match="no MotionStream tiny VAE"):
+    with pytest.raises(ValueError, match=r"model\.safetensors: this is a transformer, not a tiny VAE"):
         load_tiny_vae(tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="no MotionStream checkpoint"):
+    with pytest.raises(ValueError, match=r"tiny\.safetensors: this is a tiny VAE, not a transformer"):
         load_model(tmp_path / "tiny.safetensors")
 
 
 def test_a_tiny_vae_of_a_later_release_names_the_field(tmp_path: Path) -> None:
     path = tmp_path / "tiny.safetensors"
     config = dataclasses.asdict(TINY) | {"colour": 1}
-    save_file(dict(TinyVae(TINY).state_dict()), str(path), {module.TINY_VAE_KEY: json.dumps(config)})
+    save_file(dict(TinyVae(TINY).state_dict()), str(path), {TINY_VAE_KEY: json.dumps(config)})
     with pytest.raises(ValueError, match="tiny VAE: unknown field 'colour'"):
         load_tiny_vae(path)
 

@@ -18,7 +18,7 @@ from motionstream_core.models.wan import CrossContext, WanConfig, WanModel
 from motionstream_core.models.word_encoder import WordEncoder
 
 NO_TEXT = CrossContext(())
-WIDTHS = {"noise": 3, "mask": 4, "image": 2, "track": 5}
+WIDTHS = {"noise": 3, "mask": 4, "image": 2, "track": 5, "control": 6}
 
 
 def filled(channels: int, value: float, num_frames: int = 2) -> Tensor:
@@ -37,6 +37,7 @@ def conditions(**changes: Tensor | None) -> Conditions:
         (["noise", "mask", "image", "track"], [1] * 3 + [2] * 4 + [3] * 2 + [4] * 5),
         (["track", "noise", "image"], [4] * 5 + [1] * 3 + [3] * 2),
         (["mask", "track", "noise"], [2] * 4 + [4] * 5 + [1] * 3),
+        (["noise", "control", "image"], [1] * 3 + [0] * 6 + [3] * 2),  # no control video
     ],
 )
 def test_channels_come_in_the_layouts_order(kinds: list[str], values: list[int]) -> None:

@@ -140,6 +140,14 @@ def test_the_embedding_is_cosines_then_sines() -> None:
     assert torch.equal(made, torch.round(made / EXACT_STEP) * EXACT_STEP)
 
 
+def test_fastvideos_head_has_angles_in_fp32() -> None:
+    """As it was trained (FastVideo: track_encoder.py): near the exact ones, and for large ids not quite."""
+    ids = torch.arange(0, 100_000, 37)
+    apart = (id_embedding(ids, 64, "temporal_conv") - id_embedding(ids, 64)).abs()
+    assert apart[ids < 100].max() < 1e-4
+    assert 1e-3 < apart.max() < 1e-2
+
+
 def crowded(num_frames: int, num_tracks: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Tracks of which sixty walk together, so that some cells hold dozens."""
     points, visibility, ids = tracks(num_frames, num_tracks, seed)

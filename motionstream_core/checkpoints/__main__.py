@@ -1,0 +1,50 @@
+"""`python -m motionstream_core.checkpoints inspect|convert`: what a file of weights is, and other layouts of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import get_args
+
+from .convert import Layout, convert
+from .describe import describe
+from .families import BY_KEY
+from .spec import Role
+from .tiny_vae_weights import VARIANTS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0, or 1 with a line on stderr for a file that cannot be read or written."""
+    given = _parser().parse_args(arguments)
+    try:
+        if given.command == "inspect":
+            print("\n".join(describe(given.file, role=given.role, family=given.family)))
+        else:
+            known = {"role": given.role, "family": given.family, "variant": given.variant}
+            convert(given.file, given.target, given.to, **known)
+            print(f"wrote {given.target}")
+    except (OSError, ValueError, ImportError, MemoryError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m motionstream_core.checkpoints", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    inspecting = commands.add_parser("inspect", help="say what a file or folder is")
+    converting = commands.add_parser("convert", help="write the same weights in another layout, bit for bit")
+    for command in (inspecting, converting):
+        command.add_argument("file", help="a safetensors or torch file, an index, or a folder")
+    converting.add_argument("target", help="the file to write; for diffusers, the folder")
+    converting.add_argument("--to", choices=get_args(Layout), required=True, help="layout to write")
+    converting.add_argument("--variant", choices=VARIANTS, help="which tiny VAE it is, where nothing tells")
+    for command in (inspecting, converting):
+        command.add_argument("--role", choices=get_args(Role), help="what it is, where nothing tells")
+        command.add_argument("--family", choices=BY_KEY, help="which family it is of, where several fit")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
