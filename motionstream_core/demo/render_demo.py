@@ -20,6 +20,7 @@ from ..evaluation.world_report import frames_tensor, to_video
 from ..models.tiny_vae import TinyVae
 from ..streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from ..streaming.decode import TinyStreamingDecoder
+from ..streaming.fit import fit_picture, fit_tracks
 from ..streaming.stream import StreamSettings, stream_chunks
 from ..streaming.video_file import VideoFile
 from ..tracks import Tracks, contact_sheet, parse_tracks, resample
@@ -70,13 +71,7 @@ def users_job(image: Path, tracks: Path, prompt: str, frame_size: tuple[int, int
     photo = ImageOps.exif_transpose(Image.open(image)).convert("RGB")
     source = tracks.read_bytes() if tracks.suffix == ".npz" else tracks.read_text(encoding="utf-8")
     drawn = resample(parse_tracks(source, height=photo.height, width=photo.width), num_frames)
-    height, width = frame_size
-    scale = max(height / photo.height, width / photo.width)
-    middle = torch.tensor([photo.width / 2, photo.height / 2])
-    points = (drawn.points - middle) * scale + torch.tensor([width / 2, height / 2])
-    cropped = Tracks(points, drawn.visibility, height, width, drawn.ids)
-    fitted = ImageOps.fit(photo, (width, height), Image.Resampling.LANCZOS)
-    return Job(np.asarray(fitted), cropped, prompt)
+    return Job(fit_picture(photo, *frame_size), fit_tracks(drawn, *frame_size), prompt)
 
 
 def run_demo(job: Job, out: Path, seed: int = 0, device: str = "cpu") -> Report:

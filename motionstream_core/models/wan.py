@@ -81,7 +81,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.num_heads = config.num_heads
         self.q, self.k, self.v, self.o = (ops.Linear(config.dim, config.dim) for _ in range(4))
-        self.norm_q, self.norm_k = RMSNorm(config.dim, config.eps), RMSNorm(config.dim, config.eps)
+        self.norm_q, self.norm_k = _rms_norm(config, ops), _rms_norm(config, ops)
+        self.attend = _supplied(ops, "attention", attention)
 
     def forward(
         self,
@@ -96,13 +97,13 @@ class SelfAttention(nn.Module):
         k = _heads(self.norm_k(self.k(x)), self.num_heads)
         v = _heads(self.v(x), self.num_heads)
         if cache is None:
-            return self.o(attention(q, rotate(k, turn), v, mask).flatten(2))
+            return self.o(self.attend(q, rotate(k, turn), v, mask).flatten(2))
         if isinstance(cache, SparseCausal):
             return self.o(cache.attend(layer, q, k, v, turn, commit).flatten(2))
         keys, values = cache.read(layer, k, v, turn)
         if commit:
             cache.write(layer, k, v, turn)
-        return self.o(attention(q, keys, values).flatten(2))
+        return self.o(self.attend(q, keys, values).flatten(2))
 
 
 class CrossAttention(nn.Module):
@@ -112,10 +113,11 @@ class CrossAttention(nn.Module):
         super().__init__()
         self.num_heads = config.num_heads
         self.q, self.k, self.v, self.o = (ops.Linear(config.dim, config.dim) for _ in range(4))
-        self.norm_q, self.norm_k = RMSNorm(config.dim, config.eps), RMSNorm(config.dim, config.eps)
+        self.norm_q, self.norm_k = _rms_norm(config, ops), _rms_norm(config, ops)
+        self.attend = _supplied(ops, "attention", attention)
         if config.image_dim is not None:
             self.k_img, self.v_img = ops.Linear(config.dim, config.dim), ops.Linear(config.dim, config.dim)
-            self.norm_k_img = RMSNorm(config.dim, config.eps)
+            self.norm_k_img = _rms_norm(config, ops)
 
     def text_keys(self, text: Tensor) -> tuple[Tensor, Tensor]:
         return _heads(self.norm_k(self.k(text)), self.num_heads), _heads(self.v(text), self.num_heads)
@@ -125,9 +127,9 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, context: CrossContext, layer: int) -> Tensor:
         q = _heads(self.norm_q(self.q(x)), self.num_heads)
-        out = attention(q, *_cast(context.text[layer], q)).flatten(2)
+        out = self.attend(q, *_cast(context.text[layer], q)).flatten(2)
         if context.image:
-            out = out + attention(q, *_cast(context.image[layer], q)).flatten(2)
+            out = out + self.attend(q, *_cast(context.image[layer], q)).flatten(2)
         return self.o(out)
 
 
@@ -204,7 +206,11 @@ class ImageProjection(nn.Module):
 
 
 class WanModel(nn.Module):
-    """Predicts the velocity of noisy latents. `ops` supplies Linear, LayerNorm and Conv3d (torch.nn, or a host's)."""
+    """Predicts the velocity of noisy latents.
+
+    `ops` supplies Linear, LayerNorm and Conv3d (torch.nn, or a host's); a host's may also bring its own RMSNorm and
+    `attention`, which takes what `attention.attention` takes.
+    """
 
     def __init__(self, config: WanConfig, ops: Any = nn) -> None:
         super().__init__()
@@ -220,6 +226,12 @@ class WanModel(nn.Module):
         self.head = Head(config, ops)
         if config.image_dim is not None:
             self.img_emb = ImageProjection(config.image_dim, dim, ops)
+
+    @property
+    def placement(self) -> tuple[torch.device, torch.dtype]:
+        """Device and dtype that the model computes in; a host that keeps weights elsewhere says so here."""
+        weight = self.patch_embedding.weight
+        return weight.device, weight.dtype
 
     def prepare_context(self, text: Tensor, image: Tensor | None = None) -> CrossContext:
         """Cross-attention keys and values of text embeddings (b l text_dim) and CLIP tokens (b 257 image_dim).
@@ -247,7 +259,7 @@ class WanModel(nn.Module):
         self, batch_size: int, height: int, width: int, sink_frames: int, window_frames: int, rope_rule: RopeRule
     ) -> KVCache:
         """An empty KVCache for latents of height x width cells, in this model's dtype and on its device."""
-        parameter = self.patch_embedding.weight
+        device, dtype = self.placement
         return KVCache(
             num_layers=self.config.num_layers,
             batch_size=batch_size,
@@ -258,8 +270,8 @@ class WanModel(nn.Module):
             sink_frames=sink_frames,
             window_frames=window_frames,
             rope_rule=rope_rule,
-            dtype=parameter.dtype,
-            device=parameter.device,
+            dtype=dtype,
+            device=device,
             rope_theta=self.config.rope_theta,
         )
 
@@ -326,6 +338,16 @@ def sinusoid(positions: Tensor, dim: int, max_period: float = 10000.0) -> Tensor
     rates = max_period ** -(torch.arange(half, dtype=torch.float64, device=positions.device) / half)
     angles = positions.double()[..., None] * rates
     return torch.cat([angles.cos(), angles.sin()], dim=-1).float()
+
+
+def _supplied(ops: Any, name: str, own: Any) -> Any:
+    """What a host's `ops` brings under `name`, else our own; torch.nn's namesakes are not meant."""
+    return own if ops is nn else getattr(ops, name, own)
+
+
+def _rms_norm(config: WanConfig, ops: Any) -> nn.Module:
+    """A norm over all heads' features together."""
+    return _supplied(ops, "RMSNorm", RMSNorm)(config.dim, eps=config.eps)
 
 
 def _heads(x: Tensor, num_heads: int) -> Tensor:

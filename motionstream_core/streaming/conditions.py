@@ -104,9 +104,8 @@ class StreamConditions:
         vae: Encoder | None = None,
         frame_size: tuple[int, int] | None = None,
     ) -> None:
-        parameter = model.patch_embedding.weight
         self.model, self.spec, self.context, self.tracks = model, spec, context, tracks
-        self._device, self._dtype = parameter.device, parameter.dtype
+        self._device, self._dtype = model.placement
         if spec.image_rule != "none":
             if image is None or vae is None:
                 raise ValueError("image and vae are needed: this model starts from an image")
@@ -130,7 +129,7 @@ class StreamConditions:
 
     def _run(self, start: int, stop: int) -> Conditions:
         count, (height, width) = stop - start, self.latent_size
-        like = self.model.patch_embedding.weight
+        like = torch.empty(0, device=self._device, dtype=self._dtype)
         image = self._image_run(start, stop)
         pinned = self.spec.pin_first_latent and start == 0
         return Conditions(
@@ -148,14 +147,26 @@ class StreamConditions:
         return self._image[:, :, index.to(self._device)]
 
     def _motion(self, start: int, stop: int) -> Tensor | None:
-        head = self.model.track_head
-        if head is None:
+        if self.model.track_head is None:
             return None
-        tracks = self.tracks.at_frames(*self.spec.vae_stride.frame_span(start, stop)).rescaled(*self.frame_size)
-        return head.encode(
-            tracks.points[None].to(self._device),
-            tracks.visibility[None].to(self._device),
-            tracks.ids.to(self._device),
-            self.frame_size,
-            at_start=start == 0,
-        ).to(self._dtype)
+        return motion_latents(self.model, self.spec, self.tracks, start, stop, self.frame_size).to(self._dtype)
+
+
+def motion_latents(
+    model: TrackWan, spec: ModelSpec, tracks: TrackSource, start: int, stop: int, frame_size: tuple[int, int]
+) -> Tensor:
+    """Motion latents (1 c f h w) of latent frames [start, stop), on the model's device, in its track head's dtype.
+
+    Raises ValueError for a model without a track head.
+    """
+    spec.check_takes_motion()
+    assert model.track_head is not None
+    device, _ = model.placement
+    run = tracks.at_frames(*spec.vae_stride.frame_span(start, stop)).rescaled(*frame_size)
+    return model.track_head.encode(
+        run.points[None].to(device),
+        run.visibility[None].to(device),
+        run.ids.to(device),
+        frame_size,
+        at_start=start == 0,
+    )

@@ -71,7 +71,7 @@ def stream_chunks(
         spec.window_frames if settings.window_frames is None else settings.window_frames,
         spec.rope_rule,
     )
-    weight = model.patch_embedding.weight
+    device, dtype = model.placement
     decoder.reset()
     shape = (1, spec.backbone.out_channels, height, width)
     chunks = rollout(
@@ -81,7 +81,7 @@ def stream_chunks(
         plan=spec.chunk_plan,
         sigmas=student_sigmas(settings.step_list or spec.step_list, spec.shift),
         cache=cache,
-        noise=seeded_noise(settings.seed, shape, weight.dtype, weight.device),
+        noise=seeded_noise(settings.seed, shape, dtype, device),
         num_latent_frames=num_latent_frames,
         callback=callback,
     )
@@ -117,7 +117,7 @@ def sample_teacher(
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler is {sampler!r}; known are {', '.join(SAMPLERS)}")
-    spec, weight = loaded.spec, loaded.model.patch_embedding.weight
+    spec, (device, _) = loaded.spec, loaded.model.placement
     given = conditions.whole(num_latent_frames)
     predict = guided_velocity(
         loaded,
@@ -129,7 +129,7 @@ def sample_teacher(
     )
     generator = torch.Generator().manual_seed(seed)
     shape = (1, spec.backbone.out_channels, num_latent_frames, *conditions.latent_size)
-    noise = torch.randn(shape, generator=generator).to(weight.device)
+    noise = torch.randn(shape, generator=generator).to(device)
     clean = SAMPLERS[sampler](predict, noise, teacher_sigmas(num_steps, spec.shift), callback=callback)
     if given.clean_first is not None:
         clean = torch.cat([given.clean_first.to(clean.dtype), clean[:, :, 1:]], dim=2)
@@ -160,7 +160,7 @@ def guided_velocity(
             if passes not in joined:
                 joined[passes] = batch_conditions([variants[each] for each in passes])
             together = joined[passes]
-            noisy = latents.repeat(len(passes), 1, 1, 1, 1).to(loaded.model.patch_embedding.weight.dtype)
+            noisy = latents.repeat(len(passes), 1, 1, 1, 1).to(loaded.model.placement[1])
             level = sigma.repeat(len(passes)) if isinstance(sigma, Tensor) else sigma
             noisy, timestep = pinned_input(noisy, level, together.clean_first)
             inputs = assemble(loaded.spec.layout, noisy, together)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..checkpoints.spec import ModelSpec
 from ..geometry import VaeStride
+from ..models.encoders import ImageEncoder, TextEncoder, require_parts
 from ..models.tiny_vae import TinyVae
 from ..models.vae import WanVae
 from ..models.word_encoder import WordEncoder
 from ..streaming.conditions import Encoder, image_latents
-
-MAX_TEXT_TOKENS = 512
 
 
 class ClipEncoders(Protocol):
@@ -99,32 +98,21 @@ class BundledEncoders:
 
 
 class WanEncoders:
-    """Wan's VAE, UMT5 and, for models with image cross-attention, CLIP ViT-H.
-
-    Text: at most 512 tokens, the padding cut off (`models.wan` puts zeros in its place). Image tokens: the hidden
-    states before CLIP's last layer.
-    """
+    """Wan's VAE, UMT5 and, for models with image cross-attention, CLIP ViT-H (`models.encoders`)."""
 
     def __init__(
-        self,
-        vae: WanVae,
-        tokenizer: Any,
-        text_encoder: Any,
-        image_encoder: Any | None,
-        image_processor: Any | None,
-        spec: ModelSpec,
-        device: torch.device,
+        self, vae: WanVae, text: TextEncoder, image: ImageEncoder | None, spec: ModelSpec, device: torch.device
     ) -> None:
-        self._vae, self._text, self._image = vae.to(device), text_encoder.to(device), image_encoder
-        self._tokenizer, self._image_processor = tokenizer, image_processor
-        if image_encoder is not None:
-            self._image = image_encoder.to(device)
+        self._vae, self._text, self._image = vae.to(device), text, image
+        self._text.model.to(device)
+        if image is not None:
+            image.model.to(device)
         self._spec, self._device = spec, device
         self._check(spec)
         self.stride = vae.stride
         self.name = (
-            f"wan vae {digest(vae)}, umt5 {digest(text_encoder.shared)}, image rule {spec.image_rule}, "
-            f"clip {digest(image_encoder) if image_encoder is not None else 'none'}"
+            f"wan vae {digest(vae)}, umt5 {digest(text.model.shared)}, image rule {spec.image_rule}, "
+            f"clip {digest(image.model) if image is not None else 'none'}"
         )
         encoded = self.text([""])
         self.empty_text: Tensor | None = encoded[0]
@@ -139,31 +127,12 @@ class WanEncoders:
         `image_encoder` and `image_processor`. Raises ImportError without transformers or diffusers, FileNotFoundError
         naming a subfolder that is missing, ValueError when they do not fit `spec`.
         """
-        folder = Path(folder)
-        needed = ["vae", "tokenizer", "text_encoder"]
-        if spec.backbone.image_dim is not None:
-            needed += ["image_encoder", "image_processor"]
-        if missing := [name for name in needed if not (folder / name).is_dir()]:
-            raise FileNotFoundError(
-                f"{folder} has no subfolder {missing[0]!r}; give a Wan model in diffusers' layout, as its Hugging Face "
-                f"repositories ending in -Diffusers have it, with {', '.join(needed)}"
-            )
-        try:
-            from transformers import AutoTokenizer, UMT5EncoderModel
-        except ImportError as error:
-            raise ImportError(
-                "Wan's text encoder needs the package 'transformers'; pip install transformers"
-            ) from error
-        local: dict[str, Any] = {"local_files_only": True}
-        text = UMT5EncoderModel.from_pretrained(str(folder / "text_encoder"), dtype=dtype, **local).eval()
-        image, processor = None, None
-        if spec.backbone.image_dim is not None:
-            from transformers import CLIPImageProcessor, CLIPVisionModel
-
-            image = CLIPVisionModel.from_pretrained(str(folder / "image_encoder"), dtype=dtype, **local).eval()
-            processor = CLIPImageProcessor.from_pretrained(str(folder / "image_processor"), **local)
-        tokenizer = AutoTokenizer.from_pretrained(str(folder / "tokenizer"), **local)
-        return cls(WanVae.from_pretrained(folder / "vae"), tokenizer, text, image, processor, spec, device)
+        with_image = spec.backbone.image_dim is not None
+        needed = ("vae", "tokenizer", "text_encoder")
+        require_parts(folder, (*needed, "image_encoder", "image_processor") if with_image else needed)
+        text = TextEncoder.load(folder, dtype)
+        image = ImageEncoder.load(folder, dtype) if with_image else None
+        return cls(WanVae.from_pretrained(Path(folder) / "vae"), text, image, spec, device)
 
     @torch.no_grad()
     def vae_latents(self, frames: Tensor) -> Tensor:
@@ -179,41 +148,21 @@ class WanEncoders:
         index = torch.arange(self.stride.num_latent_frames(frames.shape[2])).clamp(max=made.shape[2] - 1)
         return made[:, :, index].float().cpu()
 
-    @torch.no_grad()
     def text(self, captions: Sequence[str]) -> list[Tensor]:
-        cleaned = [" ".join(caption.split()) for caption in captions]
-        tokens = self._tokenizer(
-            cleaned,
-            padding=True,
-            truncation=True,
-            max_length=MAX_TEXT_TOKENS,
-            add_special_tokens=True,
-            return_attention_mask=True,
-            return_tensors="pt",
-        ).to(self._device)
-        states = self._text(tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state.cpu()
-        lengths = tokens.attention_mask.sum(1).tolist()
-        return [row[:length].clone() for row, length in zip(states, lengths, strict=True)]
+        return self._text.encode(captions, self._device)
 
-    @torch.no_grad()
     def image_tokens(self, image: Tensor) -> Tensor | None:
-        if self._image is None or self._image_processor is None:
-            return None
-        pictures = (image * 255 + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        pixels = self._image_processor(images=list(pictures), return_tensors="pt").pixel_values
-        states = self._image(pixels.to(self._device, self._image.dtype), output_hidden_states=True).hidden_states
-        return states[-2].cpu()
+        return None if self._image is None else self._image.encode(image, self._device)
 
     def caption_fault(self, caption: str) -> str | None:
         return None
 
     def _check(self, spec: ModelSpec) -> None:
-        image_width = None if self._image is None else self._image.config.hidden_size
         found = [
             ("latent channels", self._vae.num_channels, spec.backbone.out_channels),
             ("VAE strides", self._vae.stride, spec.vae_stride),
-            ("text width", self._text.config.d_model, spec.backbone.text_dim),
-            ("image token width", image_width, spec.backbone.image_dim),
+            ("text width", self._text.width, spec.backbone.text_dim),
+            ("image token width", None if self._image is None else self._image.width, spec.backbone.image_dim),
         ]
         for name, given, wanted in found:
             if given != wanted:

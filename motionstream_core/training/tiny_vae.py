@@ -17,13 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..evaluation.perceptual import Lpips, load_lpips
 from ..models.tiny_vae import TinyVae
 from ..models.vae import WanVae
 from .discriminator import PatchDiscriminator
 from .engine import Engine, Part
 from .log import Log
 from .loop import train_loop
-from .perceptual import Lpips, load_lpips
 from .tiny_vae_settings import BUNDLED_DECODER, PAPER_DECODER, TinyVaeTraining
 from .tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, initialise_color_path, widen
 from .tiny_vae_step import FrozenEncoder, TinyVaeStep

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..evaluation.perceptual import Lpips
 from ..models.tiny_vae import TinyVae
 from .discriminator import PatchDiscriminator, adaptive_weight, adversarial_loss, discriminator_loss
 from .engine import Engine, Part
-from .perceptual import Lpips
 from .tiny_vae_settings import TinyVaeTraining
 from .vae_clips import ClipSource, VaeClip, clip_batches
 

@@ -246,7 +246,7 @@ def test_missing_weights_are_named(
 ) -> None:
     monkeypatch.setattr(render_demo, "STUDENT", tmp_path / "student.safetensors")
     assert demo() == 2
-    assert f"no checkpoint at {tmp_path / 'student.safetensors'}" in capsys.readouterr().err
+    assert f"no weights at {tmp_path / 'student.safetensors'}" in capsys.readouterr().err
 
 
 @needs_weights

@@ -17,14 +17,15 @@ pytest.importorskip("transformers", reason="Wan's text encoder needs transformer
 from motionstream_core.checkpoints.spec import ModelSpec
 from motionstream_core.geometry import VaeStride
 from motionstream_core.models.conditioning import InputLayout
+from motionstream_core.models.encoders import MAX_TEXT_TOKENS
 from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.models.vae import WanVae
 from motionstream_core.models.wan import WanConfig
 from motionstream_core.training.bundled import TEACHER_SPEC
-from motionstream_core.training.encoders import MAX_TEXT_TOKENS, BundledEncoders, WanEncoders
+from motionstream_core.training.encoders import BundledEncoders, WanEncoders
+from tests.core.wan_folder import WORDS, save_encoders, save_vae
 
 CPU = torch.device("cpu")
-WORDS = ["cat", "dog", "runs", "sits", "."]
 SPEC = ModelSpec(
     role="teacher",
     backbone=WanConfig(
@@ -46,45 +47,9 @@ TINY = TinyVaeConfig(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import (
-        CLIPImageProcessor,
-        CLIPVisionConfig,
-        CLIPVisionModel,
-        PreTrainedTokenizerFast,
-        UMT5Config,
-        UMT5EncoderModel,
-    )
-
     folder = tmp_path_factory.mktemp("wan")
-    torch.manual_seed(0)
-    AutoencoderKLWan(
-        base_dim=8, z_dim=4, num_res_blocks=1, latents_mean=[0.2, -0.4, 0.1, 0.9], latents_std=[2.0, 1.5, 3.0, 0.7]
-    ).save_pretrained(folder / "vae")
-    UMT5EncoderModel(
-        UMT5Config(vocab_size=16, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, dropout_rate=0.0)
-    ).save_pretrained(folder / "text_encoder")
-    CLIPVisionModel(
-        CLIPVisionConfig(
-            hidden_size=8,
-            intermediate_size=16,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            image_size=28,
-            patch_size=14,
-        )
-    ).save_pretrained(folder / "image_encoder")
-    CLIPImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}).save_pretrained(
-        folder / "image_processor"
-    )
-    vocabulary = {word: index for index, word in enumerate(["<pad>", "</s>", "<unk>", *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing("$A </s>", special_tokens=[("</s>", 1)])
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    ).save_pretrained(folder / "tokenizer")
+    save_encoders(folder)
+    save_vae(folder, z_dim=4, latents_mean=[0.2, -0.4, 0.1, 0.9], latents_std=[2.0, 1.5, 3.0, 0.7])
     return folder
 
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from motionstream_core.evaluation.perceptual import Lpips
 from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.streaming.video_file import VideoFile
 from motionstream_core.training.discriminator import (
@@ -23,7 +24,6 @@ from motionstream_core.training.discriminator import (
 from motionstream_core.training.engine import Compute, Engine, TrainingDiverged
 from motionstream_core.training.log import Log
 from motionstream_core.training.optimizers import OptimizerSettings
-from motionstream_core.training.perceptual import Lpips
 from motionstream_core.training.tiny_vae import (
     PAPER_DECODER,
     TinyVaeTraining,

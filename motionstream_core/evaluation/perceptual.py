@@ -20,8 +20,8 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of inputs in [
 TORCHVISION_FILE = "vgg16-397923af.pth"
 REMEDY = (
     "Give a safetensors file with torchvision's VGG-16 ('features.0.weight' ..., as in timm/vgg16.tv_in1k) and install "
-    "the package lpips for its five layers (or put them into the file as 'lin0.model.1.weight' ...), or set "
-    "lpips_weight=0."
+    "the package lpips for its five layers (or put them into the file as 'lin0.model.1.weight' ...), or go without "
+    "(training: lpips_weight=0; evaluation: --lpips off)."
 )
 
 

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor
 
-from motionstream_core.training import perceptual
-from motionstream_core.training.perceptual import Lpips, load_lpips
+from motionstream_core.evaluation import perceptual
+from motionstream_core.evaluation.perceptual import Lpips, load_lpips
 
 # torchvision's VGG-16: numbers in `features` with their output channels; 4, 9, 16, 23 are poolings.
 CONVOLUTIONS = {

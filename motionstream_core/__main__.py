@@ -1,0 +1,200 @@
+"""`python -m motionstream_core render | evaluate`: video from files, and a model judged on a folder of clips."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from .demo.weights import STUDENT
+from .evaluation.clip_cases import Protocol
+from .evaluation.clip_judge import ClipJudge
+from .evaluation.clip_page import write_page
+from .evaluation.clip_runs import ClipRuns, Plan
+from .evaluation.clip_table import paper_rows, text_table, total_rows, write_csv
+from .evaluation.counterfactuals import COUNTERFACTUALS
+from .evaluation.datasets import find_footage
+from .evaluation.perceptual import Lpips, load_lpips
+from .streaming.render_file import read_job, render_to_file
+from .streaming.renderer import Renderer, Teaching, open_renderer
+from .streaming.stream import StreamSettings
+from .tracks.cotracker import CoTracker3
+from .tracks.extract import OpenCvTracker, Tracker
+
+
+def main(arguments: list[str] | None = None) -> int:
+    given = _parser().parse_args(arguments)
+    try:
+        given.command(given)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"{given.name}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def render(given: argparse.Namespace) -> None:
+    """`motionstream render`."""
+    renderer = _renderer(given)
+    job = read_job(
+        renderer,
+        given.prompt,
+        given.image,
+        given.tracks,
+        num_frames=given.frames,
+        frame_size=given.size,
+        negative=given.negative,
+    )
+    pace = render_to_file(renderer, job, given.out, StreamSettings(seed=given.seed), _teaching(given))
+    print(f"video                {given.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
+    print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
+    print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
+    if renderer.device.type == "cuda":
+        print(f"peak GPU memory      {torch.cuda.max_memory_allocated(renderer.device) / 2**20:.0f} MiB")
+
+
+def evaluate(given: argparse.Namespace) -> None:
+    """`motionstream evaluate`."""
+    footage = find_footage(given.dataset, given.split)
+    if given.clips is not None:
+        footage = footage[: given.clips]
+    renderer = _renderer(given)
+    spec = renderer.loaded.spec
+    protocol = Protocol(
+        frame_size=given.size or spec.frame_size,
+        max_frames=given.frames,
+        fps=None if given.every_frame else spec.fps,
+        grid=given.grid,
+    )
+    lpips, notes = _lpips(given.lpips, renderer.device)
+    judge = ClipJudge(_tracker(given, renderer.device), lpips)
+    plan = Plan(
+        protocol,
+        () if given.variants == "none" else COUNTERFACTUALS if given.variants == "all" else _variants(given.variants),
+        given.prompt,
+        given.negative,
+        StreamSettings(seed=given.seed),
+        _teaching(given),
+        model=" ".join(map(str, (given.model.resolve(), given.vae, given.model.stat().st_mtime_ns))),
+    )
+    given.out.mkdir(parents=True, exist_ok=True)
+    results = ClipRuns(renderer, footage, plan, judge, given.out, lambda line: print(line, flush=True)).run()
+    width = protocol.frame_size[1]
+    about = {
+        "model": f"{given.model} ({spec.role})",
+        "dataset": f"{given.dataset}, {len(footage)} clips",
+        "frames": f"{width}x{protocol.frame_size[0]} px, at most {protocol.max_frames}, "
+        + ("every frame" if protocol.fps is None else f"{protocol.fps:g} a second"),
+        "tracks": f"grid of {protocol.grid} x {protocol.grid}, followed by {judge.tracker.name}",
+        "seed": str(given.seed),
+        "computed on": _device_name(renderer.device),
+    }
+    write_csv(given.out / "clips.csv", results, width)
+    write_page(given.out / "report.html", results, about, width, notes)
+    for note in notes:
+        print(note)
+    print(text_table([*total_rows(results, width), *paper_rows(results)]))
+    print(f"report  {given.out / 'report.html'}\nfigures {given.out / 'clips.csv'}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="motionstream", description=__doc__)
+    commands = parser.add_subparsers(dest="name", required=True)
+    one = commands.add_parser("render", help="image, tracks and prompt to an mp4")
+    one.add_argument("--image", type=Path, help="the first frame; cropped about its middle to the video's frame")
+    one.add_argument("--tracks", type=Path, help="trajectories in px of the image (JSON or npz)")
+    one.add_argument("--frames", type=int, help="length; default: as the tracks, in whole chunks")
+    one.add_argument("--out", type=Path, default=Path("outputs/render.mp4"))
+    one.set_defaults(command=render)
+    many = commands.add_parser("evaluate", help="judge a model on a folder of clips")
+    many.add_argument("dataset", type=Path, help="DAVIS, videos, or scenes with COLMAP's cameras (docs/evaluation.md)")
+    many.add_argument("--tracks", choices=("opencv", "cotracker"), default="opencv", help="what follows the points")
+    many.add_argument("--cotracker", type=Path, metavar="FILE", help="CoTracker3's scaled_offline.pth")
+    many.add_argument("--split", help="of DAVIS: the clips that ImageSets/*/SPLIT.txt names")
+    many.add_argument("--clips", type=int, help="only the first so many")
+    many.add_argument("--frames", type=int, default=81, help="of a clip at most (default: 81)")
+    many.add_argument("--every-frame", action="store_true", help="do not sub-sample to the model's frames a second")
+    many.add_argument("--grid", type=int, default=50, help="rows and columns of followed points (default: 50)")
+    many.add_argument("--variants", default="all", help=f"all, none, or some of {','.join(COUNTERFACTUALS)}")
+    many.add_argument("--lpips", default="auto", help="auto: where its weights are found; off; or VGG-16's safetensors")
+    many.add_argument("--out", type=Path, default=Path("outputs/evaluate"), help="folder; run again to resume")
+    many.set_defaults(command=evaluate)
+    for each in (one, many):
+        _add_model(each)
+    return parser
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, default=STUDENT, help="diffusers folder or file; default: bundled")
+    parser.add_argument("--vae", type=Path, help="decodes in place of the model's own: a tiny VAE's file or a folder")
+    parser.add_argument("--encoders", type=Path, help="for a lone file: folder with text_encoder, tokenizer and vae")
+    parser.add_argument("--role", choices=("student", "teacher"), help="of a file that does not say what it is")
+    parser.add_argument("--prompt", default="", help="what is seen; evaluating: of clips without a caption")
+    parser.add_argument("--negative", default="", help="a teacher's negative prompt")
+    parser.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="default: what the model was trained at")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=50, help="of a teacher")
+    parser.add_argument("--weights", type=float, nargs=2, metavar=("TEXT", "MOTION"), help="a teacher's guidance")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--memory", type=float, metavar="GIB", help="of the GPU for weights; the rest waits on the CPU")
+
+
+def _renderer(given: argparse.Namespace) -> Renderer:
+    budget = None if given.memory is None else int(given.memory * 2**30)
+    return open_renderer(
+        given.model,
+        vae=given.vae,
+        encoders=given.encoders,
+        role=given.role,
+        device=torch.device(given.device),
+        budget_bytes=budget,
+    )
+
+
+def _teaching(given: argparse.Namespace) -> Teaching:
+    text, motion = given.weights or (None, None)
+    return Teaching(given.steps, text, motion)
+
+
+def _tracker(given: argparse.Namespace, device: torch.device) -> Tracker:
+    if given.tracks == "opencv":
+        return OpenCvTracker()
+    if given.cotracker is None:
+        raise ValueError("--tracks cotracker needs --cotracker FILE, the checkpoint scaled_offline.pth")
+    return CoTracker3.load(given.cotracker, device)
+
+
+def _lpips(asked: str, device: torch.device) -> tuple[Lpips | None, list[str]]:
+    """The network, or none with a line that says why."""
+    if asked == "off":
+        return None, ["LPIPS was left out."]
+    try:
+        return load_lpips(None if asked == "auto" else asked).to(device), []
+    except FileNotFoundError as error:
+        if asked != "auto":
+            raise
+        return None, [f"LPIPS was left out: {error}"]
+
+
+def _variants(text: str) -> tuple[str, ...]:
+    chosen = tuple(text.split(","))
+    if unknown := [each for each in chosen if each not in COUNTERFACTUALS]:
+        raise ValueError(f"--variants: {unknown[0]!r} is unknown; known are {', '.join(COUNTERFACTUALS)}")
+    return chosen
+
+
+def _size(text: str) -> tuple[int, int]:
+    """(height, width) of WIDTHxHEIGHT."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; give WIDTHxHEIGHT, as in 832x480")
+    return int(height), int(width)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""A video that is still coming in steers a stream: its points are followed chunk by chunk, with a fixed delay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+
+from ..checkpoints.spec import ModelSpec
+from ..tracks import Tracks
+from ..tracks.extract import Followed, Queries, StreamTracker
+from ..tracks.frames import Frames
+
+
+def chunk_delay(spec: ModelSpec) -> int:
+    """Frames of one chunk: the delay with which a live video can be followed.
+
+    When a chunk is begun the frames that it will stand beside are still to be filmed; those of the chunk before are
+    there.
+    """
+    return spec.vae_stride.time * spec.chunk_plan.chunk_frames
+
+
+class OnlineTracks:
+    """`conditions.TrackSource` of points followed through frames as they come in.
+
+    Frame t of the stream shows where the points were in frame t - delay_frames of the video; until that one is there
+    they rest where they began. After the video's last frame every point is let go (invisible).
+
+    tracker: see `extract.StreamTracker`; with one that looks ahead, as CoTracker3 online does by 8 to 16 frames, more
+        of the video is waited for than the delay says. frames: uint8 (h w 3) of height x width px, taken one by one
+        and only when needed: an iterator may wait for a camera. queries: (n 3), all of frame 0 of the video.
+    place: from tracks of the video to tracks of the stream, for a few frames at a time and keeping their number, as
+        `transfer.laid_over` does. Memory does not grow with the length.
+
+    Raises ValueError for a negative delay and for queries of later frames.
+    """
+
+    def __init__(
+        self,
+        tracker: StreamTracker,
+        frames: Iterable[Frames],
+        queries: Queries,
+        height: int,
+        width: int,
+        *,
+        delay_frames: int,
+        place: Callable[[Tracks], Tracks] | None = None,
+    ) -> None:
+        if delay_frames < 0:
+            raise ValueError(f"delay_frames is {delay_frames}; it must be at least 0")
+        if (queries[:, 0] != 0).any():
+            raise ValueError("queries must all be of frame 0: a stream cannot know where later points were before")
+        self._pieces = tracker.follow(frames, queries)
+        self._size, self._delay, self._place = (height, width), delay_frames, place
+        self._start = 0  # the video's frame that stands first in what is held
+        self._points = queries[None, :, 1:].astype(np.float32)[:0]
+        self._visible = np.zeros(self._points.shape[:2], bool)
+        self._ended = False
+
+    @property
+    def num_held(self) -> int:
+        """Frames of tracks in memory."""
+        return len(self._points)
+
+    def at_frames(self, start: int, stop: int) -> Tracks:
+        """Tracks of the stream's frames [start, stop); asked for once, in order."""
+        first, last = max(0, start - self._delay), max(0, stop - 1 - self._delay)
+        self._advance(first, last)
+        # np.arange counts the video's frames; what is before its first frame shows that one
+        wanted = np.maximum(np.arange(start, stop) - self._delay, 0) - self._start
+        there = wanted < len(self._points)
+        rows = np.minimum(wanted, len(self._points) - 1)
+        visible = self._visible[rows] & there[:, None]
+        followed = Tracks(torch.from_numpy(self._points[rows]), torch.from_numpy(visible), *self._size)
+        return followed if self._place is None else self._place(followed)
+
+    def _advance(self, first: int, last: int) -> None:
+        """Hold the video's frames first..last, or up to its end; at least one, to say where the points ended."""
+        while not self._ended and self._start + len(self._points) <= last:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._ended = True
+            else:
+                self._append(piece)
+        if not len(self._points):
+            raise ValueError("the video has no frames")
+        drop = min(max(0, first - self._start), len(self._points) - 1)
+        self._points, self._visible, self._start = self._points[drop:], self._visible[drop:], self._start + drop
+
+    def _append(self, piece: Followed) -> None:
+        self._points = np.concatenate([self._points, piece[0].astype(np.float32)])
+        self._visible = np.concatenate([self._visible, piece[1]])

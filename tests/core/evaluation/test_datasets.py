@@ -1,0 +1,106 @@
+"""The three layouts of a dataset, and how a clip of one becomes a case."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from motionstream_core.evaluation.clip_cases import Protocol, frame_indices, read_clip
+from motionstream_core.evaluation.datasets import find_footage
+from motionstream_core.streaming.video_file import VideoFile
+
+
+def picture(path: Path, grey: int, size: tuple[int, int] = (40, 20)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((size[1], size[0], 3), grey, np.uint8)).save(path)
+
+
+def video(path: Path, num_frames: int = 3, fps: float = 16) -> None:
+    with VideoFile(path, fps) as file:
+        file.push(torch.linspace(0, 1, num_frames).view(-1, 1, 1, 1).expand(-1, 16, 32, 3))
+
+
+def test_davis_with_its_lists(tmp_path: Path) -> None:
+    for clip in ("cow", "bear", "dance"):
+        for frame in range(3):
+            picture(tmp_path / f"JPEGImages/480p/{clip}/{frame:05}.jpg", 10 * frame)
+    picture(tmp_path / "JPEGImages/Full-Resolution/bear/00000.jpg", 0)
+    lists = tmp_path / "ImageSets/2017"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("bear\ndance\n", "utf-8")
+    found = find_footage(tmp_path)
+    assert [(each.name, each.layout, each.fps) for each in found] == [
+        ("bear", "davis", 24.0),
+        ("cow", "davis", 24.0),
+        ("dance", "davis", 24.0),
+    ]
+    source, fps = found[1].open()
+    assert (source.num_frames, source.height, source.width, fps) == (3, 20, 40, 24.0)
+    assert source.read(1, 3).mean(axis=(1, 2, 3)).round().tolist() == [10, 20]
+    assert [each.name for each in find_footage(tmp_path, "val")] == ["bear", "dance"]
+    with pytest.raises(FileNotFoundError, match=r"ImageSets/\*/train\.txt"):
+        find_footage(tmp_path, "train")
+
+
+def test_videos_below_a_folder_with_captions(tmp_path: Path) -> None:
+    for name in ("b.mp4", "deep/a.mp4", "deep/c.mp4"):
+        video(tmp_path / name)
+    (tmp_path / "b.txt").write_text("a  cat\n", "utf-8")
+    (tmp_path / "captions.json").write_text(json.dumps({"deep_a": "a dog"}), "utf-8")
+    found = find_footage(tmp_path)
+    assert [(each.name, each.caption) for each in found] == [("b", "a cat"), ("deep_a", "a dog"), ("deep_c", None)]
+    assert found[0].open()[1] == 16
+    (tmp_path / "captions.json").write_text(json.dumps({"deep_x": "a dog"}), "utf-8")
+    with pytest.raises(ValueError, match="'deep_x', which is no clip"):
+        find_footage(tmp_path)
+    (tmp_path / "captions.json").write_text("[]", "utf-8")
+    with pytest.raises(ValueError, match="object of captions"):
+        find_footage(tmp_path)
+
+
+def test_a_folder_of_nothing_says_what_it_may_hold(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"JPEGImages.*sparse/0.*\.mp4"):
+        find_footage(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        find_footage(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="split 'val' is for DAVIS"):
+        find_footage(tmp_path, "val")
+
+
+def test_pictures_of_two_sizes_are_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "JPEGImages/480p/a/0.jpg", 0)
+    picture(tmp_path / "JPEGImages/480p/a/1.jpg", 0, (20, 20))
+    (clip,) = find_footage(tmp_path)
+    with pytest.raises(ValueError, match=r"1\.jpg is 20x20 px, the first picture 40x20"):
+        clip.open()[0].read(0, 2)
+
+
+def test_faster_footage_is_sampled_in_time() -> None:
+    protocol = Protocol((16, 16), max_frames=6, fps=16.0)
+    assert frame_indices(100, 24.0, protocol) == [0, 2, 3, 4, 6, 8]  # k * 1.5, halves to the even frame
+    assert frame_indices(100, 32.0, protocol) == [0, 2, 4, 6, 8, 10]
+    assert frame_indices(7, 32.0, protocol) == [0, 2, 4, 6]
+    assert frame_indices(100, 8.0, protocol) == [0, 1, 2, 3, 4, 5]  # slower footage is not drawn out
+    assert frame_indices(100, None, protocol) == [0, 1, 2, 3, 4, 5]
+    assert frame_indices(100, 32.0, Protocol((16, 16), 6, None)) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_case_is_cut_to_whole_chunks_and_cropped_about_its_middle(tmp_path: Path) -> None:
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, 20:40] = 200  # the middle third is all that a square frame shows
+    for frame in range(6):
+        path = tmp_path / f"JPEGImages/480p/a/{frame}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(wide).save(path)
+    (clip,) = find_footage(tmp_path)
+    protocol = Protocol((10, 10), 81, None)
+    frames, indices = read_clip(clip, protocol, lambda count: (count - 1) // 4 * 4 + 1)
+    assert frames.shape == (5, 10, 10, 3) and indices == [0, 1, 2, 3, 4]
+    assert frames.min() > 150 and (frames[:, :, 3:7] > 190).all()  # the filter reaches a little beyond the crop
+    with pytest.raises(ValueError, match="it has 6 frames"):
+        read_clip(clip, protocol, lambda count: 0)
