@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
+from .camera import camera_grid, camera_tracks, seen_by_camera, without_objects
+from .camera_depth import DepthMap
+from .camera_json import CameraFile, parse_camera
+from .camera_moves import Move
+from .camera_path import CameraPath
 from .document import Canvas, Document, DrawnTrack
 from .document_parse import parse_document
 from .draw import contact_sheet, draw_tracks
 from .emit import to_ati, to_coordinate_json
+from .from_mask import at_rest, grid_in_mask, spread_in_mask, with_mask
 from .grid import point_grid
 from .npz import load_npz, save_npz
 from .parse import ATI_NUM_SAMPLES, parse_ati, parse_tracks
 from .resample import resample
+from .retime import retime
+from .select import covered, drawn_by_lot, select, visible_share
+from .smooth import smooth
 from .tracks import NUM_IDS, TrackFormatError, Tracks, assign_ids
+from .transform import Placement, Span, middle_of, transform
 
 __all__ = [
     "ATI_NUM_SAMPLES",
     "NUM_IDS",
+    "CameraFile",
+    "CameraPath",
     "Canvas",
+    "DepthMap",
     "Document",
     "DrawnTrack",
+    "Move",
+    "Placement",
+    "Span",
     "TrackFormatError",
     "Tracks",
     "assign_ids",
+    "at_rest",
+    "camera_grid",
+    "camera_tracks",
     "contact_sheet",
+    "covered",
     "draw_tracks",
+    "drawn_by_lot",
+    "grid_in_mask",
     "load_npz",
+    "middle_of",
     "parse_ati",
+    "parse_camera",
     "parse_document",
     "parse_tracks",
     "point_grid",
     "resample",
+    "retime",
     "save_npz",
+    "seen_by_camera",
+    "select",
+    "smooth",
+    "spread_in_mask",
     "to_ati",
     "to_coordinate_json",
+    "transform",
+    "visible_share",
+    "with_mask",
+    "without_objects",
 ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from .camera_moves import Move, plane_seen
 from .spline import Array, curve
 from .timing import Timing
 from .tracks import NUM_IDS, TrackFormatError, Tracks
@@ -70,10 +71,11 @@ class DrawnTrack:
 
 @dataclass(frozen=True)
 class Document:
-    """Everything drawn over one clip."""
+    """Everything drawn over one clip, and the moves of the camera, under which all of it is seen."""
 
     canvas: Canvas
     tracks: tuple[DrawnTrack, ...] = ()
+    camera: tuple[Move, ...] = ()
 
     @property
     def num_points(self) -> int:
@@ -92,7 +94,8 @@ class Document:
 
         Another size scales x and y, each by itself. Another length spreads the whole clip over it, first frame on
         first and last on last; with keep_time, frames keep their numbers instead, and what lies past the end is cut.
-        Curves are evaluated anew, never interpolated between samples. Grids are spread out in place, row by row.
+        Curves are evaluated anew, never interpolated between samples. Grids are spread out in place, row by row. Then
+        the camera sees every point, in px of the canvas; points that come to lie behind it are invisible.
 
         Raises TrackFormatError where points x frames is beyond MAX_SAMPLES.
         """
@@ -114,9 +117,12 @@ class Document:
             offsets = track.grid.offsets() if track.grid else np.zeros((1, 2))
             points.append(path[:, None] + offsets)
             visibility.append(np.repeat(track.timing.visibility(frames)[:, None], len(offsets), axis=1))
-        scaled = np.concatenate(points, axis=1) * (width / canvas.width, height / canvas.height)
-        seen = torch.from_numpy(np.concatenate(visibility, axis=1))
-        return Tracks(torch.from_numpy(scaled.astype(np.float32)), seen, height, width)
+        placed, seen = np.concatenate(points, axis=1), np.concatenate(visibility, axis=1)
+        if self.camera:
+            placed, before_it = plane_seen(placed, self.camera, frames, canvas.width, canvas.height)
+            seen &= before_it
+        scaled = placed * (width / canvas.width, height / canvas.height)
+        return Tracks(torch.from_numpy(scaled.astype(np.float32)), torch.from_numpy(seen), height, width)
 
 
 def require_ids(document: Document) -> None:

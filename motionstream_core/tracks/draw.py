@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +16,14 @@ _BACKGROUND = (20, 21, 26)
 _GAP_PX = 6
 
 
-def draw_tracks(frames: Tensor, tracks: Tracks, *, tail_frames: int = 12, radius: float | None = None) -> Tensor:
+def draw_tracks(
+    frames: Tensor,
+    tracks: Tracks,
+    *,
+    tail_frames: int = 12,
+    radius: float | None = None,
+    on_frame: Callable[[int], None] | None = None,
+) -> Tensor:
     """`frames` with every visible point as a dot and its last `tail_frames` steps as a fading tail.
 
     frames: (t h w 3), floating in 0..1 or uint8; the result has its shape, dtype and device, `frames` is left alone,
@@ -22,6 +31,7 @@ def draw_tracks(frames: Tensor, tracks: Tracks, *, tail_frames: int = 12, radius
     tracks: of the same number of frames; a frame size other than (h w) is scaled. Invisible points are not drawn,
         since their coordinates mean nothing, nor is a step that begins or ends at one.
     tail_frames: steps of tail, 0 for none. radius: of the dots, px; by default from frame size and crowding.
+    on_frame: told the number of frames drawn, after each; it may raise to end the work.
 
     Raises ValueError for frames of another form and for a differing number of frames.
     """
@@ -35,6 +45,8 @@ def draw_tracks(frames: Tensor, tracks: Tracks, *, tail_frames: int = 12, radius
         image = _to_image(drawn[index])
         paint(image, path.tail(index, tail_frames), path.dots(index))
         drawn[index] = _from_image(image, drawn.dtype)
+        if on_frame is not None:
+            on_frame(index + 1)
     return drawn.to(frames.device)
 
 

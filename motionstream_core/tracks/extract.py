@@ -1,28 +1,31 @@
 """Tracks out of a video: the face of every point tracker, and the one that needs no weights (OpenCV).
 
-`tracks/cotracker.py` holds the adapter to CoTracker3.
+`tracks/cotracker.py` holds the adapters to CoTracker3.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .flow_walk import FlowWalk
+from .frames import ArrayFrames, Frames, FrameSource, backwards, forwards
 from .grid import point_grid
-from .patches import Floats, Looks, Picture, levelled, similarity
+from .patches import Floats
 from .tracks import Tracks
 
-Frames = NDArray[np.uint8]
 Queries = NDArray[np.floating]
+Followed: TypeAlias = tuple[Floats, NDArray[np.bool_]]
+"""Points float32 (t n 2) px and visibility bool (t n) of some frames in a row."""
+Report: TypeAlias = Callable[[int, int], None]
+"""Told (frames followed so far, frames to follow in all); both directions count. What it raises ends the tracking."""
 
-NEIGHBOURS = 24
 SUPPORT_GRID = 16
-ANCHOR_STEPS, FIND_STEPS = 3, 4
-SURE = 0.9  # similarity from which no other place is tried
 SPARSE = 200  # fewer points than that are too few to say where a hidden neighbour went
 
 
@@ -39,11 +42,24 @@ class Tracker(Protocol):
     @property
     def in_workers(self) -> bool: ...
 
-    def track(self, frames: Frames, queries: Queries) -> Tracks:
+    def track(self, frames: Frames | FrameSource, queries: Queries, report: Report | None = None) -> Tracks:
         """Tracks of the points `queries` (n 3) = (frame, x, y), x and y in px, over all of frames uint8 (t h w 3).
 
         Track i is query i, from the query's frame towards both ends of the clip; ids are those of `Tracks`. Pixel j
-        covers [j, j + 1). Raises ValueError for malformed frames or queries (`check_input`).
+        covers [j, j + 1). A `FrameSource` is read a window at a time. Raises ValueError for malformed frames or
+        queries (`check_input`), and whatever `report` raises.
+        """
+        ...
+
+
+class StreamTracker(Tracker, Protocol):
+    """A tracker that looks ahead a few frames at most, so that it can follow a video while it comes in."""
+
+    def follow(self, frames: Iterable[Frames], queries: Queries) -> Iterator[Followed]:
+        """Pieces that together cover `frames` (each uint8 (h w 3)), in order, each as soon as it is settled.
+
+        queries: as in `track`; what a point is before its query's frame means nothing. Memory does not grow with the
+        number of frames.
         """
         ...
 
@@ -54,13 +70,35 @@ def grid_queries(height: int, width: int, rows: int = 50, columns: int = 50, fra
     return np.concatenate([np.full((len(points), 1), frame, np.float32), points], axis=1)
 
 
-def check_input(frames: Frames, queries: Queries) -> Queries:
+def mask_queries(mask: NDArray[np.bool_], rows: int = 50, columns: int = 50, frame: int = 0) -> Queries:
+    """Queries (n 3) in `frame`: a grid of at most rows x columns over the mask's bounding box, where mask (h w) is.
+
+    Raises ValueError for a mask in which no point of the grid lies.
+    """
+    if mask.ndim != 2:
+        raise ValueError(f"mask has shape {mask.shape}; it must be (h w)")
+    ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(ys):
+        raise ValueError("mask is empty; mark what shall be tracked, or leave the mask out")
+    region = (float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1))
+    height, width = mask.shape
+    points = point_grid(height, width, rows, columns, region=region).points[0].numpy()
+    points = points[mask[points[:, 1].astype(int), points[:, 0].astype(int)]]
+    if not len(points):
+        raise ValueError(f"no point of a {rows} x {columns} grid lies in the mask; use more rows and columns")
+    return np.concatenate([np.full((len(points), 1), frame, np.float32), points], axis=1)
+
+
+def check_input(frames: Frames | FrameSource, queries: Queries) -> Queries:
     """The queries as float32; raises ValueError, naming the first fault, for what no tracker can follow."""
-    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not frames.size:
+    if isinstance(frames, np.ndarray) and (
+        frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not frames.size
+    ):
         raise ValueError(f"frames are {frames.dtype} {frames.shape}; they must be uint8 (t h w 3)")
     if queries.ndim != 2 or queries.shape[1] != 3:
         raise ValueError(f"queries have shape {queries.shape}; they must be (n 3) = (frame, x px, y px)")
-    num_frames, height, width = frames.shape[:3]
+    source = as_source(frames)
+    num_frames, height, width = source.num_frames, source.height, source.width
     limit = np.array([num_frames, width, height])
     inside = ((queries >= 0) & (queries < limit)).all(1) & (queries[:, 0] % 1 == 0)
     if not inside.all():
@@ -70,6 +108,51 @@ def check_input(frames: Frames, queries: Queries) -> Queries:
             f"{num_frames}, x in [0, {width}) and y in [0, {height}) px"
         )
     return queries.astype(np.float32)
+
+
+def as_source(frames: Frames | FrameSource) -> FrameSource:
+    """Frames in memory as a `FrameSource`; a source is itself."""
+    return ArrayFrames(frames) if isinstance(frames, np.ndarray) else frames
+
+
+def track_both_ways(
+    tracker: StreamTracker, frames: Frames | FrameSource, queries: Queries, report: Report | None = None
+) -> Tracks:
+    """`Tracker.track` by `StreamTracker.follow`: from the first query on to the end, from the last back to the start.
+
+    Besides the tracks it holds a window of frames (`frames.WINDOW_FRAMES`) at a time, however long the video is.
+    """
+    queries, source = check_input(frames, queries), as_source(frames)
+    count, size = source.num_frames, (source.height, source.width)
+    if not len(queries):
+        return Tracks.empty(count, *size)
+    asked = queries[:, 0].astype(np.int64)
+    first, last = int(asked.min()), int(asked.max())
+    points = np.zeros((count, len(queries), 2), np.float32)
+    visible = np.zeros((count, len(queries)), bool)
+    num_steps, done = count - first + (last + 1 if last else 0), 0
+
+    def take(pieces: Iterator[Followed], start: int, step: int) -> None:
+        """Pieces of the pass that begins in frame `start` and goes on by `step` (1 or -1)."""
+        nonlocal done
+        at = start
+        for place, seen in pieces:
+            rows = at + step * np.arange(len(place))
+            # a point's own frame belongs to the way forward
+            mine = rows[:, None] >= asked[None] if step > 0 else rows[:, None] < asked[None]
+            points[rows] = np.where(mine[..., None], place, points[rows])
+            visible[rows] = np.where(mine, seen, visible[rows])
+            at, done = at + step * len(rows), done + len(rows)
+            if report is not None:
+                report(done, num_steps)
+
+    since_first, before_last = queries.copy(), queries.copy()
+    since_first[:, 0] -= first
+    before_last[:, 0] = last - queries[:, 0]
+    take(tracker.follow(forwards(source, first), since_first), first, 1)
+    if last:
+        take(tracker.follow(backwards(source, last), before_last), last, -1)
+    return Tracks(torch.from_numpy(points), torch.from_numpy(visible), *size)
 
 
 @dataclass(frozen=True)
@@ -106,140 +189,24 @@ class OpenCvTracker:
     def in_workers(self) -> bool:
         return True
 
-    def track(self, frames: Frames, queries: Queries) -> Tracks:
+    def track(self, frames: Frames | FrameSource, queries: Queries, report: Report | None = None) -> Tracks:
         """See `Tracker.track`. Raises ImportError where OpenCV is missing."""
         try:
             import cv2  # noqa: F401
         except ImportError as error:
             raise ImportError("the default point tracker needs OpenCV; pip install opencv-python-headless") from error
-        queries = check_input(frames, queries)
-        points, visible = self._one_way(frames, queries)
-        if (queries[:, 0] > 0).any():
-            flipped = queries.copy()
-            flipped[:, 0] = len(frames) - 1 - flipped[:, 0]
-            back_points, back_visible = self._one_way(frames[::-1], flipped)
-            before = np.arange(len(frames))[:, None] < queries[None, :, 0]
-            points = np.where(before[..., None], back_points[::-1], points)
-            visible = np.where(before, back_visible[::-1], visible)
-        return Tracks(torch.from_numpy(points), torch.from_numpy(visible), *frames.shape[1:3])
+        return track_both_ways(self, frames, queries, report)
 
-    def _one_way(self, frames: Frames, queries: Queries) -> tuple[Floats, NDArray[np.bool_]]:
-        """Points (t n 2) and visibility (t n) from each query's frame on; what lies before means nothing."""
-        num_queries = len(queries)
-        if 0 < num_queries < SPARSE:
-            height, width = frames.shape[1:3]
-            start = int(queries[:, 0].min())
-            queries = np.concatenate([queries, grid_queries(height, width, SUPPORT_GRID, SUPPORT_GRID, start)])
-        points = np.zeros((len(frames), len(queries), 2), np.float32)
-        visible = np.zeros((len(frames), len(queries)), bool)
-        walk = _Walk(self, queries)
+    def follow(self, frames: Iterable[Frames], queries: Queries) -> Iterator[Followed]:
+        """See `StreamTracker.follow`: a piece is one frame, told as soon as that frame is there."""
+        num_queries, walk = len(queries), None
         for t, frame in enumerate(frames):
+            if walk is None:
+                if 0 < num_queries < SPARSE:
+                    start = int(queries[:, 0].min())
+                    height, width = frame.shape[:2]
+                    support = grid_queries(height, width, SUPPORT_GRID, SUPPORT_GRID, start)
+                    queries = np.concatenate([queries, support])
+                walk = FlowWalk(self, queries)
             walk.to(frame, t)
-            points[t], visible[t] = walk.place, walk.visible
-        return points[:, :num_queries], visible[:, :num_queries]
-
-
-class _Walk:
-    """Every point of one pass at the frame that the pass has come to."""
-
-    def __init__(self, tracker: OpenCvTracker, queries: Queries) -> None:
-        self.tracker, self.queries = tracker, queries
-        self.place = queries[:, 1:].astype(np.float32).copy()
-        self.started = np.zeros(len(queries), bool)
-        self.visible = np.zeros(len(queries), bool)
-        self.looks = Looks.none(len(queries))
-        self.neighbours = np.repeat(np.arange(len(queries))[:, None], NEIGHBOURS, axis=1)
-        self._last_color = self.looks.color.copy()
-        self._levelled: Any = None
-
-    def to(self, frame: Frames, t: int) -> None:
-        """Go on to frame t, and take in the points whose query it is."""
-        picture = Picture(frame)
-        flat = levelled(picture.grey, self.tracker.blur_px, self.tracker.floor)
-        if self._levelled is not None:
-            self._advance(picture, flat)
-        self._levelled = flat
-        new = np.flatnonzero(self.queries[:, 0] == t)
-        if len(new):
-            self.looks[new] = picture.looks(self.place[new])
-            self._last_color[new] = self.looks.color[new]
-            self.started[new] = self.visible[new] = True
-            self._meet_neighbours(new)
-
-    def _meet_neighbours(self, new: NDArray[np.int64]) -> None:
-        """The nearest visible points of `new` ones, themselves among them."""
-        known = np.flatnonzero(self.visible)
-        count = min(NEIGHBOURS, len(known))
-        for rows in np.array_split(new, -(-len(new) // 500)):
-            distance = np.linalg.norm(self.place[rows, None] - self.place[None, known], axis=-1)
-            self.neighbours[rows, :count] = known[np.argpartition(distance, count - 1, axis=1)[:, :count]]
-
-    def _advance(self, picture: Picture, flat: Any) -> None:
-        """Every started point to its place in the next picture."""
-        tracker = self.tracker
-        place, followed = self._flow(flat)
-        sure = np.flatnonzero(followed)
-        place[sure] = picture.find(self.looks[sure], place[sure], tracker.anchor_px, ANCHOR_STEPS)
-        seen = picture.looks(place)
-        self._dim(seen, followed)
-        alike = np.where(followed, similarity(self.looks, seen), -1)
-        trusted = (alike >= tracker.keep)[:, None]
-        predicted = self.place + self._neighbours_motion(np.where(trusted, place - self.place, np.nan))
-        doubtful = np.flatnonzero(self.started & (alike < SURE))
-        other = picture.find(self.looks[doubtful], predicted[doubtful], tracker.reach_px, FIND_STEPS)
-        other_seen = picture.looks(other)
-        other_alike = similarity(self.looks[doubtful], other_seen)
-        better = other_alike > alike[doubtful]
-        which = doubtful[better]
-        place[which], seen[which], alike[which] = other[better], other_seen[better], other_alike[better]
-        inside = ((place >= 0) & (place < picture.size)).all(1)
-        threshold = np.where(self.visible, tracker.keep, tracker.regain)
-        self.visible = self.started & inside & (alike >= threshold)
-        moved = np.where(self.visible[:, None], place, predicted)
-        self.place = np.where(self.started[:, None], moved, self.place)
-        rate = (tracker.renewal * self.visible).astype(np.float32)[:, None]
-        self.looks.patch += rate * (seen.patch - self.looks.patch)
-        self.looks.color += rate * (seen.color - self.looks.color)
-        self._last_color = seen.color
-
-    def _dim(self, seen: Looks, followed: NDArray[np.bool_]) -> None:
-        """Every point's looks as the light of this picture shows them: hidden points' looks fade with the others'."""
-        now, before = seen.color[followed].sum(1), self._last_color[followed].sum(1)
-        gain = np.float32(np.median((now + 1) / (before + 1))) if len(now) else np.float32(1)
-        self.looks.patch *= gain
-        self.looks.color *= gain
-
-    def _flow(self, flat: Any) -> tuple[Floats, NDArray[np.bool_]]:
-        """Where the visible points went (n 2), and which of them come back to where they were (n)."""
-        import cv2
-
-        tracker = self.tracker
-        moved, followed = self.place.copy(), np.zeros(len(self.place), bool)
-        who = np.flatnonzero(self.visible)
-        if not len(who):
-            return moved, followed
-        options: Any = {
-            "winSize": (tracker.window_px, tracker.window_px),
-            "maxLevel": tracker.num_levels,
-            "criteria": (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 12, 0.02),
-            "nextPts": None,
-        }
-        start = self.place[who, None] - np.float32(0.5)  # OpenCV counts from the first pixel's centre
-        there, found, _ = cv2.calcOpticalFlowPyrLK(self._levelled, flat, start, **options)
-        back, returned, _ = cv2.calcOpticalFlowPyrLK(flat, self._levelled, there, **options)
-        astray = np.linalg.norm((np.asarray(back) - start)[:, 0], axis=-1)
-        followed[who] = (found[:, 0] > 0) & (returned[:, 0] > 0) & (astray < tracker.round_trip_px)
-        moved[who] = np.asarray(there, np.float32)[:, 0] + np.float32(0.5)
-        return moved, followed
-
-    def _neighbours_motion(self, motion: Floats) -> Floats:
-        """Median (n 2) of `motion` (n 2), nan where unknown, over each point's neighbours; of all where it has none."""
-        known = ~np.isnan(motion[:, 0])
-        if not known.any():
-            return np.zeros_like(self.place)
-        around = np.sort(motion[self.neighbours], axis=1)  # nan goes last
-        count = known[self.neighbours].sum(1)
-        low, high = np.maximum(count - 1, 0) // 2, count // 2
-        every = np.arange(len(motion))
-        middle = (around[every, low] + around[every, np.minimum(high, NEIGHBOURS - 1)]) / 2
-        return np.where(count[:, None] > 0, middle, np.median(motion[known], axis=0)).astype(np.float32)
+            yield walk.place[None, :num_queries].copy(), walk.visible[None, :num_queries].copy()

@@ -40,7 +40,7 @@ class Timing:
         if self.keyframes:
             at, u = np.array(self.keyframes, dtype=np.float64).T
             return curve.at_arc(np.interp(since, at, curve.arc_at(u)))
-        return curve.at_arc(eased(self._progress(since), self.easing) * curve.length)
+        return curve.at_arc(eased(progress(since, self.duration), self.easing) * curve.length)
 
     def visibility(self, frames: Array) -> NDArray[np.bool_]:
         """Whether the point can be seen at `frames` (t): (t)."""
@@ -53,22 +53,23 @@ class Timing:
             seen &= (frames < first - FRAME_TOLERANCE) | (frames > last + FRAME_TOLERANCE)
         return seen
 
-    def _progress(self, since: Array) -> Array:
-        """0 before the span, 1 after it; a span of no duration is a jump at its start."""
-        if self.duration <= 0:
-            return (since >= -FRAME_TOLERANCE).astype(np.float64)
-        return np.clip(since / self.duration, 0.0, 1.0)
+
+def progress(since: Array, duration: float) -> Array:
+    """Share of a span's time at frames `since` its start: 0 before it, 1 after it; no duration is a jump."""
+    if duration <= 0:
+        return (since >= -FRAME_TOLERANCE).astype(np.float64)
+    return np.clip(since / duration, 0.0, 1.0)
 
 
-def eased(progress: Array, easing: str) -> Array:
-    """Share of the way covered at a share `progress` of the time, both in [0, 1].
+def eased(elapsed: Array, easing: str) -> Array:
+    """Share of the way covered at a share `elapsed` of the time, both in [0, 1].
 
     linear p; ease_in p^2; ease_out 1 - (1 - p)^2; ease_in_out p^2 (3 - 2p).
     """
     if easing == "ease_in":
-        return progress**2
+        return elapsed**2
     if easing == "ease_out":
-        return 1 - (1 - progress) ** 2
+        return 1 - (1 - elapsed) ** 2
     if easing == "ease_in_out":
-        return progress**2 * (3 - 2 * progress)
-    return progress
+        return elapsed**2 * (3 - 2 * elapsed)
+    return elapsed

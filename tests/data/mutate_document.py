@@ -20,10 +20,13 @@ from typing import Any
 
 JUNK: list[Any] = [
     None, True, False, 0, -1, 1, 2, 3.5, 1e-9, 1e7, 1e308, -1e308, 10**40, math.nan, math.inf, -math.inf, "", "1", "a",
-    "linear", "hold", "anchor", "\ud800", "é", [], {}, [[]], [1], [1, 2], [2, 1], [[0, 0]], {"x": 1}, [0] * 6,
-    "__proto__",
+    "linear", "hold", "anchor", "pan", "zoom", "handheld", "\ud800", "é", [], {}, [[]], [1], [1, 2], [2, 1], [[0, 0]],
+    {"x": 1}, [0] * 6, "__proto__",
 ]  # fmt: skip
-NAMES = ["id", "kind", "points", "easing", "keyframes", "hidden", "grid", "group", "camera", "x", "__proto__", "start"]
+NAMES = [
+    "id", "kind", "points", "easing", "keyframes", "hidden", "grid", "group", "camera", "x", "__proto__", "start",
+    "move", "seed",
+]  # fmt: skip
 
 
 def mutated(seed: int, documents: list[dict[str, Any]]) -> str:
@@ -152,15 +155,33 @@ def well_formed(text: str) -> bool:
             and ("group" not in t or name(t["group"]))
         )
 
+    def move(m: Any) -> bool:
+        degrees, distances = dict.fromkeys(("pan", "tilt", "roll", "orbit"), 360), ("dolly", "truck", "pedestal")
+        if not keys(m, "move amount start duration", "easing seed") or type(m["move"]) is not str:
+            return False
+        ends = {k: (-v, v) for k, v in {**degrees, **dict.fromkeys(distances, 100)}.items()}
+        ends |= {"zoom": (0.01, 100), "handheld": (0, 45)}
+        shaking = m["move"] == "handheld"
+        return (
+            m["move"] in ends
+            and num(m["amount"], *ends[m["move"]])
+            and num(m["start"], -1e6, 1e6)
+            and num(m["duration"], 0, 1e6)
+            and ("seed" not in m or (shaking and num(m["seed"], 0, 2**32 - 1) and m["seed"] % 1 == 0))
+            and ("easing" not in m or (not shaking and m["easing"] in ("linear", "ease_in", "ease_out", "ease_in_out")))
+        )
+
     if not keys(d, "format version canvas tracks", "camera") or type(d["tracks"]) is not list:
         return False
-    canvas = d["canvas"]
+    canvas, camera = d["canvas"], d.get("camera", [])
     grids = [t.get("grid", {}) for t in d["tracks"] if type(t) is dict]
     return (
         d["format"] == "motionstream-tracks"
         and type(d["version"]) in (int, float)
         and d["version"] == 1
-        and d.get("camera", []) == []
+        and type(camera) is list
+        and len(camera) <= 100
+        and all(move(m) for m in camera)
         and keys(canvas, "width height num_frames fps")
         and whole(canvas["width"], 16384)
         and whole(canvas["height"], 16384)
@@ -176,8 +197,8 @@ def main() -> None:
     sys.path.insert(0, str(Path(__file__).parents[2]))
     from motionstream_core.tracks import Canvas, TrackFormatError, parse_document
 
-    cases = json.loads((Path(__file__).parent / "documents.json").read_text("utf-8"))["valid"]
-    documents = [case["document"] for case in cases]
+    files = (Path(__file__).parent / name for name in ("documents.json", "camera.json"))
+    documents = [case["document"] for file in files for case in json.loads(file.read_text("utf-8"))["valid"]]
     count, passed, start = int(sys.argv[1]), 0, time.monotonic()
     for seed in range(count):
         text = mutated(seed, documents)

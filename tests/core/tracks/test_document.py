@@ -17,6 +17,7 @@ from tests.data.mutate_document import mutated, well_formed
 
 DATA = json.loads((Path(__file__).parents[2] / "data" / "documents.json").read_text("utf-8"))
 CANVAS = Canvas(64, 48, 9, 16)
+CAMERA = json.loads((Path(__file__).parents[2] / "data" / "camera.json").read_text("utf-8"))["valid"]
 VALID = {case["name"]: case["document"] for case in DATA["valid"]}
 
 
@@ -100,7 +101,7 @@ def test_too_many_points_are_refused() -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_mutated_documents_are_refused_or_well_formed(seed: int) -> None:
     """No crash, and nothing wrong gets through: what passes obeys the rules of the page, checked independently."""
-    text = mutated(seed, list(VALID.values()))
+    text = mutated(seed, [*VALID.values(), *(case["document"] for case in CAMERA)])
     try:
         document = parse(text)
     except TrackFormatError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,56 +14,15 @@ from torch import Tensor
 
 pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
 
+from motionstream_core.evaluation.tracking.ground_truth import queries_of, textured_clip
 from motionstream_core.tracks import Tracks, extract
-from motionstream_core.tracks.cotracker import CoTracker3
-from motionstream_core.tracks.extract import OpenCvTracker, check_input, grid_queries
-from motionstream_core.tracks.patches import WEIGHTS, Picture, similarity
-from motionstream_core.world import LEVELS, Clip, render, sample_motion, sample_scene
+from motionstream_core.tracks.cotracker import CoTracker3, CoTracker3Online
+from motionstream_core.tracks.extract import OpenCvTracker, check_input, grid_queries, mask_queries
+from motionstream_core.tracks.frames import WINDOW_FRAMES, ArrayFrames
+from motionstream_core.tracks.patches import WEIGHTS, Picture, best_half, similarity, structure
+from tests.core.tracks.moving_pictures import noise_picture, sliding
 
 CPU = torch.device("cpu")
-
-
-def noise_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Smooth coloured noise, uint8: every place looks different from every other."""
-    import cv2
-
-    noise = np.random.default_rng(seed).uniform(0, 255, (height, width, 3)).astype(np.float32)
-    soft = cv2.GaussianBlur(noise, (0, 0), 1.5)
-    return np.clip((soft - soft.mean()) * 3 + 128, 0, 255).astype(np.uint8)
-
-
-def sliding(shift: tuple[int, int], num_frames: int = 7, side: int = 80) -> np.ndarray:
-    """A window over a still picture; what it shows moves by minus `shift` px (x, y) a frame."""
-    picture = noise_picture(side + 60, side + 60)
-    start = (30, 30)
-    return np.stack(
-        [
-            picture[
-                start[1] + t * shift[1] : start[1] + t * shift[1] + side,
-                start[0] + t * shift[0] : start[0] + t * shift[0] + side,
-            ]
-            for t in range(num_frames)
-        ]
-    )
-
-
-def rich_clip(seed: int, num_frames: int = 33) -> Clip:
-    """A clip of the world with texture fine enough to be followed: the world's own has waves of 16 px and more."""
-    rng, level = np.random.default_rng((91, seed)), LEVELS["textured"]
-    scene = sample_scene(rng, level)
-    count = 24
-    length, heading = rng.uniform(6, 20, count), rng.uniform(0, 2 * np.pi, count)
-    columns = (np.cos(heading) / length, np.sin(heading) / length, rng.uniform(0, 1, count))
-    waves = [2 * np.pi * each for each in columns] + [rng.uniform(0.01, 0.06, count), rng.uniform(-0.15, 0.15, count)]
-    sprites = tuple(replace(sprite, pattern="dots") for sprite in scene.sprites)
-    scene = replace(scene, texture=np.stack(waves, 1).astype(np.float32), sprites=sprites)
-    return render(scene, sample_motion(rng, scene, level, num_frames))
-
-
-def queries_of(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Queries at frame 0 of the clip's points that are visible there, and which these are."""
-    which = np.flatnonzero(clip.visibility[0])
-    return np.concatenate([np.zeros((len(which), 1)), clip.points[0, which]], axis=1).astype(np.float32), which
 
 
 # --- the OpenCV tracker
@@ -71,8 +30,8 @@ def queries_of(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
 
 def test_points_of_the_world_are_found_and_their_visibility_too() -> None:
     distances, true_seen, seen, true = [], 0, 0, 0
-    for seed in range(4):
-        clip = rich_clip(seed)
+    for seed in range(3):
+        clip = textured_clip(seed, 25)
         queries, which = queries_of(clip)
         tracks = OpenCvTracker().track(clip.frames, queries)
         told, truth = tracks.visibility.numpy()[1:], clip.visibility[1:, which]
@@ -127,6 +86,40 @@ def test_a_covered_point_is_unseen_and_comes_back_as_itself() -> None:
     assert (tracks.points - expected).abs().max() < 1.5  # and where they hide their neighbours say where they are
 
 
+def test_a_point_comes_back_turned() -> None:
+    """A picture that turns about its middle; from frame 5 to 12 a bar stands in it. Looks come back turned by 0.4."""
+    import cv2
+
+    picture, frames = noise_picture(140, 140), []
+    for t in range(20):
+        matrix = cv2.getRotationMatrix2D((69.5, 69.5), float(np.rad2deg(0.05 * t)), 1.0)
+        frames.append(cv2.warpAffine(picture, matrix, (140, 140))[30:110, 30:110])
+    clip = np.stack(frames)
+    clip[5:13, :, 42:64] = noise_picture(80, 22, seed=9) // 2 + np.array([120, 0, 0], np.uint8)
+    queries = np.array([[0, x, y] for x in (50, 54) for y in (34, 40, 46)], np.float32)
+    tracks = OpenCvTracker().track(clip, queries)
+    angle = -0.05 * np.arange(20)[:, None]  # OpenCV turns anticlockwise on screen
+    x, y = (queries[:, 1:] - 40).T
+    expected = np.stack([np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y], -1) + 40
+    assert tracks.visibility[:5].all() and not tracks.visibility[6:12].any()
+    assert tracks.visibility[15:].all()
+    error = np.linalg.norm(tracks.points.numpy() - expected, axis=-1)
+    assert error[14].max() < 0.9 and error.max() < 2  # where it is, and where it is thought to be while hidden
+
+
+def test_even_ground_rests_while_things_pass() -> None:
+    """A checked disc slides over grey ground: of points on the ground beside its way none is taken along."""
+    ys, xs = np.mgrid[:96, :96] + 0.5
+    frames = np.full((24, 96, 96, 3), 120, np.uint8)
+    for t, frame in enumerate(frames):
+        inside = (xs - 20 - 2 * t) ** 2 + (ys - 48) ** 2 < 14**2
+        frame[inside] = np.where(((xs // 5 + (ys - 2 * t) // 5) % 2 > 0)[inside, None], (220, 60, 60), (60, 60, 220))
+    queries = np.array([[0, x, y] for x in range(10, 90, 10) for y in (10, 20, 78, 88)], np.float32)
+    tracks = OpenCvTracker().track(frames, queries)
+    assert (tracks.points - tracks.points[:1]).abs().max() < 0.5
+    assert tracks.visibility.all()
+
+
 def test_a_point_that_never_comes_back_stays_unseen() -> None:
     frames = sliding((1, 0), num_frames=10).copy()
     frames[4:, :, 20:60] = noise_picture(80, 40, seed=9)
@@ -177,6 +170,43 @@ def test_only_the_same_place_looks_the_same() -> None:
     assert (similarity(flat[0], flat[0]) > 0.99).all() and (similarity(flat[0], flat[1]) == 0).all()
 
 
+def test_half_a_look_is_known_beside_an_edge() -> None:
+    image = noise_picture(40, 50)
+    whole = Picture(image).looks(np.array([[20.5, 20.5]], np.float32))
+    for half in (image.copy(), image.copy()):
+        half[:, :18] = 30  # an occluder up to 3 px left of the point
+        seen = Picture(half).looks(np.array([[20.5, 20.5]], np.float32))
+        assert best_half(whole, seen)[0] > 0.9 > similarity(whole, seen)[0]
+    other = Picture(image).looks(np.array([[33.5, 11.5]], np.float32))
+    assert best_half(whole, other)[0] < 0.75
+
+
+def test_structure_is_the_smaller_curvature() -> None:
+    ys, xs = np.mgrid[:40, :50].astype(np.float32)
+    middle = np.array([[25.0, 20.0]], np.float32)
+    pictures = {
+        "even": np.full((40, 50), 90.0),
+        "edge": 90 + 40 * np.tanh(xs - 25),
+        "corner": 90 + 40 * np.tanh(np.minimum(xs - 25, ys - 20)),
+    }
+    found = {}
+    for name, grey in pictures.items():
+        frame = np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+        found[name] = structure(Picture(frame).looks(middle))[0]
+    assert abs(found["even"]) < 1e-3 and found["edge"] < 0.1 < 10 < found["corner"]
+
+
+def test_turned_looks_are_those_of_the_turned_picture() -> None:
+    image = noise_picture(41, 41)
+    quarter = np.array([[[0, -1], [1, 0]]], np.float32)  # offsets (1, 0) to (0, 1): clockwise on screen
+    middle = np.array([[20.5, 20.5]], np.float32)
+    upright = Picture(image).looks(middle)
+    clockwise = Picture(np.ascontiguousarray(np.rot90(image, -1))).looks(middle, quarter)
+    assert similarity(upright, clockwise)[0] > 0.999
+    np.testing.assert_allclose(upright.color, clockwise.color, atol=1)
+    assert similarity(upright, Picture(np.ascontiguousarray(np.rot90(image, -1))).looks(middle))[0] < 0.6
+
+
 def test_a_look_is_found_again_nearby() -> None:
     picture = Picture(noise_picture(40, 50))
     points = np.array([[20.5, 10.5], [30.5, 25.5]], np.float32)
@@ -219,6 +249,77 @@ def test_frames_of_another_kind_are_refused() -> None:
             check_input(frames, np.zeros((1, 3)))
     with pytest.raises(ValueError, match=r"\(n 3\)"):
         check_input(sliding((0, 0)), np.zeros((4, 2)))
+
+
+def test_queries_in_a_mask_lie_in_it() -> None:
+    mask = np.zeros((60, 80), bool)
+    mask[10:30, 20:60] = True
+    mask[10:20, 20:40] = False
+    queries = mask_queries(mask, 4, 8, frame=3)
+    assert queries.shape == (24, 3) and (queries[:, 0] == 3).all()
+    assert queries[0].tolist() == [3, 42.5, 12.5] and queries[-1].tolist() == [3, 57.5, 27.5]
+    assert mask[queries[:, 2].astype(int), queries[:, 1].astype(int)].all()
+    with pytest.raises(ValueError, match="mask is empty"):
+        mask_queries(np.zeros((4, 4), bool))
+
+
+# --- long videos
+
+
+class Noting(ArrayFrames):
+    """Frames that note the windows asked for."""
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        self.windows = [*getattr(self, "windows", []), (start, stop)]
+        return super().read(start, stop)
+
+
+class Stepping:
+    """A point steps 1 px to the right for every frame that it is followed; its y is the number of the frame."""
+
+    name, in_workers = "stepping", False
+
+    def follow(self, frames: Iterable[np.ndarray], queries: np.ndarray) -> Iterator[extract.Followed]:
+        for t, frame in enumerate(frames):
+            x = queries[:, 1] + t - queries[:, 0]
+            yield np.stack([x, np.full_like(x, frame[0, 0, 0])], -1)[None], (x % 2 == 0)[None]
+
+    def track(self, frames: Any, queries: np.ndarray, report: extract.Report | None = None) -> Tracks:
+        return extract.track_both_ways(self, frames, queries, report)
+
+
+def test_long_videos_are_read_in_windows_both_ways_from_every_query() -> None:
+    count = WINDOW_FRAMES + 8
+    frames = np.zeros((count, 64, 64, 3), np.uint8) + np.arange(count, dtype=np.uint8)[:, None, None, None]
+    source, told = Noting(frames), list[tuple[int, int]]()
+    queries = np.array([[0, 10, 0], [25, 0, 25], [count - 1, 20, count - 1]], np.float32)
+    tracks = Stepping().track(source, queries, lambda *pair: told.append(pair))
+    away = np.abs(np.arange(count)[:, None] - queries[None, :, 0])
+    assert (tracks.points[..., 0].numpy() == queries[None, :, 1] + away).all()
+    assert (tracks.points[..., 1].numpy() == np.arange(count)[:, None]).all()
+    assert (tracks.visibility.numpy() == (tracks.points[..., 0].numpy() % 2 == 0)).all()
+    assert max(stop - start for start, stop in source.windows) == WINDOW_FRAMES
+    assert told == [(k, 2 * count) for k in range(1, 2 * count + 1)]
+
+
+def test_what_the_report_raises_ends_the_tracking() -> None:
+    class Stop(BaseException):
+        pass
+
+    def report(done: int, total: int) -> None:
+        if done == 3:
+            raise Stop
+
+    source = Noting(np.zeros((WINDOW_FRAMES + 1, 80, 80, 3), np.uint8))
+    with pytest.raises(Stop):
+        OpenCvTracker().track(source, grid_queries(80, 80, 3, 3), report)
+    assert source.windows[-1] == (0, WINDOW_FRAMES)
+
+
+def test_nothing_before_the_first_query_is_read_on_the_way_forward() -> None:
+    source = Noting(sliding((1, 0), num_frames=8))
+    OpenCvTracker().track(source, np.array([[5, 40, 40]], np.float32))
+    assert source.windows == [(5, 8), (0, 6)]
 
 
 # --- CoTracker3
@@ -273,4 +374,42 @@ def test_without_cotracker_the_error_says_how_to_get_it_and_its_licence(
 
 def test_every_tracker_has_the_face() -> None:
     trackers: list[extract.Tracker] = [OpenCvTracker(), CoTracker3(Brightest(), CPU)]
-    assert [tracker.in_workers for tracker in trackers] == [True, False]
+    online = CoTracker3Online(Lagging(4), CPU)
+    trackers += [online]
+    streams: list[extract.StreamTracker] = [OpenCvTracker(), online]
+    assert [tracker.in_workers for tracker in trackers] == [True, False, False]
+    assert len({tracker.name for tracker in [*trackers, *streams]}) == 3
+
+
+class Lagging:
+    """Stands for the online predictor: a point's x is the number of times that its frame has been looked at."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.calls = step, list[tuple[int, bool]]()
+
+    def __call__(self, video_chunk: Tensor, **options: Any) -> tuple[Tensor | None, Tensor | None]:
+        first = bool(options.get("is_first_step"))
+        self.calls.append((video_chunk.shape[1], first))
+        if first:
+            self.looks, self.count, self.start = torch.zeros(0), options["queries"].shape[1], 0
+            return None, None
+        self.looks = torch.cat([self.looks, torch.zeros(self.start + video_chunk.shape[1] - len(self.looks))])
+        self.looks[self.start :] += 1
+        self.start += self.step
+        points = torch.stack([self.looks, torch.full_like(self.looks, 3)], -1)[None, :, None]
+        return points.expand(-1, -1, self.count, -1), torch.ones(1, len(self.looks), self.count, dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("count", "windows"),
+    [(3, [3]), (8, [8]), (9, [8, 5]), (12, [8, 8]), (14, [8, 8, 6])],
+)
+def test_online_windows_overlap_by_half_and_the_first_call_only_primes(count: int, windows: list[int]) -> None:
+    predictor = Lagging(4)
+    frames = np.zeros((count, 16, 24, 3), np.uint8)
+    tracks = CoTracker3Online(predictor, CPU).track(frames, np.array([[0, 3.5, 3.5]], np.float32))
+    assert predictor.calls == [(windows[0], True), *((length, False) for length in windows)]
+    assert tracks.num_frames == count and tracks.visibility.all()
+    looked = tracks.points[1:, 0, 0] - 0.5
+    expected = [1 if t < 4 or (t >= 4 * (len(windows) - 1) + 4) else 2 for t in range(1, count)]
+    assert looked.tolist() == expected  # a frame in two windows is told as the second one sees it

@@ -1,0 +1,183 @@
+"""Every point of one pass through a clip, frame by frame: flow, looks, and where hidden points are (OpenCV)."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .frames import Frames
+from .neighbours import Companions
+from .patches import Floats, Looks, Picture, best_half, levelled, similarity, structure
+
+ANCHOR_STEPS, FIND_STEPS = 3, 4
+SURE = 0.9  # similarity from which no other place is tried
+BLIND = 0.1  # structure below which flow is made up: a point goes on as it went, and by what little its looks tell
+HEALTHY = 0.85  # similarity from which a point is taken to be free of any occluder's edge
+RENEW_EVERY = 6  # frames after which points look for new companions where theirs are lost
+RECENT = 8  # frames for which a point that came back may still be half covered
+HALF_COSTS = 0.05  # what likeness of one half alone is worth less than that of the whole
+
+
+class WalkSettings(Protocol):
+    """What a walk needs of its tracker: `extract.OpenCvTracker` says what each means."""
+
+    @property
+    def window_px(self) -> int: ...
+
+    @property
+    def num_levels(self) -> int: ...
+
+    @property
+    def round_trip_px(self) -> float: ...
+
+    @property
+    def keep(self) -> float: ...
+
+    @property
+    def regain(self) -> float: ...
+
+    @property
+    def renewal(self) -> float: ...
+
+    @property
+    def reach_px(self) -> float: ...
+
+    @property
+    def anchor_px(self) -> float: ...
+
+    @property
+    def blur_px(self) -> float: ...
+
+    @property
+    def floor(self) -> float: ...
+
+
+class FlowWalk:
+    """Every point of one pass at the frame that the pass has come to."""
+
+    def __init__(self, tracker: WalkSettings, queries: Floats) -> None:
+        self.tracker, self.queries = tracker, queries
+        self.place = queries[:, 1:].astype(np.float32).copy()
+        self.started = np.zeros(len(queries), bool)
+        self.visible = np.zeros(len(queries), bool)
+        self.looks = Looks.none(len(queries))
+        self._pose = np.repeat(np.eye(2, dtype=np.float32)[None], len(queries), axis=0)  # looks are of before this turn
+        self._since_hidden = np.full(len(queries), RECENT)
+        self._companions = Companions(len(queries))
+        self._last_color = self.looks.color.copy()
+        self._levelled: Any = None
+        self._frame = 0
+
+    def to(self, frame: Frames, t: int) -> None:
+        """Go on to frame t, and take in the points whose query it is."""
+        picture = Picture(frame)
+        flat = levelled(picture.grey, self.tracker.blur_px, self.tracker.floor)
+        if self._levelled is not None:
+            self._advance(picture, flat)
+        self._levelled, self._frame = flat, t
+        new = np.flatnonzero(self.queries[:, 0] == t)
+        if len(new):
+            self.looks[new] = picture.looks(self.place[new])
+            self._last_color[new] = self.looks.color[new]
+            self.started[new] = self.visible[new] = True
+            self._companions.meet(new, self.place, self.visible)
+
+    def _advance(self, picture: Picture, flat: Any) -> None:
+        """Every started point to its place in the next picture."""
+        tracker = self.tracker
+        place, followed = self._flow(flat)
+        blind = np.flatnonzero(self.visible & (structure(self.looks) < BLIND))
+        place[blind], followed[blind] = self._companions.carry_on(blind, self.place[blind]), True
+        sure = np.flatnonzero(followed)
+        place[sure] = picture.find(self.looks[sure], place[sure], tracker.anchor_px, ANCHOR_STEPS, self._pose[sure])
+        seen = picture.looks(place, self._pose)
+        self._dim(seen, followed)
+        alike = np.where(followed, similarity(self.looks, seen), -1)
+        trusted = self.visible & (alike >= tracker.keep)
+        self._companions.compare(place - self.place, trusted)
+        unsure = np.flatnonzero(self.started & (alike < SURE))
+        whole = alike.copy()
+        self._look_elsewhere(picture, unsure, place, trusted, alike, seen)
+        inside = ((place >= 0) & (place < picture.size)).all(1)
+        threshold = np.where(self.visible, tracker.keep, tracker.regain)
+        now = self.started & inside & (alike >= threshold)
+        rate = (tracker.renewal * now).astype(np.float32)
+        self.looks.patch += rate[:, None] * (seen.patch - self.looks.patch)
+        self.looks.color += rate[:, None, None] * (seen.color - self.looks.color)
+        self.visible = now
+        self._since_hidden = np.where(now, self._since_hidden + 1, 0)
+        self.place = np.where(self.started[:, None], place, self.place)
+        if self._frame % RENEW_EVERY == 0:
+            lonely = self._companions.lonely(self.visible)
+            if len(lonely):
+                self._companions.meet(lonely, self.place, self.visible)
+        self._companions.remember(self.place, self.visible, self.visible & (whole >= HEALTHY))
+        self._last_color = seen.color
+
+    def _look_elsewhere(
+        self,
+        picture: Picture,
+        rows: NDArray[np.int64],
+        place: Floats,
+        trusted: NDArray[np.bool_],
+        alike: Floats,
+        seen: Looks,
+    ) -> None:
+        """Try `rows` where their companions say they are; place, alike and seen take over what is found there."""
+        if not len(rows):
+            return
+        tracker = self.tracker
+        fit = self._companions.predict(rows, place, trusted)
+        astray = ~fit.sure
+        fit.place[astray] = self._companions.carry_on(rows[astray], self.place[rows[astray]])
+        fit.linear[astray] = np.eye(2, dtype=np.float32)
+        hidden = ~self.visible[rows]
+        pose = self._pose[rows]
+        pose = np.where(hidden[:, None, None], fit.linear @ pose, pose)
+        looks = self.looks[rows]
+        other = picture.find(looks, fit.place, tracker.reach_px, FIND_STEPS, pose)
+        turned = picture.looks(other, pose)
+        # half its looks will do where the occluder's edge may still be near, and where the companions say it is
+        near_edge = fit.sure & (self._since_hidden[rows] < RECENT)
+        other_alike = np.maximum(
+            similarity(looks, turned), np.where(near_edge, best_half(looks, turned) - HALF_COSTS, -1)
+        )
+        better = other_alike > alike[rows]
+        alike[rows] = np.where(better, other_alike, alike[rows])
+        lost = alike[rows] < np.where(hidden, tracker.regain, tracker.keep)
+        place[rows] = np.where(lost[:, None], fit.place, np.where(better[:, None], other, place[rows]))
+        found = better & ~lost
+        self._pose[rows[found]] = pose[found]
+        seen.patch[rows[found]], seen.color[rows[found]] = turned.patch[found], turned.color[found]
+
+    def _dim(self, seen: Looks, followed: NDArray[np.bool_]) -> None:
+        """Every point's looks as the light of this picture shows them: hidden points' looks fade with the others'."""
+        now, before = seen.color[followed, 0].sum(1), self._last_color[followed, 0].sum(1)
+        gain = np.float32(np.median((now + 1) / (before + 1))) if len(now) else np.float32(1)
+        self.looks.patch *= gain
+        self.looks.color *= gain
+
+    def _flow(self, flat: Any) -> tuple[Floats, NDArray[np.bool_]]:
+        """Where the visible points went (n 2), and which of them come back to where they were (n)."""
+        import cv2
+
+        tracker = self.tracker
+        moved, followed = self.place.copy(), np.zeros(len(self.place), bool)
+        who = np.flatnonzero(self.visible)
+        if not len(who):
+            return moved, followed
+        options: Any = {
+            "winSize": (tracker.window_px, tracker.window_px),
+            "maxLevel": tracker.num_levels,
+            "criteria": (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 12, 0.02),
+            "nextPts": None,
+        }
+        start = self.place[who, None] - np.float32(0.5)  # OpenCV counts from the first pixel's centre
+        there, found, _ = cv2.calcOpticalFlowPyrLK(self._levelled, flat, start, **options)
+        back, returned, _ = cv2.calcOpticalFlowPyrLK(flat, self._levelled, there, **options)
+        astray = np.linalg.norm((np.asarray(back) - start)[:, 0], axis=-1)
+        followed[who] = (found[:, 0] > 0) & (returned[:, 0] > 0) & (astray < tracker.round_trip_px)
+        moved[who] = np.asarray(there, np.float32)[:, 0] + np.float32(0.5)
+        return moved, followed

@@ -1,0 +1,94 @@
+"""Videos read a window at a time: the same frames as decoding them in one go, in either direction."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from motionstream_core.tracks.frames import (
+    WINDOW_FRAMES,
+    ArrayFrames,
+    Frames,
+    FrameSource,
+    VideoFrames,
+    backwards,
+    forwards,
+)
+
+COUNT = 2 * WINDOW_FRAMES + 9
+
+
+class Watched:
+    """A source that notes the windows which are asked for."""
+
+    def __init__(self, source: FrameSource) -> None:
+        self.source, self.windows = source, list[tuple[int, int]]()
+        self.num_frames, self.height, self.width = source.num_frames, source.height, source.width
+
+    def read(self, start: int, stop: int) -> Frames:
+        self.windows.append((start, stop))
+        return self.source.read(start, stop)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frames whose grey level tells their number, with B-frames and a keyframe every 30."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"g": "30", "bf": "2", "crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for t in range(COUNT):
+            image = np.full((48, 64, 3), 10 + 3 * t, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def in_one_go(path: Path) -> Frames:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_windows_are_the_films_own_frames(film: Path) -> None:
+    video, whole = VideoFrames(film), in_one_go(film)
+    assert (video.num_frames, video.height, video.width, video.fps) == (COUNT, 48, 64, 24.0)
+    for start, stop in ((0, 1), (0, COUNT), (29, 31), (31, 60), (COUNT - 1, COUNT)):
+        np.testing.assert_array_equal(video.read(start, stop), whole[start:stop])
+    np.testing.assert_allclose(video.read(40, 41).mean(), 10 + 3 * 40, atol=2)
+
+
+def test_both_directions_in_windows(film: Path) -> None:
+    whole = in_one_go(film)
+    for source in (Watched(VideoFrames(film)), Watched(ArrayFrames(whole))):
+        np.testing.assert_array_equal(np.stack(list(forwards(source, 5))), whole[5:])
+        np.testing.assert_array_equal(np.stack(list(backwards(source, 50))), whole[50::-1])
+        assert max(stop - start for start, stop in source.windows) == WINDOW_FRAMES
+
+
+def test_a_file_in_memory(film: Path) -> None:
+    np.testing.assert_array_equal(VideoFrames(io.BytesIO(film.read_bytes())).read(3, 5), in_one_go(film)[3:5])
+
+
+def test_floats_are_rounded_to_levels() -> None:
+    levels = np.arange(6, dtype=np.uint8).reshape(1, 1, 2, 3) * 51
+    np.testing.assert_array_equal(ArrayFrames(levels.astype(np.float32) / 255).read(0, 1), levels)
+    with pytest.raises(ValueError, match="uint8 or float"):
+        ArrayFrames(levels.astype(int))
+
+
+def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises((OSError, ValueError)):
+        VideoFrames(tmp_path / "text.mp4")
+    with av.open(str(tmp_path / "sound.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(ValueError, match="no video in it"):
+        VideoFrames(tmp_path / "sound.wav")
