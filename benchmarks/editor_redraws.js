@@ -40,13 +40,14 @@ const rows = await page.evaluate(
     editor.model.add(tracks);
     const { model, surface } = editor;
     const nothing = { tracks: new Set(), points: new Map() };
-    const box = surface.element.getBoundingClientRect();
-    const pointer = (type, x, y) =>
-      surface.element.dispatchEvent(new PointerEvent(type, { clientX: box.left + x, clientY: box.top + y, pointerId: 1, pointerType: "mouse", bubbles: true, button: type === "pointermove" ? -1 : 0 }));
+    const pointer = (type, x, y) => {
+      const box = surface.element.getBoundingClientRect();
+      return surface.element.dispatchEvent(new PointerEvent(type, { clientX: box.left + x, clientY: box.top + y, pointerId: 1, pointerType: "mouse", bubbles: true, button: type === "pointermove" ? -1 : 0 }));
+    };
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     const loaded = (await window.threadMs()) - began;
     surface.element.setPointerCapture = () => {};
-    const middle = [box.width / 2, box.height / 2];
+    const middle = [surface.size.width / 2, surface.size.height / 2];
     const works = {
       "playing": { every: (i) => model.setFrame(i % 81) },
       "pointer over the tracks": { every: (i) => pointer("pointermove", middle[0] + 90 * Math.sin(i / 9), middle[1] + 60 * Math.cos(i / 7)) },
@@ -61,6 +62,11 @@ const rows = await page.evaluate(
       },
       "panning": { every: (i) => ((surface.view = { ...surface.view, x: 40 * Math.sin(i / 5) }), model.changed()) },
       "zooming": { every: (i) => surface.zoom(i % 40 < 20 ? 1.05 : 1 / 1.05), stop: () => surface.fit() },
+      "a box over more and more tracks": {
+        start: () => pointer("pointerdown", 1, 1),
+        every: (i) => pointer("pointermove", (2 * middle[0] * (i % 100)) / 100, (2 * middle[1] * (i % 100)) / 100),
+        stop: () => pointer("pointerup", 1, 1),
+      },
       "dragging all tracks": {
         start: () => {
           model.run({ name: "select_all" });
@@ -74,6 +80,7 @@ const rows = await page.evaluate(
     const rows = [["loading and the first picture", "", loaded.toFixed(0)]];
     for (const [name, { start, every, stop }] of Object.entries(works)) {
       model.select(nothing);
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
       start?.();
       await new Promise((done) => requestAnimationFrame(done));
       let frames = 0;

@@ -30,10 +30,21 @@
  * @property {string} [group]
  */
 
-/** @typedef {{readonly canvas: Canvas, readonly tracks: readonly Readonly<Track>[]}} Document */
+/**
+ * A move of the camera over everything drawn; camera.js says what it does.
+ * @typedef {"pan" | "tilt" | "roll" | "dolly" | "truck" | "pedestal" | "orbit" | "zoom" | "handheld"} MoveKind
+ * @typedef {{readonly move: MoveKind, readonly amount: number, readonly start: number, readonly duration: number,
+ *   readonly easing?: Easing, readonly seed?: number}} Move
+ */
+
+/**
+ * camera: left out where there are no moves.
+ * @typedef {{readonly canvas: Canvas, readonly tracks: readonly Readonly<Track>[], readonly camera?: readonly Move[]}} Document
+ */
 
 export const FORMAT = "motionstream-tracks";
 export const VERSION = 1;
+export const MAX_FRAMES = 1e6;
 
 /** @type {readonly Kind[]} */
 export const KINDS = ["drag", "path", "anchor"];
@@ -44,6 +55,12 @@ export const HOLDS = ["hold", "hide"];
 
 /** @type {(canvas: Canvas) => Document} */
 export const emptyDocument = (canvas) => ({ canvas, tracks: [] });
+
+/** @type {readonly Move[]} */
+const NO_MOVES = [];
+
+/** @type {(document: Document) => readonly Move[]} */
+export const movesOf = ({ camera }) => camera ?? NO_MOVES;
 
 /** Times of a track that travels over the whole clip. @type {(canvas: Canvas) => {start: number, duration: number}} */
 export const wholeClip = (canvas) => ({ start: 0, duration: canvas.num_frames - 1 });
@@ -74,8 +91,20 @@ function firstFree(letter, taken, count) {
  */
 export function serialise(document) {
   const { canvas, tracks } = document;
-  return JSON.stringify({ format: FORMAT, version: VERSION, canvas, tracks: tracks.map(plainTrack) }, rounded);
+  const moves = movesOf(document).map(plainMove);
+  const camera = moves.length ? { camera: moves } : {};
+  return JSON.stringify({ format: FORMAT, version: VERSION, canvas, tracks: tracks.map(plainTrack), ...camera }, rounded);
 }
+
+/** @type {(move: Move) => object} */
+const plainMove = ({ move, amount, start, duration, easing, seed }) => ({
+  move,
+  amount,
+  start,
+  duration,
+  ...(easing && easing !== "linear" ? { easing } : {}),
+  ...(seed ? { seed } : {}),
+});
 
 /** @type {(track: Track) => object} */
 function plainTrack(track) {

@@ -4,7 +4,9 @@
  */
 
 import { INTERPOLATIONS } from "./curve.js";
-import { EASINGS, FORMAT, HOLDS, KINDS, VERSION, emptyDocument } from "./document.js";
+import { readMoves } from "./camera_parse.js";
+import { EASINGS, FORMAT, HOLDS, KINDS, MAX_FRAMES, VERSION, emptyDocument } from "./document.js";
+import { TrackFormatError, choice, count, fail, isObject, list, name, number, object, show } from "./strict_json.js";
 
 /**
  * @typedef {import("./document.js").Document} Document
@@ -14,14 +16,10 @@ import { EASINGS, FORMAT, HOLDS, KINDS, VERSION, emptyDocument } from "./documen
 
 const MAX_PX = 1e6;
 const MAX_SIDE_PX = 16384;
-const MAX_FRAMES = 1e6;
 const MAX_FPS = 1000;
 const MAX_POINTS = 100000;
 const NEEDED = ["id", "kind", "interpolation", "points", "start", "duration"];
 const OPTIONAL = ["easing", "keyframes", "before", "after", "hidden", "grid", "group"];
-
-/** The text is no document; the message names field, value and remedy. */
-export class TrackFormatError extends Error {}
 
 /**
  * The document that `text` spells; empty text is a document without tracks, of `defaultCanvas`.
@@ -35,8 +33,10 @@ export function parseDocument(text, defaultCanvas) {
   } catch (error) {
     throw new TrackFormatError(`document: the text ${show(text)} is not JSON (${String(error).slice(0, 200)})`);
   }
-  const { canvas, tracks } = migrated(value);
-  const document = { canvas: readCanvas(canvas), tracks: list(tracks, "tracks", readTrack) };
+  const { canvas, tracks, camera = [] } = migrated(value);
+  const read = list(tracks, "tracks", readTrack);
+  const moves = readMoves(camera, "camera");
+  const document = { canvas: readCanvas(canvas), tracks: read, ...(moves.length && { camera: moves }) };
   const seen = new Map();
   document.tracks.forEach((track, index) => {
     if (seen.has(track.id)) {
@@ -61,11 +61,7 @@ export function migrated(value) {
       fail("version", value.version, `this pack reads version ${VERSION}; update the pack, or export again`);
     }
   }
-  const fields = object(value, "document", ["format", "version", "canvas", "tracks"], ["camera"]);
-  if ("camera" in fields && !(Array.isArray(fields.camera) && fields.camera.length === 0)) {
-    fail("camera", fields.camera, "no camera layer can be read yet; leave it out, or write []");
-  }
-  return fields;
+  return object(value, "document", ["format", "version", "canvas", "tracks"], ["camera"]);
 }
 
 /** @type {(value: unknown) => Canvas} */
@@ -165,73 +161,4 @@ function readGrid(value, place) {
     dx: number(fields.dx, `${place}.dx`, 0, MAX_PX),
     dy: number(fields.dy, `${place}.dy`, 0, MAX_PX),
   };
-}
-
-/**
- * @param {unknown} value
- * @returns {value is Record<string, unknown>}
- */
-function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** @type {(value: unknown, place: string, needed: readonly string[], optional?: readonly string[]) => Record<string, unknown>} */
-function object(value, place, needed, optional = []) {
-  if (!isObject(value)) fail(place, value, `it must be an object with the fields ${needed.join(", ")}`);
-  for (const field of Object.keys(value)) {
-    if (!needed.includes(field) && !optional.includes(field)) {
-      fail(place, field, `this field is unknown here; known are ${[...needed, ...optional].join(", ")}`);
-    }
-  }
-  for (const field of needed) {
-    if (!Object.hasOwn(value, field)) throw new TrackFormatError(`${place}: field '${field}' is missing; add it`);
-  }
-  return value;
-}
-
-/** @type {<T>(value: unknown, place: string, read: (each: unknown, at: string) => T) => T[]} */
-function list(value, place, read) {
-  if (!Array.isArray(value)) fail(place, value, "it must be a list");
-  return value.map((each, index) => read(each, `${place}[${index}]`));
-}
-
-/** @type {(value: unknown, place: string, low: number, high: number) => number} */
-function number(value, place, low, high) {
-  if (typeof value !== "number" || !(low <= value && value <= high)) {
-    fail(place, value, `it must be a finite number from ${low} to ${high}`);
-  }
-  return value;
-}
-
-/** @type {(value: unknown, place: string, high: number) => number} */
-function count(value, place, high) {
-  const whole = number(value, place, 1, high);
-  if (!Number.isInteger(whole)) fail(place, value, `it must be a whole number from 1 to ${high}`);
-  return whole;
-}
-
-/** @type {<T extends string>(value: unknown, place: string, options: readonly T[]) => T} */
-function choice(value, place, options) {
-  const found = options.find((option) => option === value);
-  if (found === undefined) fail(place, value, `it must be one of ${options.join(", ")}`);
-  return found;
-}
-
-/** @type {(value: unknown, place: string) => string} */
-function name(value, place) {
-  if (typeof value !== "string" || !/^[A-Za-z0-9_.:-]{1,64}$/.test(value)) {
-    fail(place, value, "it must be 1 to 64 letters, digits or _ . : -");
-  }
-  return value;
-}
-
-/** @type {(value: unknown) => string} */
-function show(value) {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-}
-
-/** @type {(place: string, value: unknown, remedy: string) => never} */
-function fail(place, value, remedy) {
-  throw new TrackFormatError(`${place}: ${show(value)}: ${remedy}`);
 }

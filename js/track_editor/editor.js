@@ -1,17 +1,15 @@
-/** The editor on a page: model, surface, timeline and panels put together, with keyboard, playing and files. */
+/** The editor on a page: model, surface, timeline and panels put together, with keyboard and playing. */
 
-import { make, download, button } from "./elements.js";
-import { ATI_NUM_SAMPLES, importText, toCoordinates, toSvg } from "./exchange.js";
-import { FORMAT, serialise } from "./document.js";
-import { parseDocument } from "./document_parse.js";
+import { Backdrop } from "./backdrop.js";
+import { cameraPanel } from "./camera_panel.js";
+import { make, button } from "./elements.js";
 import { commandOf } from "./keyboard.js";
 import { EditorModel } from "./model.js";
-import { fromNpz, toNpz } from "./npz.js";
 import { HELP, optionPanel, selectionPanel, toolPanel, transportPanel } from "./panel.js";
-import { COLOURS } from "./render.js";
 import { addStyle } from "./style.js";
 import { Surface } from "./surface.js";
 import { TimelineView } from "./timeline_view.js";
+import { Transfer } from "./transfer.js";
 
 /**
  * What the editor lives in.
@@ -37,13 +35,15 @@ export class TrackEditor {
     const focus = () => this.keys.focus({ preventScroll: true });
     this.surface = new Surface(this.model, focus, signal);
     this.timeline = new TimelineView(this.model, focus, signal);
+    this.backdrop = new Backdrop(this.surface, this.model);
+    this.transfer = new Transfer(this.model, { say: (message) => this.say(message), picture: (file) => this.pictureGiven(file) });
     this.panels = this.makePanels();
-    const [tools, options, selection, transport] = this.panels.map(({ row }) => row);
+    const [tools, options, selection, camera, transport] = this.panels.map(({ row }) => row);
     // The keyboard goes to a field of text, so that the page around takes no key for a shortcut of its own.
     this.keys = make("textarea", { className: "mste-keys", ariaLabel: "Trajectories: arrow keys and letters draw, ? lists the keys" });
     this.problem = make("div", { className: "mste-problem", hidden: true });
     this.help = make("div", { className: "mste-help", hidden: true, onclick: () => this.toggleHelp() }, ...HELP.map(([keys, what]) => make("p", {}, make("b", {}, keys), ` ${what}`)));
-    this.element = make("div", { className: "mste" }, tools, options, selection, this.problem, this.keys, this.surface.element, this.timeline.element, transport, this.help);
+    this.element = make("div", { className: "mste" }, tools, options, selection, camera, this.problem, this.keys, this.surface.element, this.timeline.element, transport, this.help);
     this.listen(signal);
     this.repaint();
   }
@@ -51,9 +51,10 @@ export class TrackEditor {
   makePanels() {
     const { model } = this;
     return [
-      toolPanel(model, this.host, { file: (what) => this.file(what), full: () => this.toggleFull(), fit: () => this.surface.fit(), help: () => this.toggleHelp() }),
+      toolPanel(model, this.host, { file: (what) => this.transfer.file(what), full: () => this.toggleFull(), fit: () => this.surface.fit(), help: () => this.toggleHelp() }),
       optionPanel(model),
       selectionPanel(model),
+      cameraPanel(model),
       transportPanel(
         model,
         { play: () => this.togglePlay(), fitToNode: () => this.fitToHost() },
@@ -68,11 +69,7 @@ export class TrackEditor {
     this.keys.addEventListener("keydown", (event) => this.keyDown(event), options);
     this.keys.addEventListener("keyup", (event) => this.keyUp(event), options);
     this.keys.addEventListener("input", () => (this.keys.value = ""), options);
-    this.keys.addEventListener("copy", (event) => this.copied(event), options);
-    this.keys.addEventListener("cut", (event) => this.copied(event), options);
-    this.keys.addEventListener("paste", (event) => this.pasted(event), options);
-    this.element.addEventListener("dragover", (event) => (event.preventDefault(), event.stopPropagation()), options);
-    this.element.addEventListener("drop", (event) => this.dropped(event), options);
+    this.transfer.listen(this.keys, this.element, signal);
     // What is done in the editor is no business of the graph below it.
     for (const name of ["pointerdown", "mousedown", "keydown", "copy", "cut", "paste"]) {
       this.element.addEventListener(name, (event) => {
@@ -102,7 +99,7 @@ export class TrackEditor {
       this.tick(time);
       for (const { update } of this.panels) update();
       this.showProblem();
-      this.seek();
+      this.backdrop.seek();
       this.surface.paint();
       if (this.model.selection !== this.revealed) {
         this.revealed = this.model.selection;
@@ -205,7 +202,7 @@ export class TrackEditor {
   leaves() {
     const { model } = this;
     if (!this.help.hidden) return this.toggleHelp(), true;
-    const idle = !model.busy && !model.cursor && !model.toolState?.id && !model.selection.tracks.size;
+    const idle = !model.busy && !model.cursor && !model.toolState?.id && !model.selection.tracks.size && model.move === null;
     if (!idle || !this.overlay) return false;
     this.toggleFull();
     return true;
@@ -215,61 +212,10 @@ export class TrackEditor {
     this.help.hidden = !this.help.hidden;
   }
 
-  // Clipboard and files.
-
-  /** @type {(event: ClipboardEvent) => void} */
-  copied(event) {
-    const { model } = this;
-    const tracks = model.selectedTracks;
-    if (!tracks.length) return;
-    event.preventDefault();
-    event.clipboardData?.setData("text/plain", serialise({ canvas: model.document.canvas, tracks }));
-    model.run({ name: event.type });
-  }
-
-  /** @type {(event: ClipboardEvent) => void} */
-  pasted(event) {
-    event.preventDefault();
-    event.stopPropagation();
-    const file = [...(event.clipboardData?.files ?? [])][0];
-    const text = event.clipboardData?.getData("text/plain") ?? "";
-    if (file) void this.open(file);
-    else if (text.trim()) this.importTracks(text);
-    else this.model.run({ name: "paste" });
-  }
-
-  /** @type {(event: DragEvent) => void} */
-  dropped(event) {
-    const file = event.dataTransfer?.files[0];
-    if (!file) return;
-    event.preventDefault();
-    event.stopPropagation();
-    void this.open(file);
-  }
-
-  /** An image becomes the background; anything else is read for tracks. @type {(file: File) => Promise<void>} */
-  async open(file) {
-    try {
-      if (file.type.startsWith("image/") && !file.type.includes("svg")) {
-        await this.setImage(file);
-        this.host.imageGiven?.(file);
-      } else if (file.name.endsWith(".npz")) {
-        this.model.add(await fromNpz(await file.arrayBuffer(), this.model.document.canvas));
-      } else this.importTracks(await file.text());
-    } catch (error) {
-      this.say(`${file.name}: ${error instanceof Error ? error.message : error}`);
-    }
-  }
-
-  /** @type {(text: string) => void} */
-  importTracks(text) {
-    try {
-      if (text.includes(`"${FORMAT}"`)) this.model.paste(parseDocument(text, this.model.document.canvas).tracks);
-      else this.model.add(importText(text, this.model.document.canvas));
-      this.say("");
-    } catch (error) {
-      this.say(`Not imported: ${error instanceof Error ? error.message : error}`);
-    }
+  /** @type {(file: File) => Promise<void>} */
+  async pictureGiven(file) {
+    await this.setImage(file);
+    this.host.imageGiven?.(file);
   }
 
   /** @type {(message: string) => void} */
@@ -279,55 +225,13 @@ export class TrackEditor {
   }
 
   /** The picture below the tracks; null for none. @type {(source: Blob | string | null) => Promise<void>} */
-  async setImage(source) {
-    this.video = null;
-    if (source === null) return this.surface.setImage(null);
-    const image = new Image();
-    const url = typeof source === "string" ? source : URL.createObjectURL(source);
-    image.src = url;
-    try {
-      await image.decode();
-      this.surface.setImage({ source: image, width: image.naturalWidth, height: image.naturalHeight });
-    } finally {
-      if (typeof source !== "string") URL.revokeObjectURL(url);
-    }
+  setImage(source) {
+    return this.backdrop.setImage(source);
   }
 
-  /** @type {HTMLVideoElement | null} */
-  video = null;
-
-  /** A video below the tracks, which shows the frame that the timeline stands on. @type {(url: string) => Promise<void>} */
-  async setVideo(url) {
-    const video = make("video", { muted: true, preload: "auto", src: url });
-    await new Promise((done, failed) => {
-      video.onloadeddata = done;
-      video.onerror = () => failed(new Error(video.error?.message));
-    });
-    video.onseeked = () => this.video === video && this.surface.repaint();
-    this.video = video;
-    this.surface.setImage({ source: video, width: video.videoWidth, height: video.videoHeight });
-  }
-
-  seek() {
-    if (!this.video || this.video.seeking) return;
-    // The middle of the frame, whatever the video's own rate is.
-    const time = ((this.model.frame + 0.5) / (this.model.lastFrame + 1)) * this.video.duration;
-    if (Math.abs(time - this.video.currentTime) > 1e-3) this.video.currentTime = time;
-  }
-
-  /** @type {(what: string) => void} */
-  file(what) {
-    const { document } = this.model;
-    if (what === "import") {
-      const input = make("input", { type: "file", accept: ".json,.svg,.npz,.txt,image/*" });
-      input.onchange = () => input.files?.[0] && void this.open(input.files[0]);
-      input.click();
-    }
-    if (what === "coordinates") download("tracks.json", toCoordinates(document), "application/json");
-    if (what === "ati") download("tracks_ati.json", toCoordinates(document, ATI_NUM_SAMPLES), "application/json");
-    if (what === "svg") download("tracks.svg", toSvg(document, COLOURS), "image/svg+xml");
-    if (what === "document") download("tracks_document.json", serialise(document), "application/json");
-    if (what === "npz") download("tracks.npz", toNpz(document), "application/octet-stream");
+  /** A video below the tracks. @type {(url: string) => Promise<void>} */
+  setVideo(url) {
+    return this.backdrop.setVideo(url);
   }
 
   // Full screen.

@@ -45,9 +45,14 @@ export function numberField(title, { min = -1e6, max = 1e6, step = 1 }, changed)
   const input = make("input", { type: "number", title, ariaLabel: title, min: String(min), max: String(max), step: String(step) });
   input.onchange = () => {
     const value = input.valueAsNumber;
-    if (value >= min && value <= max) changed(value);
+    if (value >= Number(input.min) && value <= Number(input.max)) changed(value);
   };
   return input;
+}
+
+/** A number in its field, unless somebody is typing there. @type {(field: HTMLInputElement, value: number) => void} */
+export function show(field, value) {
+  if (document.activeElement !== field) field.value = String(Math.round(value * 100) / 100);
 }
 
 /** @type {(text: string, field: HTMLElement) => HTMLLabelElement} */

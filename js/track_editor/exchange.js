@@ -2,12 +2,13 @@
 
 import { makeCurve } from "./curve.js";
 import { wholeClip } from "./document.js";
-import { parseDocument, TrackFormatError } from "./document_parse.js";
+import { parseDocument } from "./document_parse.js";
+import { TrackFormatError } from "./strict_json.js";
 import { imagePoint } from "./geometry.js";
 import { simplifiedInTime } from "./smoothing.js";
 import { svgSubpaths } from "./svg_path.js";
-import { spread } from "./edits.js";
-import { sampleDocument } from "./timing.js";
+import { spread } from "./time_edits.js";
+import { sampleDocument } from "./sampling.js";
 
 /**
  * @typedef {import("./document.js").Document} Document

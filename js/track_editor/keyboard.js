@@ -41,6 +41,7 @@ const PLAIN = {
   i: { name: "insert_point" },
   k: { name: "keyframe" },
   h: { name: "hide_frame" },
+  c: { name: "camera_view" },
   "?": { name: "help" },
 };
 

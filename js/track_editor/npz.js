@@ -3,9 +3,9 @@
  * visibility bool (t n), ids int64 (n), height and width int64 (). Read stored or deflated, written stored.
  */
 
-import { sampleDocument } from "./timing.js";
+import { sampleDocument } from "./sampling.js";
 import { sampledShape } from "./exchange.js";
-import { TrackFormatError } from "./document_parse.js";
+import { TrackFormatError } from "./strict_json.js";
 
 /**
  * @typedef {import("./document.js").Document} Document

@@ -2,8 +2,10 @@
 
 import { INTERPOLATIONS } from "./curve.js";
 import { EASINGS, HOLDS, KINDS } from "./document.js";
-import { withInterpolation, withKind, withSpan } from "./edits.js";
-import { button, choice, labelled, make, menu, numberField } from "./elements.js";
+import { withInterpolation, withKind } from "./edits.js";
+import { withSpan } from "./time_edits.js";
+import { cameraMenu } from "./camera_panel.js";
+import { button, choice, labelled, make, menu, numberField, show } from "./elements.js";
 
 /**
  * @typedef {import("./model.js").EditorModel} EditorModel
@@ -54,6 +56,7 @@ export function toolPanel(model, host, actions) {
     redo,
     menu("Presets", "Motions for what is selected, or as a new track", PRESETS, (name) => model.preset(name)),
     menu("Still", "Static anchors in one click", [["border", "Hold the borders"], ["background", "Hold the background"]], (name) => model.preset(name)),
+    cameraMenu(model),
     menu("File", "Import and export", FILES, actions.file),
     host.pictures ? menu("Picture", "What lies below the tracks; a picture may be dropped or pasted too", host.pictures, (which) => host.choosePicture?.(which)) : null,
     make("span", { className: "mste-gap" }),
@@ -165,11 +168,6 @@ export function selectionPanel(model) {
   return { row, update };
 }
 
-/** A number in its field, unless somebody is typing there. @type {(field: HTMLInputElement, value: number) => void} */
-function show(field, value) {
-  if (document.activeElement !== field) field.value = String(Math.round(value * 100) / 100);
-}
-
 /** Play, the frame shown, and words about what is under the pointer. @type {(model: EditorModel, actions: {play: () => void, fitToNode: () => void}, words: () => {hint: string, mismatch: string}) => Panel} */
 export function transportPanel(model, actions, words) {
   const play = button("Play", "Play and stop (Space)", actions.play);
@@ -204,6 +202,7 @@ export const HELP = [
   ["Ctrl+G, Ctrl+Shift+G", "group, ungroup"],
   ["Del, Backspace", "delete points or tracks"],
   ["I  K  H", "insert points, keyframe here, hide here"],
+  ["C", "tracks as the camera sees them, or as drawn alone"],
   ["+ - 0", "zoom in, out, fit; wheel and two fingers zoom, right button pans"],
   ["Double click, Alt click", "insert a point, delete a point"],
   ["Alt drag, Shift drag", "copy; keep to one axis"],

@@ -2,7 +2,8 @@
 
 import { pointAtArc, curveLength } from "./curve.js";
 import { wholeClip } from "./document.js";
-import { addTracks, changeTracks, movedTrack, spread, tracksWith } from "./edits.js";
+import { addTracks, changeTracks, movedTrack, tracksWith } from "./edits.js";
+import { spread } from "./time_edits.js";
 import { newGroup, newIds } from "./document.js";
 import { bounds, distance } from "./geometry.js";
 import { curveOf, positionAt } from "./timing.js";

@@ -1,6 +1,7 @@
 /**
  * The picture on the surface. Two layers: below, the image and every track that is not selected, painted anew only when
- * one of them or the view changes; above, what moves: points at the frame shown, the selection, the tool at work.
+ * one of them or the view changes; above, what moves: points at the frame shown, the selection, the tool at work. Each
+ * has its curves put in by whoever paints it: a few are stroked, a crowd comes as a bitmap (crowd.js).
  */
 
 import { gridOffsets, positionAt, visibleAt, curveOf } from "./timing.js";
@@ -15,6 +16,8 @@ import { gridOffsets, positionAt, visibleAt, curveOf } from "./timing.js";
 
 /** The paper's colours: green dragged live, blue drawn path, red static anchor. */
 export const COLOURS = { drag: "#35d06a", path: "#4aa3ff", anchor: "#ff5d5d" };
+/** What belongs to the camera. */
+export const CAMERA_COLOUR = "#b98cff";
 const OUTLINE = "rgba(0, 0, 0, 0.55)";
 const FRAME_COLOUR = "#8a8f98";
 /** From this many tracks on, speed counts. */
@@ -48,14 +51,14 @@ function strokeCurve(context, track) {
 export const inView = (context, density) => context.setTransform(density, 0, 0, density, 0, 0);
 
 /** Px of the image. @type {(context: Context, view: Viewport, density: number) => void} */
-const inImage = (context, { scale, x, y }, density) =>
+export const inImage = (context, { scale, x, y }, density) =>
   context.setTransform(scale * density, 0, 0, scale * density, x * density, y * density);
 
 /**
- * The lower layer. image: drawn over the clip's frame, its middle cut out where its form differs (as `fit: crop`).
- * @type {(context: Context, size: Size, density: number, scene: {document: Document, tracks: readonly Track[], view: Viewport, image: Picture | null}) => void}
+ * The lower layer without its curves. image: drawn over the clip's frame, its middle cut out where its form differs (as `fit: crop`).
+ * @type {(context: Context, size: Size, density: number, scene: {document: Document, view: Viewport, image: Picture | null}) => void}
  */
-export function drawBase(context, size, density, { document, tracks, view, image }) {
+export function drawBase(context, size, density, { document, view, image }) {
   inView(context, density);
   context.fillStyle = BACKGROUND;
   context.fillRect(0, 0, size.width, size.height);
@@ -73,14 +76,12 @@ export function drawBase(context, size, density, { document, tracks, view, image
   context.lineWidth = 1 / view.scale;
   context.strokeStyle = FRAME_COLOUR;
   context.strokeRect(0, 0, width, height);
-  // Lines of one px are painted several times as fast, and a crowd reads better in them.
-  strokeTracks(context, tracks, view, tracks.length > CROWD ? 1 / density : 1.5, 0.9);
 }
 
 /** @typedef {{source: CanvasImageSource, width: number, height: number}} Picture */
 
-/** @type {(context: Context, tracks: readonly Track[], view: Viewport, width: number, opacity: number) => void} */
-function strokeTracks(context, tracks, view, width, opacity) {
+/** Curves in their colours, in px of the image; `width` in px of the surface. @type {(context: Context, tracks: readonly Track[], view: Viewport, width: number, opacity: number) => void} */
+export function strokeTracks(context, tracks, view, width, opacity) {
   context.lineJoin = "round";
   context.globalAlpha = opacity;
   for (const [kind, colour] of Object.entries(COLOURS)) {
@@ -97,32 +98,31 @@ function strokeTracks(context, tracks, view, width, opacity) {
  * @property {import("./selection.js").Selection} selection
  * @property {number} frame
  * @property {Viewport} view
+ * @property {((point: import("./geometry.js").Vector) => {x: number, y: number, front: boolean}) | null} lens  where the camera sees a point; null as drawn
  * @property {import("./tools/tool.js").Overlay | null} overlay
  * @property {import("./geometry.js").ImagePoint | null} cursor
  */
 
-/** The upper layer. @type {(context: Context, size: Size, density: number, scene: TopScene) => void} */
+/** What makes the curves of a few selected tracks stand out. @type {(context: Context, tracks: readonly Track[], view: Viewport) => void} */
+export function strokeOutlines(context, tracks, view) {
+  context.strokeStyle = OUTLINE;
+  context.lineWidth = 5 / view.scale;
+  for (const track of tracks) if (track.points.length > 1) strokeCurve(context, track);
+}
+
+/** The upper layer, over the curves of the selected. @type {(context: Context, size: Size, density: number, scene: TopScene) => void} */
 export function drawTop(context, size, density, scene) {
   inView(context, density);
-  context.clearRect(0, 0, size.width, size.height);
-  const selected = scene.document.tracks.filter(({ id }) => scene.selection.tracks.has(id));
-  const crowd = selected.length > CROWD;
-  inImage(context, scene.view, density);
-  if (!crowd) {
-    context.strokeStyle = OUTLINE;
-    context.lineWidth = 5 / scene.view.scale;
-    for (const track of selected) if (track.points.length > 1) strokeCurve(context, track);
-  }
-  strokeTracks(context, selected, scene.view, crowd ? 1 / density : 2.5, 1);
-  inView(context, density);
+  if (scene.lens) drawPlane(context, scene.lens, scene);
   drawNow(context, size, scene);
-  if (!crowd) for (const track of selected) drawControls(context, track, scene);
+  const selected = scene.document.tracks.filter(({ id }) => scene.selection.tracks.has(id));
+  if (selected.length <= CROWD) for (const track of selected) drawControls(context, track, scene);
   if (scene.overlay) drawOverlay(context, scene.overlay, scene.view);
   if (scene.cursor) drawCrosshair(context, scene.cursor, scene.view);
 }
 
 /** Where every point is at the frame shown; hollow where it cannot be seen. @type {(context: Context, size: Size, scene: TopScene) => void} */
-function drawNow(context, size, { document, frame, view, selection }) {
+function drawNow(context, size, { document, frame, view, selection, lens }) {
   for (const [kind, colour] of Object.entries(COLOURS)) {
     const [seen, unseen, chosen] = [new Path2D(), new Path2D(), new Path2D()];
     for (const track of document.tracks) {
@@ -130,7 +130,10 @@ function drawNow(context, size, { document, frame, view, selection }) {
       const path = !visibleAt(track, frame) ? unseen : selection.tracks.has(track.id) ? chosen : seen;
       const now = positionAt(track, frame);
       for (const offset of gridOffsets(track)) {
-        const [x, y] = [(now.x + offset.x) * view.scale + view.x, (now.y + offset.y) * view.scale + view.y];
+        const drawn = { x: now.x + offset.x, y: now.y + offset.y, front: true };
+        const at = lens ? lens(drawn) : drawn;
+        if (!at.front) continue;
+        const [x, y] = [at.x * view.scale + view.x, at.y * view.scale + view.y];
         if (x < -9 || y < -9 || x > size.width + 9 || y > size.height + 9) continue;
         const radius = track.grid ? 2.5 : 4.5;
         path.moveTo(x + radius, y);
@@ -146,6 +149,21 @@ function drawNow(context, size, { document, frame, view, selection }) {
     context.strokeStyle = colour;
     context.stroke(unseen);
   }
+}
+
+/** The clip's frame as the camera sees it now: the plane on which everything is drawn. @type {(context: Context, lens: NonNullable<TopScene["lens"]>, scene: TopScene) => void} */
+function drawPlane(context, lens, { document, view }) {
+  const { width, height } = document.canvas;
+  const corners = [[0, 0], [width, 0], [width, height], [0, height]].map(([x, y]) => lens({ x, y }));
+  if (!corners.every(({ front }) => front)) return;
+  context.strokeStyle = CAMERA_COLOUR;
+  context.lineWidth = 1.5;
+  context.setLineDash([6, 4]);
+  context.beginPath();
+  for (const { x, y } of corners) context.lineTo(x * view.scale + view.x, y * view.scale + view.y);
+  context.closePath();
+  context.stroke();
+  context.setLineDash([]);
 }
 
 /** Control points as squares (chosen ones white), the first one larger; Bezier handles. @type {(context: Context, track: Track, scene: TopScene) => void} */

@@ -7,6 +7,9 @@ const CSS = `
 .mste-full { position: fixed; inset: 0; z-index: 10000; border-radius: 0; padding: 8px; width: auto; height: auto; }
 .mste-row { display: flex; flex-wrap: wrap; gap: 3px; align-items: center; flex: none; }
 .mste-row[inert] { opacity: 0.4; }
+.mste-fields { display: contents; }
+.mste-fields[inert] > * { opacity: 0.4; }
+.mste-camera { color: #cfa8ff; }
 .mste-count { width: 52px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .mste button, .mste select, .mste input { font: inherit; color: inherit; background: #2b3039; border: 1px solid #3c424d;
   border-radius: 4px; padding: 1px 5px; margin: 0; height: 22px; box-sizing: border-box; min-width: 0; }

@@ -1,8 +1,8 @@
-/** The drawing surface: two canvases, the viewport, and pointers turned into a tool's events. */
+/** The drawing surface: its size, the viewport, and pointers turned into a tool's events. */
 
 import { distance, fitted, panned, toImage, viewPoint, zoomed } from "./geometry.js";
 import { hitTest } from "./hit.js";
-import { BACKGROUND, CROWD, drawBase, drawTop } from "./render.js";
+import { Layers } from "./layers.js";
 import { positionAt } from "./timing.js";
 import { findTrack } from "./edits.js";
 
@@ -16,7 +16,6 @@ const MOUSE_REACH_PX = 9;
 const DOUBLE_MS = 350;
 const WHEEL_STEP = 1.0015;
 const SETTLE_MS = 120;
-const SHIFT_MS = 1000;
 
 export class Surface {
   /** @type {import("./geometry.js").Viewport} */
@@ -29,11 +28,6 @@ export class Surface {
   image = null;
   /** What the pointer is over, in words. */
   hint = "";
-  /** @type {readonly unknown[]} what the lower layer was last painted of */
-  painted = [];
-  paintedAt = 0;
-  /** The lower layer as it was painted last. @type {HTMLCanvasElement | null} */
-  snapshot = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   settling = undefined;
   /** @type {Map<number, ViewPoint>} fingers on the surface */
@@ -52,9 +46,8 @@ export class Surface {
     this.focus = focus;
     this.element = document.createElement("div");
     this.element.className = "mste-surface";
-    this.base = document.createElement("canvas");
-    this.top = document.createElement("canvas");
-    this.element.append(this.base, this.top);
+    this.layers = new Layers();
+    this.element.append(this.layers.base, this.layers.top);
     this.element.dataset.captureWheel = "true";
     const options = { signal };
     this.element.addEventListener("pointerdown", (event) => this.down(event), options);
@@ -77,12 +70,8 @@ export class Surface {
     // As sharp as the screen shows it, however the page or the graph is zoomed.
     const shown = this.element.getBoundingClientRect().width / this.size.width || 1;
     this.density = Math.min(4, Math.max(1, devicePixelRatio * shown));
-    for (const canvas of [this.base, this.top]) {
-      canvas.width = Math.round(this.size.width * this.density);
-      canvas.height = Math.round(this.size.height * this.density);
-    }
+    this.layers.resize(this.size, this.density);
     if (this.fits) this.fit();
-    this.painted = [];
     this.model.changed();
   }
 
@@ -107,49 +96,20 @@ export class Surface {
 
   /** The lower layer anew: its picture is another one. */
   repaint() {
-    this.painted = [];
+    this.layers.forget();
     this.model.changed();
   }
 
   paint() {
-    if (!this.size.width) return;
-    const { model, view, density, size } = this;
-    const { document, selection } = model;
-    const resting = document.tracks.filter(({ id }) => !selection.tracks.has(id));
-    const key = [view, density, size, this.image, document.canvas, ...resting];
-    const context = this.base.getContext("2d");
-    const above = this.top.getContext("2d");
-    if (!context || !above) return;
-    const differs = key.map((each, i) => each !== this.painted[i]);
-    const changed = key.length !== this.painted.length || differs.includes(true, 1);
-    const fresh = performance.now() - this.paintedAt < SHIFT_MS;
-    if (differs[0] && !changed && fresh && resting.length > CROWD) this.shift(context);
-    else if (differs[0] || changed) {
-      drawBase(context, size, density, { document, tracks: resting, view, image: this.image });
-      [this.painted, this.paintedAt, this.snapshot] = [key, performance.now(), null];
-    }
-    const { frame, overlay, cursor } = model;
-    drawTop(above, size, density, { document, selection, frame, view, overlay, cursor });
+    if (this.size.width && !this.layers.paint(this)) this.settle();
   }
 
-  /** While the view moves over many tracks, their last picture moves along; it is painted anew soon after. @type {(context: CanvasRenderingContext2D) => void} */
-  shift(context) {
-    if (!this.snapshot) {
-      this.snapshot = document.createElement("canvas");
-      [this.snapshot.width, this.snapshot.height] = [this.base.width, this.base.height];
-      this.snapshot.getContext("2d")?.drawImage(this.base, 0, 0);
-    }
-    const before = /** @type {import("./geometry.js").Viewport} */ (this.painted[0]);
-    const { view, density } = this;
-    const scale = view.scale / before.scale;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.fillStyle = BACKGROUND;
-    context.fillRect(0, 0, this.base.width, this.base.height);
-    context.setTransform(scale, 0, 0, scale, (view.x - before.x * scale) * density, (view.y - before.y * scale) * density);
-    context.drawImage(this.snapshot, 0, 0);
+  /** A picture that was moved along is painted anew when all is at rest. */
+  settle() {
     clearTimeout(this.settling);
     this.settling = setTimeout(() => {
-      this.painted = [];
+      if (this.held) return this.settle();
+      this.layers.forget();
       this.model.changed();
     }, SETTLE_MS);
   }
@@ -292,7 +252,7 @@ export class Surface {
     const { document, selection, frame } = this.model;
     const hit = reach ? hitTest({ document, selection, frame, view: this.view }, at, reach) : null;
     const track = hit && findTrack(document, hit.id);
-    this.top.style.cursor = hit && this.model.tool.name === "select" ? "pointer" : this.model.tool.cursor;
+    this.layers.top.style.cursor = hit && this.model.tool.name === "select" ? "pointer" : this.model.tool.cursor;
     if (track) this.hint += `  ·  ${sampleNear(track, { x, y }, document.canvas.num_frames)}`;
     this.model.changed();
   }

@@ -1,12 +1,15 @@
 /**
- * The timeline's arithmetic and its state machine: a ruler to scrub on, and a row for every track with its span, its
- * keyframes and the spans in which it is hidden. What it looks like is in timeline_view.js.
+ * The timeline's arithmetic and its state machine: a ruler to scrub on, a row for every move of the camera, and one for
+ * every track with its span, its keyframes and the spans in which it is hidden. What it looks like is in timeline_view.js.
  */
 
+import { changeMove, withMoveSpan } from "./camera_edits.js";
 import { parameterAtArc } from "./curve.js";
-import { changeTracks, findTrack, withHidden, withKeyframe, withoutKeyframe, withSpan } from "./edits.js";
+import { movesOf } from "./document.js";
+import { changeTracks, findTrack } from "./edits.js";
+import { withHidden, withKeyframe, withoutKeyframe, withSpan } from "./time_edits.js";
 import { clamp } from "./geometry.js";
-import { selectTracks, toggleTrack } from "./selection.js";
+import { NOTHING, selectTracks, toggleTrack } from "./selection.js";
 import { curveOf, travelled } from "./timing.js";
 
 /**
@@ -20,6 +23,7 @@ import { curveOf, travelled } from "./timing.js";
 /**
  * @typedef {{part: "ruler"}
  *   | {part: "label" | "row" | "bar" | "start" | "end", id: string}
+ *   | {part: "move" | "move_row" | "move_start" | "move_end", index: number}
  *   | {part: "keyframe" | "hidden_first" | "hidden_last" | "hidden", id: string, index: number}} TimelineHit
  */
 
@@ -40,13 +44,16 @@ export const xToFrame = ({ width, numFrames }, x) =>
 /** @type {(layout: Layout, row: number) => number} */
 export const rowTop = ({ scroll }, row) => RULER_PX + row * ROW_PX - scroll;
 
-/** @type {(layout: Layout, numTracks: number) => number} */
-export const maxScroll = ({ height }, numTracks) => Math.max(0, RULER_PX + numTracks * ROW_PX - height);
+/** Rows of the moves first, then those of the tracks. @type {(document: Document) => number} */
+export const numRows = (document) => movesOf(document).length + document.tracks.length;
 
-/** Rows that can be seen: [first, one past the last]. @type {(layout: Layout, numTracks: number) => [number, number]} */
-export function visibleRows({ scroll, height }, numTracks) {
+/** @type {(layout: Layout, rows: number) => number} */
+export const maxScroll = ({ height }, rows) => Math.max(0, RULER_PX + rows * ROW_PX - height);
+
+/** Rows that can be seen: [first, one past the last]. @type {(layout: Layout, rows: number) => [number, number]} */
+export function visibleRows({ scroll, height }, rows) {
   const first = Math.max(0, Math.floor(scroll / ROW_PX));
-  return [first, Math.min(numTracks, Math.ceil((scroll + height - RULER_PX) / ROW_PX))];
+  return [first, Math.min(rows, Math.ceil((scroll + height - RULER_PX) / ROW_PX))];
 }
 
 /** The scroll that brings a row into sight. @type {(layout: Layout, row: number) => number} */
@@ -58,11 +65,14 @@ export function scrolledTo(layout, row) {
 /** @type {(document: Document, layout: Layout, x: number, y: number) => TimelineHit | null} */
 export function hitTimeline(document, layout, x, y) {
   if (y < RULER_PX) return { part: "ruler" };
-  const track = document.tracks[Math.floor((y - RULER_PX + layout.scroll) / ROW_PX)];
+  const row = Math.floor((y - RULER_PX + layout.scroll) / ROW_PX);
+  const moves = movesOf(document);
+  if (row < moves.length) return hitMove(moves[row], row, layout, x);
+  const track = document.tracks[row - moves.length];
   if (!track) return null;
   const { id } = track;
   if (x < LABEL_PX) return { part: "label", id };
-  const close = (/** @type {number} */ frame) => Math.abs(frameToX(layout, frame) - x) <= EDGE_PX;
+  const close = (/** @type {number} */ frame) => isClose(layout, frame, x);
   const keyframe = (track.keyframes ?? []).findIndex(([frame]) => close(track.start + frame));
   if (keyframe >= 0) return { part: "keyframe", id, index: keyframe };
   for (const [index, [first, last]] of (track.hidden ?? []).entries()) {
@@ -76,12 +86,30 @@ export function hitTimeline(document, layout, x, y) {
   return { part: inside ? "bar" : "row", id };
 }
 
+/** @type {(move: import("./document.js").Move, index: number, layout: Layout, x: number) => TimelineHit} */
+function hitMove({ start, duration }, index, layout, x) {
+  if (x < LABEL_PX) return { part: "move_row", index };
+  if (isClose(layout, start + duration, x)) return { part: "move_end", index };
+  if (isClose(layout, start, x)) return { part: "move_start", index };
+  const inside = frameToX(layout, start) <= x && x <= frameToX(layout, start + duration);
+  return { part: inside ? "move" : "move_row", index };
+}
+
+/** @type {(layout: Layout, frame: number, x: number) => boolean} */
+const isClose = (layout, frame, x) => Math.abs(frameToX(layout, frame) - x) <= EDGE_PX;
+
+/**
+ * @param {TimelineHit} hit
+ * @returns {hit is Extract<TimelineHit, {part: "move" | "move_row" | "move_start" | "move_end"}>}
+ */
+const isMove = (hit) => hit.part.startsWith("move");
+
 /**
  * hit: what was taken hold of. from: at which frame. moved: whether it went anywhere. hide: a hidden span is drawn.
  * @typedef {{hit: TimelineHit, from: number, hide: boolean, moved: boolean} | null} TimelineState
  * @typedef {{type: "down" | "move" | "up" | "cancel" | "double", x: number, y: number, shift: boolean, alt: boolean}} TimelineEvent
  * @typedef {{document: Document, selection: Selection, layout: Layout}} TimelineScene
- * @typedef {{state: TimelineState, document?: Document, selection?: Selection, commit?: boolean, frame?: number}} TimelineOutcome
+ * @typedef {{state: TimelineState, document?: Document, selection?: Selection, commit?: boolean, frame?: number, move?: number}} TimelineOutcome
  */
 
 /** As a tool's step: a draft document until it says commit. @type {(state: TimelineState, event: TimelineEvent, scene: TimelineScene) => TimelineOutcome} */
@@ -103,6 +131,7 @@ function press(event, frame, { document, selection, layout }) {
   const hit = hitTimeline(document, layout, event.x, event.y);
   if (!hit) return { state: null };
   if (hit.part === "ruler") return { state: { hit, from: frame, hide: false, moved: false }, frame: Math.round(frame) };
+  if (isMove(hit)) return { state: { hit, from: frame, hide: false, moved: false }, selection: NOTHING, move: hit.index };
   if (event.shift) return { state: null, selection: toggleTrack(document, selection, hit.id) };
   const chosen = selection.tracks.has(hit.id) ? selection : selectTracks(document, [hit.id]);
   return { state: { hit, from: frame, hide: event.alt, moved: false }, selection: chosen };
@@ -112,6 +141,7 @@ function press(event, frame, { document, selection, layout }) {
 function pulled({ hit, from, hide }, frame, { document, selection }) {
   if (hit.part === "ruler" || hit.part === "label") return document;
   const shift = Math.round(frame) - Math.round(from);
+  if (isMove(hit)) return changeMove(document, hit.index, (move) => pulledMove(move, hit.part, shift));
   const one = new Set([hit.id]);
   if (hide || hit.part === "row") return changeTracks(document, one, (track) => withHidden(track, [from, frame], true));
   const all = selection.tracks.has(hit.id) ? selection.tracks : one;
@@ -127,6 +157,15 @@ function pulled({ hit, from, hide }, frame, { document, selection }) {
   }
   if (hit.part === "keyframe") return changeTracks(document, one, (track) => movedKeyframe(track, hit.index, shift));
   return "index" in hit ? changeTracks(document, one, (track) => movedHidden(track, hit, shift)) : document;
+}
+
+/** @type {(move: import("./document.js").Move, part: string, shift: number) => import("./document.js").Move} */
+function pulledMove(move, part, shift) {
+  const { start, duration } = move;
+  if (part === "move") return withMoveSpan(move, start + shift, duration);
+  if (part === "move_end") return withMoveSpan(move, start, duration + shift);
+  const by = Math.min(shift, duration);
+  return part === "move_start" ? withMoveSpan(move, start + by, duration - by) : move;
 }
 
 /** Between its neighbours, half a frame from either. @type {(track: Track, index: number, shift: number) => Track} */
@@ -151,7 +190,7 @@ function movedHidden(track, hit, shift) {
 /** Double click: a keyframe where the point is at that frame; on one, or on a hidden span, it goes. @type {(event: TimelineEvent, frame: number, scene: TimelineScene) => TimelineOutcome} */
 function doubled(event, frame, { document, layout }) {
   const hit = hitTimeline(document, layout, event.x, event.y);
-  if (!hit || hit.part === "ruler" || hit.part === "label") return { state: null };
+  if (!hit || hit.part === "ruler" || hit.part === "label" || isMove(hit)) return { state: null };
   const track = findTrack(document, hit.id);
   if (!track) return { state: null };
   const one = new Set([hit.id]);

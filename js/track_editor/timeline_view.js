@@ -1,10 +1,11 @@
 /** The timeline's surface: a canvas of ruler and rows, painted anew when something changed. */
 
-import { inView, COLOURS } from "./render.js";
-import { LABEL_PX, ROW_PX, RULER_PX, frameToX, hitTimeline, maxScroll, rowTop, scrolledTo, visibleRows } from "./timeline.js";
+import { CAMERA_COLOUR, COLOURS, inView } from "./render.js";
+import { LABEL_PX, ROW_PX, RULER_PX, frameToX, hitTimeline, maxScroll, numRows, rowTop, scrolledTo, visibleRows } from "./timeline.js";
+import { movesOf } from "./document.js";
 import { clamp } from "./geometry.js";
 
-const CURSORS = { ruler: "col-resize", start: "ew-resize", end: "ew-resize", keyframe: "ew-resize", hidden_first: "ew-resize", hidden_last: "ew-resize", bar: "grab", hidden: "grab", label: "pointer", row: "cell" };
+const CURSORS = { ruler: "col-resize", start: "ew-resize", end: "ew-resize", keyframe: "ew-resize", hidden_first: "ew-resize", hidden_last: "ew-resize", bar: "grab", move: "grab", move_start: "ew-resize", move_end: "ew-resize", move_row: "pointer", hidden: "grab", label: "pointer", row: "cell" };
 
 export class TimelineView {
   /** @type {import("./timeline.js").Layout} */
@@ -53,8 +54,9 @@ export class TimelineView {
 
   /** The first selected track brought into sight. */
   reveal() {
-    const row = this.model.document.tracks.findIndex(({ id }) => this.model.selection.tracks.has(id));
-    if (row >= 0) this.layout = { ...this.layout, scroll: scrolledTo(this.layout, row) };
+    const { document, selection } = this.model;
+    const row = document.tracks.findIndex(({ id }) => selection.tracks.has(id));
+    if (row >= 0) this.layout = { ...this.layout, scroll: scrolledTo(this.layout, row + movesOf(document).length) };
   }
 
   /** @type {(type: import("./timeline.js").TimelineEvent["type"], event: MouseEvent) => void} */
@@ -101,7 +103,7 @@ export class TimelineView {
   wheel(event) {
     event.preventDefault();
     event.stopPropagation();
-    const most = maxScroll(this.layout, this.model.document.tracks.length);
+    const most = maxScroll(this.layout, numRows(this.model.document));
     this.layout = { ...this.layout, scroll: clamp(this.layout.scroll + event.deltaY, 0, most) };
     this.model.changed();
   }
@@ -109,7 +111,7 @@ export class TimelineView {
   paint() {
     const context = this.canvas.getContext("2d");
     const { document, frame } = this.model;
-    const most = maxScroll(this.layout, document.tracks.length);
+    const most = maxScroll(this.layout, numRows(document));
     const numFrames = document.canvas.num_frames;
     this.layout = { ...this.layout, numFrames, scroll: Math.min(this.layout.scroll, most) };
     const { width, height } = this.layout;
@@ -117,8 +119,13 @@ export class TimelineView {
     inView(context, this.density);
     context.fillStyle = "#1b1e24";
     context.fillRect(0, 0, width, height);
-    const [first, last] = visibleRows(this.layout, document.tracks.length);
-    for (let row = first; row < last; row++) this.paintRow(context, document.tracks[row], rowTop(this.layout, row));
+    const [first, last] = visibleRows(this.layout, numRows(document));
+    const moves = movesOf(document);
+    for (let row = first; row < last; row++) {
+      const top = rowTop(this.layout, row);
+      if (row < moves.length) this.paintMove(context, moves[row], row, top);
+      else this.paintRow(context, document.tracks[row - moves.length], top);
+    }
     this.paintRuler(context, numFrames);
     const x = frameToX(this.layout, frame);
     context.fillStyle = "#ffd34d";
@@ -143,8 +150,28 @@ export class TimelineView {
     for (let frame = 0; frame < numFrames; frame += step) {
       const x = frameToX(this.layout, frame);
       context.fillRect(x, RULER_PX - 4, 1, 4);
-      context.fillText(String(frame), x + 3, RULER_PX / 2);
+      if (x < width - 22) context.fillText(String(frame), x + 3, RULER_PX / 2);
     }
+  }
+
+  /** @type {(context: CanvasRenderingContext2D, move: import("./document.js").Move, index: number, top: number) => void} */
+  paintMove(context, { move, start, duration }, index, top) {
+    const { layout } = this;
+    const chosen = this.model.move === index;
+    context.fillStyle = chosen ? "#3d3450" : "#241f2e";
+    context.fillRect(0, top, layout.width, ROW_PX);
+    const [from, to] = [start, start + duration].map((frame) => clamp(frameToX(layout, frame), LABEL_PX, layout.width));
+    context.fillStyle = CAMERA_COLOUR;
+    context.fillRect(from, top + 3, Math.max(2, to - from), ROW_PX - 6);
+    if (move !== "handheld") {
+      context.globalAlpha = 0.35;
+      context.fillRect(to, top + 7, Math.max(0, frameToX(layout, layout.numFrames - 1) - to), ROW_PX - 14);
+      context.globalAlpha = 1;
+    }
+    context.fillStyle = chosen ? "#ffffff" : CAMERA_COLOUR;
+    context.font = "10px sans-serif";
+    context.textBaseline = "middle";
+    context.fillText(move, 6, top + ROW_PX / 2, LABEL_PX - 10);
   }
 
   /** @type {(context: CanvasRenderingContext2D, track: import("./document.js").Track, top: number) => void} */

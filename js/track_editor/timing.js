@@ -38,6 +38,12 @@ export function eased(progress, easing) {
   return progress;
 }
 
+/** Share of the way, or of a move, at `frame`. @type {(span: {start: number, duration: number, easing?: Easing}, frame: number) => number} */
+export function shareAt({ start, duration, easing = "linear" }, frame) {
+  const since = frame - start;
+  return eased(duration > 0 ? clamp(since / duration, 0, 1) : Number(since >= -FRAME_TOLERANCE), easing);
+}
+
 /** Length of arc travelled at `frame`. @type {(track: Track, frame: number) => number} */
 export function travelled(track, frame) {
   const curve = curveOf(track);
@@ -51,8 +57,7 @@ export function travelled(track, frame) {
     const [a0, a1] = [arcAt(curve, u0), arcAt(curve, u1)];
     return a0 + ((since - f0) / (f1 - f0)) * (a1 - a0);
   }
-  const progress = track.duration > 0 ? clamp(since / track.duration, 0, 1) : Number(since >= -FRAME_TOLERANCE);
-  return eased(progress, track.easing ?? "linear") * curveLength(curve);
+  return shareAt(track, frame) * curveLength(curve);
 }
 
 /** Where the track's point is at `frame`. @type {(track: Track, frame: number) => ImagePoint} */
@@ -75,21 +80,4 @@ export function gridOffsets({ grid }) {
     x: ((i % columns) - (columns - 1) / 2) * dx,
     y: (Math.floor(i / columns) - (rows - 1) / 2) * dy,
   }));
-}
-
-/**
- * Every point of the document, grids spread out, at `numFrames` times over the whole clip.
- * @type {(document: import("./document.js").Document, numFrames?: number) => {x: number, y: number, v: 0 | 1}[][]}
- */
-export function sampleDocument(document, numFrames = document.canvas.num_frames) {
-  const step = (document.canvas.num_frames - 1) / Math.max(1, numFrames - 1);
-  return document.tracks.flatMap((track) => {
-    const path = Array.from({ length: numFrames }, (_, i) => ({
-      ...positionAt(track, i * step),
-      v: /** @type {0 | 1} */ (Number(visibleAt(track, i * step))),
-    }));
-    return gridOffsets(track).map((offset) =>
-      path.map(({ x, y, v }) => ({ x: x + offset.x, y: y + offset.y, v })),
-    );
-  });
 }

@@ -1,13 +1,13 @@
 /**
- * The picture that a node would get, found without running anything: along its link, through reroutes, bypassed nodes
- * and the borders of subgraphs, to the node that names a file.
+ * What a node would get, found without running anything. A picture: along its link, through reroutes, bypassed nodes and
+ * the borders of subgraphs, to the node that names a file. A widget's value: through subgraphs that promote the widget.
  */
 
 /**
  * As much of the graph as is needed; LiteGraph's own objects have it.
  * @typedef {{origin_id: number | string, origin_slot: number}} Link
- * @typedef {{name: string, type?: unknown, link?: number | null}} InputSlot
- * @typedef {{name: string, value?: unknown}} Widget
+ * @typedef {{name: string, type?: unknown, link?: number | null, widget?: {name: string} | null}} InputSlot
+ * @typedef {{name: string, value?: unknown, callback?: Function}} Widget
  * @typedef {{id: number | string, type?: string, mode?: number, inputs?: InputSlot[], widgets?: Widget[], graph?: Graph | null,
  *   subgraph?: Graph, imgs?: HTMLImageElement[]}} GraphNode
  * @typedef {{getNodeById: (id: any) => GraphNode | null | undefined, links?: any, getLink?: (id: any) => Link | null | undefined,
@@ -37,6 +37,29 @@ export function nodeBehind(node, name) {
     if (at.node.type !== "Reroute" && at.node.mode !== BYPASSED) return at.node;
     slot = at.node.type === "Reroute" ? at.node.inputs?.[0] : at.node.inputs?.find(({ type }) => type === "IMAGE");
     at = slot ? originOf(at.node.graph, slot.link) : null;
+  }
+  return null;
+}
+
+/**
+ * The widget whose value the node is given for its own widget `name`: its own, or, where that is promoted, the one on the
+ * subgraph's node, however deep the nesting. null where another node gives the value.
+ * @type {(node: GraphNode, name: string) => Widget | null}
+ */
+export function widgetBehind(node, name) {
+  /** @type {GraphNode | null | undefined} */
+  let at = node;
+  for (let step = 0; at && step < MAX_STEPS; step++) {
+    const wanted = name;
+    const slot = at.inputs?.find((input) => (input.widget?.name ?? input.name) === wanted);
+    if (slot?.link === null || slot?.link === undefined) return at.widgets?.find((widget) => widget.name === wanted) ?? null;
+    /** @type {Graph | null | undefined} */
+    const graph = at.graph;
+    const link = graph && linkOf(graph, slot.link);
+    if (!link || link.origin_id !== graph.inputNode?.id) return null;
+    at = graph.rootGraph && hostOf(graph.rootGraph, graph);
+    const outer = at?.inputs?.[link.origin_slot];
+    name = outer?.widget?.name ?? outer?.name ?? "";
   }
   return null;
 }

@@ -6,7 +6,7 @@
 
 import { make } from "./elements.js";
 import { TrackEditor } from "./editor.js";
-import { fileName, fileOf, nodeBehind, viewPath } from "./upstream.js";
+import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "./upstream.js";
 
 const DEFAULT_FPS = 16;
 const READ_AGAIN_MS = 250;
@@ -68,6 +68,9 @@ class Binding {
     this.storage = storage;
     this.app = app;
     this.api = api;
+    this.graphNode = /** @type {import("./upstream.js").GraphNode} */ (/** @type {unknown} */ (node));
+    /** Whether another node gives the drawing. */
+    this.isLinked = false;
     /** @type {string | null} */
     this.text = null;
     this.shown = "";
@@ -102,8 +105,7 @@ class Binding {
   /** The node's own clip; null where an input comes by a link, so that it is not known here. */
   canvas() {
     const values = ["width", "height", "length"].map((name) => {
-      if (this.node.inputs?.some((input) => input.name === name && input.link != null)) return null;
-      const value = Number(this.node.widgets.find((widget) => widget.name === name)?.value);
+      const value = Number(widgetBehind(this.graphNode, name)?.value);
       return Number.isInteger(value) && value > 0 ? value : null;
     });
     const [width, height, num_frames] = values;
@@ -112,7 +114,13 @@ class Binding {
 
   /** What the widget and the graph say now. */
   read() {
-    const text = typeof this.storage.value === "string" ? this.storage.value : "";
+    const holder = widgetBehind(this.graphNode, this.storage.name);
+    if (!holder !== this.isLinked) {
+      this.isLinked = !holder;
+      this.editor.say(this.isLinked ? "The drawing comes by a link: what is drawn here is not used" : "");
+    }
+    const value = (holder ?? this.storage).value;
+    const text = typeof value === "string" ? value : "";
     const clip = JSON.stringify(this.canvas());
     // An untouched drawing goes with the node's size and length.
     if (text !== this.text || (!text.trim() && clip !== this.clip)) {
@@ -129,8 +137,12 @@ class Binding {
   /** @type {(text: string) => void} */
   write(text) {
     this.text = text;
-    this.storage.value = text;
-    this.storage.callback?.(text);
+    // Promoted, the value is the outer node's; the inner widget goes along, for whoever takes it back.
+    for (const widget of new Set([this.storage, widgetBehind(this.graphNode, this.storage.name)])) {
+      if (!widget) continue;
+      widget.value = text;
+      widget.callback?.(text);
+    }
     this.changed();
   }
 
@@ -165,7 +177,7 @@ class Binding {
     if (chosen === "none") return "";
     if (chosen === "last") return this.last ? this.url(this.last) : "";
     if (chosen !== "auto") return this.url(fileName(chosen));
-    const source = nodeBehind(/** @type {any} */ (this.node), "image");
+    const source = nodeBehind(this.graphNode, "image");
     const file = fileOf(source) ?? (source ? this.given : null);
     return file ? this.url(file) : (source?.imgs?.[0]?.src ?? "");
   }

@@ -3,11 +3,13 @@
 //     node edit_in_browser.js PORT PROMPT.json SCREENSHOT_FOLDER
 //
 // Prints one JSON object of what it saw. Run by test_track_editor.py.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 
 import { launch } from "../js/page/browser.js";
 
-const [port, promptFile, folder] = process.argv.slice(2);
+const [port, promptFile, shots] = process.argv.slice(2);
+const folder = resolve(shots);
 const seen = { problems: [] };
 const browser = await launch();
 const page = await browser.newPage({ viewport: { width: 1500, height: 950 } });
@@ -144,6 +146,52 @@ await page.evaluate(() => window.app.queuePrompt(0));
 seen.finished = await finished;
 await wait(500);
 
+// Pictures dropped from outside and pasted from the system's clipboard become the editor's, and nothing else.
+const PICTURE = `(() => {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [64, 64];
+  const context = canvas.getContext("2d");
+  context.fillStyle = more;
+  context.fillRect(0, 0, 64, 64);
+  return canvas.toDataURL();
+})()`;
+const MIDDLE = `(() => {
+  const canvas = element.querySelector(".mste-surface canvas");
+  return [...canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 4, 1, 1).data].slice(0, 3);
+})()`;
+const pictures = async () => ({
+  middle: await inNode(MIDDLE),
+  kept: await inNode("node.properties.motionstream_picture"),
+  nodes: await page.evaluate(() => window.app.graph.nodes.length),
+  text: await text(),
+});
+const client = await page.context().newCDPSession(page);
+writeFileSync(`${folder}/dropped.png`, Buffer.from((await inNode(PICTURE, "#10a0e0")).split(",")[1], "base64"));
+const [x, y] = await place(64, 64);
+for (const type of ["dragEnter", "dragOver", "drop"]) {
+  await client.send("Input.dispatchDragEvent", { type, x, y, data: { items: [], files: [`${folder}/dropped.png`], dragOperationsMask: 1 } });
+}
+await wait(2500);
+seen.dropped = await pictures();
+await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+await inNode(`fetch(more).then((answer) => answer.blob()).then((blob) => navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]))`, await inNode(PICTURE, "#e0a010"));
+await inNode("element.querySelector('.mste-keys').focus()");
+await page.keyboard.press("Control+v");
+await wait(2500);
+seen.pasted = await pictures();
+await page.screenshot({ path: `${folder}/pictures.png` });
+await inNode("delete node.properties.motionstream_picture");
+
+// A move of the camera, chosen in the node.
+await page.getByLabel("Camera", { exact: true }).selectOption("truck");
+await wait(500);
+seen.camera = await text();
+await page.screenshot({ path: `${folder}/camera.png` });
+await inNode("element.querySelector('.mste-keys').focus()");
+await page.keyboard.press("Control+z");
+await wait(400);
+seen.camera_undone = await text();
+
 // Inside a subgraph of a subgraph: the editor is there, and finds the loader outside.
 seen.nested = await page.evaluate(async () => {
   const { app } = window;
@@ -168,6 +216,39 @@ if (seen.nested) {
   seen.nested_colours = await inNode(COLOURS);
 }
 await page.screenshot({ path: `${folder}/subgraph.png` });
+
+// The drawing promoted to both nodes outside: theirs is the value, the editor shows it, and what it draws goes there.
+if (seen.nested) {
+  seen.promoted = await page.evaluate(async () => {
+    const { app } = window;
+    const root = app.rootGraph ?? app.graph.rootGraph ?? app.graph;
+    const outer = root.nodes.find(({ subgraph }) => subgraph);
+    const middle = outer.subgraph.nodes.find(({ subgraph }) => subgraph);
+    const inner = middle.subgraph.nodes.find(({ comfyClass }) => comfyClass === "MotionStreamTrackEditor");
+    const promote = (graph, node) => {
+      const slot = node.inputs.find((input) => (input.widget?.name ?? input.name) === "document");
+      if (slot) graph.addInput("document", "STRING").connect(slot, node);
+      return Boolean(slot);
+    };
+    if (!promote(middle.subgraph, inner) || !promote(outer.subgraph, middle)) return null;
+    await new Promise((done) => setTimeout(done, 800));
+    window.promoted = outer.widgets.find(({ name }) => name === "document");
+    return window.promoted?.value ?? null;
+  });
+}
+if (seen.promoted !== null && seen.promoted !== undefined) {
+  const other = '{"format":"motionstream-tracks","version":1,"canvas":{"width":128,"height":128,"num_frames":49,"fps":16},"tracks":[{"id":"o","kind":"anchor","interpolation":"linear","points":[[30,90]],"start":0,"duration":48}]}';
+  await page.evaluate((other) => (window.promoted.value = other), other);
+  await wait(900);
+  await inNode("element.querySelector('.mste-keys').focus()");
+  for (const key of ["]", "ArrowRight"]) await page.keyboard.press(key);
+  await wait(500);
+  seen.promoted_text = await page.evaluate(() => window.promoted.value);
+  seen.promoted_prompt = await page.evaluate(async () => {
+    const { output } = await window.app.graphToPrompt();
+    return Object.values(output).find(({ class_type }) => class_type === "MotionStreamTrackEditor").inputs.document;
+  });
+}
 
 // Nodes drawn by Vue ("Nodes 2.0"): the editor is there, and draws.
 await page.evaluate(() => window.app.extensionManager.setting.set("Comfy.VueNodes.Enabled", true));

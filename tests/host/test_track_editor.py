@@ -28,15 +28,13 @@ USUAL_ERROR_PX = 6.0
 
 @pytest.fixture(scope="module")
 def prompt(checkpoints: dict[str, str]) -> dict[str, Any]:
-    """The example workflow with the editor in the place of the tracks' text."""
-    prompt = json.loads((ROOT / "workflows" / "bundled_image_to_video_api.json").read_text("utf-8"))
+    """The example workflow, with nothing drawn yet."""
+    prompt = json.loads((ROOT / "workflows" / "track_editor_api.json").read_text("utf-8"))
     for node in prompt.values():
         if "checkpoint" in node["inputs"]:
             node["inputs"]["checkpoint"] = checkpoints[node["inputs"]["checkpoint"].removeprefix("bundled/")]
-    key = next(key for key, node in prompt.items() if node["class_type"] == "MotionStreamTracksFromJSON")
-    loader = next(key for key, node in prompt.items() if node["class_type"] == "LoadImage")
-    inputs = {"document": "", "width": 128, "height": 128, "length": 49, "time": "stretch", "image": [loader, 0]}
-    prompt[key] = {"class_type": "MotionStreamTrackEditor", "inputs": inputs}
+        if node["class_type"] == "MotionStreamTrackEditor":
+            node["inputs"]["document"] = ""
     return prompt
 
 
@@ -87,6 +85,31 @@ def test_it_survives_saving_undo_and_copying(session: dict[str, Any]) -> None:
     assert session["after_nudge"] != session["document"]
     assert session["after_graph_undo"] == session["document"]
     assert session["copies"] == {"texts": [session["document"]] * 2, "surfaces": 2, "left": 1}
+
+
+@pytest.mark.parametrize(("way", "colour"), [("dropped", (0x10, 0xA0, 0xE0)), ("pasted", (0xE0, 0xA0, 0x10))])
+def test_a_picture_from_outside_becomes_the_editors(session: dict[str, Any], way: str, colour: tuple[int, ...]) -> None:
+    """Shown, kept in ComfyUI's input folder, and no Load Image node made of it, as the page around would."""
+    assert session[way]["middle"] == pytest.approx(colour, abs=2)
+    assert session[way]["kept"].startswith("motionstream/")
+    assert session[way]["nodes"] == session["dropped"]["nodes"] == 9
+    assert session[way]["text"] == session["document"]
+
+
+def test_a_camera_move_is_added_and_undone(session: dict[str, Any]) -> None:
+    (move,) = parse_document(session["camera"], Canvas(1, 1, 1, 1)).camera
+    assert (move.move, move.start, move.duration) == ("truck", 0, 48)
+    assert session["camera_undone"] == session["document"]
+
+
+def test_it_edits_a_drawing_that_outer_nodes_promote(session: dict[str, Any]) -> None:
+    """The outermost node's value is what runs; the editor inside shows that one, and writes there."""
+    if session.get("promoted") is None:
+        pytest.skip("this front end promotes no hidden widget through a subgraph's input")
+    assert session["promoted"] == session["document"]
+    (track,) = parse_document(session["promoted_text"], Canvas(1, 1, 1, 1)).tracks
+    assert (track.id, track.points[0]) == ("o", (31, 90))
+    assert session["promoted_prompt"] == session["promoted_text"]
 
 
 def test_it_works_in_nested_subgraphs(session: dict[str, Any]) -> None:

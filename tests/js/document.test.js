@@ -4,8 +4,9 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { emptyDocument, newGroup, newIds, serialise } from "../../js/track_editor/document.js";
-import { TrackFormatError, parseDocument } from "../../js/track_editor/document_parse.js";
-import { sampleDocument } from "../../js/track_editor/timing.js";
+import { parseDocument } from "../../js/track_editor/document_parse.js";
+import { TrackFormatError } from "../../js/track_editor/strict_json.js";
+import { sampleDocument } from "../../js/track_editor/sampling.js";
 
 const data = JSON.parse(readFileSync(new URL("../data/documents.json", import.meta.url), "utf8"));
 const CANVAS = { width: 64, height: 48, num_frames: 9, fps: 16 };

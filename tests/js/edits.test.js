@@ -4,6 +4,7 @@ import test from "node:test";
 
 import { curveLength, makeCurve, pointAt } from "../../js/track_editor/curve.js";
 import * as edits from "../../js/track_editor/edits.js";
+import * as times from "../../js/track_editor/time_edits.js";
 import { redo, record, startHistory, undo } from "../../js/track_editor/history.js";
 import { hitTest } from "../../js/track_editor/hit.js";
 import { parseDocument } from "../../js/track_editor/document_parse.js";
@@ -86,25 +87,25 @@ test("a curve that becomes Bezier keeps its form", () => {
 
 test("keyframes: the first one keeps the travel, close ones replace each other, the last one takes them all away", () => {
   const track = path("a", [[0, 0], [100, 0]], { easing: "ease_in" });
-  const once = edits.withKeyframe(track, 12, 0.25);
+  const once = times.withKeyframe(track, 12, 0.25);
   assert.deepEqual(once.keyframes, [[0, 0], [12, 0.25], [24, 1]]);
   assert.equal(once.easing, undefined);
-  const twice = edits.withKeyframe(once, 12.2, 0.75);
+  const twice = times.withKeyframe(once, 12.2, 0.75);
   assert.deepEqual(twice.keyframes, [[0, 0], [12.2, 0.75], [24, 1]]);
-  assert.equal([2, 1, 0].reduce(edits.withoutKeyframe, twice).keyframes, undefined);
-  assert.deepEqual(edits.withSpan(once, 2, 12).keyframes, [[0, 0], [6, 0.25], [12, 1]]);
-  assert.equal(edits.withSpan(once, 2, 0).keyframes, undefined);
-  readable(drawn(twice, { ...edits.withSpan(once, 3, 0.005), id: "b" }));
+  assert.equal([2, 1, 0].reduce(times.withoutKeyframe, twice).keyframes, undefined);
+  assert.deepEqual(times.withSpan(once, 2, 12).keyframes, [[0, 0], [6, 0.25], [12, 1]]);
+  assert.equal(times.withSpan(once, 2, 0).keyframes, undefined);
+  readable(drawn(twice, { ...times.withSpan(once, 3, 0.005), id: "b" }));
 });
 
 test("hidden spans join, and can be cut", () => {
   let track = path("a", [[0, 0]]);
-  for (const span of [[3, 5], [9, 12], [6, 6]]) track = edits.withHidden(track, span, true);
+  for (const span of [[3, 5], [9, 12], [6, 6]]) track = times.withHidden(track, span, true);
   assert.deepEqual(track.hidden, [[3, 6], [9, 12]]);
-  track = edits.withHidden(track, [11, 10], false);
+  track = times.withHidden(track, [11, 10], false);
   assert.deepEqual(track.hidden, [[3, 6], [9, 9], [12, 12]]);
   assert.deepEqual([8, 9, 10, 11, 12, 13].map((frame) => visibleAt(track, frame)), [true, false, true, true, false, true]);
-  assert.equal(edits.withHidden(track, [0, 24], false).hidden, undefined);
+  assert.equal(times.withHidden(track, [0, 24], false).hidden, undefined);
   readable(drawn(track));
 });
 

@@ -8,7 +8,8 @@ import { serialise } from "../../js/track_editor/document.js";
 import { parseDocument } from "../../js/track_editor/document_parse.js";
 import { makeCurve, pointAtArc, curveLength } from "../../js/track_editor/curve.js";
 import { recordedPoints, strokePoints } from "../../js/track_editor/smoothing.js";
-import { positionAt, sampleDocument, visibleAt } from "../../js/track_editor/timing.js";
+import { sampleDocument } from "../../js/track_editor/sampling.js";
+import { positionAt, visibleAt } from "../../js/track_editor/timing.js";
 
 const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };
 const drawn = (...shapes) => ({ canvas: CANVAS, tracks: shapes.map((shape, i) => ({ id: `t${i + 1}`, ...shape })) });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { fileName, fileOf, nodeBehind, viewPath } from "../../js/track_editor/upstream.js";
+import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "../../js/track_editor/upstream.js";
 
 /** A graph of nodes {id, type?, inputs: {name: [from id, slot]}}, as LiteGraph holds one. */
 function graphOf(nodes, more = {}) {
@@ -45,6 +45,23 @@ test("out of two nested subgraphs, and into another one", () => {
   ]);
   for (const graph of [inner, middle, made]) graph.rootGraph = root;
   assert.equal(find(inner, 7).type, "LoadImage");
+});
+
+test("a widget's value: its own, that of the outermost subgraph that promotes it, or none where a node gives it", () => {
+  const widgets = (value) => [{ name: "document", value }];
+  const inner = graphOf([{ id: 7, widgets: widgets("inner"), inputs: { document: [-10, 0] } }, { id: 8, widgets: widgets("own") }], { inputNode: { id: -10 } });
+  const middle = graphOf([{ id: 6, subgraph: inner, widgets: widgets("middle"), inputs: { document: [-10, 0] } }], { inputNode: { id: -10 } });
+  const root = graphOf([{ id: 5, subgraph: middle, widgets: [{ name: "drawing", value: "outer" }] }, { id: 9, widgets: widgets("unused"), inputs: { document: [5, 0] } }]);
+  // The outermost slot bears another name than the widget below it, and is not linked.
+  root.getNodeById(5).inputs = [{ name: "drawing_1", widget: { name: "drawing" }, link: null }];
+  for (const graph of [inner, middle]) graph.rootGraph = root;
+  const value = (graph, id) => widgetBehind(graph.getNodeById(id), "document")?.value;
+  assert.equal(value(inner, 7), "outer");
+  assert.equal(value(inner, 8), "own");
+  assert.equal(widgetBehind(root.getNodeById(9), "document"), null);
+  root.getNodeById(5).inputs[0].link = 1;
+  root.links.set(1, { origin_id: 9, origin_slot: 0 });
+  assert.equal(widgetBehind(inner.getNodeById(7), "document"), null);
 });
 
 test("a loop of reroutes has an end", () => {

@@ -1,6 +1,7 @@
 /** Selecting and moving: points, handles, tracks, boxes; along the curve with ctrl, copies with alt. */
 
-import { insertPoint, deletePoints, moveHandle, movePoints, nearestParameter, pasteTracks, changeTracks, findTrack, tracksWith, withKeyframe } from "../edits.js";
+import { insertPoint, deletePoints, moveHandle, movePoints, nearestParameter, pasteTracks, changeTracks, findTrack, tracksWith } from "../edits.js";
+import { withKeyframe } from "../time_edits.js";
 import { boxOf } from "../geometry.js";
 import { hitTest } from "../hit.js";
 import * as selections from "../selection.js";

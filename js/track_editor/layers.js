@@ -1,0 +1,95 @@
+/** The surface's two canvases: what is painted on which, and what need not be painted anew. */
+
+import { poseAt, seenAt } from "./camera.js";
+import { Crowd } from "./crowd.js";
+import { movesOf } from "./document.js";
+import { CROWD, drawBase, drawTop, inImage, inView, strokeOutlines, strokeTracks } from "./render.js";
+import { trailOf } from "./sampling.js";
+
+/**
+ * @typedef {import("./document.js").Track} Track
+ * @typedef {import("./geometry.js").Size} Size
+ * @typedef {import("./geometry.js").Viewport} Viewport
+ * @typedef {CanvasRenderingContext2D} Context
+ * @typedef {{model: import("./model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./render.js").Picture | null}} Scene
+ */
+
+/** How strongly curves are shown as drawn, where the camera's view of them is shown too. */
+const AS_DRAWN = 0.35;
+
+export class Layers {
+  base = document.createElement("canvas");
+  top = document.createElement("canvas");
+  /** Curves of tracks that are not selected, and of those that are, where they are many; and what the camera sees of them. */
+  crowds = { resting: new Crowd(), chosen: new Crowd(), restingTrails: new Crowd(), chosenTrails: new Crowd() };
+  /** What the lower layer was painted of. @type {readonly unknown[]} */
+  painted = [];
+  /** Whether every crowd lies where it belongs to a part of a px. */
+  exact = true;
+
+  /** @type {(size: Size, density: number) => void} */
+  resize(size, density) {
+    for (const canvas of [this.base, this.top]) {
+      canvas.width = Math.round(size.width * density);
+      canvas.height = Math.round(size.height * density);
+    }
+    this.painted = [];
+  }
+
+  /** The next picture is painted anew. */
+  forget() {
+    this.painted = [];
+    for (const crowd of Object.values(this.crowds)) crowd.forget();
+  }
+
+  /** Returns whether all is where it belongs; else the picture is to be painted anew when there is time. @type {(scene: Scene) => boolean} */
+  paint(scene) {
+    const { model, size, density, view, image } = scene;
+    const { document, selection, frame, overlay, cursor, throughCamera } = model;
+    const [base, top] = [this.base.getContext("2d"), this.top.getContext("2d")];
+    if (!base || !top) return true;
+    this.exact = true;
+    // While a box gathers a crowd, its points alone show what is in it: the curves lie together as they did.
+    const boxing = overlay?.kind === "box" && document.tracks.length > CROWD;
+    const resting = boxing ? document.tracks : document.tracks.filter(({ id }) => !selection.tracks.has(id));
+    const chosen = boxing ? [] : model.selectedTracks;
+    const key = [view, density, size, image, document.canvas, throughCamera && document.camera, ...resting];
+    if (key.length !== this.painted.length || key.some((each, i) => each !== this.painted[i])) {
+      drawBase(base, size, density, { document, view, image });
+      this.stroke(base, scene, resting, "resting", 1.5, throughCamera ? AS_DRAWN : 0.9);
+      this.trails(base, scene, resting, "restingTrails", 1.5, 0.9);
+      this.painted = key;
+    }
+    inView(top, density);
+    top.clearRect(0, 0, size.width, size.height);
+    this.stroke(top, scene, chosen, "chosen", 2.5, throughCamera ? 2 * AS_DRAWN : 1);
+    // The trails of a crowd change with every step of a drag, and would take too long.
+    const dragged = model.draft !== null && chosen.length > CROWD;
+    this.trails(top, scene, dragged ? [] : chosen, "chosenTrails", 2, 1);
+    const pose = throughCamera ? poseAt(movesOf(document), frame) : null;
+    const lens = pose && ((/** @type {import("./geometry.js").Vector} */ point) => seenAt(pose, document.canvas, point));
+    drawTop(top, size, density, { document, selection, frame, view, lens, overlay, cursor });
+    return this.exact;
+  }
+
+  /** Where the camera sees the tracks go. @type {(context: Context, scene: Scene, tracks: readonly Track[], which: "restingTrails" | "chosenTrails", width: number, opacity: number) => void} */
+  trails(context, scene, tracks, which, width, opacity) {
+    const { document, throughCamera } = scene.model;
+    const seen = throughCamera ? tracks.map((track) => trailOf(document, track)) : [];
+    this.stroke(context, scene, seen, which, width, opacity);
+  }
+
+  /** Curves: each for itself, or a crowd as one picture. @type {(context: Context, scene: Scene, tracks: readonly Track[], which: keyof Layers["crowds"], width: number, opacity: number) => void} */
+  stroke(context, { view, density, size }, tracks, which, width, opacity) {
+    if (tracks.length > CROWD) {
+      // Lines of one px are painted several times as fast, and a crowd reads better in them.
+      const exact = this.crowds[which].draw(context, tracks, { size, density, view, width: 1 / density, opacity });
+      this.exact &&= exact;
+      return;
+    }
+    this.crowds[which].forget();
+    inImage(context, view, density);
+    if (which === "chosen") strokeOutlines(context, tracks, view);
+    strokeTracks(context, tracks, view, width, opacity);
+  }
+}

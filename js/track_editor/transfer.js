@@ -1,0 +1,102 @@
+/** What comes in and goes out: the clipboard, files dropped, opened and saved. */
+
+import { pasteDocument } from "./commands.js";
+import { FORMAT, serialise } from "./document.js";
+import { parseDocument } from "./document_parse.js";
+import { download, make } from "./elements.js";
+import { ATI_NUM_SAMPLES, importText, toCoordinates, toSvg } from "./exchange.js";
+import { fromNpz, toNpz } from "./npz.js";
+import { COLOURS } from "./render.js";
+
+/**
+ * say: words for the user. picture: an image has come, to be shown below the tracks.
+ * @typedef {{say: (message: string) => void, picture: (file: File) => Promise<void>}} TransferHost
+ */
+
+export class Transfer {
+  /**
+   * @param {import("./model.js").EditorModel} model
+   * @param {TransferHost} host
+   */
+  constructor(model, host) {
+    this.model = model;
+    this.host = host;
+  }
+
+  /** `keys` has the keyboard; `element` is where files may be dropped. @type {(keys: HTMLElement, element: HTMLElement, signal: AbortSignal) => void} */
+  listen(keys, element, signal) {
+    const options = { signal };
+    keys.addEventListener("copy", (event) => this.copied(event), options);
+    keys.addEventListener("cut", (event) => this.copied(event), options);
+    keys.addEventListener("paste", (event) => this.pasted(event), options);
+    element.addEventListener("dragover", (event) => (event.preventDefault(), event.stopPropagation()), options);
+    element.addEventListener("drop", (event) => this.dropped(event), options);
+  }
+
+  /** @type {(event: ClipboardEvent) => void} */
+  copied(event) {
+    const { model } = this;
+    const tracks = model.selectedTracks;
+    if (!tracks.length) return;
+    event.preventDefault();
+    event.clipboardData?.setData("text/plain", serialise({ canvas: model.document.canvas, tracks }));
+    model.run({ name: event.type });
+  }
+
+  /** @type {(event: ClipboardEvent) => void} */
+  pasted(event) {
+    event.preventDefault();
+    event.stopPropagation();
+    const file = [...(event.clipboardData?.files ?? [])][0];
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (file) void this.open(file);
+    else if (text.trim()) this.importTracks(text);
+    else this.model.run({ name: "paste" });
+  }
+
+  /** @type {(event: DragEvent) => void} */
+  dropped(event) {
+    const file = event.dataTransfer?.files[0];
+    if (!file) return;
+    event.preventDefault();
+    event.stopPropagation();
+    void this.open(file);
+  }
+
+  /** An image becomes the background; anything else is read for tracks. @type {(file: File) => Promise<void>} */
+  async open(file) {
+    try {
+      if (file.type.startsWith("image/") && !file.type.includes("svg")) await this.host.picture(file);
+      else if (file.name.endsWith(".npz")) this.model.add(await fromNpz(await file.arrayBuffer(), this.model.document.canvas));
+      else this.importTracks(await file.text());
+    } catch (error) {
+      this.host.say(`${file.name}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  /** @type {(text: string) => void} */
+  importTracks(text) {
+    try {
+      if (text.includes(`"${FORMAT}"`)) pasteDocument(this.model, parseDocument(text, this.model.document.canvas));
+      else this.model.add(importText(text, this.model.document.canvas));
+      this.host.say("");
+    } catch (error) {
+      this.host.say(`Not imported: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  /** A choice of the menu of files. @type {(what: string) => void} */
+  file(what) {
+    const { document } = this.model;
+    if (what === "import") {
+      const input = make("input", { type: "file", accept: ".json,.svg,.npz,.txt,image/*" });
+      input.onchange = () => input.files?.[0] && void this.open(input.files[0]);
+      input.click();
+    }
+    if (what === "coordinates") download("tracks.json", toCoordinates(document), "application/json");
+    if (what === "ati") download("tracks_ati.json", toCoordinates(document, ATI_NUM_SAMPLES), "application/json");
+    if (what === "svg") download("tracks.svg", toSvg(document, COLOURS), "image/svg+xml");
+    if (what === "document") download("tracks_document.json", serialise(document), "application/json");
+    if (what === "npz") download("tracks.npz", toNpz(document), "application/octet-stream");
+  }
+}
