@@ -3,69 +3,148 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 from torch import Tensor
 
 from ..motionstream_core.checkpoints import ModelSpec
 from ..motionstream_core.geometry import VideoShape
-from ..motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
+from ..motionstream_core.models.wan import CrossContext
+from ..motionstream_core.streaming.conditions import KnownTracks, StreamConditions
 from ..motionstream_core.tracks import Tracks
 from .frame_fit import Size, fit_image
-from .models import StreamModel, StreamVae
+from .models import StreamModel
+from .native_conditions import TRACKS, Conditioning, padded_text, require_track_head
+from .native_model import text_tokens
+from .native_vae import Vae, require_fitting_vae
 from .types import Motion
 
 SIZE_TOOLTIP = "{side} of the video in px; 0 takes the size that the checkpoint was trained at (bundled: 128)."
+GivenMotion = Motion | dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A prompt as a checkpoint reads it: text (1 l c) and, where it looks at the image through CLIP, tokens (1 m d)."""
+
+    tokens: Tensor
+    clip_tokens: Tensor | None = None
+
+    def context(self, model: StreamModel) -> CrossContext:
+        """Its cross-attention keys; the model is ready."""
+        return model.context(self.tokens, self.clip_tokens)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A video to be made: `num_latent_frames` of `size`, from a fitted image (1 3 1 h w) and tracks of that size."""
+    """A video to be made: `num_latent_frames` (None: until stopped) of `size`.
 
-    image: Tensor
+    image: fitted, (1 3 1 h w), None for text-to-video; tracks: of that size.
+    """
+
+    image: Tensor | None
     size: Size
-    num_latent_frames: int
+    num_latent_frames: int | None
     tracks: Tracks
 
 
 def plan_clip(
     model: StreamModel,
-    vae: StreamVae,
-    image: Tensor,
-    motion: Motion | None,
+    vae: Vae,
+    image: Tensor | None,
+    motion: GivenMotion | None,
     *,
     role: str,
     width: int,
     height: int,
     length: int,
     fit: str,
+    positive: Conditioning | None = None,
 ) -> Clip:
     """Everything that can be wrong is found here, before anything is loaded.
 
-    Raises ValueError that begins with the input's name and names the nearest values that fit.
+    Without `motion`, the tracks that `positive` holds count. Raises ValueError that begins with the input's name and
+    names the nearest values that fit.
     """
     spec = model.spec
     if spec.role != role:
         other = "MotionStream Teacher Sampler" if spec.role == "teacher" else "MotionStream Student Streamer"
         raise ValueError(f"model: {model.name} is a {spec.role}, and this node takes a {role}; use the {other}")
-    _require_fitting_vae(spec, vae)
+    require_fitting_vae(spec, vae)
     size = frame_size(spec, height, width)
-    num_latent_frames = latent_length(spec, length)
-    tracks = Tracks.empty(1, *size) if motion is None else motion.tracks
+    num_latent_frames = None if length == 0 and role == "student" else latent_length(spec, length)
+    return Clip(_fitted(spec, image, size, fit), size, num_latent_frames, _tracks(spec, motion, positive, size))
+
+
+def _fitted(spec: ModelSpec, image: Tensor | None, size: Size, fit: str) -> Tensor | None:
+    if spec.image_rule == "none" and image is not None:
+        raise ValueError("image: this checkpoint makes video from text alone; disconnect the image")
+    if spec.image_rule != "none" and image is None:
+        raise ValueError("image: this checkpoint starts from an image; connect one")
+    return None if image is None else fit_image(image, size, fit)
+
+
+def _tracks(spec: ModelSpec, motion: GivenMotion | None, positive: Conditioning | None, size: Size) -> Tracks:
+    held = positive[0][1].get(TRACKS) if positive else None
+    if motion is not None or held is not None:
+        require_track_head(spec, "motion")
+    if motion is None:
+        return Tracks.empty(1, *size) if held is None else held.rescaled(*size)
+    return tracks_of(motion, size)
+
+
+def tracks_of(motion: GivenMotion, size: Size) -> Tracks:
+    """Tracks in px of a video of `size`, from a motion embedding or from TRACKS. Raises ValueError for another size."""
+    if isinstance(motion, dict):
+        try:
+            return Tracks.from_payload(motion, *size)
+        except ValueError as error:
+            raise ValueError(f"motion: {error}") from None
+    tracks = motion.tracks
     if (tracks.height, tracks.width) != size:
         raise ValueError(
             f"motion: it was made for {tracks.width} x {tracks.height} px, but this video is {size[1]} x {size[0]} px; "
             f"give the MotionStream Track Head the same width and height"
         )
-    return Clip(fit_image(image, size, fit), size, num_latent_frames, tracks)
+    return tracks
 
 
-def clip_conditions(model: StreamModel, vae: StreamVae, clip: Clip, prompt: str) -> StreamConditions:
-    """The conditions of `clip`; model and VAE are on their devices. Raises ValueError for an unknown word."""
+def read_text(
+    model: StreamModel, prompt: str, given: Conditioning | None, which: str, clip_vision_output: Any = None
+) -> Text:
+    """The prompt, read by the checkpoint's own encoder, or what another encoder made of one (`given`).
+
+    clip_vision_output: the image as CLIP Vision sees it; without it, what `given` holds of that.
+
+    Raises ValueError, beginning with the input's name, where the checkpoint needs the other one, and for both at once.
+    """
+    if given is None:
+        try:
+            return Text(text_tokens(model.network, prompt))
+        except ValueError as error:
+            raise ValueError(f"{which if model.network.text_encoder is None else 'prompt'}: {error}") from None
+    if prompt.strip():
+        raise ValueError(f"prompt: {which} already says what the video shows; clear the prompt or disconnect {which}")
+    if len(given) != 1:
+        raise ValueError(f"{which}: it holds {len(given)} prompts at once; this node takes one")
+    tokens, options = given[0]
+    seen = options.get("clip_vision_output") if clip_vision_output is None else clip_vision_output
+    if model.spec.backbone.image_dim is None:
+        return Text(padded_text(tokens, model.spec, which))
+    if seen is None:
+        raise ValueError(
+            "clip_vision_output: this checkpoint also looks at the image through CLIP Vision; connect CLIPVisionEncode"
+        )
+    return Text(padded_text(tokens, model.spec, which), seen.penultimate_hidden_states)
+
+
+def clip_conditions(model: StreamModel, vae: Vae, clip: Clip) -> StreamConditions:
+    """The conditions of `clip` but for the prompt, whose keys are set as its `context`; the VAE is ready."""
     loaded = model.loaded
     return StreamConditions(
         loaded.model,
         loaded.spec,
-        encode_prompt(loaded.model, loaded.spec, prompt.strip()),
+        cast(CrossContext, None),
         KnownTracks(clip.tracks),
         image=clip.image,
         vae=vae,
@@ -111,13 +190,3 @@ def _first_and_step(spec: ModelSpec) -> tuple[int, int]:
     """Frames of a student's first chunk and of every later one."""
     first = spec.vae_stride.num_frames(spec.chunk_plan.chunk(0).stop)
     return first, spec.vae_stride.time * spec.chunk_plan.chunk_frames
-
-
-def _require_fitting_vae(spec: ModelSpec, vae: StreamVae) -> None:
-    config, channels = vae.vae.config, spec.backbone.out_channels
-    if config.latent_channels != channels or config.stride != spec.vae_stride:
-        raise ValueError(
-            f"vae: {vae.name} makes {config.latent_channels} channels at stride {config.stride.time} x "
-            f"{config.stride.space}, but this checkpoint takes {channels} at {spec.vae_stride.time} x "
-            f"{spec.vae_stride.space}; load the VAE that belongs to it"
-        )

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import comfy.model_management as mm
 import torch
 from comfy_api.latest import io
-from safetensors.torch import load_file
 from torch import nn
 
-from ..motionstream_core.checkpoints import ModelSpec, load_model, load_tiny_vae
-from ..motionstream_core.models.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
+from ..motionstream_core.checkpoints import FAMILIES, ModelSpec, load_model, load_tiny_vae
+from ..motionstream_core.checkpoints.tiny_vae_weights import VARIANTS
 from .clip import describe_lengths
-from .models import (
-    MODEL_FOLDER,
-    VAE_FOLDERS,
-    StreamModel,
-    StreamVae,
-    file_of,
-    file_options,
-    fingerprint,
-    register_folder,
-)
+from .models import MODEL_FOLDER, VAE_FOLDERS, file_of, file_options, fingerprint, register_folder
+from .native_model import host_model
+from .native_vae import StreamVae
 from .types import ModelSocket, VaeSocket, advanced, schema
 
+AUTO = "auto"
+FP8 = "fp8"
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SMALL_MODEL_PARAMETERS = 100_000_000
 
@@ -40,7 +32,9 @@ class MotionStreamLoadModel(io.ComfyNode):
             node_id="MotionStreamLoadModel",
             display_name="Load MotionStream Model",
             category="MotionStream/loaders",
-            description="Loads a MotionStream student (streams) or teacher (samples whole clips, slower, guided).",
+            description="Loads a student (streams) or a teacher (samples whole clips, slower, guided): this project's "
+            "files, Track-v0, TrackWan, Self-Forcing and its kin, Wan. The MODEL is core's own kind: LoRA, offloading, "
+            "torch.compile and core's samplers work on it.",
             search_aliases=[
                 "motionstream loader",
                 "causal wan",
@@ -54,21 +48,34 @@ class MotionStreamLoadModel(io.ComfyNode):
                     "checkpoint",
                     options=file_options(("bundled/student", "bundled/teacher"), (MODEL_FOLDER,)),
                     default="bundled/student",
-                    tooltip="A bundled small model, or a file in ComfyUI/models/motionstream. The bundled ones know "
-                    "coloured shapes only; they show how everything works on any machine.",
+                    tooltip="A bundled small model, or a file or diffusers folder in ComfyUI/models/motionstream "
+                    "(where each is published: docs/models.md of this pack). The bundled ones know coloured shapes "
+                    "only; they show how everything works on any machine.",
                 ),
                 io.Combo.Input(
                     "precision",
-                    options=["auto", *PRECISIONS],
-                    default="auto",
+                    options=[AUTO, *PRECISIONS, FP8],
+                    default=AUTO,
                     tooltip="What the weights compute in. auto: fp32 on the CPU and for models below 100 million "
-                    "parameters, else bf16 where the GPU has it, else fp16.",
+                    "parameters, else bf16 where the GPU has it, else fp16. fp8: as auto, but the blocks' matrices are "
+                    "stored in 8 bits, which halves the memory.",
                     **advanced(),
+                ),
+                io.Combo.Input(
+                    "family",
+                    options=[AUTO, *(each.key for each in FAMILIES)],
+                    default=AUTO,
+                    optional=True,
+                    tooltip="What the file is, where its weights do not tell: Self-Forcing, LongLive and "
+                    "Causal-Forcing look like Wan 2.1 T2V, Track-v0 like TrackWan. auto: by what is written in or "
+                    "beside the file, else the plain teacher.",
                 ),
             ],
             outputs=[
                 ModelSocket.Output(
-                    "model", display_name="model", tooltip="The model, for the other MotionStream nodes."
+                    "model",
+                    display_name="model",
+                    tooltip="The model, for the MotionStream nodes and for core's (LoRA, torch.compile, samplers).",
                 ),
                 io.String.Output(
                     "about",
@@ -83,18 +90,19 @@ class MotionStreamLoadModel(io.ComfyNode):
         return _found(checkpoint, (MODEL_FOLDER,))
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, precision: str) -> str:
-        return f"{fingerprint(checkpoint, (MODEL_FOLDER,))}, {precision}"
+    def fingerprint_inputs(cls, checkpoint: str, precision: str, family: str = AUTO) -> str:
+        return f"{fingerprint(checkpoint, (MODEL_FOLDER,))}, {precision}, {family}"
 
     @classmethod
-    def execute(cls, checkpoint: str, precision: str) -> io.NodeOutput:
-        loaded = load_model(file_of(checkpoint, (MODEL_FOLDER,)))
-        loaded.model.to(_dtype(loaded.model, precision))
-        return io.NodeOutput(StreamModel(loaded, checkpoint), _about(checkpoint, loaded.spec))
+    def execute(cls, checkpoint: str, precision: str, family: str = AUTO) -> io.NodeOutput:
+        loaded = load_model(file_of(checkpoint, (MODEL_FOLDER,)), family=None if family == AUTO else family)
+        spec, compute = loaded.spec, _dtype(loaded.model, precision)
+        model = host_model(loaded, checkpoint, compute, fp8=precision == FP8)
+        return io.NodeOutput(model, _about(checkpoint, spec))
 
 
 class MotionStreamLoadTinyVAE(io.ComfyNode):
-    """A tiny VAE: this project's own files, or taehv's taew2_1 and taew2_2."""
+    """A tiny VAE: this project's own files, or those of taehv's layout for Wan."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -111,7 +119,16 @@ class MotionStreamLoadTinyVAE(io.ComfyNode):
                     options=file_options(("bundled/tiny_vae",), VAE_FOLDERS),
                     default="bundled/tiny_vae",
                     tooltip="The bundled VAE, or a file in ComfyUI/models/motionstream or ComfyUI/models/vae_approx.",
-                )
+                ),
+                io.Combo.Input(
+                    "variant",
+                    options=[AUTO, *VARIANTS],
+                    default=AUTO,
+                    optional=True,
+                    tooltip="Which one the file is, where its weights do not tell: taew2_1 and lighttaew2_1 look alike "
+                    "in bfloat16. auto: by the weights.",
+                    **advanced(),
+                ),
             ],
             outputs=[VaeSocket.Output("vae", display_name="vae", tooltip="The VAE, for the other MotionStream nodes.")],
         )
@@ -121,12 +138,12 @@ class MotionStreamLoadTinyVAE(io.ComfyNode):
         return _found(checkpoint, VAE_FOLDERS)
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str) -> str:
-        return fingerprint(checkpoint, VAE_FOLDERS)
+    def fingerprint_inputs(cls, checkpoint: str, variant: str = AUTO) -> str:
+        return f"{fingerprint(checkpoint, VAE_FOLDERS)}, {variant}"
 
     @classmethod
-    def execute(cls, checkpoint: str) -> io.NodeOutput:
-        vae = _read_tiny_vae(file_of(checkpoint, VAE_FOLDERS))
+    def execute(cls, checkpoint: str, variant: str = AUTO) -> io.NodeOutput:
+        vae = load_tiny_vae(file_of(checkpoint, VAE_FOLDERS), variant=None if variant == AUTO else variant)
         return io.NodeOutput(StreamVae(vae, checkpoint))
 
 
@@ -141,28 +158,12 @@ def _found(name: str | None, folders: tuple[str, ...]) -> bool | str:
 
 
 def _dtype(model: nn.Module, precision: str) -> torch.dtype:
-    if precision != "auto":
+    if precision in PRECISIONS:
         return PRECISIONS[precision]
     device = mm.get_torch_device()
     if mm.is_device_cpu(device) or sum(each.numel() for each in model.parameters()) < SMALL_MODEL_PARAMETERS:
         return torch.float32
     return torch.bfloat16 if mm.should_use_bf16(device) else torch.float16
-
-
-def _read_tiny_vae(path: Path) -> TinyVae:
-    """A tiny VAE of ours, or one of taehv's two, told apart by the shapes of their tensors."""
-    try:
-        return load_tiny_vae(path)
-    except ValueError as error:
-        own_error = error
-    tensors = load_file(path)
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    for config in (TAEW2_1, TAEW2_2):
-        vae = TinyVae(config)
-        if {name: tensor.shape for name, tensor in vae.state_dict().items()} == shapes:
-            vae.load_state_dict(tensors)
-            return vae.eval().requires_grad_(False)
-    raise ValueError(f"{own_error}; nor does it hold taew2_1's or taew2_2's tensors")
 
 
 def _about(name: str, spec: ModelSpec) -> str:
@@ -174,6 +175,8 @@ def _about(name: str, spec: ModelSpec) -> str:
         lines.append(f"steps at {steps}; sink {spec.sink_frames}, window {spec.window_frames} latent frames")
     else:
         lines.append(f"guidance: text {spec.text_weight:g}, motion {spec.motion_weight:g}")
+    lines.append(f"starts from {'text alone' if spec.image_rule == 'none' else 'an image'}")
+    lines.append("follows tracks" if spec.track_head else "takes no tracks")
     if spec.vocabulary:
         lines.append(f"words: {' '.join(spec.vocabulary)}")
     return "\n".join(lines)

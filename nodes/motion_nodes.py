@@ -9,13 +9,13 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..motionstream_core.streaming.conditions import KnownTracks, motion_latents
 from ..motionstream_core.tracks import Tracks, draw_tracks
 from .clip import SIZE_TOOLTIP, frame_size
-from .models import StreamModel, make_ready
-from .track_nodes import ALIASES, size_input
+from .models import StreamModel, make_ready, running, stream_model
+from .native_conditions import TRACK_FRAMES_AT_ONCE, require_track_head
+from .track_inputs import ALIASES, read_tracks, size_input
 from .types import ModelSocket, Motion, MotionSocket, TracksSocket, advanced, schema
-
-ENCODED_AT_ONCE = 3  # latent frames
 
 
 class MotionStreamTrackHead(io.ComfyNode):
@@ -49,14 +49,16 @@ class MotionStreamTrackHead(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model: StreamModel, tracks: dict[str, Any], width: int, height: int) -> io.NodeOutput:
-        size = frame_size(model.spec, height, width)
+    def execute(cls, model: Any, tracks: dict[str, Any], width: int, height: int) -> io.NodeOutput:
+        view = stream_model(model)
+        require_track_head(view.spec, "model")
+        size = frame_size(view.spec, height, width)
         try:
             given = Tracks.from_payload(tracks, *size)
-            num_latent_frames = model.spec.vae_stride.num_latent_frames(given.num_frames)
+            num_latent_frames = view.spec.vae_stride.num_latent_frames(given.num_frames)
         except ValueError as error:
             raise ValueError(f"tracks: {error}") from None
-        return io.NodeOutput(Motion(_encode(model, given, num_latent_frames), given))
+        return io.NodeOutput(Motion(_encode(view, given, num_latent_frames), given))
 
 
 class MotionStreamDrawTracks(io.ComfyNode):
@@ -105,10 +107,7 @@ class MotionStreamDrawTracks(io.ComfyNode):
         track_width: int,
         track_height: int,
     ) -> io.NodeOutput:
-        try:
-            given = Tracks.from_payload(tracks, track_height or images.shape[1], track_width or images.shape[2])
-        except ValueError as error:
-            raise ValueError(f"tracks: {error}") from None
+        given = read_tracks(tracks, track_height or images.shape[1], track_width or images.shape[2])
         frames = images[..., :3]
         if len(frames) == 1:
             frames = frames.expand(given.num_frames, -1, -1, -1)
@@ -119,14 +118,10 @@ class MotionStreamDrawTracks(io.ComfyNode):
 def _encode(model: StreamModel, tracks: Tracks, num_latent_frames: int) -> Tensor:
     """Motion latents (1 c f h w) on the CPU, a few latent frames at a time, lest a long clip's maps fill memory."""
     make_ready(model)
-    head, stride = model.loaded.model.track_head, model.spec.vae_stride
-    if head is None:
-        raise ValueError(f"model: {model.name} has no track head, so it cannot follow tracks; load one that has")
-    parts = []
-    for start in range(0, num_latent_frames, ENCODED_AT_ONCE):
-        mm.throw_exception_if_processing_interrupted()
-        first, last = stride.frame_span(start, min(start + ENCODED_AT_ONCE, num_latent_frames))
-        run = tracks.slice(first, last)
-        points, seen, ids = (tensor.to(model.device) for tensor in (run.points[None], run.visibility[None], run.ids))
-        parts.append(head.encode(points, seen, ids, (tracks.height, tracks.width), at_start=start == 0).float().cpu())
+    source, size, parts = KnownTracks(tracks), (tracks.height, tracks.width), []
+    with running(model) as loaded:
+        for start in range(0, num_latent_frames, TRACK_FRAMES_AT_ONCE):
+            mm.throw_exception_if_processing_interrupted()
+            stop = min(start + TRACK_FRAMES_AT_ONCE, num_latent_frames)
+            parts.append(motion_latents(loaded.model, model.spec, source, start, stop, size).float().cpu())
     return torch.cat(parts, dim=2)

@@ -10,14 +10,15 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..motionstream_core.models.vae import check_latents
-from ..motionstream_core.streaming.conditions import encode_prompt
 from ..motionstream_core.streaming.stream import SAMPLERS, sample_teacher
-from .clip import clip_conditions, plan_clip
+from .clip import Clip, GivenMotion, Text, clip_conditions, plan_clip, read_text
 from .memory import with_memory_advice
-from .models import StreamModel, StreamVae, make_ready
+from .models import StreamModel, make_ready, running, stream_model
+from .native_conditions import Conditioning
+from .native_vae import Vae, stream_vae
 from .preview import PreviewProgress
-from .sampling_inputs import clip_inputs
-from .types import ModelSocket, Motion, VaeSocket, schema, seed_input
+from .sampling_inputs import clip_inputs, clip_vision_input, positive_input
+from .types import ModelSocket, schema, seed_input, vae_input
 
 SAMPLER_NAMES = [*sorted(SAMPLERS, reverse=True)]  # unipc first
 LATENT_FRAMES_AT_ONCE = 3
@@ -38,7 +39,7 @@ class MotionStreamTeacherSampler(io.ComfyNode):
             search_aliases=["motion guidance", "image to video", "teacher", "unipc", "euler", "tracks", "trajectory"],
             inputs=[
                 ModelSocket.Input("model", tooltip="A teacher, from Load MotionStream Model."),
-                *clip_inputs("Number of frames: 1 + 4 * k (the bundled teacher was trained on up to 49)."),
+                *clip_inputs("Number of frames: 1 + 4 * k (the bundled teacher was trained on up to 49).", 1),
                 io.Int.Input("steps", default=20, min=1, max=1000, tooltip="Denoise steps for the whole clip."),
                 io.Combo.Input(
                     "sampler",
@@ -60,6 +61,14 @@ class MotionStreamTeacherSampler(io.ComfyNode):
                     **weight,
                 ),
                 seed_input(),
+                positive_input(),
+                clip_vision_input(),
+                io.Conditioning.Input(
+                    "negative",
+                    optional=True,
+                    tooltip="What text guidance leads away from, for Wan models (CLIPTextEncode). Models that read the "
+                    "prompt themselves take the empty prompt.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(
@@ -72,9 +81,8 @@ class MotionStreamTeacherSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        model: StreamModel,
-        vae: StreamVae,
-        image: Tensor,
+        model: Any,
+        vae: Any,
         prompt: str,
         width: int,
         height: int,
@@ -85,34 +93,78 @@ class MotionStreamTeacherSampler(io.ComfyNode):
         text_weight: float,
         motion_weight: float,
         seed: int,
-        motion: Motion | None = None,
+        image: Tensor | None = None,
+        motion: GivenMotion | None = None,
+        positive: Conditioning | None = None,
+        clip_vision_output: Any = None,
+        negative: Conditioning | None = None,
     ) -> io.NodeOutput:
-        clip = plan_clip(model, vae, image, motion, role="teacher", width=width, height=height, length=length, fit=fit)
+        view, coder = stream_model(model), stream_vae(vae)
+        clip = plan_clip(
+            view,
+            coder,
+            image,
+            motion,
+            role="teacher",
+            width=width,
+            height=height,
+            length=length,
+            fit=fit,
+            positive=positive,
+        )
+        texts = (
+            read_text(view, prompt, positive, "positive", clip_vision_output),
+            read_text(view, "", negative, "negative", clip_vision_output),
+        )
+        weights = text_weight, motion_weight if clip.tracks.visibility.any() else 0.0
+        latents = with_memory_advice(
+            lambda: _sample(view, coder, clip, texts, steps, weights, sampler, seed),
+            "lower length, or width and height",
+        )
+        latents = model.model.latent_format.process_out(latents)
+        return io.NodeOutput({"samples": latents}, view.spec.fps)
 
-        def work() -> Tensor:
-            make_ready(model, vae)
-            with PreviewProgress(steps) as progress:
-                return sample_teacher(
-                    model.loaded,
-                    clip_conditions(model, vae, clip, prompt),
-                    encode_prompt(model.loaded.model, model.spec, ""),
+
+def _sample(
+    model: StreamModel,
+    vae: Vae,
+    clip: Clip,
+    texts: tuple[Text, Text],
+    steps: int,
+    weights: tuple[float, float],
+    sampler: str,
+    seed: int,
+) -> Tensor:
+    """Latents (1 c f h w) on the CPU. texts: positive and negative; weights: of text and motion."""
+    assert clip.num_latent_frames is not None
+    with torch.inference_mode():
+        make_ready(vae)
+        conditions = clip_conditions(model, vae, clip)
+        make_ready(model, vae)
+        with running(model) as loaded, PreviewProgress(steps) as progress:
+            conditions.context, negative = (text.context(model) for text in texts)
+            return (
+                sample_teacher(
+                    loaded,
+                    conditions,
+                    negative,
                     num_latent_frames=clip.num_latent_frames,
                     num_steps=steps,
-                    text_weight=text_weight,
-                    motion_weight=motion_weight if motion is not None else 0.0,
+                    text_weight=weights[0],
+                    motion_weight=weights[1],
                     sampler=sampler,
                     seed=seed,
                     batched=False,
                     callback=_step_callback(vae, progress),
                 )
+                .float()
+                .cpu()
+            )
 
-        latents = with_memory_advice(work, "lower length, or width and height")
-        return io.NodeOutput({"samples": latents.float().cpu()}, model.spec.fps)
 
-
-def _step_callback(vae: StreamVae, progress: PreviewProgress) -> Any:
+def _step_callback(vae: Vae, progress: PreviewProgress) -> Any:
     def after_step(step: int, _: int, clean: Tensor) -> None:
-        if progress.wants_picture():
+        if vae.plain and progress.wants_picture():  # the full VAE would take longer than the step
             middle = clean.shape[2] // 2
             progress.show(vae.decoder().push(clean[:, :, middle : middle + 1])[0].cpu())
         progress.step(step + 1)
@@ -129,11 +181,11 @@ class MotionStreamDecode(io.ComfyNode):
             node_id="MotionStreamDecode",
             display_name="MotionStream Decode",
             category="MotionStream/sampling",
-            description="Decodes video latents with the tiny VAE, piece by piece: memory does not grow with length, "
-            "and the frames are exactly those of decoding all at once.",
+            description="Decodes video latents piece by piece, with the tiny VAE or Wan's full one: memory does not "
+            "grow with length, and the frames are exactly those of decoding all at once.",
             search_aliases=["vae decode", "video decode", "taehv decode", "streaming decoder"],
             inputs=[
-                VaeSocket.Input("vae", tooltip="The VAE that belongs to the model that made the latents."),
+                vae_input("The VAE that belongs to the model that made the latents, tiny or full."),
                 io.Latent.Input("samples", tooltip="Video latents [1, C, F, h, w]; a batch of several is refused."),
             ],
             outputs=[
@@ -142,22 +194,23 @@ class MotionStreamDecode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, vae: StreamVae, samples: dict[str, Any]) -> io.NodeOutput:
-        latents: Tensor = samples["samples"]
+    def execute(cls, vae: Any, samples: dict[str, Any]) -> io.NodeOutput:
+        coder, latents = stream_vae(vae), samples["samples"]
         try:
-            check_latents(latents, vae.vae.config.latent_channels)
+            check_latents(latents, coder.num_channels)
             if latents.shape[0] != 1:
                 raise ValueError(f"it holds {latents.shape[0]} clips; pick one with the node LatentFromBatch")
         except ValueError as error:
             raise ValueError(f"samples: {error}") from None
-        return io.NodeOutput(with_memory_advice(lambda: _decode(vae, latents), "decode a shorter clip"))
+        return io.NodeOutput(with_memory_advice(lambda: _decode(coder, latents), "decode a shorter clip"))
 
 
 @torch.inference_mode()
-def _decode(vae: StreamVae, latents: Tensor) -> Tensor:
-    stride, num_latent_frames = vae.vae.config.stride, latents.shape[2]
-    height, width = latents.shape[3] * stride.space, latents.shape[4] * stride.space
+def _decode(vae: Vae, samples: Tensor) -> Tensor:
+    stride, num_latent_frames = vae.stride, samples.shape[2]
+    height, width = samples.shape[3] * stride.space, samples.shape[4] * stride.space
     frames = torch.empty(stride.num_frames(num_latent_frames), height, width, 3)
+    latents = vae.latent_format.process_in(samples.float())
     make_ready(vae)
     decoder = vae.decoder()
     done = 0

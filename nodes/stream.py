@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from typing import Any
 
+import comfy.model_management as mm
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..motionstream_core.checkpoints import ModelSpec
 from ..motionstream_core.geometry import Chunk
-from ..motionstream_core.streaming.stream import StreamSettings, stream_chunks
-from .clip import Clip, clip_conditions, plan_clip
+from ..motionstream_core.streaming.rollout import StepCallback
+from ..motionstream_core.streaming.stream import StreamedChunk, StreamSettings, stream_chunks
+from .clip import Clip, GivenMotion, Text, clip_conditions, plan_clip, read_text
 from .memory import PeakMemory, with_memory_advice
-from .models import StreamModel, StreamVae, make_ready
+from .models import StreamModel, make_ready, running, stream_model
+from .native_conditions import Conditioning
+from .native_vae import Vae, stream_vae
 from .preview import PreviewProgress
-from .sampling_inputs import clip_inputs
+from .sampling_inputs import clip_inputs, clip_vision_input, positive_input
 from .stream_clock import StreamClock
-from .types import ModelSocket, Motion, advanced, schema, seed_input
+from .stream_output import ENDLESS_PREFIX, SavedStream, StreamOutput
+from .types import ModelSocket, advanced, schema, seed_input
 
 ADVICE = "lower length, or width and height, or window_frames"
 
@@ -33,7 +40,8 @@ class MotionStreamStudentStreamer(io.ComfyNode):
             display_name="MotionStream Student Streamer",
             category="MotionStream/stream",
             description="Streams a video from an image, a prompt and trajectories, a chunk of frames at a time. Every "
-            "chunk is previewed as soon as it is there; length does not change the time per chunk, nor the GPU memory.",
+            "chunk is previewed, and saved if asked, as soon as it is there; length does not change the time per "
+            "chunk, nor the GPU memory. With length 0 it runs until it is cancelled.",
             search_aliases=[
                 "causal video",
                 "self forcing",
@@ -45,7 +53,11 @@ class MotionStreamStudentStreamer(io.ComfyNode):
             ],
             inputs=[
                 ModelSocket.Input("model", tooltip="A student, from Load MotionStream Model."),
-                *clip_inputs("Number of frames: 1 + 12 * k for the bundled student (1, 13, 25, 37, 49, ...)."),
+                *clip_inputs(
+                    "Number of frames: 1 + 12 * k for the bundled student (1, 13, 25, 37, 49, ...). 0: until it is "
+                    "cancelled; the frames then go to a file, which is whole when you cancel.",
+                    0,
+                ),
                 seed_input(),
                 io.Int.Input(
                     "sink_frames",
@@ -72,6 +84,16 @@ class MotionStreamStudentStreamer(io.ComfyNode):
                     tooltip="Denoise steps per chunk, evenly spread; -1 (or 0): the checkpoint's own list.",
                     **advanced(),
                 ),
+                positive_input(),
+                clip_vision_input(),
+                io.String.Input(
+                    "save_as",
+                    default="",
+                    optional=True,
+                    tooltip="Writes an mp4 while the stream runs: name below ComfyUI's output folder, a number is "
+                    "added. A cancelled stream keeps what it has as .partial.mp4. Empty: no file (length 0: "
+                    f"{ENDLESS_PREFIX}).",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -86,15 +108,16 @@ class MotionStreamStudentStreamer(io.ComfyNode):
                     tooltip="Time to the first generated frame, frames per second, seconds per chunk, peak memory.",
                 ),
                 io.Float.Output("fps", display_name="fps", tooltip="Frames per second that the model was trained at."),
+                io.String.Output("file", display_name="file", tooltip="Path of the saved mp4; empty without save_as."),
             ],
+            is_output_node=True,  # a stream that only goes to a file needs no node after it
         )
 
     @classmethod
     def execute(
         cls,
-        model: StreamModel,
-        vae: StreamVae,
-        image: Tensor,
+        model: Any,
+        vae: Any,
         prompt: str,
         width: int,
         height: int,
@@ -104,22 +127,34 @@ class MotionStreamStudentStreamer(io.ComfyNode):
         sink_frames: int,
         window_frames: int,
         steps: int,
-        motion: Motion | None = None,
+        image: Tensor | None = None,
+        motion: GivenMotion | None = None,
+        positive: Conditioning | None = None,
+        clip_vision_output: Any = None,
+        save_as: str = "",
     ) -> io.NodeOutput:
-        clip = plan_clip(model, vae, image, motion, role="student", width=width, height=height, length=length, fit=fit)
-        settings = stream_settings(model.spec, seed, sink_frames, window_frames, steps)
-        result = with_memory_advice(lambda: _stream(model, vae, clip, prompt, settings), ADVICE)
-        logging.info("MotionStream: %s", result.report.replace("\n", "; "))
-        return io.NodeOutput(result.frames, {"samples": result.latents}, result.report, model.spec.fps)
-
-
-@dataclass(frozen=True)
-class Streamed:
-    """A finished stream: frames (t h w 3) and latents (1 c f h w), both on the CPU."""
-
-    frames: Tensor
-    latents: Tensor
-    report: str
+        view, coder = stream_model(model), stream_vae(vae)
+        clip = plan_clip(
+            view,
+            coder,
+            image,
+            motion,
+            role="student",
+            width=width,
+            height=height,
+            length=length,
+            fit=fit,
+            positive=positive,
+        )
+        settings = stream_settings(view.spec, seed, sink_frames, window_frames, steps)
+        text = read_text(view, prompt, positive, "positive", clip_vision_output)
+        prefix = save_as.strip() or (ENDLESS_PREFIX if clip.num_latent_frames is None else "")
+        saved = SavedStream.at(prefix, clip.size) if prefix else None
+        streamed, report = with_memory_advice(lambda: _stream(view, coder, clip, text, settings, saved), ADVICE)
+        logging.info("MotionStream: %s", report.replace("\n", "; "))
+        latents = model.model.latent_format.process_out(streamed.latents)
+        path, shown = ("", None) if saved is None else (str(saved.path), saved.shown())
+        return io.NodeOutput(streamed.frames, {"samples": latents}, report, view.spec.fps, path, ui=shown)
 
 
 def stream_settings(spec: ModelSpec, seed: int, sink_frames: int, window_frames: int, steps: int) -> StreamSettings:
@@ -133,51 +168,100 @@ def stream_settings(spec: ModelSpec, seed: int, sink_frames: int, window_frames:
     return StreamSettings(seed, sink, window, step_list)
 
 
-def _stream(model: StreamModel, vae: StreamVae, clip: Clip, prompt: str, settings: StreamSettings) -> Streamed:
-    spec = model.spec
-    num_chunks = spec.chunk_plan.num_chunks(clip.num_latent_frames)
-    num_steps = len(settings.step_list or ())
-    # All of it at once and first of all: what cannot be held is known before anything is computed.
-    frames = torch.empty(spec.vae_stride.num_frames(clip.num_latent_frames), *clip.size, 3)
-    parts: list[Tensor] = []
+@torch.inference_mode()
+def _stream(
+    model: StreamModel, vae: Vae, clip: Clip, text: Text, settings: StreamSettings, saved: SavedStream | None
+) -> tuple[StreamOutput, str]:
+    """The stream and its report. A stream without end ends when the user cancels: its file is whole then."""
+    spec, count = model.spec, clip.num_latent_frames
+    output = StreamOutput(clip.size, None if count is None else spec.vae_stride.num_frames(count))
     clock = StreamClock()
+    make_ready(vae)
+    conditions = clip_conditions(model, vae, clip)
     make_ready(model, vae, memory_required=_working_bytes(model, clip, settings))
     memory = PeakMemory(model.device)
     clock.loaded()
-    done = 0
-    with PreviewProgress(num_chunks * num_steps) as progress:
-
-        def after_step(chunk: Chunk, step: int, num_steps: int) -> None:
-            progress.step(chunk.index * num_steps + step + 1)
-
+    stopped: BaseException | None = None
+    with contextlib.ExitStack() as stack:
+        loaded = stack.enter_context(running(model))
+        progress = stack.enter_context(PreviewProgress(_num_steps(spec, clip, settings)))
+        file = None if saved is None else stack.enter_context(saved.open(spec.fps))
+        conditions.context = text.context(model)
         chunks = stream_chunks(
-            model.loaded,
-            clip_conditions(model, vae, clip, prompt),
+            loaded,
+            conditions,
             vae.decoder(),
-            num_latent_frames=clip.num_latent_frames,
+            num_latent_frames=count,
             settings=settings,
-            callback=after_step,
+            callback=_step_callback(progress, clip),
         )
-        logging.info("MotionStream: stream opened, %d chunks", num_chunks)
         try:
-            for streamed in chunks:
-                frames[done : done + len(streamed.frames)] = streamed.frames
-                done += len(streamed.frames)
-                parts.append(streamed.latents.float().cpu())
+            for streamed in _logged(chunks, None if count is None else spec.chunk_plan.num_chunks(count)):
+                output.push(streamed.frames, streamed.latents)
+                if file is not None:
+                    file.push(streamed.frames)
                 clock.chunk(generated=streamed.chunk.num_frames > 1 or not spec.pin_first_latent)
                 memory.look()
-                progress.show(frames[done - 1])
-                progress.step((streamed.chunk.index + 1) * num_steps)
-        finally:
-            chunks.close()
-            logging.info("MotionStream: stream closed after %d of %d chunks", len(parts), num_chunks)
+                progress.show(output.last_frame)
+                progress.step(_steps_done(streamed.chunk.index + 1, clip, settings))
+        except mm.InterruptProcessingException as interrupt:
+            if count is not None:
+                raise
+            stopped = interrupt
+    if stopped is not None:
+        raise stopped
+    return output, _report(model, clip, settings, output, clock, memory)
+
+
+def _logged(chunks: Generator[StreamedChunk, None, None], total: int | None) -> Iterator[StreamedChunk]:
+    """The chunks; the stream is closed, and its cache freed, however the loop over them ends."""
+    of_total = "until stopped" if total is None else f"{total} chunks"
+    logging.info("MotionStream: stream opened, %s", of_total)
+    done = 0
+    try:
+        for streamed in chunks:
+            yield streamed
+            done += 1
+    finally:
+        chunks.close()
+        logging.info("MotionStream: stream closed after %d of %s", done, of_total)
+
+
+def _num_steps(spec: ModelSpec, clip: Clip, settings: StreamSettings) -> int:
+    """Length of the progress bar: all steps of the stream, or of one chunk where there is no end."""
+    steps = len(settings.step_list or ())
+    return steps if clip.num_latent_frames is None else steps * spec.chunk_plan.num_chunks(clip.num_latent_frames)
+
+
+def _steps_done(num_chunks: int, clip: Clip, settings: StreamSettings) -> int:
+    steps = len(settings.step_list or ())
+    return steps if clip.num_latent_frames is None else num_chunks * steps
+
+
+def _step_callback(progress: PreviewProgress, clip: Clip) -> StepCallback:
+    def after_step(chunk: Chunk, step: int, num_steps: int) -> None:
+        before = 0 if clip.num_latent_frames is None else chunk.index * num_steps
+        progress.step(before + step + 1)
+
+    return after_step
+
+
+def _report(
+    model: StreamModel,
+    clip: Clip,
+    settings: StreamSettings,
+    output: StreamOutput,
+    clock: StreamClock,
+    memory: PeakMemory,
+) -> str:
     height, width = clip.size
+    num_chunks = model.spec.chunk_plan.num_chunks(clip.num_latent_frames or 0)
     what = (
-        f"{len(frames)} frames of {width} x {height} px in {num_chunks} chunks of {num_steps} steps by {model.name}, "
-        f"seed {settings.seed}, sink {settings.sink_frames} and window {settings.window_frames} latent frames"
+        f"{output.num_frames} frames of {width} x {height} px in {num_chunks} chunks of "
+        f"{len(settings.step_list or ())} steps by {model.name}, seed {settings.seed}, sink {settings.sink_frames} and "
+        f"window {settings.window_frames} latent frames"
     )
-    report = f"{clock.describe(len(frames))}\npeak memory {memory.describe()}\n{what}"
-    return Streamed(frames, torch.cat(parts, dim=2), report)
+    return f"{clock.describe(output.num_frames)}\npeak memory {memory.describe()}\n{what}"
 
 
 def _working_bytes(model: StreamModel, clip: Clip, settings: StreamSettings) -> int:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ..motionstream_core.tracks import Canvas, Document, TrackFormatError, parse_document, to_coordinate_json
 from .preview import has_client
-from .track_nodes import ALIASES, length_input, size_input
-from .types import TracksSocket, advanced, schema
+from .track_inputs import ALIASES, length_input, tracks_output, video_size_inputs
+from .types import advanced, schema
 
 DEFAULT_FPS = 16
 TIMES = ("stretch", "keep")
@@ -40,8 +40,7 @@ class MotionStreamTrackEditor(io.ComfyNode):
                     tooltip="The drawing, as versioned JSON of control points and times (docs/tracks-format.md). The "
                     "editor writes it; empty means that nothing moves.",
                 ),
-                size_input("width", "Width of the video in px: what the TRACKS' coordinates refer to."),
-                size_input("height", "Height of the video in px: what the TRACKS' coordinates refer to."),
+                *video_size_inputs(),
                 length_input(),
                 io.Combo.Input(
                     "time",
@@ -59,11 +58,7 @@ class MotionStreamTrackEditor(io.ComfyNode):
                 ),
             ],
             outputs=[
-                TracksSocket.Output(
-                    "tracks",
-                    display_name="tracks",
-                    tooltip="The trajectories, `length` samples each, as core's TRACKS; grids spread out.",
-                ),
+                tracks_output("The trajectories, `length` samples each, as core's TRACKS; grids spread out."),
                 io.String.Output(
                     "json",
                     display_name="json",

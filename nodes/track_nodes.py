@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.latest import io
 
 from ..motionstream_core.tracks import TrackFormatError, parse_tracks, point_grid, resample, to_coordinate_json
 from .frame_fit import FIT_TOOLTIP, FITS, fit_tracks
-from .types import TracksSocket, advanced, schema
-
-ALIASES = ["motion paths", "trajectory", "tracks", "drag", "spline", "coordinates", "WanMove", "ATI"]
-
-
-def size_input(name: str, tooltip: str, default: int = 128, **more: Any) -> io.Int.Input:
-    """A side in px; a default of 0 allows 0."""
-    return io.Int.Input(name, default=default, min=0 if default == 0 else 1, max=8192, tooltip=tooltip, **more)
-
-
-def length_input() -> io.Int.Input:
-    """The number of frames of a node that makes tracks."""
-    return io.Int.Input(
-        "length",
-        default=49,
-        min=1,
-        max=1_000_000,
-        tooltip="Number of frames of the video. The bundled student makes 1 + 12 * k frames.",
-    )
+from .track_inputs import ALIASES, length_input, size_input, tracks_output, video_size_inputs
+from .types import advanced, schema
 
 
 class MotionStreamTracksFromJSON(io.ComfyNode):
@@ -50,8 +31,7 @@ class MotionStreamTracksFromJSON(io.ComfyNode):
                     tooltip="The trajectories as JSON, in px. Samples are spread evenly over the whole video; points "
                     "between them are interpolated. Shorter tracks are invisible after their last sample.",
                 ),
-                size_input("width", "Width of the video in px: what the TRACKS' coordinates refer to."),
-                size_input("height", "Height of the video in px: what the TRACKS' coordinates refer to."),
+                *video_size_inputs(),
                 length_input(),
                 size_input(
                     "source_width", "Width in px of the picture that was drawn over; 0: the video's.", 0, **advanced()
@@ -69,11 +49,7 @@ class MotionStreamTracksFromJSON(io.ComfyNode):
                 ),
             ],
             outputs=[
-                TracksSocket.Output(
-                    "tracks",
-                    display_name="tracks",
-                    tooltip="The trajectories, `length` samples each, as core's TRACKS.",
-                ),
+                tracks_output("The trajectories, `length` samples each, as core's TRACKS."),
                 io.String.Output(
                     "json",
                     display_name="json",
@@ -108,15 +84,10 @@ class MotionStreamPointGrid(io.ComfyNode):
             inputs=[
                 io.Int.Input("rows", default=50, min=1, max=300, tooltip="Rows of points, evenly spread."),
                 io.Int.Input("columns", default=50, min=1, max=300, tooltip="Columns of points, evenly spread."),
-                size_input("width", "Width of the video in px."),
-                size_input("height", "Height of the video in px."),
+                *video_size_inputs(),
                 length_input(),
             ],
-            outputs=[
-                TracksSocket.Output(
-                    "tracks", display_name="tracks", tooltip="rows x columns visible points at rest, as core's TRACKS."
-                )
-            ],
+            outputs=[tracks_output("rows x columns visible points at rest, as core's TRACKS.")],
         )
 
     @classmethod

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from ..motionstream_core.tracks import Tracks
 
-ModelSocket = io.Custom("MOTIONSTREAM_MODEL")
+ModelSocket = io.Model  # core's own: what core does to a MODEL, it does to ours
 VaeSocket = io.Custom("MOTIONSTREAM_VAE")
 MotionSocket = io.Custom("MOTIONSTREAM_MOTION")
 # Core's own type where it exists; hosts of 2025 lack the class, but match sockets by this name.
 TracksSocket = getattr(io, "Tracks", None) or io.Custom("TRACKS")
 
+_FIXED = getattr(getattr(io, "ControlAfterGenerate", None), "fixed", True)
 _SCHEMA_FIELDS = {field.name for field in dataclasses.fields(io.Schema)}
 _ADVANCED = {"advanced": True} if "advanced" in inspect.signature(io.Int.Input.__init__).parameters else {}
 
@@ -33,6 +34,11 @@ class Motion:
     tracks: Tracks
 
 
+def vae_input(tooltip: str) -> io.Input:
+    """An input for a tiny VAE of this pack or core's VAE object."""
+    return io.MultiType.Input("vae", types=[VaeSocket, io.Vae], tooltip=tooltip)
+
+
 def schema(**fields: Any) -> io.Schema:
     """An io.Schema; fields that this host does not know yet (search_aliases, say) are left out."""
     return io.Schema(**{name: value for name, value in fields.items() if name in _SCHEMA_FIELDS})
@@ -43,13 +49,21 @@ def advanced() -> dict[str, bool]:
     return dict(_ADVANCED)
 
 
-def seed_input() -> io.Int.Input:
-    """The seed of a sampling node."""
+def seed_input(
+    tooltip: str = "The noise that the video starts from. The same seed and inputs give the same video.",
+    *,
+    stays: bool = False,
+) -> io.Int.Input:
+    """A seed; without a tooltip of its own, a sampler's.
+
+    stays: a new node's seed is not drawn anew with every run, on hosts that let a node say so. For nodes before the
+    sampler: their seed would make everything after them run again, even where they do not look at it.
+    """
     return io.Int.Input(
         "seed",
         default=0,
         min=0,
         max=0xFFFFFFFFFFFFFFFF,
-        control_after_generate=True,
-        tooltip="The noise that the video starts from. The same seed and inputs give the same video.",
+        control_after_generate=_FIXED if stays else True,
+        tooltip=tooltip,
     )

@@ -181,6 +181,15 @@ class RefusedError(Exception):
         return "\n".join(f"{error['message']}: {error['details']}" for error in errors)
 
 
+def with_checkpoints(prompt: dict[str, Any], checkpoints: dict[str, str]) -> dict[str, Any]:
+    """`prompt`, changed: its loaders load what `checkpoints` names in place of the bundled files."""
+    for node in prompt.values():
+        name = node["inputs"].get("checkpoint")
+        if isinstance(name, str) and name.startswith("bundled/"):
+            node["inputs"]["checkpoint"] = checkpoints[name.removeprefix("bundled/")]
+    return prompt
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

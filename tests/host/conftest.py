@@ -16,7 +16,7 @@ from motionstream_core.demo.weights import STUDENT, TEACHER, TINY_VAE
 from motionstream_core.models.tiny_vae import TinyVae
 from motionstream_core.training.bundled import STUDENT_SPEC, TEACHER_SPEC
 from motionstream_core.training.tiny_vae import BUNDLED_VAE
-from tests.host.comfy_host import ROOT, ComfyHost, host_python
+from tests.host.comfy_host import ROOT, ComfyHost, host_python, with_checkpoints
 
 
 @pytest.fixture(scope="session")
@@ -56,10 +56,7 @@ def checkpoints() -> dict[str, str]:
 def example(checkpoints: dict[str, str]) -> dict[str, Any]:
     """The example workflow's API JSON, to be changed at will."""
     prompt = json.loads((ROOT / "workflows" / "bundled_image_to_video_api.json").read_text("utf-8"))
-    for node in prompt.values():
-        if "checkpoint" in node["inputs"]:
-            node["inputs"]["checkpoint"] = checkpoints[node["inputs"]["checkpoint"].removeprefix("bundled/")]
-    return prompt
+    return with_checkpoints(prompt, checkpoints)
 
 
 @pytest.fixture(scope="session")

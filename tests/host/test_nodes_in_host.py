@@ -22,13 +22,35 @@ NODES = {
     "MotionStreamTrackEditor",
     "MotionStreamTracksFromJSON",
     "MotionStreamPointGrid",
+    "MotionStreamTracksFromMask",
+    "MotionStreamMergeTracks",
+    "MotionStreamTransformTracks",
+    "MotionStreamRetimeTracks",
+    "MotionStreamSmoothTracks",
+    "MotionStreamFilterTracks",
+    "MotionStreamRescaleTracks",
+    "MotionStreamTracksToJSON",
+    "MotionStreamTracksToATI",
+    "MotionStreamSaveTracks",
+    "MotionStreamLoadTracks",
+    "MotionStreamPreviewTracks",
+    "MotionStreamExtractTracks",
+    "MotionStreamTransferTracks",
+    "MotionStreamCameraMove",
+    "MotionStreamCameraFromJSON",
+    "MotionStreamCameraTracks",
     "MotionStreamTrackHead",
     "MotionStreamDrawTracks",
     "MotionStreamStudentStreamer",
+    "MotionStreamFollowVideo",
     "MotionStreamTeacherSampler",
+    "MotionStreamTextEncode",
+    "MotionStreamApplyMotion",
+    "MotionStreamJointGuider",
+    "MotionStreamSigmas",
     "MotionStreamDecode",
 }
-CATEGORIES = {"tracks", "sampling", "stream", "loaders"}
+CATEGORIES = {"tracks", "camera", "sampling", "stream", "loaders"}
 
 
 def key_of(prompt: dict[str, Any], kind: str) -> str:
@@ -73,36 +95,13 @@ def test_every_node_and_socket_explains_itself(host: ComfyHost, node_info: dict[
         assert (kind, subject in CATEGORIES) == ("MotionStream", True)
         assert info["display_name"] != name
         assert len(info["description"]) > 30
-        for group in info["input"].values():
+        for group in (info["input"].get(each, {}) for each in ("required", "optional")):
             for socket, (_, details) in group.items():
                 assert len(details.get("tooltip", "")) > 10, f"{name}.{socket} has no tooltip"
         assert len(info["output_tooltips"]) == len(info["output"])
         assert all(len(tooltip or "") > 10 for tooltip in info["output_tooltips"]), name
         if "search_aliases" in info:
             assert info["search_aliases"]
-
-
-def test_the_example_workflow_means_the_same_in_both_forms(node_info: dict[str, Any]) -> None:
-    """The browser reads widget values by place: the places are the host's, seed control included."""
-    drawn, example = (
-        json.loads((ROOT / "workflows" / f"bundled_image_to_video{form}.json").read_text("utf-8"))
-        for form in ("", "_api")
-    )
-    for node in drawn["nodes"]:
-        if not node["type"].startswith("MotionStream"):
-            continue
-        info = node_info[node["type"]]
-        widgets: list[str] = []
-        for group in ("required", "optional"):
-            for name, (kind, details) in info["input"].get(group, {}).items():
-                if isinstance(kind, list) or kind in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"):
-                    widgets += [name, "control"] if details.get("control_after_generate") else [name]
-        values = dict(zip(widgets, node.get("widgets_values", []), strict=True))
-        values.pop("control", None)
-        posted = example[str(node["id"])]["inputs"]
-        assert values == {name: value for name, value in posted.items() if not isinstance(value, list)}, node["type"]
-        assert [slot["name"] for slot in node["outputs"]] == info["output_name"]
-        assert [slot["type"] for slot in node["outputs"]] == info["output"]
 
 
 def test_the_example_runs_without_a_browser(host: ComfyHost, example: dict[str, Any]) -> None:

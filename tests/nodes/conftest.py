@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 import torch
 
+from tests.nodes import fake_comfy
+
 ROOT = Path(__file__).parents[2]
 NAME = "motionstream_pack_without_host"
+NATIVE_KINDS = ("Model", "Vae", "Conditioning", "ClipVisionOutput", "Guider", "Sigmas", "MultiType")
 
 
 class Interrupt(BaseException):
@@ -57,18 +60,22 @@ class _NodeOutput:
         self.args, self.ui = args, ui
 
 
-class _Patcher:
-    def __init__(self, model: Any, load_device: Any, offload_device: Any) -> None:
-        self.model, self.load_device = model, load_device
-
-
 def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
     def socket(_: str = "") -> Any:
         return types.SimpleNamespace(Input=_Input, Output=_Input)
 
     io = types.SimpleNamespace(ComfyNode=object, Schema=_Schema, NodeOutput=_NodeOutput, Custom=socket)
-    for kind in ("Int", "Float", "String", "Combo", "Image", "Latent"):
+    for kind in ("Int", "Float", "String", "Combo", "Boolean", "Image", "Latent", "Mask", "Video", *NATIVE_KINDS):
         setattr(io, kind, socket())
+
+    class VideoFromFile:
+        def __init__(self, file: str) -> None:
+            self.file = file
+
+        def get_stream_source(self) -> str:
+            return self.file
+
+    InputImpl = types.SimpleNamespace(VideoFromFile=VideoFromFile)
 
     class ProgressBar:
         def __init__(self, total: int) -> None:
@@ -84,24 +91,30 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
     names = {
         "comfy": {},
         "comfy.utils": {"ProgressBar": ProgressBar},
-        "comfy.model_patcher": {"ModelPatcher": _Patcher},
+        "comfy.model_patcher": {"ModelPatcher": fake_comfy.Patcher},
+        **fake_comfy.modules(),
         "comfy.model_management": {
             **{name: lambda: torch.device("cpu") for name in ("get_torch_device", "unet_offload_device", "vae_device")},
             "vae_offload_device": lambda: torch.device("cpu"),
             "load_models_gpu": lambda *_, **__: None,
             "throw_exception_if_processing_interrupted": host.throw,
+            "InterruptProcessingException": Interrupt,
             "unload_all_models": unload,
             "soft_empty_cache": lambda: None,
             "is_device_cpu": lambda _: True,
         },
         "comfy_api": {},
-        "comfy_api.latest": {"io": io, "ComfyExtension": object},
+        "comfy_api.latest": {"io": io, "ComfyExtension": object, "InputImpl": InputImpl},
         "folder_paths": {
             "models_dir": str(host.models_dir),
             "folder_names_and_paths": {"vae_approx": ([str(host.models_dir / "vae_approx")], {".safetensors"})},
             "get_filename_list": lambda _: [],
+            "get_save_image_path": fake_comfy.save_image_path,
             "get_full_path": lambda _folder, _name: None,
-            "get_temp_directory": lambda: str(host.models_dir / "temp"),
+            **{
+                f"get_{name}_directory": lambda name=name: str(host.models_dir / name)
+                for name in ("input", "output", "temp")
+            },
             "get_folder_paths": lambda folder: [str(host.models_dir / folder)],
         },
         "server": {"PromptServer": types.SimpleNamespace(instance=host)},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from motionstream_core.tracks import parse_tracks
+from motionstream_core.tracks import Canvas, parse_document, parse_tracks
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json") if not path.stem.endswith("_api"))
@@ -105,3 +105,25 @@ def test_the_tracks_start_on_the_shapes() -> None:
     assert inside.sum() >= 12
     pixels = image[y[inside], x[inside]]
     assert np.median(pixels.max(axis=1) - pixels.min(axis=1)) > 80
+
+
+def test_the_drawing_starts_on_the_shapes_it_is_named_after() -> None:
+    """Every point of the editor's three grids lies on the shape of its colour; one of them stays, two move."""
+    api = read("track_editor_api")
+    inputs = next(n["inputs"] for n in api.values() if n["class_type"] == "MotionStreamTrackEditor")
+    drawn = parse_document(inputs["document"], Canvas(1, 1, 1, 1))
+    assert (drawn.canvas.width, drawn.canvas.height, drawn.canvas.num_frames) == (128, 128, inputs["length"])
+    assert [(track.id, track.kind) for track in drawn.tracks] == [
+        ("red", "path"),
+        ("pink", "drag"),
+        ("green", "anchor"),
+    ]
+    tracks = drawn.sample()
+    image = np.asarray(Image.open(WORKFLOWS / "motionstream_example.png").convert("RGB")).astype(int)
+    x, y = tracks.points[0].numpy().astype(int).T
+    red, green, blue = image[y, x].reshape(3, 9, 3).transpose(2, 0, 1)
+    assert (red[0] - np.maximum(green, blue)[0] > 80).all()
+    assert (np.minimum(red, blue)[1] - green[1] > 80).all()
+    assert (green[2] - np.maximum(red, blue)[2] > 80).all()
+    travelled = (tracks.points[-1] - tracks.points[0]).norm(dim=-1).reshape(3, 9).mean(dim=1)
+    assert travelled.tolist() == pytest.approx([40.8, 50.1, 0], abs=0.1)

@@ -1,0 +1,168 @@
+"""The nodes of motion transfer, without ComfyUI: what goes in, what comes out, what is refused, how it is stopped."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
+
+from motionstream_core.streaming.video_file import VideoFile
+from tests.core.tracks.moving_pictures import noise_picture
+
+from .conftest import FakeHost, Interrupt
+
+Pack = Callable[[str], Any]
+DEFAULTS = {
+    "tracker": "opencv",
+    "rows": 4,
+    "columns": 6,
+    "query_frame": 0,
+    "coordinates": "",
+    "checkpoint": "auto",
+    "images_fps": 16.0,
+}
+PLACED = {"fit": "fit", "scale": 1.0, "rotation": 0.0, "offset_x": 0.0, "offset_y": 0.0}
+TIMED = {"time": "stretch", "source_fps": 16.0, "fps": 16.0}
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    """Seven frames of 64 x 96 px whose content moves by (2, 1) px a frame."""
+    picture = noise_picture(100, 140)
+    frames = [picture[20 - t : 84 - t, 30 - 2 * t : 126 - 2 * t] for t in range(7)]
+    return torch.from_numpy(np.stack(frames)).float() / 255
+
+
+@pytest.fixture
+def extract(pack: Pack, host: FakeHost) -> Callable[..., tuple[Any, ...]]:
+    node = pack("nodes.extraction_nodes").MotionStreamExtractTracks
+    return lambda **given: node.execute(**{**DEFAULTS, **given}).args
+
+
+@pytest.fixture
+def transfer(pack: Pack, host: FakeHost) -> Callable[..., tuple[Any, ...]]:
+    node = pack("nodes.extraction_nodes").MotionStreamTransferTracks
+    sizes = {"source_width": 96, "source_height": 64, "width": 48, "height": 32, "length": 7}
+    return lambda **given: node.execute(**{**sizes, **PLACED, **TIMED, **given}).args
+
+
+def moved(path: Tensor, start: int = 0) -> Tensor:
+    return path[start] + (torch.arange(7) - start)[:, None, None] * torch.tensor([2.0, 1.0])
+
+
+def test_images_to_tracks(extract: Callable[..., Any], images: Tensor, host: FakeHost) -> None:
+    payload, width, height, length, fps, report = extract(images=images)
+    assert (width, height, length, fps) == (96, 64, 7, 16.0)
+    path, seen = payload["track_path"], payload["track_visibility"]
+    assert path.shape == (7, 24, 2) and path.dtype == torch.float32
+    assert seen.shape == (7, 24) and seen.dtype == torch.bool
+    assert path[0, :2].tolist() == [[8, 8], [24, 8]]
+    assert (path - moved(path))[seen].norm(dim=-1).median() < 0.2
+    assert "OpenCV" in report and "24 points" in report
+    assert host.updates[-1][0] == 1000
+
+
+def test_any_query_frame_mask_and_given_points(extract: Callable[..., Any], images: Tensor) -> None:
+    mask = torch.zeros(1, 32, 48)
+    mask[0, 10:20, 12:36] = 1  # of half the size: 24..71 x 20..39 px
+    path = extract(images=images, query_frame=-1, mask=mask)[0]["track_path"]
+    assert path.shape[1] == 24
+    assert (path[6].amin(0) >= torch.tensor([24, 20])).all() and (path[6].amax(0) < torch.tensor([72, 40])).all()
+    assert (path - moved(path, 6)).norm(dim=-1).median() < 0.2
+    path = extract(images=images, query_frame=3, coordinates='[{"x": 40.5, "y": 30}, {"x": 1, "y": 1}]')[0][
+        "track_path"
+    ]
+    assert path[3].tolist() == [[40.5, 30]]
+    points = {
+        "track_path": torch.tensor([[[30.0, 30.0], [50.0, 20.0]]]),
+        "track_visibility": torch.tensor([[1.0, 0.0]]),
+    }
+    path = extract(images=images, query_frame=2, points=points)[0]["track_path"]
+    assert path.shape[1] == 1 and path[2, 0].tolist() == [30, 30]
+
+
+def test_a_video_file_is_read_and_says_its_rate(
+    extract: Callable[..., Any], images: Tensor, pack: Pack, tmp_path: Path
+) -> None:
+    with VideoFile(tmp_path / "clip.mp4", 24, crf=4) as file:
+        file.push(images)
+    video = pack("nodes.footage").InputImpl.VideoFromFile(str(tmp_path / "clip.mp4"))
+    payload, width, height, length, fps, _ = extract(video=video)
+    assert (width, height, length, fps) == (96, 64, 7, 24.0)
+    path, seen = payload["track_path"], payload["track_visibility"]
+    assert (path - moved(path))[seen].norm(dim=-1).median() < 0.3
+
+
+def test_a_video_of_components_and_a_trimmed_one_come_from_the_host(
+    extract: Callable[..., Any], images: Tensor, pack: Pack
+) -> None:
+    components = types.SimpleNamespace(images=images, frame_rate=12)
+    made = types.SimpleNamespace(get_components=lambda: components)
+    assert extract(video=made)[3:5] == (7, 12.0)
+    trimmed = pack("nodes.footage").InputImpl.VideoFromFile("there is no such file")
+    trimmed.get_active_trim_window, trimmed.get_components = lambda: (0.5, 0.0), lambda: components
+    assert extract(video=trimmed)[3:5] == (7, 12.0)
+
+
+def test_interrupt_stops_the_tracking(extract: Callable[..., Any], images: Tensor, host: FakeHost) -> None:
+    host.interrupted = True
+    with pytest.raises(Interrupt):
+        extract(images=images)
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({}, "connect either video or images"),
+        ({"query_frame": 7}, "frames are 0 to 6"),
+        ({"mask": torch.zeros(1, 64, 96)}, "mask is empty"),
+        ({"mask": torch.ones(3, 64, 96), "query_frame": 5}, "one for each frame"),
+        ({"coordinates": "[[1, 2"}, "coordinates: "),
+        ({"coordinates": "[[[500, 2]]]"}, "none of the 1 given points"),
+        ({"coordinates": "[[[5, 2]]]", "mask": torch.ones(1, 64, 96)}, "leave the mask out"),
+        ({"points": {"path": 1}}, "points: TRACKS has the keys"),
+        ({"tracker": "cotracker3 online"}, "scaled_online.pth.*CC BY-NC 4.0"),
+    ],
+)
+def test_what_cannot_be_tracked_is_refused(
+    extract: Callable[..., Any], images: Tensor, given: dict[str, Any], fault: str
+) -> None:
+    if given:
+        given = {"images": images, **given}
+    with pytest.raises((ValueError, FileNotFoundError), match=fault):
+        extract(**given)
+
+
+def test_a_missing_cotracker_says_how_to_get_it(
+    extract: Callable[..., Any], images: Tensor, pack: Pack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "cotracker", None)
+    monkeypatch.setattr(pack("nodes.trackers").folder_paths, "get_full_path", lambda *_: str(tmp_path))
+    with pytest.raises(ImportError, match="facebookresearch/co-tracker"):
+        extract(images=images, tracker="cotracker3 offline")
+
+
+def test_tracks_are_laid_over_another_image(transfer: Callable[..., Any]) -> None:
+    path = torch.tensor([[[48.0, 32.0], [90.0, 60.0]]]) + torch.arange(3.0)[:, None, None]
+    tracks = {"track_path": path, "track_visibility": torch.ones(3, 2)}
+    payload, length = transfer(tracks=tracks)
+    assert length == 7 and payload["track_path"].shape == (7, 2, 2)
+    assert torch.allclose(payload["track_path"][:, 0, 0], 24 + torch.arange(7) / 6)  # half the size, over 7 frames
+    mask = torch.zeros(1, 16, 24)
+    mask[0, 6:10, 10:14] = 1
+    assert transfer(tracks=tracks, mask=mask)[0]["track_path"][0].tolist() == [[24, 16]]
+    turned = transfer(tracks=tracks, rotation=180.0, offset_x=2.0)[0]["track_path"]
+    assert torch.allclose(turned[0, 1], torch.tensor([48 - 45 + 2.0, 32 - 30]), atol=1e-4)
+    with pytest.raises(ValueError, match="check fit, scale and offset"):
+        transfer(tracks=tracks, offset_x=500.0)
+    with pytest.raises(ValueError, match="tracks: track_path"):
+        transfer(tracks={"track_path": torch.zeros(3, 2)})

@@ -1,0 +1,92 @@
+"""A student that follows a video, against the Student Streamer told the same tracks beforehand, a chunk later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
+
+from tests.core.tracks.moving_pictures import sliding
+
+Pack = Callable[[str], Any]
+SIDE, LENGTH, DELAY = 32, 25, 12
+
+
+@pytest.fixture(scope="module")
+def parts(pack: Pack) -> dict[str, Any]:
+    """A student and a VAE of the bundled kind, with random weights, and an image."""
+    torch.manual_seed(0)
+    checkpoints = pack("motionstream_core.checkpoints")
+    spec = pack("motionstream_core.training.bundled").STUDENT_SPEC
+    network = checkpoints.build_model(spec).eval().requires_grad_(False)
+    for parameter in network.parameters():  # no weight may be 0, or tracks would change nothing
+        parameter += 0.02 * torch.randn(parameter.shape)
+    model = pack("nodes.native_model").host_model(checkpoints.LoadedModel(network, spec), "random", torch.float32)
+    vae = pack("motionstream_core.models.tiny_vae").TinyVae(pack("motionstream_core.training.tiny_vae").BUNDLED_VAE)
+    coder = pack("nodes.native_vae").StreamVae(vae.eval().requires_grad_(False), "random vae")
+    return {
+        "model": model,
+        "vae": coder,
+        "image": torch.rand(1, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(1)),
+        "prompt": "a red circle , still air",
+        "width": SIDE,
+        "height": SIDE,
+        "length": LENGTH,
+        "fit": "crop",
+        "seed": 5,
+    }
+
+
+@pytest.fixture(scope="module")
+def reference() -> Tensor:
+    return torch.from_numpy(sliding((1, 1), num_frames=LENGTH, side=64)).float() / 255
+
+
+def follow(pack: Pack, parts: dict[str, Any], **given: Any) -> tuple[Any, ...]:
+    tracking = {"tracker": "opencv", "rows": 6, "columns": 6, "lay": "fit", "delay_chunks": 1, "checkpoint": "auto"}
+    return pack("nodes.follow_node").MotionStreamFollowVideo.execute(**{**parts, **tracking, **given}).args
+
+
+def told(pack: Pack, parts: dict[str, Any], reference: Tensor, delay: int) -> Tensor:
+    """The Student Streamer's frames for the reference's tracks, `delay` frames later."""
+    extraction = pack("nodes.extraction_nodes")
+    chosen = {"tracker": "opencv", "rows": 6, "columns": 6, "query_frame": 0, "coordinates": "", "checkpoint": "auto"}
+    tracks = extraction.MotionStreamExtractTracks.execute(**chosen, images_fps=16.0, images=reference).args[0]
+    path = tracks["track_path"] / 2  # 64 px to 32
+    seen = tracks["track_visibility"] & ((path >= 0) & (path < SIDE)).all(-1)
+    index = (torch.arange(LENGTH) - delay).clamp(min=0)
+    motion = {"track_path": path[index], "track_visibility": seen[index]}
+    knobs = {"sink_frames": -1, "window_frames": -1, "steps": -1}
+    return pack("nodes.stream").MotionStreamStudentStreamer.execute(**parts, **knobs, motion=motion).args[0]
+
+
+def test_the_video_is_followed_a_chunk_later(pack: Pack, parts: dict[str, Any], reference: Tensor, host: Any) -> None:
+    frames, fps, report = follow(pack, parts, images=reference)
+    assert frames.shape == (LENGTH, SIDE, SIDE, 3) and fps == 16.0
+    assert "36 points" in report and "12 frames behind" in report
+    assert torch.equal(frames, told(pack, parts, reference, DELAY))
+    assert not torch.equal(frames, told(pack, parts, reference, 0))
+    assert torch.equal(follow(pack, parts, images=reference, delay_chunks=0)[0], told(pack, parts, reference, 0))
+    assert host.updates
+
+
+def test_a_mask_says_what_moves(pack: Pack, parts: dict[str, Any], reference: Tensor, host: Any) -> None:
+    mask = torch.from_numpy(np.pad(np.ones((14, 14), np.float32), 9))[None]
+    # of 6 x 6 points over 32 px, at 2.7, 8, 13.3, 18.7 ... px, 2 x 2 lie between 9 and 23
+    assert follow(pack, parts, images=reference, mask=mask)[2].startswith("4 points")
+    with pytest.raises(ValueError, match="no point of the grid begins on it"):
+        follow(pack, parts, images=reference, mask=torch.zeros(1, SIDE, SIDE))
+
+
+def test_cancelling_stops_it(pack: Pack, parts: dict[str, Any], reference: Tensor, host: Any) -> None:
+    from .conftest import Interrupt
+
+    host.interrupted = True
+    with pytest.raises(Interrupt):
+        follow(pack, parts, images=reference)

@@ -1,0 +1,299 @@
+"""What the nodes for core's samplers give and refuse, and what a stream leaves on disk; called without a host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+import torch
+
+Pack = Callable[[str], Any]
+WORDS = "a red circle , still air"
+SIDE = 32
+
+
+def model_of(pack: Pack, spec: Any) -> Any:
+    """A MODEL with random weights."""
+    checkpoints = pack("motionstream_core.checkpoints")
+    loaded = checkpoints.LoadedModel(checkpoints.build_model(spec).eval().requires_grad_(False), spec)
+    return pack("nodes.native_model").host_model(loaded, "random", torch.float32)
+
+
+@pytest.fixture(scope="module")
+def narrow(pack: Pack) -> Any:
+    """The bundled teacher's spec, narrower."""
+    torch.manual_seed(0)
+    spec = pack("motionstream_core.training.bundled").TEACHER_SPEC
+    return replace(spec, backbone=replace(spec.backbone, dim=48, ffn_dim=64, num_heads=2, num_layers=2))
+
+
+@pytest.fixture(scope="module")
+def teacher(pack: Pack, narrow: Any) -> Any:
+    return model_of(pack, narrow)
+
+
+@pytest.fixture(scope="module")
+def student(pack: Pack, narrow: Any) -> Any:
+    return model_of(pack, replace(narrow, role="student", pin_first_latent=True))
+
+
+@pytest.fixture(scope="module")
+def from_text(pack: Pack, narrow: Any) -> Any:
+    """A student that takes neither image nor tracks, and reads another encoder's text: as Self-Forcing."""
+    spec = replace(
+        narrow,
+        role="student",
+        backbone=replace(narrow.backbone, in_channels=16),
+        layout=pack("motionstream_core.models.conditioning").InputLayout((("noise", 16),)),
+        track_head=None,
+        image_rule="none",
+        chunk_plan=pack("motionstream_core.geometry").ChunkPlan(3, 3),
+        vocabulary=(),
+    )
+    return model_of(pack, spec)
+
+
+@pytest.fixture(scope="module")
+def vae(pack: Pack) -> Any:
+    config = pack("motionstream_core.training.tiny_vae").BUNDLED_VAE
+    tiny = pack("motionstream_core.models.tiny_vae").TinyVae(config)
+    return pack("nodes.native_vae").StreamVae(tiny.eval().requires_grad_(False), "random vae")
+
+
+def payload(num_frames: int = 9) -> dict[str, Any]:
+    path = torch.linspace(4, 28, num_frames)
+    points = torch.stack([path, torch.full_like(path, 16)], -1)[:, None]
+    return {"track_path": points, "track_visibility": torch.ones(num_frames, 1, dtype=torch.bool)}
+
+
+def picture() -> torch.Tensor:
+    return torch.rand(1, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(1))
+
+
+def stream(pack: Pack, model: Any, vae: Any, **changes: Any) -> Any:
+    inputs = {
+        "image": picture(),
+        "prompt": WORDS,
+        "width": SIDE,
+        "height": SIDE,
+        "length": 13,
+        "fit": "crop",
+        "seed": 5,
+        "sink_frames": -1,
+        "window_frames": -1,
+        "steps": -1,
+    }
+    return pack("nodes.stream").MotionStreamStudentStreamer.execute(model=model, vae=vae, **{**inputs, **changes})
+
+
+def text(pack: Pack, model: Any, prompt: str) -> Any:
+    return pack("nodes.native_nodes").MotionStreamTextEncode.execute(model, prompt).args[0]
+
+
+def applied(pack: Pack, model: Any, vae: Any, **changes: Any) -> tuple[Any, ...]:
+    inputs = {
+        "positive": text(pack, model, WORDS),
+        "negative": text(pack, model, ""),
+        "image": picture(),
+        "motion": payload(),
+        "width": SIDE,
+        "height": SIDE,
+        "length": 9,
+        "fit": "crop",
+    }
+    node = pack("nodes.native_nodes").MotionStreamApplyMotion
+    return node.execute(model=model, vae=vae, **{**inputs, **changes}).args
+
+
+def conditions(model: Any, conditioning: Any, frames: int = 3, **more: Any) -> dict[str, torch.Tensor]:
+    """What the model makes of an entry, as a sampler asks for it."""
+    tokens, options = conditioning[0]
+    noise = torch.zeros(1, 16, frames, SIDE // 8, SIDE // 8)
+    given = {**options, **more, "cross_attn": tokens, "noise": noise, "device": "cpu", "prompt_type": "positive"}
+    return {name: found.cond for name, found in model.model.extra_conds(**given).items()}
+
+
+def test_a_sampler_sees_what_our_own_sampler_sees(pack: Pack, teacher: Any, vae: Any) -> None:
+    positive, negative, latent = applied(pack, teacher, vae)
+    found = conditions(teacher, positive)
+    assert latent["samples"].shape == (1, 16, 3, 4, 4)
+    view, clip = pack("nodes.models").stream_model(teacher), pack("nodes.clip")
+    plan = clip.plan_clip(
+        view, vae, picture(), payload(), role="teacher", width=SIDE, height=SIDE, length=9, fit="crop"
+    )
+    wanted = clip.clip_conditions(view, vae, plan).whole(3)
+    for name in ("mask", "image", "track"):
+        assert torch.allclose(found[name], getattr(wanted, name)), name
+    assert found["track"].abs().max() > 0
+    assert torch.equal(found["c_crossattn"], pack("nodes.native_model").text_tokens(view.network, WORDS))
+    assert not torch.equal(found["c_crossattn"], conditions(teacher, negative)["c_crossattn"])
+
+
+def test_without_motion_the_map_is_zero(pack: Pack, teacher: Any, vae: Any) -> None:
+    positive = applied(pack, teacher, vae)[0]
+    silent = conditions(teacher, positive, motionstream_no_motion=True)["track"]
+    assert silent.shape == conditions(teacher, positive)["track"].shape
+    assert silent.abs().max() == 0
+
+
+def test_the_guider_leaves_out_motion_that_is_not_there(pack: Pack, teacher: Any, vae: Any) -> None:
+    node = pack("nodes.native_nodes").MotionStreamJointGuider
+    with_motion = node.execute(teacher, *applied(pack, teacher, vae)[:2], 3.0, 1.5).args[0]
+    assert with_motion.weights == (3.0, 1.5)
+    assert set(with_motion.original_conds) == {"positive", "negative", "text_only"}
+    without = node.execute(teacher, *applied(pack, teacher, vae, motion=None)[:2], 3.0, 1.5).args[0]
+    assert without.weights == (3.0, 0.0)
+
+
+def test_sigmas_are_the_checkpoints_own(pack: Pack, teacher: Any, student: Any) -> None:
+    node, schedule = pack("nodes.native_nodes").MotionStreamSigmas, pack("motionstream_core.diffusion.schedule")
+    assert torch.equal(node.execute(student, 0).args[0], schedule.student_sigmas((1000, 667, 333), 5.0))
+    assert torch.equal(node.execute(teacher, 7).args[0], schedule.teacher_sigmas(7, 5.0))
+    assert len(node.execute(teacher, 0).args[0]) == 51
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image": None}, r"^image: this checkpoint starts from an image"),
+        ({"length": 10}, r"^length: .*nearest that fit: 9 or 13"),
+        ({"motion": {"track_path": torch.zeros(3)}}, r"^motion: "),
+    ],
+)
+def test_what_apply_motion_refuses(pack: Pack, teacher: Any, vae: Any, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        applied(pack, teacher, vae, **changes)
+
+
+def test_a_student_is_not_for_cores_whole_clip_samplers(pack: Pack, student: Any, vae: Any) -> None:
+    found = conditions(student, applied(pack, student, vae)[0])
+    context = found.pop("c_crossattn")
+    with pytest.raises(ValueError, match=r"causal student.*use the MotionStream Student Streamer"):
+        student.model.diffusion_model(torch.zeros(1, 16, 3, 4, 4), torch.tensor([1000.0]), context, **found)
+
+
+def test_a_model_without_tracks_refuses_them_and_says_why(pack: Pack, from_text: Any, vae: Any) -> None:
+    tokens = [[torch.zeros(1, 5, 64), {}]]
+    given = {"image": None, "prompt": "", "positive": tokens, "length": 9}
+    with pytest.raises(ValueError, match=r"^motion: this checkpoint has no track head: it was trained without"):
+        stream(pack, from_text, vae, motion=payload(), **given)
+    with pytest.raises(ValueError, match=r"^image: this checkpoint makes video from text alone"):
+        stream(pack, from_text, vae, **{**given, "image": picture()})
+    assert len(stream(pack, from_text, vae, **given).args[0]) == 9
+
+
+def test_text_that_a_model_does_not_read_is_refused(pack: Pack, student: Any, from_text: Any, vae: Any) -> None:
+    with pytest.raises(ValueError, match=r"^positive: .*reads UMT5; encode the prompt with core's CLIPTextEncode"):
+        stream(pack, from_text, vae, image=None, length=9)
+    foreign = [[torch.zeros(1, 512, 4096), {}]]
+    with pytest.raises(ValueError, match=r"^positive: it holds text of shape \(1, 512, 4096\).*reads 64 channels"):
+        stream(pack, student, vae, prompt="", positive=foreign)
+    own = text(pack, student, WORDS)
+    with pytest.raises(ValueError, match=r"^prompt: positive already says what the video shows"):
+        stream(pack, student, vae, positive=own)
+    by_node = stream(pack, student, vae, prompt="", positive=own).args[0]
+    assert torch.equal(by_node, stream(pack, student, vae).args[0])
+
+
+def test_tracks_in_the_conditioning_are_followed(pack: Pack, student: Any, vae: Any) -> None:
+    positive = applied(pack, student, vae, motion=payload(13))[0]
+    by_conditioning = stream(pack, student, vae, prompt="", positive=positive).args[0]
+    assert torch.equal(by_conditioning, stream(pack, student, vae, motion=payload(13)).args[0])
+    assert not torch.equal(by_conditioning, stream(pack, student, vae).args[0])
+
+
+def test_torch_compile_nodes_see_every_pass_of_a_stream(pack: Pack, student: Any, vae: Any) -> None:
+    """Such a node puts a wrapper around apply_model that exchanges the network for the time of a call."""
+    seen: list[Any] = []
+
+    def wrapper(executor: Any, *args: Any, **given: Any) -> Any:
+        seen.append(executor.class_obj)
+        return executor(*args, **given)
+
+    plain = stream(pack, student, vae).args[0]
+    student.wrappers = {"apply_model": {"torch.compile": [wrapper], "another": [lambda *_: pytest.fail("called")]}}
+    try:
+        assert torch.equal(stream(pack, student, vae).args[0], plain)
+    finally:
+        student.wrappers = {}
+    # the image's chunk only goes to the cache; the next one takes three steps and then goes there too
+    assert seen == [student.model] * 5
+
+
+def saved_files(host: Any) -> dict[str, int]:
+    """Names and numbers of frames of the videos that a test saved."""
+    found = {}
+    for path in sorted((host.models_dir / "output").rglob("*.mp4*")):
+        with av.open(str(path)) as container:
+            found[path.name] = sum(1 for _ in container.decode(video=0))
+    return found
+
+
+@pytest.fixture
+def saving(host: Any) -> Any:
+    for path in (host.models_dir / "output").rglob("*.mp4*"):
+        path.unlink()
+    return host
+
+
+def test_a_stream_is_saved_while_it_runs(pack: Pack, student: Any, vae: Any, saving: Any) -> None:
+    out = stream(pack, student, vae, save_as="here/clip")
+    assert saved_files(saving) == {"clip_00001_.mp4": 13}
+    assert Path(out.args[4]).is_file()
+    assert out.ui["images"] == [{"filename": "clip_00001_.mp4", "subfolder": "here", "type": "output"}]
+    with pytest.raises(ValueError, match="outside the output folder"):
+        stream(pack, student, vae, save_as="../../clip")
+
+
+def cancel_at(pack: Pack, monkeypatch: pytest.MonkeyPatch, host: Any, num_calls: int) -> None:
+    """Cancels at the n-th message of progress."""
+    calls = iter(range(1, 1000))
+
+    def update(*_: Any) -> None:
+        host.interrupted = next(calls) == num_calls
+        host.throw()
+
+    monkeypatch.setattr(pack("nodes.preview").comfy.utils.ProgressBar, "update_absolute", update)
+
+
+@pytest.mark.parametrize(("length", "name"), [(1 + 12 * 50, "clip_00001_.partial.mp4"), (0, "clip_00001_.mp4")])
+def test_a_cancelled_stream_keeps_what_it_has(
+    pack: Pack, student: Any, vae: Any, saving: Any, monkeypatch: pytest.MonkeyPatch, length: int, name: str
+) -> None:
+    """Cancelled is how a stream without end ends: its file is whole. Any other is kept as a part."""
+    cancel_at(pack, monkeypatch, saving, 10)
+    kinds = []
+    try:
+        stream(pack, student, vae, length=length, save_as="clip")
+    except BaseException as error:
+        kinds.append(type(error).__name__)
+    assert kinds == ["Interrupt"]
+    assert saved_files(saving) == {name: 25}
+    assert student.running == 0
+
+
+def test_fp8_is_kept_for_the_blocks_matrices_alone(pack: Pack, narrow: Any) -> None:
+    checkpoints = pack("motionstream_core.checkpoints")
+    loaded = checkpoints.LoadedModel(checkpoints.build_model(narrow), narrow)
+    model = pack("nodes.native_model").host_model(loaded, "random", torch.bfloat16, fp8=True)
+    kinds = {name: value.dtype for name, value in model.model.diffusion_model.named_parameters()}
+    assert kinds["blocks.0.self_attn.q.weight"] == torch.float8_e4m3fn
+    assert kinds["blocks.0.self_attn.norm_q.weight"] == kinds["blocks.0.modulation"] == torch.bfloat16
+    assert kinds["patch_embedding.weight"] == kinds["head.head.weight"] == torch.bfloat16
+    assert kinds["track_head.proj.weight"] == torch.float32
+    assert (model.model.model_config.manual_cast_dtype, model.model.diffusion_model.dtype) == (
+        torch.bfloat16,
+        torch.float8_e4m3fn,
+    )
+
+
+def test_a_model_of_another_pack_is_refused(pack: Pack, vae: Any) -> None:
+    class Foreign:
+        model = torch.nn.Linear(1, 1)
+
+    with pytest.raises(ValueError, match=r"^model: this is a Linear, which is not of this pack"):
+        stream(pack, Foreign(), vae)
