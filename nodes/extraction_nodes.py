@@ -18,7 +18,7 @@ from ..motionstream_core.tracks.transfer import FITS, only_in, over_time, transf
 from .footage import footage
 from .preview import PreviewProgress
 from .track_nodes import ALIASES, length_input, size_input
-from .trackers import AUTO, OPENCV, TRACKER_TOOLTIP, TRACKERS, checkpoint_options, load_tracker, register_folder
+from .trackers import AUTO, TRACKER_TOOLTIP, TRACKERS, checkpoint_options, load_tracker, register_folder
 from .types import TracksSocket, advanced, schema
 
 PROGRESS_STEPS = 1000
@@ -48,7 +48,7 @@ class MotionStreamExtractTracks(io.ComfyNode):
                 "video to tracks",
             ],
             inputs=[
-                io.Combo.Input("tracker", options=list(TRACKERS), default=OPENCV, tooltip=TRACKER_TOOLTIP),
+                io.Combo.Input("tracker", options=list(TRACKERS), default=TRACKERS[0], tooltip=TRACKER_TOOLTIP),
                 io.Int.Input("rows", default=50, min=1, max=300, tooltip="Rows of the grid of points."),
                 io.Int.Input("columns", default=50, min=1, max=300, tooltip="Columns of the grid of points."),
                 io.Int.Input(

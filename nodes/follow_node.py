@@ -31,7 +31,7 @@ from .track_nodes import ALIASES
 from .trackers import AUTO, OPENCV, TRACKER_TOOLTIP, checkpoint_options, load_tracker
 from .types import ModelSocket, advanced, schema, seed_input
 
-STREAM_TRACKERS = (OPENCV, "cotracker3 online")
+STREAM_TRACKERS = (*OPENCV, "cotracker3 online")
 ADVICE = "lower length, or width and height"
 
 

@@ -12,17 +12,22 @@ import torch
 
 from ..motionstream_core.tracks.cotracker import LICENCE, CoTracker3, CoTracker3Online
 from ..motionstream_core.tracks.extract import OpenCvTracker, Tracker
+from ..motionstream_core.tracks.flow import FlowKind
 
 FOLDER = "cotracker"
 SUFFIX = ".pth"
 AUTO = "auto"
-OPENCV = "opencv"
+OPENCV: dict[str, tuple[FlowKind, str]] = {
+    "opencv": ("lucas_kanade", "OpenCV (pyramidal Lucas-Kanade), no weights"),
+    "opencv dis": ("dis", "OpenCV (dense inverse search flow), no weights"),
+}
 COTRACKERS = {"cotracker3 offline": CoTracker3, "cotracker3 online": CoTracker3Online}
 USUAL_FILES = {"cotracker3 offline": "scaled_offline.pth", "cotracker3 online": "scaled_online.pth"}
-TRACKERS = (OPENCV, *COTRACKERS)
+TRACKERS = (*OPENCV, *COTRACKERS)
 TRACKER_TOOLTIP = (
-    "opencv: needs no weights and no GPU. cotracker3: better on fast motion and through occlusion; needs your own "
-    "install of facebookresearch/co-tracker and a checkpoint in models/cotracker. offline sees the whole clip at once, "
+    "opencv: needs no weights and no GPU; opencv dis: the same on dense flow, as good. cotracker3: better on fast "
+    "motion and through occlusion; needs your own install of facebookresearch/co-tracker and a checkpoint in "
+    "models/cotracker. offline sees the whole clip at once, "
     f"online goes in windows of 16 frames, for long videos. CoTracker3's licence: {LICENCE}."
 )
 
@@ -44,8 +49,9 @@ def load_tracker(kind: str, checkpoint: str) -> tuple[Tracker, str]:
 
     Raises ImportError saying how to get a package that is missing, FileNotFoundError naming a missing checkpoint.
     """
-    if kind == OPENCV:
-        return OpenCvTracker(), "OpenCV (pyramidal Lucas-Kanade), no weights"
+    if kind in OPENCV:
+        flow, about = OPENCV[kind]
+        return OpenCvTracker(flow=flow), about
     name = USUAL_FILES[kind] if checkpoint == AUTO else checkpoint
     path = folder_paths.get_full_path(FOLDER, name)
     if path is None:

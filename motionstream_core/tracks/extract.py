@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .flow import FlowKind
 from .flow_walk import FlowWalk
 from .frames import ArrayFrames, Frames, FrameSource, backwards, forwards
 from .grid import point_grid
@@ -165,11 +166,12 @@ class OpenCvTracker:
     like enough: `keep` after it was visible, `regain` after it was not (`patches.similarity` to looks that are
     renewed at the rate `renewal`). An invisible point moves with its neighbours and keeps its looks and its identity.
 
-    window_px: side of the flow's window; num_levels: of its pyramid above the full size. reach_px: how far from the
+    flow, window_px, num_levels: see `flow.there_and_back`. reach_px: how far from the
     neighbours' prediction a point is looked for; anchor_px: how far the flow is corrected towards the point's looks,
     which stops slow drift. blur_px, floor: of `patches.levelled`.
     """
 
+    flow: FlowKind = "lucas_kanade"
     window_px: int = 13
     num_levels: int = 4
     round_trip_px: float = 1.0

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .flow import FlowKind, there_and_back
 from .frames import Frames
 from .neighbours import Companions
 from .patches import Floats, Looks, Picture, best_half, levelled, similarity, structure
@@ -22,6 +23,9 @@ HALF_COSTS = 0.05  # what likeness of one half alone is worth less than that of 
 
 class WalkSettings(Protocol):
     """What a walk needs of its tracker: `extract.OpenCvTracker` says what each means."""
+
+    @property
+    def flow(self) -> FlowKind: ...
 
     @property
     def window_px(self) -> int: ...
@@ -161,23 +165,12 @@ class FlowWalk:
 
     def _flow(self, flat: Any) -> tuple[Floats, NDArray[np.bool_]]:
         """Where the visible points went (n 2), and which of them come back to where they were (n)."""
-        import cv2
-
         tracker = self.tracker
         moved, followed = self.place.copy(), np.zeros(len(self.place), bool)
         who = np.flatnonzero(self.visible)
-        if not len(who):
-            return moved, followed
-        options: Any = {
-            "winSize": (tracker.window_px, tracker.window_px),
-            "maxLevel": tracker.num_levels,
-            "criteria": (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 12, 0.02),
-            "nextPts": None,
-        }
-        start = self.place[who, None] - np.float32(0.5)  # OpenCV counts from the first pixel's centre
-        there, found, _ = cv2.calcOpticalFlowPyrLK(self._levelled, flat, start, **options)
-        back, returned, _ = cv2.calcOpticalFlowPyrLK(flat, self._levelled, there, **options)
-        astray = np.linalg.norm((np.asarray(back) - start)[:, 0], axis=-1)
-        followed[who] = (found[:, 0] > 0) & (returned[:, 0] > 0) & (astray < tracker.round_trip_px)
-        moved[who] = np.asarray(there, np.float32)[:, 0] + np.float32(0.5)
+        if len(who):
+            moved[who], astray = there_and_back(
+                tracker.flow, self._levelled, flat, self.place[who], tracker.window_px, tracker.num_levels
+            )
+            followed[who] = astray < tracker.round_trip_px
         return moved, followed

@@ -130,6 +130,7 @@ def test_an_interrupt_closes_the_stream_and_frees_the_cache(
 
     monkeypatch.setattr(network, "make_cache", noted)
     monkeypatch.setattr(pack("nodes.preview").comfy.utils.ProgressBar, "update_absolute", cancel_in_the_third_chunk)
+    name = ""
     with caplog.at_level("INFO"):
         try:
             stream(pack, model, vae, length=1 + 12 * 200)

@@ -41,9 +41,10 @@ def main() -> int:
 
 
 def world_tables(num_clips: int) -> str:
-    """Tables for flat and textured clips, and what is left of the latter when no point is ever found again."""
-    own = OpenCvTracker()
-    cases = [("Flat", "flat", own), ("Textured", "textured", own)]
+    """Tables for flat and textured clips, by either flow, and for points that are never found again."""
+    own, dense = OpenCvTracker(), OpenCvTracker(flow="dis")
+    cases = [("Flat", "flat", own), ("Flat, DIS flow", "flat", dense)]
+    cases += [("Textured", "textured", own), ("Textured, DIS flow", "textured", dense)]
     cases.append(("Textured, nothing found again", "textured", replace(own, regain=NEVER)))
     texts = []
     for title, kind, tracker in cases:

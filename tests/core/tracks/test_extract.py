@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from motionstream_core.evaluation.tracking.ground_truth import queries_of, textu
 from motionstream_core.tracks import Tracks, extract
 from motionstream_core.tracks.cotracker import CoTracker3, CoTracker3Online
 from motionstream_core.tracks.extract import OpenCvTracker, check_input, grid_queries, mask_queries
+from motionstream_core.tracks.flow import FlowKind, there_and_back
 from motionstream_core.tracks.frames import WINDOW_FRAMES, ArrayFrames
 from motionstream_core.tracks.patches import WEIGHTS, Picture, best_half, similarity, structure
 from tests.core.tracks.moving_pictures import noise_picture, sliding
@@ -28,12 +29,13 @@ CPU = torch.device("cpu")
 # --- the OpenCV tracker
 
 
-def test_points_of_the_world_are_found_and_their_visibility_too() -> None:
+@pytest.mark.parametrize("flow", get_args(FlowKind))
+def test_points_of_the_world_are_found_and_their_visibility_too(flow: FlowKind) -> None:
     distances, true_seen, seen, true = [], 0, 0, 0
     for seed in range(3):
         clip = textured_clip(seed, 25)
         queries, which = queries_of(clip)
-        tracks = OpenCvTracker().track(clip.frames, queries)
+        tracks = OpenCvTracker(flow=flow).track(clip.frames, queries)
         told, truth = tracks.visibility.numpy()[1:], clip.visibility[1:, which]
         distances.append(np.linalg.norm(tracks.points.numpy()[1:] - clip.points[1:, which], axis=-1)[told & truth])
         true_seen, seen, true = true_seen + (told & truth).sum(), seen + told.sum(), true + truth.sum()
@@ -42,9 +44,10 @@ def test_points_of_the_world_are_found_and_their_visibility_too() -> None:
     assert true_seen / seen > 0.98 and true_seen / true > 0.85
 
 
-def test_a_known_shift_is_measured_to_a_hundredth_of_a_pixel() -> None:
+@pytest.mark.parametrize("flow", get_args(FlowKind))
+def test_a_known_shift_is_measured_to_a_hundredth_of_a_pixel(flow: FlowKind) -> None:
     frames = sliding((3, -2))
-    tracks = OpenCvTracker().track(frames, grid_queries(80, 80, 6, 6))
+    tracks = OpenCvTracker(flow=flow).track(frames, grid_queries(80, 80, 6, 6))
     expected = tracks.points[:1] - torch.arange(7)[:, None, None] * torch.tensor([3.0, -2.0])
     well_inside = ((expected > 8) & (expected < 72)).all(-1)
     assert tracks.visibility[well_inside].all()
@@ -52,6 +55,16 @@ def test_a_known_shift_is_measured_to_a_hundredth_of_a_pixel() -> None:
     assert (tracks.points - expected)[well_inside].abs().mean() < 0.01
     outside = ((expected < -1) | (expected > 81)).any(-1)
     assert outside.any() and not tracks.visibility[outside].any()
+
+
+def test_the_way_back_tells_what_was_covered() -> None:
+    before, after = (frame.mean(-1).astype(np.uint8) for frame in sliding((4, 1))[:2])
+    after = after.copy()
+    after[:, 60:] = 128  # a wall comes in from the right
+    place = np.array([[40.5, 40.5], [72.5, 40.5]], np.float32)
+    there, astray = there_and_back("lucas_kanade", before, after, place, 13, 3)
+    assert np.abs(there[0] - (36.5, 39.5)).max() < 0.1 and astray[0] < 0.1
+    assert astray[1] > 1
 
 
 def test_a_point_is_followed_to_both_ends_of_the_clip() -> None:
