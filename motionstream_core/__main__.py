@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         given.command(given)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"{given.name}: {error}", file=sys.stderr)
         return 2
     return 0
@@ -58,6 +58,8 @@ def evaluate(given: argparse.Namespace) -> None:
     """`motionstream evaluate`."""
     footage = find_footage(given.dataset, given.split)
     if given.clips is not None:
+        if given.clips < 1:
+            raise ValueError(f"clips is {given.clips}; it must be at least 1")
         footage = footage[: given.clips]
     renderer = _renderer(given)
     spec = renderer.loaded.spec
@@ -76,7 +78,7 @@ def evaluate(given: argparse.Namespace) -> None:
         given.negative,
         StreamSettings(seed=given.seed),
         _teaching(given),
-        model=" ".join(map(str, (given.model.resolve(), given.vae, given.model.stat().st_mtime_ns))),
+        model=" ".join(map(_stamp, (given.model, given.vae, given.encoders))),
     )
     given.out.mkdir(parents=True, exist_ok=True)
     results = ClipRuns(renderer, footage, plan, judge, given.out, lambda line: print(line, flush=True)).run()
@@ -96,6 +98,14 @@ def evaluate(given: argparse.Namespace) -> None:
         print(note)
     print(text_table([*total_rows(results, width), *paper_rows(results)]))
     print(f"report  {given.out / 'report.html'}\nfigures {given.out / 'clips.csv'}")
+
+
+def _stamp(path: Path | None) -> str:
+    """What changes when a file, or any file of a folder, is written anew."""
+    if path is None:
+        return ""
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return f"{path.resolve()} {max((each.stat().st_mtime_ns for each in files), default=0)}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,11 +17,11 @@ from .tiny_vae_weights import VARIANTS
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 1 with a line on stderr for a file that cannot be read or written."""
     given = _parser().parse_args(arguments)
+    known = {"role": given.role, "family": given.family, "variant": given.variant}
     try:
         if given.command == "inspect":
-            print("\n".join(describe(given.file, role=given.role, family=given.family)))
+            print("\n".join(describe(given.file, **known)))
         else:
-            known = {"role": given.role, "family": given.family, "variant": given.variant}
             convert(given.file, given.target, given.to, **known)
             print(f"wrote {given.target}")
     except (OSError, ValueError, ImportError, MemoryError) as error:
@@ -39,8 +39,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("file", help="a safetensors or torch file, an index, or a folder")
     converting.add_argument("target", help="the file to write; for diffusers, the folder")
     converting.add_argument("--to", choices=get_args(Layout), required=True, help="layout to write")
-    converting.add_argument("--variant", choices=VARIANTS, help="which tiny VAE it is, where nothing tells")
     for command in (inspecting, converting):
+        command.add_argument("--variant", choices=VARIANTS, help="which tiny VAE it is, where nothing tells")
         command.add_argument("--role", choices=get_args(Role), help="what it is, where nothing tells")
         command.add_argument("--family", choices=BY_KEY, help="which family it is of, where several fit")
     return parser

@@ -22,7 +22,7 @@ from torch import Tensor
 from .key_maps import to_diffusers
 from .kinds import kind_of
 from .load import SPEC_KEY, Checkpoint, read_checkpoint, write_safetensors
-from .read import Stored, read_stored
+from .read import Stored, read_any
 from .spec import ModelSpec, Role
 from .tiny_vae_weights import TINY_VAE_KEY, detect_tiny_vae
 from .vae_weights import vae_config, vae_to_diffusers, vae_to_original
@@ -50,7 +50,7 @@ def convert(
     target = Path(target)
     if target.exists():
         raise FileExistsError(f"{target} is there already")
-    stored = _read_any(source)
+    stored = read_any(source)
     kind = kind_of(stored)
     if kind == "tiny VAE":
         _convert_tiny_vae(stored, target, layout, variant)
@@ -58,13 +58,6 @@ def convert(
         _convert_vae(stored, target, layout)
     else:
         _convert_model(read_checkpoint(source, role=role, family=family), target, layout)
-
-
-def _read_any(source: str | Path) -> Stored:
-    """The weights of a file, or of a folder: a transformer's where there is one, else a VAE's."""
-    path = Path(source)
-    lone_vae = path.is_dir() and not (path / "transformer").is_dir() and (path / "vae").is_dir()
-    return read_stored(path, "vae" if lone_vae else "transformer")
 
 
 def _convert_model(checkpoint: Checkpoint, target: Path, layout: Layout) -> None:

@@ -9,19 +9,21 @@ from .detect import role_hint
 from .key_maps import bare_name, naming_of
 from .kinds import kind_of
 from .load import SPEC_KEY, checkpoint_of
-from .read import Stored, read_stored
+from .read import Stored, read_any
 from .scaled import is_scale
 from .spec import ModelSpec, Role
 from .tiny_vae_weights import TINY_VAE_KEY, detect_tiny_vae
 from .vae_weights import vae_title
 
 
-def describe(path: str | Path, *, role: Role | None = None, family: str | None = None) -> list[str]:
+def describe(
+    path: str | Path, *, role: Role | None = None, family: str | None = None, variant: str | None = None
+) -> list[str]:
     """Lines that say what the weights at `path` are: files, size, dtypes, names, and what they were found to be.
 
     A file of any size is described on any machine: weights are not read. Errors as in `load.read_checkpoint`.
     """
-    stored = read_stored(path, shapes_only=True)
+    stored = read_any(path, shapes_only=True)
     lines = [f"{path}: {len(stored.tensors)} tensors, {stored.num_bytes / 1e9:.2f} GB, {_dtypes(stored)}"]
     if len(stored.files) > 1:
         lines.append(f"parts: {', '.join(file.name for file in stored.files)}")
@@ -29,7 +31,7 @@ def describe(path: str | Path, *, role: Role | None = None, family: str | None =
         lines.append(f"taken from its entry {stored.part!r}")
     kind = kind_of(stored)
     if kind == "tiny VAE":
-        name, config = detect_tiny_vae(read_stored(path))
+        name, config = detect_tiny_vae(read_any(path), variant)
         by = " (by its metadata)" if TINY_VAE_KEY in stored.metadata else ""
         return [*lines, f"tiny VAE: {name}{by}, {config.latent_channels} latent channels, stride {config.stride}"]
     if kind == "VAE":

@@ -164,6 +164,8 @@ def _backbone(shapes: Shapes, config: Mapping[str, Any]) -> WanConfig:
 
     Raises KeyError when a part that every Wan has is missing, ValueError for a width that tells no head size.
     """
+    if len(shapes["patch_embedding.weight"]) != 5:
+        raise ValueError(f"patch_embedding.weight is {tuple(shapes['patch_embedding.weight'])}; Wan's has five axes")
     dim, in_channels, *patch = shapes["patch_embedding.weight"]
     layers = {int(found[1]) for name in shapes if (found := re.match(r"blocks\.(\d+)\.", name))}
     said = config.get("num_attention_heads") or config.get("num_heads")

@@ -108,6 +108,13 @@ def _files(path: Path, folder: str) -> list[Path]:
     return _files_of_index(path) if path.name.endswith(INDEX_SUFFIX) else [path]
 
 
+def read_any(source: str | Path, *, shapes_only: bool = False) -> Stored:
+    """`read_stored` of a file, or of a folder: a transformer's where there is one, else a VAE's."""
+    path = Path(source)
+    lone_vae = path.is_dir() and not (path / "transformer").is_dir() and (path / "vae").is_dir()
+    return read_stored(path, "vae" if lone_vae else "transformer", shapes_only=shapes_only)
+
+
 def _files_of_folder(path: Path, folder: str) -> list[Path]:
     if (path / folder).is_dir():
         return _files_of_folder(path / folder, folder)
@@ -124,10 +131,12 @@ def _files_of_folder(path: Path, folder: str) -> list[Path]:
 
 def _files_of_index(index: Path) -> list[Path]:
     try:
-        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+        names = list(dict.fromkeys(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{index} is no index of sharded weights: {error!r}") from error
     for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f"{index} names {name!r}; it must be a file's name")
         if Path(name).name != name:
             raise ValueError(f"{index} names {name!r}, which is not a file beside it")
         if not (index.parent / name).is_file():
@@ -163,7 +172,7 @@ def _read_torch(path: Path, shapes_only: bool) -> Stored:
     device, mapped = ("meta", False) if shapes_only else ("cpu", is_zipfile(path))
     try:
         content = torch.load(path, map_location=device, weights_only=True, mmap=mapped)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, AttributeError, TypeError) as error:
         raise ValueError(f"{path} is no torch file of plain tensors: {error}") from error
     tensors, part = _tensors_of(content, "")
     if not tensors:

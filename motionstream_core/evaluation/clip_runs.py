@@ -94,15 +94,23 @@ class ClipRuns:
             try:
                 inputs[each.name] = self._input(each)
             except (OSError, ValueError) as error:
-                done[each.name] = ClipResult(each.name, each.layout, "", 0, 0, {}, skipped=str(error))
-                self._say(f"{each.name}: skipped, {error}")
+                done[each.name] = self._skipped(each, error)
         pending = [each for each in pending if each.name in inputs]
         for each, prompt in zip(pending, self._prompts(pending), strict=True):
             self._say(f"{each.name}: {len(done) + 1} of {len(self.footage)}")
-            done[each.name] = self._run(each, inputs[each.name], prompt)
+            try:
+                done[each.name] = self._run(each, inputs[each.name], prompt)
+            except (OSError, ValueError) as error:
+                done[each.name] = self._skipped(each, error)
         return [done[each.name] for each in self.footage]
 
+    def _skipped(self, footage: Footage, error: Exception) -> ClipResult:
+        self._say(f"{footage.name}: skipped, {error}")
+        return ClipResult(footage.name, footage.layout, "", 0, 0, {}, skipped=str(error))
+
     def folder(self, name: str) -> Path:
+        if Path(name).name != name or name in ("", ".", ".."):
+            raise ValueError(f"{name!r} is no name for a clip's folder; rename the clip")
         return self.out / "clips" / name
 
     def caption(self, footage: Footage) -> str:
@@ -158,7 +166,13 @@ class ClipRuns:
             if told is None:
                 continue
             video, pace = self._video(truth[0], told, prompts)
-            measured: dict[str, float | None] = asdict(self.judge.track_error(video, told))
+            try:
+                measured: dict[str, float | None] = asdict(self.judge.track_error(video, told))
+            except ValueError as error:
+                if variant == OWN:
+                    raise
+                self._say(f"{footage.name}: {variant}: left out, {error}")
+                continue
             if variant == OWN:
                 measured |= asdict(self.judge.likeness(video, truth))
             measured |= {
@@ -232,7 +246,9 @@ class ClipRuns:
 
     def _input_key(self, footage: Footage) -> str:
         tracker = "cameras" if footage.layout == "scenes" else self.judge.tracker.name
-        return _digest(str(footage.path.resolve()), asdict(self.plan.protocol), tracker)
+        spec = self.renderer.loaded.spec  # says where a clip is cut
+        cut = spec.role, asdict(spec.chunk_plan), asdict(spec.vae_stride)
+        return _digest(str(footage.path.resolve()), asdict(self.plan.protocol), tracker, *cut)
 
     def _result_key(self, footage: Footage) -> str:
         lpips = self.judge.lpips is not None

@@ -78,6 +78,8 @@ def read_reconstruction(folder: str | Path) -> Reconstruction:
     index = {identity: place for place, identity in enumerate(points)}
     photos = []
     for name, camera, quaternion, translation, seen in sorted(images, key=lambda each: each[0]):
+        if camera not in cameras:
+            raise ValueError(f"{paths[1]}: {name} is of camera {camera}, which {paths[0].name} does not have")
         known = np.array(sorted({index[each] for each in seen if each in index}), np.int64)
         photos.append(ColmapPhoto(name, cameras[camera], _rotation(quaternion), np.array(translation), known))
     if not photos:

@@ -10,6 +10,7 @@ Captions come from `captions.json` in the folder ({"<clip>": "<caption>"}) or `<
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -127,6 +128,8 @@ def scene_photographs(scene: Path) -> list[Path]:
         raise FileNotFoundError(f"{scene} has cameras in sparse/0 but no folder images with photographs")
     folder = min(folders, key=_reduction)
     names, files = registered_names(scene / "sparse" / "0"), pictures_in(folder)
+    if outside := [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]:
+        raise ValueError(f"{scene / 'sparse' / '0'} names {outside[0]!r}, which lies outside {folder}")
     missing = [name for name in names if not (folder / name).is_file()]
     if not missing:
         return [folder / name for name in names]
@@ -157,9 +160,13 @@ def _davis(folder: Path, split: str | None) -> list[Footage]:
 
 def _videos(folder: Path) -> list[Footage]:
     files = sorted(each for each in folder.rglob("*") if each.suffix.lower() in VIDEO_SUFFIXES and each.is_file())
-    names = ["_".join(each.relative_to(folder).with_suffix("").parts) for each in files]
-    whole = ["_".join(each.relative_to(folder).parts) for each in files]  # where two differ by their suffix alone
-    chosen = [name if names.count(name) == 1 else full for name, full in zip(names, whole, strict=True)]
+    relative = [each.relative_to(folder) for each in files]
+    names = ["_".join(each.with_suffix("").parts) for each in relative]
+    counts = Counter(names)
+    # where two come to one name, their folders are told apart and the suffix stays
+    chosen = [name if counts[name] == 1 else "__".join(each.parts) for name, each in zip(names, relative, strict=True)]
+    if len(set(chosen)) != len(chosen) or {".", ".."} & set(chosen):
+        raise ValueError(f"{folder}: two videos come to one name, or one has none; rename them")
     return [Footage(name, each, "videos") for name, each in zip(chosen, files, strict=True)]
 
 

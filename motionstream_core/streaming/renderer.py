@@ -94,7 +94,8 @@ class Renderer:
         """The largest number of frames up to `num_frames` that can be made; 0 where not even the least can."""
         spec = self.loaded.spec
         if spec.role == "teacher":
-            return max(0, spec.vae_stride.num_frames(1 + (num_frames - 1) // spec.vae_stride.time))
+            made = spec.vae_stride.num_frames(1 + (num_frames - 1) // spec.vae_stride.time)
+            return made if made >= self.least_frames else 0
         best, index = 0, self._first_chunk
         while (made := spec.vae_stride.num_frames(spec.chunk_plan.chunk(index).stop)) <= num_frames:
             best, index = made, index + 1

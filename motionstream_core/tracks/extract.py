@@ -193,14 +193,14 @@ class OpenCvTracker:
 
     def track(self, frames: Frames | FrameSource, queries: Queries, report: Report | None = None) -> Tracks:
         """See `Tracker.track`. Raises ImportError where OpenCV is missing."""
-        try:
-            import cv2  # noqa: F401
-        except ImportError as error:
-            raise ImportError("the default point tracker needs OpenCV; pip install opencv-python-headless") from error
         return track_both_ways(self, frames, queries, report)
 
     def follow(self, frames: Iterable[Frames], queries: Queries) -> Iterator[Followed]:
         """See `StreamTracker.follow`: a piece is one frame, told as soon as that frame is there."""
+        try:
+            import cv2  # noqa: F401
+        except ImportError as error:
+            raise ImportError("the default point tracker needs OpenCV; pip install opencv-python-headless") from error
         num_queries, walk = len(queries), None
         for t, frame in enumerate(frames):
             if walk is None:

@@ -59,7 +59,8 @@ class VideoFrames:
         with self._open() as container:
             stream = _stream_of(container)
             # Frames are known by their times. Reading the packets decodes nothing.
-            times = [packet.pts for packet in container.demux(stream) if packet.size]
+            # What an edit list cuts off is stored, but not shown.
+            times = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]
             self._times: list[int] = sorted(time for time in times if time is not None)
             if not times or None in times or len(set(times)) != len(times):
                 raise ValueError("the video's frames carry no distinct times; convert it to mp4 first")
@@ -69,22 +70,35 @@ class VideoFrames:
 
     def read(self, start: int, stop: int) -> Frames:
         wanted = self._times[start:stop]
-        found: dict[int, Frames] = {}
-        with self._open() as container:
-            stream = _stream_of(container)
-            stream.thread_type = "AUTO"
-            container.seek(wanted[0], stream=stream, backward=True)
-            for frame in container.decode(stream):
-                index = bisect.bisect_left(wanted, frame.pts) if frame.pts is not None else len(wanted)
-                if index < len(wanted) and wanted[index] == frame.pts:
-                    found[index] = _upright(frame)
-                if len(found) == len(wanted) or (frame.pts or 0) > wanted[-1]:
-                    break
+        found: dict[int, Frames] | None = None
+        # Some containers seek by the times of decoding and may land behind the frame: then from further back.
+        for first in dict.fromkeys((start, max(0, start - WINDOW_FRAMES), 0)):
+            found = self._decoded(wanted, first)
+            if found:
+                break
         if not found:
             raise ValueError(f"the video breaks off: frames {start} to {stop - 1} cannot be decoded")
         # A frame that the decoder left out shows the one before it (or, at the start, after it), as players do.
         last = found[min(found)]
         return np.stack([last := found.get(index, last) for index in range(len(wanted))])
+
+    def _decoded(self, wanted: list[int], first: int) -> dict[int, Frames] | None:
+        """Frames by their place in `wanted`, decoded from frame `first` on; None where that came out behind them."""
+        found: dict[int, Frames] = {}
+        with self._open() as container:
+            stream = _stream_of(container)
+            stream.thread_type = "AUTO"
+            if first:
+                container.seek(self._times[first], stream=stream, backward=True)
+            for number, frame in enumerate(container.decode(stream)):
+                if first and not number and (frame.pts is None or frame.pts > wanted[0]):
+                    return None
+                index = bisect.bisect_left(wanted, frame.pts) if frame.pts is not None else len(wanted)
+                if index < len(wanted) and wanted[index] == frame.pts:
+                    found[index] = _upright(frame)
+                if len(found) == len(wanted) or (frame.pts or 0) > wanted[-1]:
+                    break
+        return found
 
     def _open(self) -> Any:
         try:

@@ -46,6 +46,8 @@ def spread_in_mask(mask: Tensor, count: int, seed: int, margin_px: int = 0) -> T
     """
     if count < 1:
         raise ValueError(f"count is {count}; it must be at least 1")
+    if count > NUM_IDS:
+        raise ValueError(f"count is {count}, but there are only {NUM_IDS} ids; ask for fewer")
     pixels = _inside(mask, margin_px).nonzero().flip(-1).float() + 0.5
     generator = torch.Generator().manual_seed(seed)
     most = max(_CANDIDATES_PER_POINT * count, _MIN_CANDIDATES)
@@ -111,6 +113,8 @@ def _inside(mask: Tensor, margin_px: int) -> Tensor:
 def _centred(low: int, high: int, spacing_px: float) -> Tensor:
     """Positions float64, `spacing_px` apart, in [low, high), with the same room left on both sides."""
     count = max(1, math.floor((high - low) / spacing_px))
+    if count > 64 * NUM_IDS:
+        raise ValueError(f"spacing_px {spacing_px} makes {count} grid points in a row; give a larger one")
     positions = (low + high) / 2 + (torch.arange(count, dtype=torch.float64) - (count - 1) / 2) * spacing_px
     return positions
 

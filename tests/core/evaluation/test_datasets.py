@@ -63,6 +63,16 @@ def test_videos_below_a_folder_with_captions(tmp_path: Path) -> None:
         find_footage(tmp_path)
 
 
+def test_no_two_videos_share_a_name(tmp_path: Path) -> None:
+    for name in ("a/b.mp4", "a_b.mp4", "c.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        video(tmp_path / name)
+    assert sorted(each.name for each in find_footage(tmp_path)) == ["a__b.mp4", "a_b.mp4", "c"]
+    video(tmp_path / "...mp4")  # its name without the suffix is the folder above
+    with pytest.raises(ValueError, match="rename them"):
+        find_footage(tmp_path)
+
+
 def test_a_folder_of_nothing_says_what_it_may_hold(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"JPEGImages.*sparse/0.*\.mp4"):
         find_footage(tmp_path)

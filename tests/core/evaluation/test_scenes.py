@@ -100,6 +100,25 @@ def test_a_model_that_is_not_whole_or_not_known_is_refused(tmp_path: Path) -> No
     file.write_bytes(file.read_bytes()[:150])
     with pytest.raises(ValueError, match="no whole COLMAP model"):
         read_reconstruction(tmp_path / "c")
+    write_text(tmp_path / "d")
+    file = tmp_path / "d" / "images.txt"
+    file.write_text(file.read_text("utf-8").replace(f" 1 {NAMES[0]}", f" 7 {NAMES[0]}"), "utf-8")
+    with pytest.raises(ValueError, match="is of camera 7"):
+        read_reconstruction(tmp_path / "d")
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/secret.png"])
+def test_photographs_stay_in_their_folder(scene: Path, name: str) -> None:
+    file = scene / "sparse" / "0" / "images.txt"
+    if not file.is_file():
+        (scene / "sparse" / "0" / "images.bin").rename(scene / "unused.bin")
+        for kind in ("cameras", "points3D"):
+            (scene / "sparse" / "0" / f"{kind}.bin").unlink()
+        (scene / "sparse" / "0").rmdir()
+        write_text(scene / "sparse" / "0")
+    file.write_text(file.read_text("utf-8").replace(NAMES[0], name), "utf-8")
+    with pytest.raises(ValueError, match="lies outside"):
+        scene_photographs(scene)
 
 
 def test_photographs_are_those_that_colmap_placed(scene: Path) -> None:

@@ -38,14 +38,18 @@ class Watched:
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Frames whose grey level tells their number, with B-frames and a keyframe every 30."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
+    write_film(path, "libx264", {"g": "30", "bf": "2", "crf": "1"})
+    return path
+
+
+def write_film(path: Path, codec: str, options: dict[str, str]) -> None:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=24, options={"g": "30", "bf": "2", "crf": "1"})
+        stream = container.add_stream(codec, rate=24, options=options)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for t in range(COUNT):
             image = np.full((48, 64, 3), 10 + 3 * t, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
-    return path
 
 
 def in_one_go(path: Path) -> Frames:
@@ -59,6 +63,40 @@ def test_windows_are_the_films_own_frames(film: Path) -> None:
     for start, stop in ((0, 1), (0, COUNT), (29, 31), (31, 60), (COUNT - 1, COUNT)):
         np.testing.assert_array_equal(video.read(start, stop), whole[start:stop])
     np.testing.assert_allclose(video.read(40, 41).mean(), 10 + 3 * 40, atol=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("film.avi", "mpeg4", {"g": "12", "bf": "2"}),
+        ("film.mp4", "libx264", {"g": "12", "bf": "2", "x264-params": "open-gop=1"}),
+        ("film.ts", "libx264", {"g": "12", "bf": "2"}),
+    ],
+)
+def test_windows_where_seeking_lands_behind_the_frame(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    write_film(tmp_path / name, codec, options)
+    video, whole = VideoFrames(tmp_path / name), in_one_go(tmp_path / name)
+    assert video.num_frames == len(whole)
+    for start in range(0, COUNT - 4, 3):
+        np.testing.assert_array_equal(video.read(start, start + 4), whole[start : start + 4])
+
+
+def test_what_an_edit_list_cuts_off_is_no_frame(film: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"  # as phones and `ffmpeg -ss ... -c copy` write: packets before time 0
+    with av.open(str(film)) as whole, av.open(str(path), "w") as container:
+        source = whole.streams.video[0]
+        stream = container.add_stream_from_template(source)
+        shift = 7 * round(1 / (24 * source.time_base))
+        for packet in whole.demux(source):
+            if packet.size:
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = stream
+                container.mux(packet)
+    video, expected = VideoFrames(path), in_one_go(path)
+    assert video.num_frames == len(expected) < COUNT
+    np.testing.assert_array_equal(video.read(0, COUNT), expected)
 
 
 def test_both_directions_in_windows(film: Path) -> None:
