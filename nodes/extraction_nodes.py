@@ -38,7 +38,7 @@ class MotionStreamExtractTracks(io.ComfyNode):
             category="MotionStream/tracks",
             description="Follows points through a video: a grid of them, those in a mask, or given ones, from any "
             "frame in both directions. Says of every point and frame whether it is seen. Long videos take no more "
-            "memory.",
+            "memory, but for cotracker3 offline, which holds all of them.",
             search_aliases=[
                 *ALIASES,
                 "point tracking",
@@ -134,15 +134,15 @@ class MotionStreamExtractTracks(io.ComfyNode):
         if frame >= source.num_frames:
             raise ValueError(f"query_frame is {frame}, but the video's frames are 0 to {source.num_frames - 1}")
         queries = _queries(source, frame, rows, columns, coordinates, mask, points)
-        follower, about = load_tracker(tracker, checkpoint)
+        hosted = load_tracker(tracker, checkpoint)
         with PreviewProgress(PROGRESS_STEPS) as progress:
             progress.step(0)
-            tracks = follower.track(
+            tracks = hosted.tracker.track(
                 source, queries, lambda done, total: progress.step(PROGRESS_STEPS * done // max(1, total))
             )
         report = (
             f"{tracks.num_tracks} points over {tracks.num_frames} frames of {tracks.width} x {tracks.height} px by "
-            f"{about}; seen in {float(tracks.visibility.float().mean()):.0%} of all frames"
+            f"{hosted.about}; seen in {float(tracks.visibility.float().mean()):.0%} of all frames"
         )
         size = (tracks.width, tracks.height, tracks.num_frames)
         return io.NodeOutput(tracks.to_payload(), *size, fps, report)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..motionstream_core.geometry import Chunk
 from ..motionstream_core.streaming.conditions import TrackSource
 from ..motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay
-from ..motionstream_core.streaming.stream import StreamSettings, stream_chunks
+from ..motionstream_core.streaming.stream import stream_chunks
 from ..motionstream_core.tracks import Tracks
 from ..motionstream_core.tracks.extract import StreamTracker, grid_queries
 from ..motionstream_core.tracks.frames import FrameSource, forwards
@@ -23,12 +23,14 @@ from .footage import footage
 from .frame_fit import Size
 from .memory import with_memory_advice
 from .models import StreamModel, make_ready, running, stream_model
+from .native_conditions import require_track_head
 from .native_vae import Vae, stream_vae
 from .preview import PreviewProgress
-from .sampling_inputs import clip_inputs, positive_input
+from .sampling_inputs import clip_inputs, clip_vision_input, positive_input
+from .stream import stream_settings, working_bytes
 from .stream_output import StreamOutput
 from .track_nodes import ALIASES
-from .trackers import AUTO, OPENCV, TRACKER_TOOLTIP, checkpoint_options, load_tracker
+from .trackers import AUTO, OPENCV, TRACKER_TOOLTIP, HostedTracker, checkpoint_options, load_tracker
 from .types import ModelSocket, advanced, schema, seed_input
 
 STREAM_TRACKERS = (*OPENCV, "cotracker3 online")
@@ -88,6 +90,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
                     tooltip="Marks in the new image what shall move: only points that begin there are followed.",
                 ),
                 positive_input(),
+                clip_vision_input(),
             ],
             outputs=[
                 io.Image.Output("frames", display_name="frames", tooltip="All frames, (T, H, W, 3) in 0..1."),
@@ -120,16 +123,20 @@ class MotionStreamFollowVideo(io.ComfyNode):
         images: Tensor | None = None,
         mask: Tensor | None = None,
         positive: Any = None,
+        clip_vision_output: Any = None,
     ) -> io.NodeOutput:
         view, coder = stream_model(model), stream_vae(vae)
+        require_track_head(view.spec, "model")
         clip = plan_clip(view, coder, image, None, role="student", width=width, height=height, length=length, fit=fit)
-        text = read_text(view, prompt, positive, "positive")
+        text = read_text(view, prompt, positive, "positive", clip_vision_output)
         source, _ = footage(video, images, view.spec.fps)
-        follower, about = load_tracker(tracker, checkpoint)
+        hosted = load_tracker(tracker, checkpoint)
         delay = delay_chunks * chunk_delay(view.spec)
-        tracks, count = _online(source, cast(StreamTracker, follower), rows, columns, delay, clip.size, lay, mask)
-        frames = with_memory_advice(lambda: _stream(view, coder, clip, text, tracks, seed), ADVICE)
-        report = f"{count} points of {source.width} x {source.height} px followed by {about}, {delay} frames behind"
+        tracks, count = _online(source, cast(StreamTracker, hosted.tracker), rows, columns, delay, clip.size, lay, mask)
+        frames = with_memory_advice(lambda: _stream(view, coder, clip, text, tracks, seed, hosted), ADVICE)
+        report = (
+            f"{count} points of {source.width} x {source.height} px followed by {hosted.about}, {delay} frames behind"
+        )
         return io.NodeOutput(frames, view.spec.fps, report)
 
 
@@ -149,6 +156,8 @@ def _online(
     points = torch.from_numpy(queries[None, :, 1:].astype("float32"))
     begin = place(Tracks(points, torch.ones(points.shape[:2], dtype=torch.bool), source.height, source.width))
     kept = begin.visibility[0]
+    if not kept.any():
+        raise ValueError(f"lay: {lay!r} leaves no point of the grid in the new frame; use another, or more points")
     if mask is not None:
         kept = kept & covered(begin, (mask if mask.ndim == 2 else mask[0]).detach().cpu().float(), 0)
     if not kept.any():
@@ -161,16 +170,19 @@ def _online(
 
 
 @torch.inference_mode()
-def _stream(model: StreamModel, vae: Vae, clip: Clip, text: Text, tracks: TrackSource, seed: int) -> Tensor:
+def _stream(
+    model: StreamModel, vae: Vae, clip: Clip, text: Text, tracks: TrackSource, seed: int, hosted: HostedTracker
+) -> Tensor:
     """Frames (t h w 3) of the whole stream."""
     spec, count = model.spec, clip.num_latent_frames
     assert count is not None  # only a length of 0 has no end, and the input does not take it
     num_chunks, steps = spec.chunk_plan.num_chunks(count), len(spec.step_list)
     output = StreamOutput(clip.size, spec.vae_stride.num_frames(count))
-    make_ready(vae)
+    settings = stream_settings(spec, seed, -1, -1, -1)
+    make_ready(vae, *hosted.weighty)
     conditions = clip_conditions(model, vae, clip)
     conditions.tracks = tracks
-    make_ready(model, vae)
+    make_ready(model, vae, *hosted.weighty, memory_required=working_bytes(model, clip, settings))
     with running(model) as loaded, PreviewProgress(num_chunks * steps) as progress:
 
         def after_step(chunk: Chunk, step: int, num_steps: int) -> None:
@@ -182,7 +194,7 @@ def _stream(model: StreamModel, vae: Vae, clip: Clip, text: Text, tracks: TrackS
             conditions,
             vae.decoder(),
             num_latent_frames=count,
-            settings=StreamSettings(seed),
+            settings=settings,
             callback=after_step,
         )
         try:

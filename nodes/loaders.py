@@ -90,7 +90,7 @@ class MotionStreamLoadModel(io.ComfyNode):
         return _found(checkpoint, (MODEL_FOLDER,))
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, precision: str, family: str = AUTO) -> str:
+    def fingerprint_inputs(cls, checkpoint: str | None, precision: str | None, family: str | None = AUTO) -> str:
         return f"{fingerprint(checkpoint, (MODEL_FOLDER,))}, {precision}, {family}"
 
     @classmethod
@@ -138,7 +138,7 @@ class MotionStreamLoadTinyVAE(io.ComfyNode):
         return _found(checkpoint, VAE_FOLDERS)
 
     @classmethod
-    def fingerprint_inputs(cls, checkpoint: str, variant: str = AUTO) -> str:
+    def fingerprint_inputs(cls, checkpoint: str | None, variant: str | None = AUTO) -> str:
         return f"{fingerprint(checkpoint, VAE_FOLDERS)}, {variant}"
 
     @classmethod

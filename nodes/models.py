@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import comfy.model_management as mm
 import comfy.patcher_extension
@@ -19,7 +19,6 @@ from ..motionstream_core.demo import weights
 from ..motionstream_core.models.track_wan import TrackWan
 from ..motionstream_core.models.wan import CrossContext
 from .native_model import HostedWan, MotionStreamWan
-from .native_vae import Vae
 
 WRAPPER = comfy.patcher_extension.WrappersMP.APPLY_MODEL
 MODEL_FOLDER = "motionstream"
@@ -91,7 +90,14 @@ def stream_model(model: Any) -> StreamModel:
     return StreamModel(model)
 
 
-def make_ready(*parts: StreamModel | Vae, memory_required: int = 0) -> None:
+class Placed(Protocol):
+    """What has weights in the host's memory."""
+
+    @property
+    def patcher(self) -> Any: ...
+
+
+def make_ready(*parts: Placed, memory_required: int = 0) -> None:
     """Bring all parts to their devices together, with `memory_required` bytes left free beside them.
 
     A model of the host's layers may stay behind in part; what is made of plain layers comes whole.
@@ -159,12 +165,17 @@ def file_of(name: str, folders: tuple[str, ...]) -> Path:
     )
 
 
-def fingerprint(name: str, folders: tuple[str, ...]) -> str:
-    """Changes when the file behind an option changes, so that the host reads it again."""
+def fingerprint(name: str | None, folders: tuple[str, ...]) -> str:
+    """Changes when the file behind an option changes, so that the host reads it again.
+
+    None stands for a name that is linked: the host follows the link itself.
+    """
+    if name is None:
+        return "linked"
     try:
         path = file_of(name, folders)
     except FileNotFoundError:
         return f"{name}: missing"
     files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
-    states = [file.stat() for file in files]
-    return f"{name}: " + "; ".join(f"{state.st_size} bytes, {state.st_mtime_ns} ns" for state in states)
+    states = [(file.name, file.stat()) for file in files]
+    return f"{name}: " + "; ".join(f"{own} {state.st_size} bytes, {state.st_mtime_ns} ns" for own, state in states)

@@ -14,6 +14,7 @@ from ..motionstream_core.tracks import Tracks, draw_tracks
 from .clip import SIZE_TOOLTIP, frame_size
 from .models import StreamModel, make_ready, running, stream_model
 from .native_conditions import TRACK_FRAMES_AT_ONCE, require_track_head
+from .preview import PreviewProgress
 from .track_inputs import ALIASES, read_tracks, size_input
 from .types import ModelSocket, Motion, MotionSocket, TracksSocket, advanced, schema
 
@@ -111,7 +112,11 @@ class MotionStreamDrawTracks(io.ComfyNode):
         frames = images[..., :3]
         if len(frames) == 1:
             frames = frames.expand(given.num_frames, -1, -1, -1)
-        return io.NodeOutput(draw_tracks(frames, given, tail_frames=tail_frames, radius=radius or None))
+        with PreviewProgress(len(frames)) as progress:
+            overlay = draw_tracks(
+                frames, given, tail_frames=tail_frames, radius=radius or None, on_frame=lambda done: progress.step(done)
+            )
+        return io.NodeOutput(overlay)
 
 
 @torch.inference_mode()

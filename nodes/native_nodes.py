@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -182,6 +183,9 @@ class MotionStreamJointGuider(io.ComfyNode):
         cls, model: Any, positive: Conditioning, negative: Conditioning, text_weight: float, motion_weight: float
     ) -> io.NodeOutput:
         stream_model(model)  # raises for a MODEL that knows nothing of motion
+        unused = [key for key in ("sampler_cfg_function", "sampler_pre_cfg_function") if model.model_options.get(key)]
+        if unused:
+            logging.warning("MotionStream Joint Guider: the model's %s are not used: it guides itself", unused)
         guider = JointGuider(model, text_weight, motion_weight)
         guider.set_conds(positive, negative)
         return io.NodeOutput(guider)

@@ -32,6 +32,10 @@ class Vae(Protocol):
     stride: VaeStride
     plain: bool  # torch's own layers, which the host cannot load in part
 
+    def decoding_bytes(self, size: tuple[int, int]) -> int:
+        """What decoding asks for beside the weights, for latents of `size` (h, w)."""
+        ...
+
     def encode(self, frames: Tensor) -> Tensor:
         """Latents (1 c f h w), at the transformer's scale, of frames (1 3 t h w) in [0, 1]."""
         ...
@@ -60,6 +64,10 @@ class StreamVae:
     def vae(self) -> TinyVae:
         """The VAE, wherever its weights lie now; `make_ready` brings them to the device."""
         return self.patcher.model
+
+    def decoding_bytes(self, size: tuple[int, int]) -> int:
+        """What decoding asks for beside the weights, for latents of `size` (h, w): little."""
+        return 0
 
     def encode(self, frames: Tensor) -> Tensor:
         """Latents (b c f h w) of frames (b 3 t h w) in [0, 1], on the VAE's device."""
@@ -94,6 +102,11 @@ class FullVae:
         self.num_channels = vae.latent_channels
         self.stride = VaeStride(time=4, space=16 if isinstance(model, wan22.WanVAE) else 8)
         self.latent_format = wan_format(self.num_channels)
+
+    def decoding_bytes(self, size: tuple[int, int]) -> int:
+        """What decoding one latent frame asks for beside the weights, as core reckons, for latents of `size` (h, w)."""
+        shape = (1, self.num_channels, 1, *size)
+        return int(self.host_vae.memory_used_decode(shape, self.host_vae.vae_dtype))
 
     def encode(self, frames: Tensor) -> Tensor:
         """Latents (1 c f h w) of frames (1 3 t h w) in [0, 1]."""

@@ -26,8 +26,9 @@ def has_client() -> bool:
 class PreviewProgress:
     """A progress bar with previews; a context manager around a node's sampling loop.
 
-    `step` and leaving the context raise the host's interrupt. All of it is called from the node's own thread, because
-    the host takes the interrupt back once it is raised; another thread only makes pictures of frames, newest first.
+    `step`, and leaving the context at its end, raise the host's interrupt. All of it is called from the node's own
+    thread, because the host takes the interrupt back once it is raised; another thread only makes pictures of frames,
+    newest first.
     """
 
     def __init__(self, total: int) -> None:

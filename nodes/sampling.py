@@ -22,6 +22,9 @@ from .types import ModelSocket, schema, seed_input, vae_input
 
 SAMPLER_NAMES = [*sorted(SAMPLERS, reverse=True)]  # unipc first
 LATENT_FRAMES_AT_ONCE = 3
+DECODE_ADVICE = (
+    "use the tiny VAE, or decode a smaller picture; main memory, which holds all frames, grows with the length"
+)
 
 
 class MotionStreamTeacherSampler(io.ComfyNode):
@@ -140,7 +143,9 @@ def _sample(
     with torch.inference_mode():
         make_ready(vae)
         conditions = clip_conditions(model, vae, clip)
-        make_ready(model, vae)
+        stride, channels = model.spec.vae_stride.space, model.spec.backbone.out_channels
+        shape = (1, channels, clip.num_latent_frames, clip.size[0] // stride, clip.size[1] // stride)
+        make_ready(model, vae, memory_required=int(model.patcher.model.memory_required(shape)))
         with running(model) as loaded, PreviewProgress(steps) as progress:
             conditions.context, negative = (text.context(model) for text in texts)
             return (
@@ -202,7 +207,7 @@ class MotionStreamDecode(io.ComfyNode):
                 raise ValueError(f"it holds {latents.shape[0]} clips; pick one with the node LatentFromBatch")
         except ValueError as error:
             raise ValueError(f"samples: {error}") from None
-        return io.NodeOutput(with_memory_advice(lambda: _decode(coder, latents), "decode a shorter clip"))
+        return io.NodeOutput(with_memory_advice(lambda: _decode(coder, latents), DECODE_ADVICE))
 
 
 @torch.inference_mode()
@@ -211,7 +216,7 @@ def _decode(vae: Vae, samples: Tensor) -> Tensor:
     height, width = samples.shape[3] * stride.space, samples.shape[4] * stride.space
     frames = torch.empty(stride.num_frames(num_latent_frames), height, width, 3)
     latents = vae.latent_format.process_in(samples.float())
-    make_ready(vae)
+    make_ready(vae, memory_required=vae.decoding_bytes((samples.shape[3], samples.shape[4])))
     decoder = vae.decoder()
     done = 0
     with PreviewProgress(num_latent_frames) as progress:

@@ -178,7 +178,7 @@ def _stream(
     clock = StreamClock()
     make_ready(vae)
     conditions = clip_conditions(model, vae, clip)
-    make_ready(model, vae, memory_required=_working_bytes(model, clip, settings))
+    make_ready(model, vae, memory_required=working_bytes(model, clip, settings))
     memory = PeakMemory(model.device)
     clock.loaded()
     stopped: BaseException | None = None
@@ -264,7 +264,7 @@ def _report(
     return f"{clock.describe(output.num_frames)}\npeak memory {memory.describe()}\n{what}"
 
 
-def _working_bytes(model: StreamModel, clip: Clip, settings: StreamSettings) -> int:
+def working_bytes(model: StreamModel, clip: Clip, settings: StreamSettings) -> int:
     """A generous guess at what a chunk needs beside the weights: the cache, a block's activations, decoded features."""
     spec, element = model.spec, 4
     height, width = clip.size

@@ -99,7 +99,7 @@ def _parsed(document: str, width: int, height: int, length: int) -> Document:
 def _saved_picture(image: Tensor) -> dict[str, Any]:
     """The first picture in ComfyUI's temporary folder, once per content, as the browser asks for it."""
     pixels = (image[0, :, :, :3].detach().cpu().float().clamp(0, 1) * 255 + 0.5).to(torch.uint8).contiguous().numpy()
-    name = f"motionstream_{hashlib.sha256(pixels.tobytes()).hexdigest()[:16]}.png"
+    name = f"motionstream_{hashlib.sha256(f'{pixels.shape}'.encode() + pixels.tobytes()).hexdigest()[:16]}.png"
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / name).is_file():

@@ -104,7 +104,9 @@ class MotionStreamSaveTracks(io.ComfyNode):
             ],
             outputs=[
                 io.String.Output(
-                    "file", display_name="file", tooltip="The file's name as MotionStream Load Tracks takes it."
+                    "file",
+                    display_name="file",
+                    tooltip="The file's name; choose it in MotionStream Load Tracks after a refresh (R).",
                 )
             ],
         )
@@ -171,7 +173,9 @@ class MotionStreamLoadTracks(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, width: int, height: int, length: int) -> str:
+    def fingerprint_inputs(cls, file: str | None, width: int | None, height: int | None, length: int | None) -> str:
+        if file is None:  # linked: the host follows the link itself
+            return f"linked, {width} x {height} px, {length} frames"
         try:
             state = file_of(file).stat()
         except (ValueError, FileNotFoundError):

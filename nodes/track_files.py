@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,15 +26,24 @@ from ..motionstream_core.tracks import (
 SUFFIXES = (".npz", ".json")
 IF_EXISTS = ("increment", "overwrite", "skip")
 MAX_BYTES = 512 * 2**20
+SEEN_FOR_S = 2.0
 
 _OUTPUT = " [output]"
 _UNFIT = re.compile(r'[\x00-\x1f\\:*?"<>|]')
 
 
 def file_options() -> list[str]:
-    """Every file of tracks in the input folder, then in the output folder, marked as core marks those."""
-    found = [_found_below(folder_paths.get_input_directory()), _found_below(folder_paths.get_output_directory())]
-    return [*found[0], *(f"{name}{_OUTPUT}" for name in found[1])]
+    """Every file of tracks in the input folder, then in the output folder, marked as core marks those.
+
+    The host asks several times for every prompt, and the folders may be large: an answer holds for SEEN_FOR_S.
+    """
+    folders = folder_paths.get_input_directory(), folder_paths.get_output_directory()
+    return list(_options_of(*folders, int(time.monotonic() / SEEN_FOR_S)))
+
+
+@lru_cache(maxsize=1)
+def _options_of(inputs: str, outputs: str, _moment: int) -> tuple[str, ...]:
+    return (*_found_below(inputs), *(f"{name}{_OUTPUT}" for name in _found_below(outputs)))
 
 
 def file_of(option: str) -> Path:
@@ -82,6 +93,7 @@ def write(tracks: Tracks, path: Path, if_exists: str) -> Path:
         _replace(path, lambda file: save_npz(tracks, file))
     else:
         _replace(path, lambda file: file.write(to_coordinate_json(tracks).encode()))
+    _options_of.cache_clear()
     return path
 
 

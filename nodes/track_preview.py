@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import comfy.model_management as mm
 import folder_paths
 import torch
 from comfy_api.latest import io
@@ -127,15 +128,20 @@ def _frames(images: Tensor | None, payload: Mapping[str, Any], height: int, widt
 
 def _saved_video(frames: Tensor, fps: float) -> dict[str, Any]:
     """The frames as mp4 in ComfyUI's temporary folder, once per content, as the browser asks for it."""
-    height, width = frames.shape[1:3]
-    # mp4 needs even sides: the last row and column are repeated, rather than a row of the drawing lost.
-    even = functional.pad(frames.movedim(-1, 1), (0, width % 2, 0, height % 2), mode="replicate").movedim(1, -1)
-    digest = hashlib.sha256(f"{tuple(even.shape)} {fps}".encode())
-    for frame in even:
+    digest = hashlib.sha256(f"{tuple(frames.shape)} {fps}".encode())
+    for frame in frames:
         digest.update((frame * 255).to(torch.uint8).contiguous().numpy().tobytes())
     name = f"motionstream_{digest.hexdigest()[:16]}.mp4"
     path = Path(folder_paths.get_temp_directory()) / name
     if not path.is_file():
         with VideoFile(path, fps, PREVIEW_CRF) as file:
-            file.push(even)
+            for frame in frames:  # one by one: each takes several times its size while it is encoded
+                mm.throw_exception_if_processing_interrupted()
+                file.push(_even(frame[None]))
     return {"filename": name, "subfolder": "", "type": "temp"}
+
+
+def _even(frames: Tensor) -> Tensor:
+    """mp4 needs even sides: the last row and column are repeated, rather than a row of the drawing lost."""
+    height, width = frames.shape[1:3]
+    return functional.pad(frames.movedim(-1, 1), (0, width % 2, 0, height % 2), mode="replicate").movedim(1, -1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -32,6 +34,25 @@ TRACKER_TOOLTIP = (
 )
 
 
+@dataclass(frozen=True)
+class HostedTracker:
+    """A tracker, what it is and under which licence, and its place in the host's memory.
+
+    patcher: None where there are no weights. The host forgets weights whose patcher nobody holds: keep this object for
+    as long as the tracker is used, and hand it to `models.make_ready` with what is to lie beside it.
+    """
+
+    tracker: Tracker
+    about: str
+    patcher: Any = None
+    plain: bool = True
+
+    @property
+    def weighty(self) -> tuple[HostedTracker, ...]:
+        """What make_ready is to be told of."""
+        return () if self.patcher is None else (self,)
+
+
 def register_folder() -> None:
     """Tell ComfyUI of models/cotracker, beside whatever extra_model_paths.yaml or another pack has told it."""
     default = os.path.join(folder_paths.models_dir, FOLDER)
@@ -44,14 +65,14 @@ def checkpoint_options() -> list[str]:
     return [AUTO, *(name for name in folder_paths.get_filename_list(FOLDER) if name.endswith(SUFFIX))]
 
 
-def load_tracker(kind: str, checkpoint: str) -> tuple[Tracker, str]:
-    """(tracker, what it is and under which licence).
+def load_tracker(kind: str, checkpoint: str) -> HostedTracker:
+    """The tracker of one of TRACKERS, on its device.
 
     Raises ImportError saying how to get a package that is missing, FileNotFoundError naming a missing checkpoint.
     """
     if kind in OPENCV:
         flow, about = OPENCV[kind]
-        return OpenCvTracker(flow=flow), about
+        return HostedTracker(OpenCvTracker(flow=flow), about)
     name = USUAL_FILES[kind] if checkpoint == AUTO else checkpoint
     path = folder_paths.get_full_path(FOLDER, name)
     if path is None:
@@ -66,4 +87,4 @@ def load_tracker(kind: str, checkpoint: str) -> tuple[Tracker, str]:
     )
     mm.load_models_gpu([patcher], force_full_load=True)
     tracker.device = patcher.load_device
-    return tracker, f"CoTracker3 ({name}), licence {LICENCE}"
+    return HostedTracker(tracker, f"CoTracker3 ({name}), licence {LICENCE}", patcher)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,6 +19,10 @@ class BaseModel(nn.Module):
         super().__init__()
         self.model_config, self.latent_format = config, config.latent_format
         self.diffusion_model = unet_model(**config.unet_config, device=device, operations=nn)
+
+    def memory_required(self, input_shape: tuple[int, ...]) -> float:
+        """Bytes beside the weights for an input (b c f h w)."""
+        return 1e3 * float(np.prod(input_shape))
 
 
 class Base:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -90,3 +91,16 @@ def test_cancelling_stops_it(pack: Pack, parts: dict[str, Any], reference: Tenso
     host.interrupted = True
     with pytest.raises(Interrupt):
         follow(pack, parts, images=reference)
+
+
+def test_a_student_without_a_track_head_is_refused(pack: Pack, parts: dict[str, Any], reference: Tensor) -> None:
+    checkpoints = pack("motionstream_core.checkpoints")
+    spec = pack("motionstream_core.training.bundled").STUDENT_SPEC
+    slots = tuple((kind, width) for kind, width in spec.layout.slots if kind != "track")
+    layout = replace(spec.layout, slots=slots)
+    backbone = replace(spec.backbone, in_channels=layout.num_channels)
+    plain = replace(spec, backbone=backbone, layout=layout, track_head=None)
+    network = checkpoints.build_model(plain).eval().requires_grad_(False)
+    model = pack("nodes.native_model").host_model(checkpoints.LoadedModel(network, plain), "plain", torch.float32)
+    with pytest.raises(ValueError, match="model: .*track"):
+        follow(pack, parts, model=model, images=reference)

@@ -7,6 +7,7 @@ import json
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -284,6 +285,11 @@ def test_a_motion_model_and_a_plain_one_are_told_apart_by_family(pack: Pack, tmp
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, tmp_path / "some.safetensors")
     assert load(tmp_path / "some.safetensors").spec.role == "teacher"
     assert load(tmp_path / "some.safetensors", family="self_forcing").spec.role == "student"
+
+
+def test_every_node_has_a_page(pack: Pack) -> None:
+    pages = {path.stem for path in (Path(__file__).parents[2] / "js" / "docs").glob("*.md")}
+    assert pages == {node.define_schema().node_id for node in pack("nodes").NODES}
 
 
 def test_no_input_and_output_of_a_node_have_one_id(pack: Pack) -> None:
