@@ -102,5 +102,5 @@ def test_a_student_without_a_track_head_is_refused(pack: Pack, parts: dict[str, 
     plain = replace(spec, backbone=backbone, layout=layout, track_head=None)
     network = checkpoints.build_model(plain).eval().requires_grad_(False)
     model = pack("nodes.native_model").host_model(checkpoints.LoadedModel(network, plain), "plain", torch.float32)
-    with pytest.raises(ValueError, match="model: .*track"):
+    with pytest.raises(ValueError, match=r"model: .*track"):
         follow(pack, parts, model=model, images=reference)
