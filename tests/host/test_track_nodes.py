@@ -22,7 +22,7 @@ LENGTH, SIDE = 13, 128
 Prompt = dict[str, Any]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _wanmove(node_info: dict[str, Any]) -> None:
     if "WanMoveConcatTrack" not in node_info:
         pytest.skip("this ComfyUI is older than the WanMove nodes")
