@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..motionstream_core.tracks import Tracks
+from ..motionstream_core.tracks.transfer import fitted
 
 FITS = ("crop", "stretch")
 FIT_TOOLTIP = (
@@ -53,8 +54,4 @@ def fit_image(image: Tensor, size: Size, fit: str) -> Tensor:
 
 def fit_tracks(tracks: Tracks, size: Size, fit: str) -> Tracks:
     """Tracks drawn over a picture, over what `fit_image` makes of that picture."""
-    height, width = size
-    left, top, right, bottom = fit_box((tracks.height, tracks.width), size, fit)
-    scale = torch.tensor([width / (right - left), height / (bottom - top)], dtype=torch.float64)
-    points = (tracks.points.double() - torch.tensor([left, top], dtype=torch.float64)) * scale
-    return Tracks(points.float(), tracks.visibility, height, width, tracks.ids)
+    return fitted(tracks, *size, "stretch" if fit == "stretch" else "fill")

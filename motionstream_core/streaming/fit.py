@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..tracks import Tracks
+from ..tracks.transfer import fitted
 
 
 def fit_picture(picture: Image.Image, height: int, width: int) -> NDArray[np.uint8]:
@@ -18,10 +19,7 @@ def fit_picture(picture: Image.Image, height: int, width: int) -> NDArray[np.uin
 
 def fit_tracks(tracks: Tracks, height: int, width: int) -> Tracks:
     """Tracks of a picture of their size, where `fit_picture` puts what they lie on; some may come to lie outside."""
-    scale = max(height / tracks.height, width / tracks.width)
-    middle = torch.tensor([tracks.width / 2, tracks.height / 2])
-    points = (tracks.points - middle) * scale + torch.tensor([width / 2, height / 2])
-    return Tracks(points, tracks.visibility, height, width, tracks.ids)
+    return fitted(tracks, height, width, "fill")
 
 
 def image_tensor(picture: NDArray[np.uint8]) -> Tensor:

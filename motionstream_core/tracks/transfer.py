@@ -33,14 +33,22 @@ def transfer(tracks: Tracks, height: int, width: int, fit: str = "fit", placemen
 
 def laid_over(tracks: Tracks, height: int, width: int, fit: str = "fit", placement: Placement | None = None) -> Tracks:
     """`transfer` that keeps every track, seen or not: for a video that is still coming in."""
+    laid = fitted(tracks, height, width, fit)
+    if placement is not None:
+        laid = transform(laid, placement, torch.tensor([width / 2, height / 2], dtype=torch.float64))
+    return Tracks(laid.points, laid.visibility & laid.in_frame(), height, width, laid.ids)
+
+
+def fitted(tracks: Tracks, height: int, width: int, fit: str) -> Tracks:
+    """Tracks, on the CPU, in a frame of another size, middle on middle (`transfer` tells of `fit`).
+
+    Visibility stays: some points may come to lie outside.
+    """
     centre = torch.tensor([width / 2, height / 2], dtype=torch.float64)
     scale = torch.tensor(_scale(tracks, height, width, fit), dtype=torch.float64)
     middle = torch.tensor([tracks.width / 2, tracks.height / 2], dtype=torch.float64)
     points = ((tracks.points.cpu().double() - middle) * scale + centre).float()
-    laid = Tracks(points, tracks.visibility.cpu(), height, width, tracks.ids.cpu())
-    if placement is not None:
-        laid = transform(laid, placement, centre)
-    return Tracks(laid.points, laid.visibility & laid.in_frame(), height, width, laid.ids)
+    return Tracks(points, tracks.visibility.cpu(), height, width, tracks.ids.cpu())
 
 
 def only_in(tracks: Tracks, mask: Tensor) -> Tracks:
