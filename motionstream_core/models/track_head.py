@@ -1,8 +1,9 @@
 """From trajectories to motion latents: the track map (arXiv 2511.01266, Eq. 1) and the two known track heads.
 
 Every track has a fixed sinusoidal embedding of its integer id; the map holds, at each frame and cell, the sum of the
-embeddings of the visible points in that cell. Pixel frame 0 belongs to latent frame 0, frames 4i-3..4i to latent
-frame i, so a chunk is encoded from its own frames alone and equals the same slice of the whole clip's encoding.
+embeddings of the visible points in that cell, or of their shares in it. Pixel frame 0 belongs to latent frame 0, frames
+4i-3..4i to latent frame i, so a chunk is encoded from its own frames alone and equals the same slice of the whole
+clip's encoding.
 """
 
 from __future__ import annotations
@@ -18,19 +19,21 @@ from torch import Tensor, nn
 
 from .wan import sinusoid
 
-CoordinateRule = Literal["floor", "round"]
+CoordinateRule = Literal["floor", "round", "bilinear"]
 HeadVariant = Literal["packed", "temporal_conv"]
 
-# Embeddings are rounded to this, so that any sum of up to 64 of them is exact in fp32: collisions then add up to the
-# same bits in every order, on every device, for a chunk as for the whole clip.
-EXACT_STEP = 2.0**-17
+# Embeddings, and shares of a cell along each axis, are rounded to these, so that any sum of up to 64 of their products
+# is exact in fp32: collisions then add up to the same bits in every order, on every device, for a chunk as for a clip.
+EXACT_STEP: dict[CoordinateRule, float] = {"floor": 2.0**-17, "round": 2.0**-17, "bilinear": 2.0**-10}
+SHARE_STEP = 2.0**-4
 
 
 @dataclass(frozen=True)
 class TrackHeadConfig:
     """variant "packed": 4 frames into channels, then 1x1x1 (paper); "temporal_conv": FastVideo's (Track-v0).
 
-    coordinates "floor": cell = floor(x / stride) (paper); "round": cell = round(x / width * (cells - 1)) (Track-v0).
+    coordinates "floor": cell = floor(x / stride) (paper); "round": cell = round(x / width * (cells - 1)) (Track-v0);
+        "bilinear": a point is shared between the four cells whose centres surround it (docs/adr/0005).
     """
 
     variant: HeadVariant = "packed"
@@ -42,14 +45,17 @@ class TrackHeadConfig:
     bias: bool = False
 
 
-def id_embedding(ids: Tensor, dim: int, variant: HeadVariant = "packed") -> Tensor:
+def id_embedding(
+    ids: Tensor, dim: int, variant: HeadVariant = "packed", coordinates: CoordinateRule = "floor"
+) -> Tensor:
     """(... dim) = [cos | sin] embedding of integer ids, max period 10000 (FastVideo docs/training/wantrack.md).
 
     The "temporal_conv" head was trained with angles in fp32 (FastVideo: track_encoder.py), which for ids of five digits
-    are off by thousandths of a radian; it gets the same.
+    are off by thousandths of a radian; it gets the same. Values are rounded as `coordinates` wants it (EXACT_STEP).
     """
     embedding = _fp32_sinusoid(ids, dim) if variant == "temporal_conv" else sinusoid(ids, dim)
-    return torch.round(embedding / EXACT_STEP) * EXACT_STEP
+    step = EXACT_STEP[coordinates]
+    return torch.round(embedding / step) * step
 
 
 def _fp32_sinusoid(ids: Tensor, dim: int, max_period: float = 10000.0) -> Tensor:
@@ -75,17 +81,37 @@ def track_map(
     rows, columns = height // config.space_stride, width // config.space_stride
     x, y = points.unbind(-1)
     visible = visibility & (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    if config.coordinates == "floor":
-        column, row = torch.floor(x / config.space_stride), torch.floor(y / config.space_stride)
-    else:
-        column, row = torch.round(x / width * (columns - 1)), torch.round(y / height * (rows - 1))
+    across, down = _cells(x, width, columns, config), _cells(y, height, rows, config)
     frame = torch.arange(batch_size * num_frames, device=points.device).view(batch_size, num_frames, 1)
-    cell = torch.where(visible, (frame * rows + row.nan_to_num().long()) * columns + column.nan_to_num().long(), 0)
-    weight = visible.to(embedding.dtype)[..., None]
-    source = (embedding[:, None] * weight).flatten(0, 2)
     cells = embedding.new_zeros(batch_size * num_frames * rows * columns, embedding.shape[-1])
-    cells.index_add_(0, cell.flatten(), source)
+    for row, row_share in down:
+        for column, column_share in across:
+            cell = torch.where(visible, (frame * rows + row) * columns + column, 0)
+            share = (visible * row_share * column_share).to(embedding.dtype)[..., None]
+            cells.index_add_(0, cell.flatten(), (embedding[:, None] * share).flatten(0, 2))
     return rearrange(cells, "(b t h w) d -> b d t h w", b=batch_size, t=num_frames, h=rows, w=columns)
+
+
+def _cells(position: Tensor, length_px: int, num_cells: int, config: TrackHeadConfig) -> list[tuple[Tensor, Tensor]]:
+    """Along one axis, the cells that a position (b t n) px falls to, each with the share of it that it holds.
+
+    Positions that are no number or outside the frame come back as some cell; the caller knows that they are invisible.
+    """
+    position = position.nan_to_num().clamp(0, length_px)
+    if config.coordinates == "floor":
+        cell, beyond = torch.floor(position / config.space_stride), None
+    elif config.coordinates == "round":
+        cell, beyond = torch.round(position / length_px * (num_cells - 1)), None
+    else:
+        # a point beyond the outermost centres belongs to the edge's cells alone
+        between = (position / config.space_stride - 0.5).clamp(0, num_cells - 1)
+        between = torch.round(between / SHARE_STEP) * SHARE_STEP
+        cell = torch.floor(between)
+        beyond = between - cell
+    first = cell.long().clamp(max=num_cells - 1)
+    if beyond is None:
+        return [(first, torch.ones_like(position))]
+    return [(first, 1 - beyond), ((first + 1).clamp(max=num_cells - 1), beyond)]
 
 
 class TrackHead(nn.Module):
@@ -148,7 +174,7 @@ class TrackHead(nn.Module):
         self, points: Tensor, visibility: Tensor, ids: Tensor, frame_size: tuple[int, int], at_start: bool
     ) -> Tensor:
         """Motion latents (b c f h w) of points (b t n 2) px, visibility (b t n) and ids (b n) or (n)."""
-        embedding = id_embedding(ids, self.config.id_dim, self.config.variant)
+        embedding = id_embedding(ids, self.config.id_dim, self.config.variant, self.config.coordinates)
         if embedding.ndim == 2:
             embedding = embedding.expand(points.shape[0], -1, -1)
         return self.forward(track_map(points, visibility, embedding, frame_size, self.config), at_start)

@@ -16,6 +16,7 @@ import torch
 
 from .bounds import bounds
 from .chunk_size import chunk_size
+from .coordinates import coordinates
 from .distillation import distillation
 from .guidance_grid import guidance_grid
 from .plots import draw_plots
@@ -30,6 +31,7 @@ from .trainings import SEEDS, run_names, train
 EXPERIMENTS: dict[str, Callable] = {
     "bounds": bounds,
     "track_slot": track_slot,
+    "coordinates": coordinates,
     "guidance_grid": guidance_grid,
     "sink_window": sink_window,
     "chunk_size": chunk_size,

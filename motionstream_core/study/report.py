@@ -49,6 +49,17 @@ def _track_slot(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def _coordinates(result: dict[str, Any]) -> list[str]:
+    rows = result["rows"]
+    lines = []
+    for kind in values_of(rows, "case"):
+        for rule in values_of(rows, "coordinates"):
+            mine = pick(rows, case=kind, coordinates=rule)
+            quality = [cell(mine, "epe_px"), cell(mine, "lost", 1, True), cell(mine, "psnr_db"), cell(mine, "ssim", 3)]
+            lines.append([kind, rule, *quality])
+    return markdown(["case", "coordinates", "EPE px", "lost", "PSNR dB", "SSIM"], lines)
+
+
 def _guidance_grid(result: dict[str, Any]) -> list[str]:
     rows = result["rows"]
     effects = [name for name in rows[0] if name not in ("kind", "clips", "all")]
@@ -139,6 +150,7 @@ def _mean(rows: Sequence[Row], key: str) -> float:
 SECTIONS: dict[str, tuple[str, Section]] = {
     "bounds": ("Teacher and student between their bounds", _bounds),
     "track_slot": ("Track head or tracks as pictures", _track_slot),
+    "coordinates": ("A point's cell or its share of four", _coordinates),
     "guidance_grid": ("Joint guidance", _guidance_grid),
     "sink_window": ("Sink and window", _sink_window),
     "chunk_size": ("Chunk size and steps", _chunk_size),

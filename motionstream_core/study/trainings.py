@@ -3,6 +3,7 @@
 head-1                  the bundled teacher, brought to the study's world
 trackless-1             the same without ever a track
 newhead-1 rgb-1         head-1 with its track slot begun anew: a new track head, or tracks as pictures
+bilinear-1              newhead-1, but points are shared between four cells in place of falling to one
 masked-1 unmasked-1     head-1 trained on, with and without mid-frame masking (the teacher's second phase)
 c3s1w1-1 c1s1w1-1 ...   the bundled student, brought to the study's world with latent frames per chunk, chunks in
                         the sink and chunks in the window as the name says
@@ -17,6 +18,7 @@ import torch
 from ..checkpoints import LoadedModel, build_model, save_model
 from ..checkpoints.spec import ModelSpec
 from ..geometry import ChunkPlan
+from ..models.track_head import CoordinateRule
 from ..models.track_wan import TrackWan
 from ..training.causal import StudentTraining, train_student
 from ..training.data import View
@@ -47,7 +49,8 @@ MASK_PROBABILITY = 0.2
 STUDENT_RECIPE = StudentTraining(
     60, batch_size=8, optimizer=OptimizerSettings(learning_rate=5e-4), ema_decay=0.9, warmup_steps=5
 )
-TEACHERS = ("head", "trackless", "newhead", "rgb", "masked", "unmasked")
+SLOT_COORDINATES: dict[str, CoordinateRule] = {"newhead": "floor", "bilinear": "bilinear", "rgb": "floor"}
+TEACHERS = ("head", "trackless", "newhead", "bilinear", "rgb", "masked", "unmasked")
 STUDENTS = {  # name: latent frames per chunk, of the sink, of the window, of a training clip
     "c3s1w1": (3, 1, 3, 13),  # the sink is the first chunk, which here is the image's latent frame alone
     "c1s1w1": (1, 1, 1, 13),
@@ -119,7 +122,10 @@ def _train_teacher(study: Study, kind: str, seed: int, recipes: Recipes) -> None
     spec = replace(start.spec, frame_size=(SIZE_PX, SIZE_PX))
     if kind == "trackless":
         training = replace(training, motion_dropout=1.0)
-    elif kind in ("newhead", "rgb"):
+    elif kind in ("newhead", "bilinear", "rgb"):
+        assert spec.track_head is not None and start.model.track_head is not None
+        spec = replace(spec, track_head=replace(spec.track_head, coordinates=SLOT_COORDINATES[kind]))
+        start.model.track_head.config = spec.track_head
         begin_slot_anew(start.model, spec, seed)
         training = replace(recipes.slot, seed=10 + seed)
     elif kind in ("masked", "unmasked"):

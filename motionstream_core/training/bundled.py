@@ -23,7 +23,7 @@ TEACHER_SPEC = ModelSpec(
         dim=256, ffn_dim=768, num_heads=4, num_layers=6, in_channels=52, freq_dim=256, text_dim=64, text_len=20
     ),
     layout=InputLayout((("noise", 16), ("mask", 4), ("image", 16), ("track", 16))),
-    track_head=TrackHeadConfig(),
+    track_head=TrackHeadConfig(coordinates="bilinear"),  # docs/adr/0005
     vae_stride=VaeStride(4, 8),
     image_rule="first_latent",
     chunk_plan=ChunkPlan(chunk_frames=3, first_chunk_frames=1),

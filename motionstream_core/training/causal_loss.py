@@ -76,8 +76,7 @@ def causal_loss(
     def loss(model: TrackWan, train_step: int, micro_index: int, micro_size: int) -> Tensor:
         sink, window = masks.draw(spec, np.random.default_rng((seed, train_step)))
         rng = np.random.default_rng((seed, train_step, micro_index))
-        index = torch.from_numpy(rng.choice(len(trajectories), micro_size, replace=micro_size > len(trajectories)))
-        taken = trajectories.take(index).to(device)
+        taken = trajectories.draw(micro_size, rng).to(device)
         levels = frame_levels(spec, micro_size, taken.clean.shape[2], masks.chunk_levels, rng).to(device)
         told = Told.everything(micro_size).to(device)
         whole = conditions_of(model, taken.batch, taken.ids, spec, told)

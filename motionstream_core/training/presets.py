@@ -12,23 +12,25 @@ from .engine import MicroBatches
 from .ode import OdeTraining
 from .optimizers import OptimizerSettings
 from .teacher import Phase, TeacherTraining
-from .tiny_vae_settings import BUNDLED_DECODER, TinyVaeTraining
+from .tiny_vae_settings import BUNDLED_WIDE, TinyVaeTraining
 
 
 @dataclass(frozen=True)
 class Preset:
-    """All stages of one recipe, in their order. decoder: trains a wider decoder once the encoder is settled.
+    """All stages of one recipe, in their order. wide_vae: both halves made wider and trained on, once they are settled.
 
     video_frames: length of validation videos, 4k + 1.
     """
 
     tiny_vae: TinyVaeTraining
-    decoder: TinyVaeTraining | None
+    wide_vae: TinyVaeTraining | None
     num_clips: int
     mix: WorldMix
     teacher: TeacherTraining
     ode: OdeTraining
     causal: StudentTraining
+    paths: StudentTraining
+    paths_view: View
     distill: DistillTraining
     clips_per_shard: int = 128
     video_frames: int = 49
@@ -36,7 +38,7 @@ class Preset:
 
 BUNDLED = Preset(
     tiny_vae=TinyVaeTraining(),
-    decoder=BUNDLED_DECODER,
+    wide_vae=BUNDLED_WIDE,
     num_clips=8576,
     mix=WorldMix(),
     teacher=TeacherTraining(
@@ -51,6 +53,8 @@ BUNDLED = Preset(
     ),
     ode=OdeTraining(num_trajectories=96, num_steps=12, text_weight=1.5, motion_weight=1.5),
     causal=StudentTraining(num_steps=100),
+    paths=StudentTraining(num_steps=600, optimizer=OptimizerSettings(learning_rate=6e-4), seed=5),
+    paths_view=View(13, 12),
     distill=DistillTraining(
         num_steps=140,
         batches=MicroBatches(8),
@@ -69,7 +73,7 @@ BUNDLED = Preset(
 
 SMOKE = Preset(
     tiny_vae=TinyVaeTraining(num_steps=4, batch_size=2, num_frames=5, crop_px=32),
-    decoder=TinyVaeTraining(trains="decoder", num_steps=2, batch_size=2, num_frames=5, crop_px=32, ema_decay=0.9),
+    wide_vae=TinyVaeTraining(num_steps=2, batch_size=2, num_frames=5, crop_px=32, ema_decay=0.9),
     num_clips=4,
     mix=WorldMix(),
     teacher=TeacherTraining(
@@ -81,6 +85,8 @@ SMOKE = Preset(
     ),
     ode=OdeTraining(num_trajectories=2, batch_size=2, num_steps=3, text_weight=1.5, motion_weight=1.5, view=View(4, 4)),
     causal=StudentTraining(num_steps=2, batch_size=2, micro_batch_size=1, masks=CausalMasks((0, 1), (1, 3))),
+    paths=StudentTraining(num_steps=2, batch_size=2, micro_batch_size=1, masks=CausalMasks((0, 1), (1, 3))),
+    paths_view=View(4, 4),
     distill=DistillTraining(
         num_steps=2,
         batches=MicroBatches(2, 1),

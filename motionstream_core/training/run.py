@@ -17,7 +17,7 @@ from .distill import DistillTraining, Reencode, train_distilled
 from .engine import Compute, Engine
 from .log import Log
 from .ode import OdeTraining, write_trajectories
-from .trajectories import StoredTrajectories
+from .trajectories import StoredTrajectories, TrajectorySource
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,22 @@ class Run:
     def causal(self, spec: ModelSpec, training: StudentTraining, video: Watch | None = None) -> None:
         """From the run's teacher to a causal model of `spec`, on the run's trajectories."""
         stored = StoredTrajectories(self.folder / "ode")
-        loss = causal_loss(stored, spec, training.masks, training.seed, self.compute.device)
-        save = self.saver("causal", spec)
-        averaged = train_student(
-            self.engine, "causal", self.load("teacher"), spec, loss, training, self.folder, self.log, save, video
-        )
-        self.finish("causal", spec, averaged)
+        self.regress("causal", self.load("teacher"), spec, stored, training, video)
+
+    def regress(
+        self,
+        name: str,
+        start: LoadedModel,
+        spec: ModelSpec,
+        source: TrajectorySource,
+        training: StudentTraining,
+        video: Watch | None = None,
+    ) -> None:
+        """Stage `name`: the causal model of `spec` that `start` becomes by regression on what `source` draws."""
+        loss = causal_loss(source, spec, training.masks, training.seed, self.compute.device)
+        save = self.saver(name, spec)
+        averaged = train_student(self.engine, name, start, spec, loss, training, self.folder, self.log, save, video)
+        self.finish(name, spec, averaged)
 
     def distill(
         self,
@@ -77,9 +87,10 @@ class Run:
         training: DistillTraining,
         video: Watch | None = None,
         reencode: Reencode | None = None,
+        start_from: str = "causal",
     ) -> None:
-        """From the run's causal model to its student."""
-        start = self.load("causal")
+        """From the run's causal model, as the stage `start_from` left it, to its student."""
+        start = self.load(start_from)
         save = self.saver("student", start.spec)
         averaged = train_distilled(
             self.engine, start, self.load("teacher"), clips, training, self.folder, self.log, save, video, reencode

@@ -15,6 +15,7 @@ from .bundled import STUDENT_SPEC, TEACHER_SPEC
 from .data import LatentClips, prepare_world
 from .engine import Engine
 from .presets import Preset
+from .regression import TruePaths
 from .run import Run
 from .teacher import new_teacher, train_teacher
 from .tiny_vae import train_world_vae
@@ -46,7 +47,7 @@ class WorldRun(Run):
 
 def tiny_vae(run: WorldRun) -> None:
     """Train the tiny VAE."""
-    vae = train_world_vae(run.preset.tiny_vae, run.preset.decoder, run.engine, run.folder, run.log)
+    vae = train_world_vae(run.preset.tiny_vae, run.preset.wide_vae, run.engine, run.folder, run.log)
     if run.engine.is_main:
         save_tiny_vae(run.file("tiny_vae"), vae)
     run.engine.barrier()
@@ -88,9 +89,16 @@ def causal(run: WorldRun) -> None:
     run.causal(STUDENT_SPEC, run.preset.causal, run.video("causal", STUDENT_SPEC))
 
 
+def paths(run: WorldRun) -> None:
+    """Go on with the causal model on true clips, which here image, caption and tracks nearly fix."""
+    source = TruePaths(run.clips, STUDENT_SPEC, run.preset.paths_view)
+    video = run.video("paths", STUDENT_SPEC)
+    run.regress("paths", run.load("causal"), STUDENT_SPEC, source, run.preset.paths, video)
+
+
 def distill(run: WorldRun) -> None:
     """Self Forcing: the student learns on its own rollouts."""
-    run.distill(run.clips, run.preset.distill, run.video("student", STUDENT_SPEC))
+    run.distill(run.clips, run.preset.distill, run.video("student", STUDENT_SPEC), start_from="paths")
 
 
 def bundle(run: WorldRun, folder: Path) -> None:
@@ -109,5 +117,6 @@ STAGES: dict[str, Callable[[WorldRun], None]] = {
     "teacher": teacher,
     "ode": ode,
     "causal": causal,
+    "paths": paths,
     "distill": distill,
 }

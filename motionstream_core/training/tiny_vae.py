@@ -3,7 +3,7 @@
 The paper's (arXiv 2511.01266) trains taehv's decoder on the latents of Wan's VAE with pixel, perceptual and adversarial
 losses: `PAPER_DECODER`. The bundled model trains both halves on the procedural world, under a light penalty that draws
 every latent channel to zero mean and unit deviation, the scale at which the DiT works (batch-normalising the latents
-instead takes away what a batch of few scenes has in common, its brightness: docs/log.md), then a wider decoder alone.
+instead takes away what a batch of few scenes has in common, its brightness: docs/log.md), then both of them wider.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from .discriminator import PatchDiscriminator
 from .engine import Engine, Part
 from .log import Log
 from .loop import train_loop
-from .tiny_vae_settings import BUNDLED_DECODER, PAPER_DECODER, TinyVaeTraining
-from .tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, initialise_color_path, widen
+from .tiny_vae_settings import BUNDLED_WIDE, PAPER_DECODER, TinyVaeTraining
+from .tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, WIDE_ENCODER, initialise_color_path, widen
 from .tiny_vae_step import FrozenEncoder, TinyVaeStep
 from .vae_clips import ClipSource, VideoCrops, WorldCrops, held_out_frames
 from .video_frames import hold_out, scan_videos
 
 __all__ = [
-    "BUNDLED_DECODER",
     "BUNDLED_VAE",
+    "BUNDLED_WIDE",
     "PAPER_DECODER",
     "TinyVaeTraining",
     "train_tiny_vae",
@@ -44,26 +44,26 @@ OnSave = Callable[[TinyVae, int], None]
 
 
 def train_world_vae(
-    both: TinyVaeTraining,
-    decoder: TinyVaeTraining | None,
+    narrow: TinyVaeTraining,
+    wide: TinyVaeTraining | None,
     engine: Engine,
     folder: Path,
     log: Log,
     on_save: OnSave | None = None,
 ) -> TinyVae:
-    """The bundled VAE from nothing: both halves on the procedural world, then, if asked, its decoder made wider.
+    """The bundled VAE from nothing: both halves on the procedural world, then, if asked, made wider.
 
     State lives in `folder`; a training that was stopped goes on. on_save: as of `train_tiny_vae`, in the last training.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(both.seed)
+        torch.manual_seed(narrow.seed)
         vae = TinyVae(BUNDLED_VAE)
         initialise_color_path(vae)
-    vae = train_tiny_vae(both, engine, vae, _world(both), folder, log, on_save=None if decoder else on_save)
-    if decoder is None:
+    vae = train_tiny_vae(narrow, engine, vae, _world(narrow), folder, log, on_save=None if wide else on_save)
+    if wide is None:
         return vae
-    wide = widen(vae, WIDE_DECODER, seed=decoder.seed)
-    return train_tiny_vae(decoder, engine, wide, _world(decoder), folder, log, on_save=on_save)
+    vae = widen(vae, WIDE_DECODER, WIDE_ENCODER, seed=wide.seed)
+    return train_tiny_vae(wide, engine, vae, _world(wide), folder, log, on_save=on_save, name="tiny-vae-wide")
 
 
 def train_video_decoder(
@@ -104,6 +104,7 @@ def train_tiny_vae(
     held_out: ClipSource | None = None,
     lpips: Lpips | None = None,
     on_save: OnSave | None = None,
+    name: str | None = None,
 ) -> TinyVae:
     """Train `vae`, or go on training it, and return it on the CPU: its average where `ema_decay` says so.
 
@@ -111,8 +112,8 @@ def train_tiny_vae(
     trained; None is the encoder of `vae` itself. Clips that bring latents are not encoded. held_out: source of the
     clips to judge by, under numbers that are never trained on; None is `source`. lpips: on any device.
     on_save: (what would be returned now, steps done) at every checkpoint, on rank 0.
-    State lives in `<folder>/tiny-vae.state`, or `tiny-vae-decoder.state`. Raises ValueError for settings that do not
-    fit each other or the VAE, TrainingDiverged when a loss is no longer finite.
+    State lives in `<folder>/<name>.state`; name is `tiny-vae` or `tiny-vae-decoder` where it is not given. Raises
+    ValueError for settings that do not fit each other or the VAE, TrainingDiverged when a loss is no longer finite.
     """
     vae = copy.deepcopy(vae).train().requires_grad_(True)
     _check(training, vae, encode, lpips)
@@ -138,7 +139,7 @@ def train_tiny_vae(
         told = step(train_step)
         return told | quality.psnr_db() if training.plan.due(train_step + 1, training.log_every) else told
 
-    name = "tiny-vae" if training.trains == "both" else "tiny-vae-decoder"
+    name = name or ("tiny-vae" if training.trains == "both" else "tiny-vae-decoder")
     parts = [part] if judge is None else [part, judge]
 
     def saved(train_step: int) -> None:

@@ -1,4 +1,4 @@
-"""Where the tiny VAE starts: the bundled shape, a start as a VAE of mean colours, a decoder made wider."""
+"""Where the tiny VAE starts: the bundled shape, a start as a VAE of mean colours, either half made wider."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BUNDLED_VAE = TinyVaeConfig(
     decoder_space_upscale=(True, True, False),
     encoder_space_downscale=(True, True, False),
 )
-WIDE_DECODER = (128, 96, 32, 32)  # of the bundled model, once its encoder is settled
+WIDE_DECODER, WIDE_ENCODER = (128, 96, 32, 32), 64  # of the bundled model, once the narrow one is settled
 COLOR_DEVIATION = 0.2  # of mean colours about mid-grey in the world
 FRESH_RESIDUAL = 0.3  # size of new channels' last layer in a memory block, against a random start's
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -37,6 +38,10 @@ class Trajectories:
     def __len__(self) -> int:
         return len(self.clean)
 
+    def draw(self, count: int, rng: np.random.Generator) -> Trajectories:
+        """`count` of them, all different where there are so many."""
+        return self.take(random_rows(len(self), count, rng))
+
     def take(self, index: Tensor) -> Trajectories:
         """Those at `index` (m), in fp32."""
         own = {name: value[index].float() for name in PER_CLIP if (value := getattr(self.batch, name)) is not None}
@@ -56,13 +61,16 @@ class Trajectories:
 
 
 class TrajectorySource(Protocol):
-    """Trajectories in memory or on disk."""
+    """What the stage causal regresses on: in memory, on disk, or made of true clips (`regression.TruePaths`)."""
 
-    def __len__(self) -> int: ...
-
-    def take(self, index: Tensor) -> Trajectories:
-        """Those at `index` (m), in fp32."""
+    def draw(self, count: int, rng: np.random.Generator) -> Trajectories:
+        """`count` trajectories, drawn by `rng`, in fp32."""
         ...
+
+
+def random_rows(num_rows: int, count: int, rng: np.random.Generator) -> Tensor:
+    """`count` indices below `num_rows`, all different where there are so many."""
+    return torch.from_numpy(rng.choice(num_rows, count, replace=count > num_rows))
 
 
 def save_trajectories(path: Path, made: Trajectories) -> None:
@@ -105,6 +113,10 @@ class StoredTrajectories:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def draw(self, count: int, rng: np.random.Generator) -> Trajectories:
+        """`count` of them, all different where there are so many."""
+        return self.take(random_rows(len(self), count, rng))
 
     def take(self, index: Tensor) -> Trajectories:
         """Those at `index` (m), in fp32; fewer tracks or words than the most are padded."""

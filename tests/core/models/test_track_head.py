@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import get_args
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ from motionstream_core.models.track_head import (
 FRAME_SIZE = (32, 48)  # height, width px
 ROWS, COLUMNS = 4, 6
 VARIANTS = pytest.mark.parametrize("variant", ["packed", "temporal_conv"])
-COORDINATES = pytest.mark.parametrize("coordinates", ["floor", "round"])
+COORDINATES = pytest.mark.parametrize("coordinates", get_args(CoordinateRule))
 
 
 def config(
@@ -48,14 +49,17 @@ def tracks(num_frames: int, num_tracks: int, seed: int = 0, batch_size: int = 2)
     return points, visibility, torch.randperm(100_000, generator=generator)[:num_tracks]
 
 
-def slow_cell(x: float, y: float, coordinates: CoordinateRule) -> tuple[int, int] | None:
-    """(row, column) of a point, None outside the frame."""
+def slow_cell(x: float, y: float, coordinates: CoordinateRule) -> tuple[float, float] | None:
+    """(row, column) of a point, None outside the frame; between two cells where it is shared by them."""
     height, width = FRAME_SIZE
     if not (0 <= x < width and 0 <= y < height):
         return None
     if coordinates == "floor":
         return math.floor(y / 8), math.floor(x / 8)
-    return round(y / height * (ROWS - 1)), round(x / width * (COLUMNS - 1))
+    if coordinates == "round":
+        return round(y / height * (ROWS - 1)), round(x / width * (COLUMNS - 1))
+    row, column = max(0.0, min(y / 8 - 0.5, ROWS - 1)), max(0.0, min(x / 8 - 0.5, COLUMNS - 1))
+    return round(row * 16) / 16, round(column * 16) / 16
 
 
 def slow_map(points: Tensor, visibility: Tensor, embedding: Tensor, coordinates: CoordinateRule) -> Tensor:
@@ -64,8 +68,11 @@ def slow_map(points: Tensor, visibility: Tensor, embedding: Tensor, coordinates:
     for b, t, n in product(range(batch_size), range(num_frames), range(num_tracks)):
         x, y = points[b, t, n].tolist()
         cell = slow_cell(x, y, coordinates)
-        if visibility[b, t, n] and cell is not None:
-            out[b, :, t, cell[0], cell[1]] += embedding[b, n].double()
+        if not visibility[b, t, n] or cell is None:
+            continue
+        for row, column in product(*({math.floor(at), math.ceil(at)} for at in cell)):
+            share = max(0.0, 1 - abs(row - cell[0])) * max(0.0, 1 - abs(column - cell[1]))  # a tent over its place
+            out[b, :, t, row, column] += share * embedding[b, n].double()
     return out
 
 
@@ -108,6 +115,22 @@ def test_where_a_point_falls(
     assert float(made.sum()) == (0 if cell is None else 2)
 
 
+def test_a_shared_point_can_be_read_back() -> None:
+    """To a quarter of a pixel, between the outermost centres of cells; "floor" tells the cell and no more."""
+    points = 4 + torch.rand(1, 1, 400, 2, generator=torch.Generator().manual_seed(2)) * torch.tensor([39.9, 23.9])
+    columns, rows = (torch.arange(COLUMNS) + 0.5) * 8, (torch.arange(ROWS) + 0.5) * 8
+    apart: dict[CoordinateRule, Tensor] = {}
+    for rule in ("bilinear", "floor"):
+        told = track_map(
+            points, torch.ones(1, 1, 400, dtype=torch.bool), torch.eye(400)[None], FRAME_SIZE, config(coordinates=rule)
+        )
+        share = told[0, :, 0]
+        torch.testing.assert_close(share.sum((1, 2)), torch.ones(400))
+        read = torch.stack([share.sum(1) @ columns, share.sum(2) @ rows], dim=-1)
+        apart[rule] = (read - points[0, 0]).abs().amax()
+    assert apart["bilinear"] <= 0.2501 < 3.9 < apart["floor"]
+
+
 @COORDINATES
 @pytest.mark.parametrize("nowhere", [math.nan, math.inf, -math.inf, 1e30])
 def test_a_position_that_is_none_harms_nothing(coordinates: CoordinateRule, nowhere: float) -> None:
@@ -130,14 +153,15 @@ def test_a_frame_that_is_no_multiple_of_the_stride_is_refused() -> None:
         track_map(points, visibility, torch.randn(2, 2, 4), (32, 44), config())
 
 
-def test_the_embedding_is_cosines_then_sines() -> None:
-    ids = [0, 1, 77, 99_999]
-    made = id_embedding(torch.tensor(ids), 64)
+@COORDINATES
+def test_the_embedding_is_cosines_then_sines(coordinates: CoordinateRule) -> None:
+    ids, step = [0, 1, 77, 99_999], EXACT_STEP[coordinates]
+    made = id_embedding(torch.tensor(ids), 64, coordinates=coordinates)
     for row, number in zip(made.tolist(), ids, strict=True):
         angles = [number * 10000.0 ** (-i / 32) for i in range(32)]
         exact = [*map(math.cos, angles), *map(math.sin, angles)]
-        assert max(abs(a - b) for a, b in zip(row, exact, strict=True)) <= 0.51 * EXACT_STEP
-    assert torch.equal(made, torch.round(made / EXACT_STEP) * EXACT_STEP)
+        assert max(abs(a - b) for a, b in zip(row, exact, strict=True)) <= 0.51 * step
+    assert torch.equal(made, torch.round(made / step) * step)
 
 
 def test_fastvideos_head_has_angles_in_fp32() -> None:
@@ -181,6 +205,7 @@ def test_a_chunk_is_the_slice_of_the_clip(
 @VARIANTS
 @settings(deadline=None, max_examples=25)
 @given(
+    coordinates=st.sampled_from(get_args(CoordinateRule)),
     chunk_frames=st.integers(1, 4),
     num_chunks=st.integers(1, 4),
     num_tracks=st.integers(0, 130),
@@ -188,9 +213,15 @@ def test_a_chunk_is_the_slice_of_the_clip(
     alone=st.booleans(),
 )
 def test_any_chunking_gives_the_same_bits(
-    variant: HeadVariant, chunk_frames: int, num_chunks: int, num_tracks: int, seed: int, alone: bool
+    variant: HeadVariant,
+    coordinates: CoordinateRule,
+    chunk_frames: int,
+    num_chunks: int,
+    num_tracks: int,
+    seed: int,
+    alone: bool,
 ) -> None:
-    head = make(config(variant, id_dim=64))
+    head = make(config(variant, coordinates, id_dim=64))
     plan, stride = ChunkPlan(chunk_frames, 1 if alone else chunk_frames), VaeStride()
     chunks = [plan.chunk(index) for index in range(num_chunks)]
     points, visibility, ids = tracks(stride.num_frames(chunks[-1].stop), num_tracks, seed, batch_size=1)

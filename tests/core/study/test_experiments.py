@@ -11,6 +11,7 @@ import torch
 from motionstream_core.checkpoints.spec import ModelSpec
 from motionstream_core.study.bounds import bounds
 from motionstream_core.study.chunk_size import chunk_size
+from motionstream_core.study.coordinates import coordinates
 from motionstream_core.study.distillation import distillation
 from motionstream_core.study.guidance_grid import guidance_grid
 from motionstream_core.study.record import store
@@ -39,6 +40,7 @@ def test_every_experiment_runs_and_is_reported(trained: Study, tmp_path: Path) -
     done = {
         "bounds": bounds(trained, [1], num_cases=1, num_steps=1),
         "track_slot": track_slot(trained, [1], num_cases=1, num_steps=1, repeats=1),
+        "coordinates": coordinates(trained, [1], num_cases=1, num_steps=1),
         "guidance_grid": guidance_grid(trained, [1], (0.0, 3.0), (1.5,), 1, 1, 4, 8),
         "sink_window": sink_window(trained, [1], 1, ("c3s1w1", "c1s1w1"), times_longer=1),
         "chunk_size": chunk_size(trained, [1], 1, ("c3s1w1", "c7s1w1"), latent_frames=8),

@@ -31,7 +31,7 @@ from motionstream_core.training.tiny_vae import (
     train_video_decoder,
     train_world_vae,
 )
-from motionstream_core.training.tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, widen
+from motionstream_core.training.tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, WIDE_ENCODER, widen
 from motionstream_core.training.tiny_vae_step import TinyVaeStep, detail_map, latent_noise, reconstruction_loss
 from motionstream_core.training.vae_clips import (
     HELD_OUT_INDEX,
@@ -353,16 +353,16 @@ def test_a_loss_that_is_no_number_stops_and_the_checkpoint_before_is_good(tmp_pa
     assert not differing(good, train(tmp_path / "broken"))
 
 
-def test_the_bundled_recipe_trains_both_and_then_a_wider_decoder(tmp_path: Path) -> None:
-    both = TinyVaeTraining(num_steps=1, batch_size=1, num_frames=1, crop_px=16, num_held_out=1, num_workers=0)
-    decoder = replace(both, trains="decoder")
-    first = train_world_vae(both, None, fp32_engine(), tmp_path, Log(tmp_path / "log"))
+def test_the_bundled_recipe_trains_narrow_halves_and_then_wider_ones(tmp_path: Path) -> None:
+    narrow = TinyVaeTraining(num_steps=1, batch_size=1, num_frames=1, crop_px=16, num_held_out=1, num_workers=0)
+    first = train_world_vae(narrow, None, fp32_engine(), tmp_path, Log(tmp_path / "log"))
     assert first.config == BUNDLED_VAE
-    second = train_world_vae(both, decoder, fp32_engine(), tmp_path, Log(tmp_path / "log"))
-    assert second.config == replace(BUNDLED_VAE, decoder_widths=WIDE_DECODER)
-    assert not differing(first.encoder, second.encoder)
+    wide = replace(narrow, learning_rate=1e-9)
+    second = train_world_vae(narrow, wide, fp32_engine(), tmp_path, Log(tmp_path / "log"))
+    assert second.config == replace(BUNDLED_VAE, decoder_widths=WIDE_DECODER, encoder_width=WIDE_ENCODER)
     frames = torch.rand(1, 3, 5, 32, 32)
-    assert (first.decode(first.encode(frames)) - second.decode(second.encode(frames))).abs().max() < 0.05
+    assert (first.decode(first.encode(frames)) - second.decode(second.encode(frames))).abs().max() < 1e-4
+    assert {path.name for path in tmp_path.glob("*.state")} == {"tiny-vae.state", "tiny-vae-wide.state"}
 
 
 @torch.no_grad()

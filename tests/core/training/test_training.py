@@ -39,7 +39,7 @@ from motionstream_core.training.ode import (
 )
 from motionstream_core.training.optimizers import OptimizerSettings
 from motionstream_core.training.presets import PRESETS
-from motionstream_core.training.regression import truth_loss
+from motionstream_core.training.regression import TruePaths, truth_loss
 from motionstream_core.training.stages import STAGES
 from motionstream_core.training.student import chunk_slice, rollout_loss, training_rollout
 from motionstream_core.training.teacher import (
@@ -187,7 +187,7 @@ def test_a_stage_out_of_order_says_what_is_missing(
     )
     assert command.main() == 2
     message = capsys.readouterr().err
-    assert missing in message and "in order: tiny-vae, prepare, teacher, ode, causal, distill" in message
+    assert missing in message and "in order: tiny-vae, prepare, teacher, ode, causal, paths, distill" in message
 
 
 def test_recipes_fit_their_model() -> None:
@@ -196,13 +196,13 @@ def test_recipes_fit_their_model() -> None:
         side = preset.mix.size_px // TEACHER_SPEC.vae_stride.space
         whole = TEACHER_SPEC.vae_stride.num_latent_frames(preset.mix.num_frames)
         views = [phase.view for phase in preset.teacher.phases]
-        for view in (*views, preset.ode.view, preset.distill.view):
+        for view in (*views, preset.ode.view, preset.paths_view, preset.distill.view):
             assert view.cells <= side and view.latent_frames <= whole
             assert view.cells % TEACHER_SPEC.backbone.patch[1] == 0
-        for view in (preset.ode.view, preset.distill.view):
+        for view in (preset.ode.view, preset.paths_view, preset.distill.view):
             STUDENT_SPEC.chunk_plan.num_chunks(view.latent_frames)
         assert preset.causal.batch_size <= preset.ode.num_trajectories
-    assert list(STAGES) == ["tiny-vae", "prepare", "teacher", "ode", "causal", "distill"]
+    assert list(STAGES) == ["tiny-vae", "prepare", "teacher", "ode", "causal", "paths", "distill"]
 
 
 # --- interruption
@@ -235,15 +235,17 @@ def test_an_interrupted_teacher_goes_on_bit_for_bit(tmp_path: Path, clips: Laten
     assert_other(in_one_go, train_a_teacher(tmp_path / "fewer", clips, training=fewer))
 
 
-@pytest.mark.parametrize("stage", ["causal", "truth"])
+@pytest.mark.parametrize("stage", ["causal", "paths", "truth"])
 def test_an_interrupted_student_goes_on_bit_for_bit(
     tmp_path: Path, clips: LatentClips, trajectories: Trajectories, stage: str
 ) -> None:
     training = StudentTraining(num_steps=4, batch_size=2, save_every=1)
+    view = View(4, 6)
+    sources = {"causal": trajectories, "paths": TruePaths(clips, STUDENT, view)}
     loss: StepLoss = (
-        causal_loss(trajectories, STUDENT, training.masks, training.seed, CPU)
-        if stage == "causal"
-        else truth_loss(clips, STUDENT, View(4, 6), training.seed, CPU)
+        truth_loss(clips, STUDENT, view, training.seed, CPU)
+        if stage == "truth"
+        else causal_loss(sources[stage], STUDENT, training.masks, training.seed, CPU)
     )
 
     def train(folder: str, on_save: Callable[[TrackWan, int], None] | None = None) -> TrackWan:
@@ -467,6 +469,21 @@ def test_trajectories_hold_the_states_at_the_students_levels(tmp_path: Path, cli
     (tmp_path / "ode" / "ode_00001.safetensors").unlink()
     write_trajectories(engine(), loaded, clips, training, tmp_path / "ode")
     assert {path.name: path.read_bytes() for path in (tmp_path / "ode").iterdir()} == content
+
+
+def test_true_paths_lead_straight_from_noise_to_a_clip(clips: LatentClips) -> None:
+    """What the stage's teacher would walk if it knew the clip; every draw is another clip, noise and set of ids."""
+    drawn = TruePaths(clips, STUDENT, View(4, 6)).draw(5, np.random.default_rng(1))
+    stored = clips._shards[0]["latents"].float()
+    assert all((stored == clip).all((1, 2, 3, 4)).any() for clip in drawn.clean)
+    assert torch.equal(drawn.clean, drawn.batch.latents) and drawn.ids.shape == (5, drawn.batch.points.shape[2])
+    noise = drawn.levels[:, 0]
+    assert noise.std() == pytest.approx(1, abs=0.05) and noise.flatten(1).corrcoef().fill_diagonal_(0).abs().max() < 0.1
+    for index, sigma in enumerate(student_sigmas(STUDENT.step_list, STUDENT.shift)[:-1].tolist()):
+        expected = sigma * noise + (1 - sigma) * drawn.clean
+        torch.testing.assert_close(drawn.levels[:, index], expected, atol=1e-5, rtol=1e-5)
+    again = TruePaths(clips, STUDENT, View(4, 6)).draw(5, np.random.default_rng(1))
+    assert torch.equal(again.levels, drawn.levels) and torch.equal(again.ids, drawn.ids)
 
 
 def test_without_trajectories_it_says_which_stage_makes_them(tmp_path: Path) -> None:
