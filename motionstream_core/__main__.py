@@ -20,8 +20,8 @@ from .evaluation.perceptual import Lpips, load_lpips
 from .streaming.render_file import read_job, render_to_file
 from .streaming.renderer import Renderer, Teaching, open_renderer
 from .streaming.stream import StreamSettings
-from .tracks.cotracker import CoTracker3
-from .tracks.extract import OpenCvTracker, Tracker
+from .tracks.extract.cotracker import CoTracker3
+from .tracks.extract.tracker import OpenCvTracker, Tracker
 
 
 def main(arguments: list[str] | None = None) -> int:

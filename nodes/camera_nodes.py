@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from comfy_api.latest import io
 
 from ..motionstream_core.tracks import TrackFormatError
-from ..motionstream_core.tracks.camera_json import CameraFile, parse_camera
-from ..motionstream_core.tracks.camera_moves import MAX_SEED, MOVES, Move
-from ..motionstream_core.tracks.timing import EASINGS
+from ..motionstream_core.tracks.camera.moves import MAX_SEED, MOVES, Move
+from ..motionstream_core.tracks.camera.parse import CameraFile, parse_camera
+from ..motionstream_core.tracks.drawn.timing import EASINGS
 from .track_inputs import ALIASES, frames_input
 from .types import advanced, schema
 

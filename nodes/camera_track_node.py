@@ -10,11 +10,11 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..motionstream_core.tracks import Tracks, to_coordinate_json
-from ..motionstream_core.tracks.camera import camera_grid, seen_by_camera, without_objects
-from ..motionstream_core.tracks.camera_depth import KINDS, DepthMap
-from ..motionstream_core.tracks.camera_json import CameraFile
-from ..motionstream_core.tracks.camera_path import DEFAULT_FOV_DEG, CameraPath
-from ..motionstream_core.tracks.camera_zbuffer import TOLERANCE
+from ..motionstream_core.tracks.camera.depth import KINDS, DepthMap
+from ..motionstream_core.tracks.camera.parse import CameraFile
+from ..motionstream_core.tracks.camera.path import DEFAULT_FOV_DEG, CameraPath
+from ..motionstream_core.tracks.camera.seen import camera_grid, seen_by_camera, without_objects
+from ..motionstream_core.tracks.camera.zbuffer import TOLERANCE
 from .camera_nodes import CAMERA_ALIASES, Camera, CameraSocket
 from .frame_fit import FITS, Size, fit_box
 from .preview import PreviewProgress

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..motionstream_core.tracks import Placement, TrackFormatError, Tracks, parse_tracks
-from ..motionstream_core.tracks.extract import Queries, grid_queries, mask_queries
-from ..motionstream_core.tracks.frames import FrameSource
+from ..motionstream_core.tracks.extract.frames import FrameSource
+from ..motionstream_core.tracks.extract.tracker import Queries, grid_queries, mask_queries
 from ..motionstream_core.tracks.select import MASK_THRESHOLD
 from ..motionstream_core.tracks.transfer import FITS, only_in, over_time, transfer
 from .footage import footage

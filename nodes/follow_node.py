@@ -14,8 +14,8 @@ from ..motionstream_core.streaming.conditions import TrackSource
 from ..motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay
 from ..motionstream_core.streaming.stream import stream_chunks
 from ..motionstream_core.tracks import Tracks
-from ..motionstream_core.tracks.extract import StreamTracker, grid_queries
-from ..motionstream_core.tracks.frames import FrameSource, forwards
+from ..motionstream_core.tracks.extract.frames import FrameSource, forwards
+from ..motionstream_core.tracks.extract.tracker import StreamTracker, grid_queries
 from ..motionstream_core.tracks.select import covered
 from ..motionstream_core.tracks.transfer import FITS, laid_over
 from .clip import Clip, Text, clip_conditions, plan_clip, read_text

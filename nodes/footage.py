@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import InputImpl
 from torch import Tensor
 
-from ..motionstream_core.tracks.frames import ArrayFrames, FrameSource, VideoFrames
+from ..motionstream_core.tracks.extract.frames import ArrayFrames, FrameSource, VideoFrames
 
 
 def footage(video: Any, images: Tensor | None, fps: float) -> tuple[FrameSource, float]:

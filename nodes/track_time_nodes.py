@@ -9,7 +9,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..motionstream_core.tracks import retime, smooth
-from ..motionstream_core.tracks.timing import FRAME_TOLERANCE, HOLDS
+from ..motionstream_core.tracks.drawn.timing import FRAME_TOLERANCE, HOLDS
 from .track_inputs import ALIASES, changed_tracks_output, frames_input, read_tracks, tracks_input
 from .types import advanced, schema
 

@@ -9,7 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from ..motionstream_core.tracks import Placement, Span, Tracks, middle_of, resample, retime, transform
-from ..motionstream_core.tracks.timing import EASINGS
+from ..motionstream_core.tracks.drawn.timing import EASINGS
 from .frame_fit import FIT_TOOLTIP, FITS, fit_tracks
 from .track_inputs import (
     ALIASES,

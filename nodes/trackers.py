@@ -12,9 +12,9 @@ import comfy.model_patcher
 import folder_paths
 import torch
 
-from ..motionstream_core.tracks.cotracker import LICENCE, CoTracker3, CoTracker3Online
-from ..motionstream_core.tracks.extract import OpenCvTracker, Tracker
-from ..motionstream_core.tracks.flow import FlowKind
+from ..motionstream_core.tracks.extract.cotracker import LICENCE, CoTracker3, CoTracker3Online
+from ..motionstream_core.tracks.extract.flow import FlowKind
+from ..motionstream_core.tracks.extract.tracker import OpenCvTracker, Tracker
 
 FOLDER = "cotracker"
 SUFFIX = ".pth"

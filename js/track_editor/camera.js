@@ -1,5 +1,5 @@
 /**
- * What a camera's moves do to points drawn on a plane: the same sums as motionstream_core's tracks/camera_moves.py, in
+ * What a camera's moves do to points drawn on a plane: the same sums as motionstream_core's tracks/camera/moves.py, in
  * docs/tracks-format.md, held to it by tests/data/camera.json. Axes x right, y down, z forward; the plane is frontal at
  * distance 1, the focal length the canvas's width.
  */

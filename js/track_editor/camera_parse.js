@@ -1,4 +1,4 @@
-/** A document's camera moves, strictly: the same rules as motionstream_core's tracks/camera_parse.py. */
+/** A document's camera moves, strictly: the same rules as motionstream_core's tracks/camera/parse_moves.py. */
 
 import { AMOUNTS, MAX_SEED, MOVES } from "./camera.js";
 import { EASINGS, MAX_FRAMES } from "./document.js";

@@ -1,6 +1,6 @@
 /**
  * Curves through control points and travel along them at constant speed: the same sums as motionstream_core's
- * tracks/spline.py, held to it by tests/data/curves.json. A curve is a chain of cubic Bezier pieces over u in
+ * tracks/drawn/spline.py, held to it by tests/data/curves.json. A curve is a chain of cubic Bezier pieces over u in
  * [0, k - 1], where u = i is control point i.
  */
 

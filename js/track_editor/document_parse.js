@@ -1,5 +1,5 @@
 /**
- * The trajectory document from text, strictly: the same rules as motionstream_core's tracks/document_parse.py, held to
+ * The trajectory document from text, strictly: the same rules as motionstream_core's tracks/drawn/parse.py, held to
  * it by tests/data/documents.json. (A field given twice is found by Python alone: the browser's JSON keeps the last.)
  */
 

@@ -1,4 +1,4 @@
-/** What a document comes to: where every point is seen, frame by frame, as motionstream_core's tracks/document.py has it. */
+/** What a document comes to: where every point is seen, frame by frame, as motionstream_core's tracks/drawn/document.py has it. */
 
 import { poseAt, seenAt } from "./camera.js";
 import { movesOf } from "./document.js";

@@ -1,4 +1,4 @@
-/** When a track is where: the same rules as motionstream_core's tracks/timing.py, in docs/tracks-format.md. */
+/** When a track is where: the same rules as motionstream_core's tracks/drawn/timing.py, in docs/tracks-format.md. */
 
 import { arcAt, curveLength, makeCurve, pointAtArc } from "./curve.js";
 import { clamp } from "./geometry.js";

@@ -11,8 +11,8 @@ from PIL import Image
 
 from ..streaming.fit import fit_picture
 from ..tracks import Tracks, select
-from ..tracks.extract import Tracker, grid_queries
-from ..tracks.frames import FrameSource
+from ..tracks.extract.frames import FrameSource
+from ..tracks.extract.tracker import Tracker, grid_queries
 from .datasets import Footage
 
 Video = NDArray[np.uint8]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..tracks import Tracks
-from ..tracks.extract import Tracker
+from ..tracks.extract.tracker import Tracker
 from .clip_cases import Video, follow
 from .metrics import endpoint_errors, psnr_db, ssim
 from .perceptual import Lpips

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..tracks.frames import Frames, FrameSource, VideoFrames
+from ..tracks.extract.frames import Frames, FrameSource, VideoFrames
 from .colmap import registered_names
 
 Layout = Literal["davis", "videos", "scenes"]

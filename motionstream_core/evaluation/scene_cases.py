@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 
 from ..tracks import Tracks
-from ..tracks.camera import camera_grid
-from ..tracks.camera_depth import DepthMap
-from ..tracks.camera_path import CameraPath
+from ..tracks.camera.depth import DepthMap
+from ..tracks.camera.path import CameraPath
+from ..tracks.camera.seen import camera_grid
 from .clip_cases import Protocol
 from .colmap import Array, ColmapPhoto, Reconstruction, read_reconstruction
 from .datasets import Footage, PictureFrames, scene_photographs

@@ -9,8 +9,8 @@ import torch
 
 from ..checkpoints.spec import ModelSpec
 from ..tracks import Tracks
-from ..tracks.extract import Followed, Queries, StreamTracker
-from ..tracks.frames import Frames
+from ..tracks.extract.frames import Frames
+from ..tracks.extract.tracker import Followed, Queries, StreamTracker
 
 
 def chunk_delay(spec: ModelSpec) -> int:
@@ -28,7 +28,7 @@ class OnlineTracks:
     Frame t of the stream shows where the points were in frame t - delay_frames of the video; until that one is there
     they rest where they began. After the video's last frame every point is let go (invisible).
 
-    tracker: see `extract.StreamTracker`; with one that looks ahead, as CoTracker3 online does by 8 to 16 frames, more
+    tracker: see `StreamTracker`; with one that looks ahead, as CoTracker3 online does by 8 to 16 frames, more
         of the video is waited for than the delay says. frames: uint8 (h w 3) of height x width px, taken one by one
         and only when needed: an iterator may wait for a camera. queries: (n 3), all of frame 0 of the video.
     place: from tracks of the video to tracks of the stream, for a few frames at a time and keeping their number, as

@@ -124,8 +124,8 @@ def _train_teacher(study: Study, kind: str, seed: int, recipes: Recipes) -> None
         training = replace(training, motion_dropout=1.0)
     elif kind in ("newhead", "bilinear", "rgb"):
         assert spec.track_head is not None and start.model.track_head is not None
-        spec = replace(spec, track_head=replace(spec.track_head, coordinates=SLOT_COORDINATES[kind]))
-        start.model.track_head.config = spec.track_head
+        head = replace(spec.track_head, coordinates=SLOT_COORDINATES[kind])
+        spec, start.model.track_head.config = replace(spec, track_head=head), head
         begin_slot_anew(start.model, spec, seed)
         training = replace(recipes.slot, seed=10 + seed)
     elif kind in ("masked", "unmasked"):

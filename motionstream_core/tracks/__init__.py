@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .camera import camera_grid, camera_tracks, seen_by_camera, without_objects
-from .camera_depth import DepthMap
-from .camera_json import CameraFile, parse_camera
-from .camera_moves import Move
-from .camera_path import CameraPath
-from .document import Canvas, Document, DrawnTrack
-from .document_parse import parse_document
+from .camera.depth import DepthMap
+from .camera.moves import Move
+from .camera.parse import CameraFile, parse_camera
+from .camera.path import CameraPath
+from .camera.seen import camera_grid, camera_tracks, seen_by_camera, without_objects
 from .draw import contact_sheet, draw_tracks
+from .drawn.document import Canvas, Document, DrawnTrack
+from .drawn.parse import parse_document
 from .emit import to_ati, to_coordinate_json
 from .from_mask import at_rest, grid_in_mask, spread_in_mask, with_mask
 from .grid import point_grid

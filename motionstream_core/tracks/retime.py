@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from .timing import FRAME_TOLERANCE, HOLDS
+from .drawn.timing import FRAME_TOLERANCE, HOLDS
 from .tracks import Tracks
 
 

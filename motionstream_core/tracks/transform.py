@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .timing import EASINGS, eased, progress
+from .drawn.timing import EASINGS, eased, progress
 from .tracks import Tracks
 
 

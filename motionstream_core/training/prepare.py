@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.spec import ModelSpec
-from ..tracks.extract import Tracker, grid_queries
+from ..tracks.extract.tracker import Tracker, grid_queries
 from .encoders import ClipEncoders
 from .footage import Footage, FootageError, read_footage
 from .sources import Source

@@ -39,7 +39,7 @@ class Preset:
 BUNDLED = Preset(
     tiny_vae=TinyVaeTraining(),
     wide_vae=BUNDLED_WIDE,
-    num_clips=8576,
+    num_clips=6144,
     mix=WorldMix(),
     teacher=TeacherTraining(
         phases=(
@@ -53,7 +53,15 @@ BUNDLED = Preset(
     ),
     ode=OdeTraining(num_trajectories=96, num_steps=12, text_weight=1.5, motion_weight=1.5),
     causal=StudentTraining(num_steps=100),
-    paths=StudentTraining(num_steps=600, optimizer=OptimizerSettings(learning_rate=6e-4), seed=5),
+    paths=StudentTraining(
+        num_steps=750,
+        batch_size=12,
+        optimizer=OptimizerSettings(learning_rate=7e-4),
+        ema_decay=0.98,
+        masks=CausalMasks(own_share=0.7),
+        decay_share=0.5,
+        seed=5,
+    ),
     paths_view=View(13, 12),
     distill=DistillTraining(
         num_steps=140,

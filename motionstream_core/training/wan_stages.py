@@ -16,8 +16,8 @@ from ..models.conditioning import InputLayout
 from ..models.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
 from ..models.track_wan import TrackWan
 from ..models.vae import WanVae
-from ..tracks.cotracker import CoTracker3
-from ..tracks.extract import OpenCvTracker, Tracker
+from ..tracks.extract.cotracker import CoTracker3
+from ..tracks.extract.tracker import OpenCvTracker, Tracker
 from .encoders import WanEncoders
 from .initialise import WanWeights, teacher_from
 from .prepare import PrepareSettings, prepare_videos

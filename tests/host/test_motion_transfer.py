@@ -59,6 +59,7 @@ def test_objects_move_as_in_the_reference(
     wanted = reference_clip().centers / 2  # the reference is 256 px wide, the video 128
     error = np.linalg.norm(centers - wanted, axis=-1).mean(0)
     held_still = np.linalg.norm(wanted[:1] - wanted, axis=-1).mean(0)
+    print(f"motion_transfer: {error.round(1)} px from the reference's objects, {held_still.round(1)} if they rested")
     assert found.all()
     assert (held_still > 15).all() and (error < USUAL_ERROR_PX).all(), error
 

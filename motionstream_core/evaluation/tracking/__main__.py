@@ -13,8 +13,8 @@ from PIL import Image
 
 from ...streaming.video_file import VideoFile
 from ...tracks import contact_sheet, draw_tracks
-from ...tracks.extract import OpenCvTracker
-from ...tracks.frames import VideoFrames
+from ...tracks.extract.frames import VideoFrames
+from ...tracks.extract.tracker import OpenCvTracker
 from .ground_truth import CLIPS, follow, table
 from .round_trip import HEADER, RoundTrip, round_trip
 

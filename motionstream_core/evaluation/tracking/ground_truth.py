@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ...tracks.extract import Queries, Tracker
+from ...tracks.extract.tracker import Queries, Tracker
 from ...world import LEVELS, Clip, render, sample_motion, sample_scene
 
 HELD_OUT = 900_003

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...tracks import Tracks
-from ...tracks.extract import Report, Tracker, grid_queries
-from ...tracks.frames import FrameSource
+from ...tracks.extract.frames import FrameSource
+from ...tracks.extract.tracker import Report, Tracker, grid_queries
 
 
 @dataclass(frozen=True)

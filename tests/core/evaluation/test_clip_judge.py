@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from motionstream_core.evaluation.clip_cases import follow, input_tracks
 from motionstream_core.evaluation.clip_judge import ClipJudge
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.extract import OpenCvTracker, Queries
+from motionstream_core.tracks.extract.tracker import OpenCvTracker, Queries
 
 pytest.importorskip("cv2", reason="the tracker without weights")
 

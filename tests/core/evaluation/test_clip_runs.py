@@ -18,7 +18,7 @@ from motionstream_core.__main__ import main
 from motionstream_core.evaluation.world_cases import held_out_case
 from motionstream_core.streaming.renderer import Renderer
 from motionstream_core.streaming.video_file import VideoFile
-from motionstream_core.tracks.frames import VideoFrames
+from motionstream_core.tracks.extract.frames import VideoFrames
 
 FRAMES = 13
 CLIPS = ("one", "two")

@@ -21,8 +21,8 @@ from motionstream_core.evaluation.tracking.ground_truth import (
 )
 from motionstream_core.evaluation.tracking.round_trip import round_trip
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.extract import Queries, Report
-from motionstream_core.tracks.frames import ArrayFrames, Frames, FrameSource
+from motionstream_core.tracks.extract.frames import ArrayFrames, Frames, FrameSource
+from motionstream_core.tracks.extract.tracker import Queries, Report
 from motionstream_core.world import Clip
 
 

@@ -17,8 +17,8 @@ from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay
 from motionstream_core.streaming.stream import StreamSettings, stream_chunks
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.extract import Followed, OpenCvTracker, grid_queries
-from motionstream_core.tracks.frames import Frames
+from motionstream_core.tracks.extract.frames import Frames
+from motionstream_core.tracks.extract.tracker import Followed, OpenCvTracker, grid_queries
 from motionstream_core.tracks.transfer import laid_over
 from tests.core.tracks.moving_pictures import sliding
 

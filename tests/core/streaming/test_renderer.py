@@ -34,7 +34,7 @@ from motionstream_core.streaming.render_file import Pace
 from motionstream_core.streaming.renderer import Renderer, Teaching, cache_bytes, open_renderer
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.frames import VideoFrames
+from motionstream_core.tracks.extract.frames import VideoFrames
 from tests.core.wan_folder import WORDS, save_track_v0
 
 SIZE = (16, 32)

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from motionstream_core.tracks import Canvas, Document, Tracks, parse_document
-from motionstream_core.tracks.camera import camera_grid, camera_tracks, seen_by_camera
-from motionstream_core.tracks.camera_depth import DepthMap
-from motionstream_core.tracks.camera_moves import Move
-from motionstream_core.tracks.camera_path import CameraPath
+from motionstream_core.tracks.camera.depth import DepthMap
+from motionstream_core.tracks.camera.moves import Move
+from motionstream_core.tracks.camera.path import CameraPath
+from motionstream_core.tracks.camera.seen import camera_grid, camera_tracks, seen_by_camera
 
 HEIGHT, WIDTH, FOV = 120, 200, 70.0
 FOCAL = 100 / math.tan(math.radians(35))

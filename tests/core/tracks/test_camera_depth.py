@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from motionstream_core.tracks.camera import camera_tracks
-from motionstream_core.tracks.camera_depth import DepthMap
-from motionstream_core.tracks.camera_moves import Move
-from motionstream_core.tracks.camera_path import CameraPath
-from motionstream_core.tracks.camera_zbuffer import nearest_depth
+from motionstream_core.tracks.camera.depth import DepthMap
+from motionstream_core.tracks.camera.moves import Move
+from motionstream_core.tracks.camera.path import CameraPath
+from motionstream_core.tracks.camera.seen import camera_tracks
+from motionstream_core.tracks.camera.zbuffer import nearest_depth
 
 RNG = np.random.default_rng(3)
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from motionstream_core.tracks import TrackFormatError
-from motionstream_core.tracks.camera import camera_grid
-from motionstream_core.tracks.camera_depth import DepthMap
-from motionstream_core.tracks.camera_json import parse_camera
-from motionstream_core.tracks.camera_moves import Move
-from motionstream_core.tracks.camera_path import CameraPath
+from motionstream_core.tracks.camera.depth import DepthMap
+from motionstream_core.tracks.camera.moves import Move
+from motionstream_core.tracks.camera.parse import parse_camera
+from motionstream_core.tracks.camera.path import CameraPath
+from motionstream_core.tracks.camera.seen import camera_grid
 
 STILL = np.eye(4).tolist()
 FIRST = {"intrinsics": [80, 80, 40, 30], "camera_to_world": STILL}

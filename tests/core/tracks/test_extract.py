@@ -15,12 +15,22 @@ from torch import Tensor
 pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
 
 from motionstream_core.evaluation.tracking.ground_truth import queries_of, textured_clip
-from motionstream_core.tracks import Tracks, extract
-from motionstream_core.tracks.cotracker import CoTracker3, CoTracker3Online
-from motionstream_core.tracks.extract import OpenCvTracker, check_input, grid_queries, mask_queries
-from motionstream_core.tracks.flow import FlowKind, there_and_back
-from motionstream_core.tracks.frames import WINDOW_FRAMES, ArrayFrames
-from motionstream_core.tracks.patches import WEIGHTS, Picture, best_half, similarity, structure
+from motionstream_core.tracks import Tracks
+from motionstream_core.tracks.extract.cotracker import CoTracker3, CoTracker3Online
+from motionstream_core.tracks.extract.flow import FlowKind, there_and_back
+from motionstream_core.tracks.extract.frames import WINDOW_FRAMES, ArrayFrames
+from motionstream_core.tracks.extract.patches import WEIGHTS, Picture, best_half, similarity, structure
+from motionstream_core.tracks.extract.tracker import (
+    Followed,
+    OpenCvTracker,
+    Report,
+    StreamTracker,
+    Tracker,
+    check_input,
+    grid_queries,
+    mask_queries,
+    track_both_ways,
+)
 from tests.core.tracks.moving_pictures import noise_picture, sliding
 
 CPU = torch.device("cpu")
@@ -293,13 +303,13 @@ class Stepping:
 
     name, in_workers = "stepping", False
 
-    def follow(self, frames: Iterable[np.ndarray], queries: np.ndarray) -> Iterator[extract.Followed]:
+    def follow(self, frames: Iterable[np.ndarray], queries: np.ndarray) -> Iterator[Followed]:
         for t, frame in enumerate(frames):
             x = queries[:, 1] + t - queries[:, 0]
             yield np.stack([x, np.full_like(x, frame[0, 0, 0])], -1)[None], (x % 2 == 0)[None]
 
-    def track(self, frames: Any, queries: np.ndarray, report: extract.Report | None = None) -> Tracks:
-        return extract.track_both_ways(self, frames, queries, report)
+    def track(self, frames: Any, queries: np.ndarray, report: Report | None = None) -> Tracks:
+        return track_both_ways(self, frames, queries, report)
 
 
 def test_long_videos_are_read_in_windows_both_ways_from_every_query() -> None:
@@ -387,10 +397,10 @@ def test_without_cotracker_the_error_says_how_to_get_it_and_its_licence(
 
 
 def test_every_tracker_has_the_face() -> None:
-    trackers: list[extract.Tracker] = [OpenCvTracker(), CoTracker3(Brightest(), CPU)]
+    trackers: list[Tracker] = [OpenCvTracker(), CoTracker3(Brightest(), CPU)]
     online = CoTracker3Online(Lagging(4), CPU)
     trackers += [online]
-    streams: list[extract.StreamTracker] = [OpenCvTracker(), online]
+    streams: list[StreamTracker] = [OpenCvTracker(), online]
     assert [tracker.in_workers for tracker in trackers] == [True, False, False]
     assert len({tracker.name for tracker in [*trackers, *streams]}) == 3
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from motionstream_core.tracks.frames import (
+from motionstream_core.tracks.extract.frames import (
     WINDOW_FRAMES,
     ArrayFrames,
     Frames,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from motionstream_core.tracks.extract import grid_queries
-from motionstream_core.tracks.neighbours import Companions
+from motionstream_core.tracks.extract.neighbours import Companions
+from motionstream_core.tracks.extract.tracker import grid_queries
 
 POINTS = grid_queries(120, 160, 12, 16)[:, 1:].astype(np.float32)
 HIDDEN = np.flatnonzero((np.abs(POINTS - (80, 60)) < (21, 21)).all(1))  # a block in the middle

@@ -21,7 +21,7 @@ pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 from motionstream_core.geometry import VaeStride
 from motionstream_core.streaming.video_file import VideoFile
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.extract import OpenCvTracker
+from motionstream_core.tracks.extract.tracker import OpenCvTracker
 from motionstream_core.training.footage import Footage, FootageError, fit_frame, read_footage
 from motionstream_core.training.prepare import PrepareSettings, prepare_videos
 from motionstream_core.training.sources import Source, read_sources

@@ -1,6 +1,6 @@
 """Tracks out of a video: the face of every point tracker, and the one that needs no weights (OpenCV).
 
-`tracks/cotracker.py` holds the adapters to CoTracker3.
+`tracks/extract/cotracker.py` holds the adapters to CoTracker3.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..grid import point_grid
+from ..tracks import Tracks
 from .flow import FlowKind
 from .flow_walk import FlowWalk
 from .frames import ArrayFrames, Frames, FrameSource, backwards, forwards
-from .grid import point_grid
 from .patches import Floats
-from .tracks import Tracks
 
 Queries = NDArray[np.floating]
 Followed: TypeAlias = tuple[Floats, NDArray[np.bool_]]

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .camera_moves import Move, poses_of
-from .spline import Array
-from .timing import EASINGS, eased
+from ..drawn.spline import Array
+from ..drawn.timing import EASINGS, eased
+from .moves import Move, poses_of
 
 DEFAULT_FOV_DEG = math.degrees(2 * math.atan(0.5))
 """53.13 degrees across: a focal length of the picture's width, which the editor's camera layer has."""

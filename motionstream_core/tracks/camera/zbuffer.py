@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera_depth import DepthMap, pixels_of
-from .camera_path import CameraPath
-from .spline import Array
+from ..drawn.spline import Array
+from .depth import DepthMap, pixels_of
+from .path import CameraPath
 
 TOLERANCE = 0.05
 """A point is hidden by what is nearer than it by more than this share of its distance, its surface's slope added."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .parse import MAX_COORDINATE_PX
-from .spline import Array
-from .timing import EASINGS, eased, progress
-from .tracks import TrackFormatError
+from ..drawn.spline import Array
+from ..drawn.timing import EASINGS, eased, progress
+from ..parse import MAX_COORDINATE_PX
+from ..tracks import TrackFormatError
 
 AMOUNTS: dict[str, tuple[float, float]] = {
     "pan": (-360, 360),

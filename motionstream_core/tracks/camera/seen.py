@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .camera_depth import DepthMap
-from .camera_path import CameraPath
-from .camera_zbuffer import TOLERANCE, Occlusion
-from .grid import point_grid
-from .parse import MAX_COORDINATE_PX
-from .spline import Array
-from .tracks import Tracks, assign_ids
+from ..drawn.spline import Array
+from ..grid import point_grid
+from ..parse import MAX_COORDINATE_PX
+from ..tracks import Tracks, assign_ids
+from .depth import DepthMap
+from .path import CameraPath
+from .zbuffer import TOLERANCE, Occlusion
 
 NEAR_SHARE = 1e-3
 """A point nearer to the camera than this share of its distance in the picture cannot be seen: it is passed."""

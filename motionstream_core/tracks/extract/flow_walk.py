@@ -22,7 +22,7 @@ HALF_COSTS = 0.05  # what likeness of one half alone is worth less than that of 
 
 
 class WalkSettings(Protocol):
-    """What a walk needs of its tracker: `extract.OpenCvTracker` says what each means."""
+    """What a walk needs of its tracker: `tracker.OpenCvTracker` says what each means."""
 
     @property
     def flow(self) -> FlowKind: ...

@@ -1,4 +1,4 @@
-"""CoTracker3 behind the face of `extract.Tracker`: the user's own install of facebookresearch/co-tracker.
+"""CoTracker3 behind the face of `tracker.Tracker`: the user's own install of facebookresearch/co-tracker.
 
 Its code and weights are CC BY-NC 4.0, stand on no package index, and are no part of this project.
 """
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .extract import Followed, Queries, Report, as_source, check_input, track_both_ways
+from ..tracks import Tracks
 from .frames import Frames, FrameSource
-from .tracks import Tracks
+from .tracker import Followed, Queries, Report, as_source, check_input, track_both_ways
 
 LICENCE = "CC BY-NC 4.0: no commercial use"
 HOW_TO_GET = (

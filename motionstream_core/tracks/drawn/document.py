@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .camera_moves import Move, plane_seen
+from ..camera.moves import Move, plane_seen
+from ..tracks import NUM_IDS, TrackFormatError, Tracks
 from .spline import Array, curve
 from .timing import Timing
-from .tracks import NUM_IDS, TrackFormatError, Tracks
 
 FORMAT = "motionstream-tracks"
 VERSION = 1

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .camera_moves import Move
-from .camera_parse import read_moves
-from .camera_path import CameraPath
-from .spline import Array
-from .strict_json import count, decoded, fail, fields_of, items_of, number
-from .tracks import TrackFormatError
+from ..drawn.spline import Array
+from ..strict_json import count, decoded, fail, fields_of, items_of, number
+from ..tracks import TrackFormatError
+from .moves import Move
+from .parse_moves import read_moves
+from .path import CameraPath
 
 MAX_POSES = 100_000
 _FAR = 1e9

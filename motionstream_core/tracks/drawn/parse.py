@@ -8,13 +8,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from .camera_parse import read_moves
+from ..camera.parse_moves import read_moves
+from ..parse import MAX_COORDINATE_PX
+from ..strict_json import choice, count, decoded, fail, fields_of, identifier, items_of, number
+from ..tracks import TrackFormatError
 from .document import FORMAT, KINDS, VERSION, Canvas, Document, DrawnTrack, Grid, require_ids
-from .parse import MAX_COORDINATE_PX
 from .spline import INTERPOLATIONS
-from .strict_json import choice, count, decoded, fail, fields_of, identifier, items_of, number
 from .timing import EASINGS, HOLDS, Timing
-from .tracks import TrackFormatError
 
 MAX_SIDE_PX = 16_384
 MAX_FRAMES = 1_000_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .camera_moves import AMOUNTS, MAX_SEED, MOVES, Move
-from .strict_json import choice, count, fail, fields_of, items_of, number
-from .timing import EASINGS
+from ..drawn.timing import EASINGS
+from ..strict_json import choice, count, fail, fields_of, items_of, number
+from .moves import AMOUNTS, MAX_SEED, MOVES, Move
 
 MAX_MOVES = 100
 _NEEDED = ("move", "amount", "start", "duration")

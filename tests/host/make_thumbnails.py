@@ -1,0 +1,103 @@
+"""Runs the example workflows that need no downloads in the real host and writes the pictures beside them.
+
+`COMFYUI_PATH=... python -m tests.host.make_thumbnails`, after the bundled weights have changed; look at what it wrote.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from motionstream_core.tracks import Tracks, contact_sheet, parse_tracks
+from tests.host.comfy_host import ROOT, ComfyHost, host_python
+
+WORKFLOWS = ROOT / "workflows"
+SIDE, CELL_WIDTH = 128, 254
+TAKES_TRACKS = {
+    "MotionStreamTrackHead": "tracks",
+    "MotionStreamApplyMotion": "motion",
+    "MotionStreamStudentStreamer": "motion",
+}
+VIDEOS = ("bundled_image_to_video", "track_editor", "camera_move", "teacher_joint_guidance")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        host = ComfyHost(Path(os.environ["COMFYUI_PATH"]).resolve(), host_python(), Path(folder), has_gpu=False)
+        host.start()
+        for name in ("motionstream_reference.mp4", "motionstream_example_mask.png"):
+            shutil.copy(WORKFLOWS / name, host.input)
+        try:
+            for name in VIDEOS:
+                frames, tracks = rendered(host, name)
+                write(name, sheet(frames, tracks, columns=2, num_cells=4))
+            write("drag_edit_image", before_and_after(*rendered(host, "drag_edit_image")))
+            write("motion_transfer", reference_and_result(rendered(host, "motion_transfer", tell=False)[0]))
+        finally:
+            host.stop()
+
+
+def rendered(host: ComfyHost, name: str, tell: bool = True) -> tuple[Tensor, Tracks | None]:
+    """Frames (t h w 3) uint8 that a workflow saves, and the tracks that its model was told."""
+    prompt: dict[str, Any] = json.loads((WORKFLOWS / f"{name}_api.json").read_text("utf-8"))
+    if tell:
+        source = next(
+            node["inputs"][slot]
+            for kind, slot in TAKES_TRACKS.items()
+            for node in prompt.values()
+            if node["class_type"] == kind and slot in node["inputs"]
+        )
+        prompt = copy.deepcopy(prompt) | {
+            "told": {"class_type": "MotionStreamTracksToJSON", "inputs": {"tracks": source}},
+            "shown": {"class_type": "PreviewAny", "inputs": {"source": ["told", 0]}},
+        }
+    outputs = host.run(prompt)
+    tracks = parse_tracks(outputs["shown"]["text"][0], height=SIDE, width=SIDE) if tell else None
+    (file,) = (file for output in outputs.values() for file in output.get("images", []))
+    return read(host.output / file["subfolder"] / file["filename"]), tracks
+
+
+def read(path: Path) -> Tensor:
+    """Frames of a picture or a video."""
+    if path.suffix == ".png":
+        return torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy())[None]
+    with av.open(str(path)) as video:
+        return torch.from_numpy(np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]))
+
+
+def sheet(frames: Tensor, tracks: Tracks | None, columns: int, num_cells: int, cell_width: int = CELL_WIDTH) -> Tensor:
+    return contact_sheet(frames, tracks, columns=columns, num_cells=num_cells, cell_width=cell_width)
+
+
+def before_and_after(result: Tensor, tracks: Tracks | None) -> Tensor:
+    """The example's image with the whole drag over it, and what it became."""
+    assert tracks is not None
+    image = read(WORKFLOWS / "motionstream_example.png")
+    drawn = sheet(image.expand(tracks.num_frames, -1, -1, -1), tracks, 1, 1)
+    return torch.cat([drawn, sheet(result, None, 1, 1)], dim=1)
+
+
+def reference_and_result(frames: Tensor) -> Tensor:
+    """Four frames of the reference above the same four of the video that was made from it."""
+    reference = read(WORKFLOWS / "motionstream_reference.mp4")
+    return torch.cat([sheet(each, None, 4, 4, 170) for each in (reference, frames)])
+
+
+def write(name: str, picture: Tensor) -> None:
+    Image.fromarray(picture.numpy()).save(WORKFLOWS / f"{name}.jpg", quality=88)
+    print(WORKFLOWS / f"{name}.jpg", tuple(picture.shape), flush=True)
+
+
+if __name__ == "__main__":
+    main()
