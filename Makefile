@@ -56,10 +56,10 @@ train-%: setup ## One stage alone, as in train-teacher
 evaluate: setup ## Measure the bundled model on its held-out world; BF16=1 where the processor has it
 	$(RUN) -m motionstream_core.evaluation $(if $(BF16),--bf16)
 
-results: setup ## docs/results.md and its plots, from the stored results/ (seconds)
-	$(RUN) -m motionstream_core.study report
+results: setup ## docs/results.md and its plots, from the stored experiments/results/ (seconds)
+	$(RUN) -m experiments report
 
 study: setup ## Every training and experiment behind docs/results.md anew (about 75 minutes on one core)
-	$(RUN) -m motionstream_core.study train
-	$(RUN) -m motionstream_core.study all
-	$(RUN) -m motionstream_core.study report
+	$(RUN) -m experiments train
+	$(RUN) -m experiments all
+	$(RUN) -m experiments report

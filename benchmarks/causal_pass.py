@@ -21,13 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from motionstream_core.checkpoints import build_model
 from motionstream_core.models.track_wan import TrackWan
 from motionstream_core.streaming.rollout import GradientPolicy
-from motionstream_core.training.bundled import STUDENT_SPEC
-from motionstream_core.training.causal_loss import CausalMasks, causal_loss
-from motionstream_core.training.conditions import Told, conditions_of, random_ids
 from motionstream_core.training.data import Batch
-from motionstream_core.training.losses import track_weight
-from motionstream_core.training.student import chunk_slice, rollout_loss, training_rollout
-from motionstream_core.training.trajectories import Trajectories
+from motionstream_core.training.data.trajectories import Trajectories
+from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC
+from motionstream_core.training.stages.causal_loss import CausalMasks, causal_loss
+from motionstream_core.training.stages.conditions import Told, conditions_of, random_ids
+from motionstream_core.training.stages.losses import track_weight
+from motionstream_core.training.stages.student import chunk_slice, rollout_loss, training_rollout
 
 NUM_LATENT_FRAMES, CELLS, NUM_TRACKS = 13, 16, 40
 SPEC = STUDENT_SPEC

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.example import drawn_example
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
-from motionstream_core.evaluation.world_report import frames_tensor
+from motionstream_core.evaluation.world.report import frames_tensor
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.stream import stream_chunks

@@ -70,10 +70,10 @@ def main() -> None:
     import torch
 
     importlib.import_module("server").PromptServer.instance = None  # no server: nobody to send a preview to
-    checkpoints, native = module("motionstream_core.checkpoints"), module("nodes.native_model")
+    checkpoints, native = module("motionstream_core.checkpoints"), module("nodes.host.network")
     spec = module("motionstream_core.checkpoints.families").BY_KEY["track_v0"].spec
-    vae_module, vaes = module("motionstream_core.models.tiny_vae"), module("nodes.native_vae")
-    stream = module("nodes.stream")
+    vae_module, vaes = module("motionstream_core.models.vae.tiny_vae"), module("nodes.host.vae")
+    stream = module("nodes.streaming.streamer")
     generator = torch.Generator().manual_seed(0)
     started = time.perf_counter()
     with torch.device("meta"):

@@ -9,16 +9,16 @@ from pathlib import Path
 import torch
 
 from .demo.weights import STUDENT
-from .evaluation.clip_cases import Protocol
-from .evaluation.clip_judge import ClipJudge
-from .evaluation.clip_page import write_page
-from .evaluation.clip_runs import ClipRuns, Plan
-from .evaluation.clip_table import paper_rows, text_table, total_rows, write_csv
-from .evaluation.counterfactuals import COUNTERFACTUALS
-from .evaluation.datasets import find_footage
+from .evaluation.clips.cases import Protocol
+from .evaluation.clips.counterfactuals import COUNTERFACTUALS
+from .evaluation.clips.datasets import find_footage
+from .evaluation.clips.judge import ClipJudge
+from .evaluation.clips.page import write_page
+from .evaluation.clips.runs import ClipRuns, Plan
+from .evaluation.clips.table import paper_rows, text_table, total_rows, write_csv
 from .evaluation.perceptual import Lpips, load_lpips
-from .streaming.render_file import read_job, render_to_file
-from .streaming.renderer import Renderer, Teaching, open_renderer
+from .streaming.render.job import read_job, render_to_file
+from .streaming.render.renderer import Renderer, Teaching, open_renderer
 from .streaming.stream import StreamSettings
 from .tracks.extract.cotracker import CoTracker3
 from .tracks.extract.tracker import OpenCvTracker, Tracker

@@ -166,9 +166,37 @@ class ChunkPlan:
             yield self.chunk(index)
             index += 1
 
-    def num_frames_at_least(self, num_frames: int, stride: VaeStride) -> int:
-        """Smallest number of pixel frames >= `num_frames` that fills whole chunks."""
-        num_chunks = 1
-        while stride.num_frames(self.chunk(num_chunks - 1).stop) < num_frames:
-            num_chunks += 1
-        return stride.num_frames(self.chunk(num_chunks - 1).stop)
+
+@dataclass(frozen=True)
+class ClipLengths:
+    """The lengths of a video, in pixel frames, that a model makes: `first` and every `step` more.
+
+    A student makes whole chunks; a teacher makes any length that its VAE takes.
+    """
+
+    first: int
+    step: int
+
+    def __str__(self) -> str:
+        """As in "1 + 12 * k"."""
+        return f"{self.first} + {self.step} * k"
+
+    @property
+    def moving(self) -> ClipLengths:
+        """Those that are more than the first frame alone."""
+        return self if self.first > 1 else ClipLengths(self.first + self.step, self.step)
+
+    def at_most(self, num_frames: int) -> int:
+        """The largest length up to `num_frames`; 0 where even the first is longer."""
+        return num_frames - (num_frames - self.first) % self.step if num_frames >= self.first else 0
+
+    def at_least(self, num_frames: int) -> int:
+        """The smallest length from `num_frames` on."""
+        return max(self.first, num_frames + (self.first - num_frames) % self.step)
+
+    def check(self, num_frames: int) -> None:
+        """Raise ValueError, naming the nearest lengths, unless `num_frames` is one of them."""
+        above, below = self.at_least(num_frames), self.at_most(num_frames)
+        if num_frames != above:
+            nearest = _either(below, above) if below else f"{above}"
+            raise ValueError(f"this checkpoint makes {self} frames, not {num_frames}; nearest that fit: {nearest}")

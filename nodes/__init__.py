@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from .camera_nodes import MotionStreamCameraFromJSON, MotionStreamCameraMove
-from .camera_track_node import MotionStreamCameraTracks
-from .extraction_nodes import MotionStreamExtractTracks, MotionStreamTransferTracks
-from .follow_node import MotionStreamFollowVideo
+from .camera.moves import MotionStreamCameraFromJSON, MotionStreamCameraMove
+from .camera.tracks import MotionStreamCameraTracks
 from .loaders import MotionStreamLoadModel, MotionStreamLoadTinyVAE
-from .motion_nodes import MotionStreamDrawTracks, MotionStreamTrackHead
-from .native_nodes import (
+from .sampling.core_sampling import (
     MotionStreamApplyMotion,
     MotionStreamJointGuider,
     MotionStreamSigmas,
     MotionStreamTextEncode,
 )
-from .sampling import MotionStreamDecode, MotionStreamTeacherSampler
-from .stream import MotionStreamStudentStreamer
-from .track_editor import MotionStreamTrackEditor
-from .track_file_nodes import (
+from .sampling.teacher import MotionStreamDecode, MotionStreamTeacherSampler
+from .streaming.follow_video import MotionStreamFollowVideo
+from .streaming.streamer import MotionStreamStudentStreamer
+from .streaming.track_head import MotionStreamTrackHead
+from .tracks.create import MotionStreamPointGrid, MotionStreamTracksFromJSON
+from .tracks.draw import MotionStreamDrawTracks
+from .tracks.editor import MotionStreamTrackEditor
+from .tracks.exchange import (
     MotionStreamLoadTracks,
     MotionStreamSaveTracks,
     MotionStreamTracksToATI,
     MotionStreamTracksToJSON,
 )
-from .track_filter_nodes import MotionStreamFilterTracks, MotionStreamTracksFromMask
-from .track_nodes import MotionStreamPointGrid, MotionStreamTracksFromJSON
-from .track_preview import MotionStreamPreviewTracks
-from .track_time_nodes import MotionStreamRetimeTracks, MotionStreamSmoothTracks
-from .track_transform_nodes import MotionStreamMergeTracks, MotionStreamRescaleTracks, MotionStreamTransformTracks
+from .tracks.extract import MotionStreamExtractTracks, MotionStreamTransferTracks
+from .tracks.filter import MotionStreamFilterTracks, MotionStreamTracksFromMask
+from .tracks.preview import MotionStreamPreviewTracks
+from .tracks.retime import MotionStreamRetimeTracks, MotionStreamSmoothTracks
+from .tracks.transform import MotionStreamMergeTracks, MotionStreamRescaleTracks, MotionStreamTransformTracks
 
 NODES: list[type[io.ComfyNode]] = [
     MotionStreamLoadModel,

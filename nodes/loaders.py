@@ -9,11 +9,10 @@ from torch import nn
 
 from ..motionstream_core.checkpoints import FAMILIES, ModelSpec, load_model, load_tiny_vae
 from ..motionstream_core.checkpoints.tiny_vae_weights import VARIANTS
-from .clip import describe_lengths
-from .models import MODEL_FOLDER, VAE_FOLDERS, file_of, file_options, fingerprint, register_folder
-from .native_model import host_model
-from .native_vae import StreamVae
-from .types import ModelSocket, VaeSocket, advanced, schema
+from .host.model import MODEL_FOLDER, VAE_FOLDERS, file_of, file_options, fingerprint, register_folder
+from .host.network import host_model
+from .host.vae import StreamVae
+from .sockets import ModelSocket, VaeSocket, advanced, schema
 
 AUTO = "auto"
 FP8 = "fp8"
@@ -169,7 +168,7 @@ def _dtype(model: nn.Module, precision: str) -> torch.dtype:
 def _about(name: str, spec: ModelSpec) -> str:
     height, width = spec.frame_size
     lines = [f"{name}: {spec.role}, trained at {width} x {height} px, {spec.fps:g} frames per second"]
-    lines.append(f"lengths: {describe_lengths(spec)} frames")
+    lines.append(f"lengths: {spec.lengths} frames")
     if spec.role == "student":
         steps = ", ".join(map(str, spec.step_list))
         lines.append(f"steps at {steps}; sink {spec.sink_frames}, window {spec.window_frames} latent frames")

@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import tomllib
 
 ROOT = Path(__file__).parents[1]
 CORE = "motionstream_core"
+EXPERIMENTS = "experiments"
 # Each room may import itself and the rooms before it.
 ROOMS = [
     "geometry",
@@ -24,7 +25,6 @@ ROOMS = [
     "streaming",
     "evaluation",
     "training",
-    "study",
     "demo",
 ]
 HOST = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "execution", "nodes"}
@@ -64,8 +64,10 @@ def import_faults(path: Path, source: str) -> list[str]:
     own_room = room_of(".".join(path.with_suffix("").parts))
     for name, relative in imported(path, source):
         top = name.split(".")[0]
-        if top == CORE and not relative:
+        if top == CORE and not relative and path.parts[0] != EXPERIMENTS:
             faults.append(f"{path}: {name} must be imported relatively; ComfyUI loads the pack under another name")
+        if top == EXPERIMENTS and path.parts[0] != EXPERIMENTS:
+            faults.append(f"{path}: {name} is not shipped with the pack")
         if path.parts[0] != CORE:
             continue
         if top in HOST:
@@ -79,6 +81,48 @@ def import_faults(path: Path, source: str) -> list[str]:
         if own_room in ROOMS and room in ROOMS and ROOMS.index(room) > ROOMS.index(own_room):
             faults.append(f"{path}: {own_room} imports {room}, which stands above it")
     return faults
+
+
+def module_files(folders: Iterable[str]) -> dict[str, Path]:
+    """Every module below `folders` by its dotted name; a package's name stands for its __init__."""
+    paths = [path for folder in folders for path in python_files(folder)]
+    return {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+def folder_imports(modules: Mapping[str, Path], sources: Mapping[Path, str]) -> dict[str, set[str]]:
+    """Which folders each folder imports from.
+
+    A package's __init__ may gather what lies below it, and a __main__ what it runs, so those two are left out; and
+    `from a import b` is an import of the file a/b.py where there is one, of a/__init__.py's folder elsewhere.
+    """
+    graph: dict[str, set[str]] = {}
+    for path in modules.values():
+        graph.setdefault(str(path.parent), set())
+        if path.stem in ("__init__", "__main__"):
+            continue
+        for name, _ in imported(path, sources[path]):
+            target = modules.get(name) or modules.get(name.rpartition(".")[0])
+            if target is not None and target.parent != path.parent:
+                graph[str(path.parent)].add(str(target.parent))
+    return graph
+
+
+def cycle(graph: Mapping[str, set[str]]) -> list[str]:
+    """Folders that import each other in a circle, the first one again at the end; empty where there are none."""
+    finished: set[str] = set()
+
+    def search(folder: str, trail: list[str]) -> list[str]:
+        if folder in trail:
+            return [*trail[trail.index(folder) :], folder]
+        if folder in finished:
+            return []
+        for other in sorted(graph.get(folder, ())):
+            if found := search(other, [*trail, folder]):
+                return found
+        finished.add(folder)
+        return []
+
+    return next((found for folder in sorted(graph) if (found := search(folder, []))), [])
 
 
 def print_faults(path: Path, source: str) -> list[str]:
@@ -99,10 +143,10 @@ def print_faults(path: Path, source: str) -> list[str]:
         ("motionstream_core/tracks/parse.py", "from motionstream_core.geometry import VideoShape"),
         ("motionstream_core/demo/world/scene.py", "import comfy.utils"),
         ("motionstream_core/demo/world/scene.py", "from folder_paths import models_dir"),
-        ("motionstream_core/streaming/session.py", "from ...nodes import stream"),
+        ("motionstream_core/streaming/session.py", "from ...nodes import streaming"),
         ("motionstream_core/streaming/session.py", "from ..attic import box"),
         ("motionstream_core/attic/box.py", "from ..geometry import VideoShape"),
-        ("nodes/stream.py", "from motionstream_core.geometry import VideoShape"),
+        ("nodes/streaming/streamer.py", "from motionstream_core.geometry import VideoShape"),
     ],
 )
 def test_a_planted_import_is_found(path: str, line: str) -> None:
@@ -115,7 +159,7 @@ def test_a_planted_import_is_found(path: str, line: str) -> None:
         ("motionstream_core/models/wan.py", "from ..geometry import VideoShape\nfrom .rope import Rope\nimport torch"),
         ("motionstream_core/demo/world/scene.py", "from ...training import teacher\nfrom ... import __version__"),
         ("motionstream_core/models/nodes.py", "from . import server, execution"),
-        ("nodes/stream.py", "from ..motionstream_core.streaming import rollout\nimport folder_paths"),
+        ("nodes/streaming/streamer.py", "from ..motionstream_core.streaming import rollout\nimport folder_paths"),
     ],
 )
 def test_allowed_imports_pass(path: str, line: str) -> None:
@@ -123,9 +167,25 @@ def test_allowed_imports_pass(path: str, line: str) -> None:
 
 
 def test_imports_run_one_way() -> None:
-    files = [*python_files(CORE), *python_files("nodes")]
+    files = [*python_files(CORE), *python_files("nodes"), *python_files(EXPERIMENTS)]
     assert files
     assert [fault for path in files for fault in import_faults(path, (ROOT / path).read_text("utf-8"))] == []
+
+
+def test_no_folders_import_each_other() -> None:
+    modules = module_files([CORE, "nodes", EXPERIMENTS])
+    assert cycle(folder_imports(modules, {path: (ROOT / path).read_text("utf-8") for path in modules.values()})) == []
+
+
+def test_a_planted_circle_is_found() -> None:
+    modules = {name: Path(*name.split(".")).with_suffix(".py") for name in ("p.a.one", "p.b.two", "p.c.three")}
+    sources = {
+        Path("p/a/one.py"): "from ..b.two import x",
+        Path("p/b/two.py"): "from ..c import three",
+        Path("p/c/three.py"): "from ..a.one import x",
+    }
+    assert cycle(folder_imports(modules, sources)) == ["p/a", "p/b", "p/c", "p/a"]
+    assert cycle(folder_imports(modules, {**sources, Path("p/c/three.py"): "import torch"})) == []
 
 
 def test_every_room_has_its_place() -> None:
@@ -143,7 +203,7 @@ def test_core_does_not_print() -> None:
 
 
 def test_every_file_has_a_subject() -> None:
-    folders = (CORE, "nodes", "tests", "js", "benchmarks")
+    folders = (CORE, "nodes", EXPERIMENTS, "tests", "js", "benchmarks")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".js")]
     assert [path for path in files if path.stem in NAMES_WITHOUT_A_SUBJECT] == []
 

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..models.tiny_vae import TinyVae
 from ..models.track_wan import TrackWan
+from ..models.vae.tiny_vae import TinyVae
 from .detect import detect_wan, faults_between, model_shapes, shapes_of
 from .key_maps import to_original, without_unused
 from .kinds import check_kind

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ..diffusion.schedule import student_sigmas
-from ..geometry import ChunkPlan, VaeStride
+from ..geometry import ChunkPlan, ClipLengths, VaeStride
 from ..models.conditioning import InputLayout
 from ..models.kv_cache import RopeRule
 from ..models.track_head import TrackHeadConfig
@@ -79,6 +79,14 @@ class ModelSpec:
         student_sigmas(self.step_list, self.shift)  # raises for an empty or rising list
         if self.pin_first_latent and self.image_rule == "none":
             raise ValueError("pin_first_latent needs an image: image_rule must not be 'none'")
+
+    @property
+    def lengths(self) -> ClipLengths:
+        """Lengths of video that this checkpoint makes."""
+        stride, plan = self.vae_stride, self.chunk_plan
+        if self.role == "teacher":
+            return ClipLengths(1, stride.time)
+        return ClipLengths(stride.num_frames(plan.first_chunk_frames), stride.time * plan.chunk_frames)
 
     def check_takes_motion(self) -> None:
         """Raise ValueError, saying why, for a model that cannot be told motion: whoever is given tracks asks this."""

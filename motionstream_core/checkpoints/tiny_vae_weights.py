@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..models.tiny_vae import LIGHTTAEW2_1, LIGHTTAEW2_2, TAEW2_1, TAEW2_2, TinyVae, TinyVaeConfig
+from ..models.vae.tiny_vae import LIGHTTAEW2_1, LIGHTTAEW2_2, TAEW2_1, TAEW2_2, TinyVae, TinyVaeConfig
 from .detect import faults_between, shapes_of
 from .read import Stored
 from .spec import revive

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from ..models.vae import WAN21_MEAN, WAN21_STD, WAN22_MEAN, WAN22_STD, WanVae
+from ..models.vae.wan_vae import WAN21_MEAN, WAN21_STD, WAN22_MEAN, WAN22_STD, WanVae
 from .detect import Shapes, faults_between, shapes_of
 from .read import Stored, read_stored
 

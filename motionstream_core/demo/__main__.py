@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..training.bundled import STUDENT_SPEC
+from ..training.recipes.bundled_specs import STUDENT_SPEC
 from .render_demo import Report, own_job, run_demo, users_job
 
 

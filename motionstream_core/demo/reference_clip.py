@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..streaming.video_file import VideoFile
+from ..streaming.render.video_file import VideoFile
 from ..world import Clip, Motion, Path, render
 from ..world.scene import Camera, Sprite
 from .example import drawn_example

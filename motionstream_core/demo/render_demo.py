@@ -14,15 +14,15 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from ..checkpoints import LoadedModel, ModelSpec, load_model, load_tiny_vae
+from ..checkpoints import LoadedModel, load_model, load_tiny_vae
 from ..evaluation.track_error import lucas_kanade_error
-from ..evaluation.world_report import frames_tensor, to_video
-from ..models.tiny_vae import TinyVae
+from ..evaluation.world.report import frames_tensor, to_video
+from ..models.vae.tiny_vae import TinyVae
 from ..streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from ..streaming.decode import TinyStreamingDecoder
-from ..streaming.fit import fit_picture, fit_tracks
+from ..streaming.render.fit import fit_picture, fit_tracks
+from ..streaming.render.video_file import VideoFile
 from ..streaming.stream import StreamSettings, stream_chunks
-from ..streaming.video_file import VideoFile
 from ..tracks import Tracks, contact_sheet, parse_tracks, resample
 from ..world.judge import locate
 from .example import Example, drawn_example
@@ -80,7 +80,7 @@ def run_demo(job: Job, out: Path, seed: int = 0, device: str = "cpu") -> Report:
     Raises ValueError for a number of frames that the model's chunks do not fill, naming the nearest.
     """
     loaded = load_model(STUDENT, torch.float32)
-    _require_length(loaded.spec, job.tracks.num_frames)
+    loaded.spec.lengths.moving.check(job.tracks.num_frames)
     vae = load_tiny_vae(TINY_VAE).to(device)
     loaded.model.to(device)
     image = frames_tensor(job.image[None]).to(device)
@@ -120,16 +120,6 @@ def run_demo(job: Job, out: Path, seed: int = 0, device: str = "cpu") -> Report:
     )
 
 
-def _require_length(spec: ModelSpec, num_frames: int) -> None:
-    least = spec.vae_stride.num_frames(spec.chunk_plan.chunk(1).stop)  # the first chunk may be the image alone
-    above = spec.chunk_plan.num_frames_at_least(max(least, num_frames), spec.vae_stride)
-    if num_frames != above:
-        below = above - spec.vae_stride.time * spec.chunk_plan.chunk_frames
-        nearest = f"{below} or {above}" if below >= least else f"{above}"
-        raise ValueError(f"{num_frames} frames do not fill this model's chunks; nearest that fit: {nearest}")
-
-
-@torch.inference_mode()
 def _chunks(
     loaded: LoadedModel, vae: TinyVae, image: Tensor, job: Job, seed: int, num_latent_frames: int
 ) -> Generator[Tensor, None, None]:

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 from ..checkpoints import LoadedModel, load_model, load_tiny_vae
-from ..models.tiny_vae import TinyVae
+from ..models.vae.tiny_vae import TinyVae
 from ..streaming.stream import StreamSettings
 from ..tracks import contact_sheet
-from .endurance import Second, endure, looping_case
-from .world_cases import CASE_KINDS, Case, held_out_case
-from .world_report import (
+from .world.cases import CASE_KINDS, Case, held_out_case
+from .world.endurance import Second, endure, looping_case
+from .world.report import (
     Score,
     Video,
     case_tracks,

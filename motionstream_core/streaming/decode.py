@@ -7,8 +7,8 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from ..models.tiny_vae import TinyDecoderMemory, TinyVae
-from ..models.vae import IMAGE_CHANNELS, WanDecoderMemory, WanVae, check_latents
+from ..models.vae.tiny_vae import TinyDecoderMemory, TinyVae
+from ..models.vae.wan_vae import IMAGE_CHANNELS, WanDecoderMemory, WanVae, check_latents
 
 Memory = TypeVar("Memory")
 

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from .drawn.timing import FRAME_TOLERANCE, HOLDS
+from .easing import FRAME_TOLERANCE, HOLDS
 from .tracks import Tracks
 
 

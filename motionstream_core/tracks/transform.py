@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .drawn.timing import EASINGS, eased, progress
+from .easing import EASINGS, eased, progress
 from .tracks import Tracks
 
 

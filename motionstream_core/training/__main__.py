@@ -14,15 +14,15 @@ from pathlib import Path
 
 import torch
 
-from .distributed import joined
-from .engine import Compute, TrainingDiverged
-from .estimate import PEAK_TFLOPS, preset_estimate
-from .log import Log
-from .loop import Stopped
-from .presets import PRESETS
-from .stages import STAGES, WorldRun, bundle
-from .wan_presets import WAN_PRESETS
-from .wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
+from .engine.engine import Compute, TrainingDiverged
+from .engine.log import Log
+from .engine.loop import Stopped
+from .engine.ranks import joined
+from .recipes.bundled import PRESETS
+from .recipes.bundled_stages import STAGES, WorldRun, bundle
+from .recipes.estimate import PEAK_TFLOPS, preset_estimate
+from .recipes.wan import WAN_PRESETS
+from .recipes.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
 
 
 def main() -> int:

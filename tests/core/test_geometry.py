@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from motionstream_core.geometry import Chunk, ChunkPlan, LatentShape, VaeStride, VideoShape
+from motionstream_core.geometry import Chunk, ChunkPlan, ClipLengths, LatentShape, VaeStride, VideoShape
 
 quick = settings(deadline=None, max_examples=60)
 STRIDES = st.builds(VaeStride, time=st.integers(1, 6), space=st.sampled_from([1, 4, 8, 16]))
@@ -177,14 +177,22 @@ def test_latent_frames_that_fill_no_chunks_name_the_nearest(plan: ChunkPlan, num
 
 
 @quick
-@given(plan=PLANS, stride=STRIDES, num_frames=st.integers(1, 150))
-def test_frames_at_least_is_the_smallest_that_fills_chunks(plan: ChunkPlan, stride: VaeStride, num_frames: int) -> None:
-    def fills(count: int) -> bool:
-        return accepts(lambda n: plan.num_chunks(stride.num_latent_frames(n)), count)
+@given(first=st.integers(1, 30), step=st.integers(1, 30), num_frames=st.integers(1, 150))
+def test_lengths_are_told_apart_as_by_counting(first: int, step: int, num_frames: int) -> None:
+    lengths = ClipLengths(first, step)
+    fitting = range(first, 300, step)
+    assert lengths.at_least(num_frames) == min(count for count in fitting if count >= num_frames)
+    assert lengths.at_most(num_frames) == max([0, *(count for count in fitting if count <= num_frames)])
+    if num_frames in fitting:
+        lengths.check(num_frames)
+    else:
+        assert_names_its_neighbours(lengths.check, num_frames, search=step + first)
 
-    found = plan.num_frames_at_least(num_frames, stride)
-    assert found >= num_frames and fills(found)
-    assert not any(fills(count) for count in range(num_frames, found))
+
+def test_the_first_frame_alone_does_not_move() -> None:
+    assert ClipLengths(1, 12).moving == ClipLengths(13, 12)
+    assert ClipLengths(9, 12).moving == ClipLengths(9, 12)
+    assert str(ClipLengths(1, 12)) == "1 + 12 * k"
 
 
 def test_bad_plans_and_chunks_are_named() -> None:

@@ -8,7 +8,7 @@ import torch
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.example import drawn_example
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
-from motionstream_core.evaluation.world_report import frames_tensor
+from motionstream_core.evaluation.world.report import frames_tensor
 from motionstream_core.models.attention import attention, available_backends
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder

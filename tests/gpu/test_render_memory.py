@@ -11,9 +11,9 @@ pytest.importorskip("diffusers", reason="Wan's VAE needs diffusers")
 
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
 from motionstream_core.checkpoints.families import BY_KEY
-from motionstream_core.models.vae import WanVae
-from motionstream_core.streaming.prompts import EncodedPrompt, OwnWords
-from motionstream_core.streaming.renderer import RESERVE_BYTES, Renderer, cache_bytes
+from motionstream_core.models.vae.wan_vae import WanVae
+from motionstream_core.streaming.render.prompts import EncodedPrompt, OwnWords
+from motionstream_core.streaming.render.renderer import RESERVE_BYTES, Renderer, cache_bytes
 from motionstream_core.tracks import point_grid
 
 pytestmark = [

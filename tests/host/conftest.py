@@ -13,9 +13,9 @@ import torch
 
 from motionstream_core.checkpoints import build_model, save_model, save_tiny_vae
 from motionstream_core.demo.weights import STUDENT, TEACHER, TINY_VAE
-from motionstream_core.models.tiny_vae import TinyVae
-from motionstream_core.training.bundled import STUDENT_SPEC, TEACHER_SPEC
-from motionstream_core.training.tiny_vae import BUNDLED_VAE
+from motionstream_core.models.vae.tiny_vae import TinyVae
+from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC, TEACHER_SPEC
+from motionstream_core.training.stages.tiny_vae.stage import BUNDLED_VAE
 from tests.host.comfy_host import ROOT, ComfyHost, host_python, with_checkpoints
 
 

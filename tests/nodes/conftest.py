@@ -136,7 +136,7 @@ def session_host(tmp_path_factory: pytest.TempPathFactory) -> FakeHost:
 
 @pytest.fixture(scope="session")
 def pack(session_host: FakeHost) -> Iterator[Callable[[str], Any]]:
-    """`pack("nodes.clip")` imports that module of the pack."""
+    """`pack("nodes.streaming.request")` imports that module of the pack."""
     with pytest.MonkeyPatch.context() as patch:
         for name, module in _modules(session_host).items():
             patch.setitem(sys.modules, name, module)

@@ -18,12 +18,12 @@ NODES = ("MotionStreamCameraMove", "MotionStreamCameraFromJSON", "MotionStreamCa
 
 def move(pack: Pack, kind: str, amount: float, camera: Any = None, **changes: Any) -> Any:
     inputs = {"start": 0, "duration": LENGTH - 1, "easing": "linear", "shake_seed": 0, **changes}
-    return pack("nodes.camera_nodes").MotionStreamCameraMove.execute(kind, amount, camera=camera, **inputs).args[0]
+    return pack("nodes.camera.moves").MotionStreamCameraMove.execute(kind, amount, camera=camera, **inputs).args[0]
 
 
 def read(pack: Pack, value: Any, camera: Any = None, easing: str = "linear") -> Any:
     text = value if isinstance(value, str) else json.dumps(value)
-    return pack("nodes.camera_nodes").MotionStreamCameraFromJSON.execute(text, easing, camera).args[0]
+    return pack("nodes.camera.moves").MotionStreamCameraFromJSON.execute(text, easing, camera).args[0]
 
 
 def run(pack: Pack, camera: Any, **changes: Any) -> tuple[Any, ...]:
@@ -45,7 +45,7 @@ def run(pack: Pack, camera: Any, **changes: Any) -> tuple[Any, ...]:
         "fit": "crop",
         **changes,
     }
-    return pack("nodes.camera_track_node").MotionStreamCameraTracks.execute(camera, **inputs).args
+    return pack("nodes.camera.tracks").MotionStreamCameraTracks.execute(camera, **inputs).args
 
 
 def points(result: tuple[Any, ...]) -> np.ndarray:
@@ -58,7 +58,7 @@ def depth_of(values: np.ndarray) -> torch.Tensor:
 
 def test_every_socket_explains_itself_and_no_id_is_there_twice(pack: Pack) -> None:
     for name in NODES:
-        module = pack("nodes.camera_track_node" if name.endswith("Tracks") else "nodes.camera_nodes")
+        module = pack("nodes.camera.tracks" if name.endswith("Tracks") else "nodes.camera.moves")
         schema = getattr(module, name).define_schema()
         sockets = [*schema.inputs, *schema.outputs]
         assert all(len(socket.fields["tooltip"]) > 10 for socket in sockets)
@@ -185,7 +185,7 @@ def test_sparse_points_set_the_depths_scale(pack: Pack) -> None:
 
 
 def test_what_is_wrong_is_said(pack: Pack) -> None:
-    nodes = pack("nodes.camera_nodes")
+    nodes = pack("nodes.camera.moves")
     plain, values = move(pack, "pan", 3), depth_of(np.full((HEIGHT, WIDTH), 0.5))
     assert "amount: 0: for zoom" in nodes.MotionStreamCameraMove.validate_inputs("zoom", 0)
     assert nodes.MotionStreamCameraMove.validate_inputs("zoom", 2.0) is True
@@ -221,5 +221,5 @@ def test_a_cancel_ends_it(pack: Pack, host: Any) -> None:
 
 
 def test_nothing_to_show(pack: Pack) -> None:
-    tracks, text, report = run(pack, pack("nodes.camera_nodes").Camera(), rows=0)
+    tracks, text, report = run(pack, pack("nodes.camera.moves").Camera(), rows=0)
     assert (tracks["track_path"].shape, text, report) == ((9, 0, 2), "[]", "no points")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
 
-from motionstream_core.streaming.video_file import VideoFile
+from motionstream_core.streaming.render.video_file import VideoFile
 from tests.core.tracks.moving_pictures import noise_picture
 
 from .conftest import FakeHost, Interrupt
@@ -44,13 +44,13 @@ def images() -> Tensor:
 
 @pytest.fixture
 def extract(pack: Pack, host: FakeHost) -> Callable[..., tuple[Any, ...]]:
-    node = pack("nodes.extraction_nodes").MotionStreamExtractTracks
+    node = pack("nodes.tracks.extract").MotionStreamExtractTracks
     return lambda **given: node.execute(**{**DEFAULTS, **given}).args
 
 
 @pytest.fixture
 def transfer(pack: Pack, host: FakeHost) -> Callable[..., tuple[Any, ...]]:
-    node = pack("nodes.extraction_nodes").MotionStreamTransferTracks
+    node = pack("nodes.tracks.extract").MotionStreamTransferTracks
     sizes = {"source_width": 96, "source_height": 64, "width": 48, "height": 32, "length": 7}
     return lambda **given: node.execute(**{**sizes, **PLACED, **TIMED, **given}).args
 
@@ -95,7 +95,7 @@ def test_a_video_file_is_read_and_says_its_rate(
 ) -> None:
     with VideoFile(tmp_path / "clip.mp4", 24, crf=4) as file:
         file.push(images)
-    video = pack("nodes.footage").InputImpl.VideoFromFile(str(tmp_path / "clip.mp4"))
+    video = pack("nodes.tracks.footage").InputImpl.VideoFromFile(str(tmp_path / "clip.mp4"))
     payload, width, height, length, fps, _ = extract(video=video)
     assert (width, height, length, fps) == (96, 64, 7, 24.0)
     path, seen = payload["track_path"], payload["track_visibility"]
@@ -108,7 +108,7 @@ def test_a_video_of_components_and_a_trimmed_one_come_from_the_host(
     components = types.SimpleNamespace(images=images, frame_rate=12)
     made = types.SimpleNamespace(get_components=lambda: components)
     assert extract(video=made)[3:5] == (7, 12.0)
-    trimmed = pack("nodes.footage").InputImpl.VideoFromFile("there is no such file")
+    trimmed = pack("nodes.tracks.footage").InputImpl.VideoFromFile("there is no such file")
     trimmed.get_active_trim_window, trimmed.get_components = lambda: (0.5, 0.0), lambda: components
     assert extract(video=trimmed)[3:5] == (7, 12.0)
 
@@ -146,7 +146,7 @@ def test_a_missing_cotracker_says_how_to_get_it(
     extract: Callable[..., Any], images: Tensor, pack: Pack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "cotracker", None)
-    monkeypatch.setattr(pack("nodes.trackers").folder_paths, "get_full_path", lambda *_: str(tmp_path))
+    monkeypatch.setattr(pack("nodes.tracks.trackers").folder_paths, "get_full_path", lambda *_: str(tmp_path))
     with pytest.raises(ImportError, match="facebookresearch/co-tracker"):
         extract(images=images, tracker="cotracker3 offline")
 

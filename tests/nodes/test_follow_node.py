@@ -24,13 +24,15 @@ def parts(pack: Pack) -> dict[str, Any]:
     """A student and a VAE of the bundled kind, with random weights, and an image."""
     torch.manual_seed(0)
     checkpoints = pack("motionstream_core.checkpoints")
-    spec = pack("motionstream_core.training.bundled").STUDENT_SPEC
+    spec = pack("motionstream_core.training.recipes.bundled_specs").STUDENT_SPEC
     network = checkpoints.build_model(spec).eval().requires_grad_(False)
     for parameter in network.parameters():  # no weight may be 0, or tracks would change nothing
         parameter += 0.02 * torch.randn(parameter.shape)
-    model = pack("nodes.native_model").host_model(checkpoints.LoadedModel(network, spec), "random", torch.float32)
-    vae = pack("motionstream_core.models.tiny_vae").TinyVae(pack("motionstream_core.training.tiny_vae").BUNDLED_VAE)
-    coder = pack("nodes.native_vae").StreamVae(vae.eval().requires_grad_(False), "random vae")
+    model = pack("nodes.host.network").host_model(checkpoints.LoadedModel(network, spec), "random", torch.float32)
+    vae = pack("motionstream_core.models.vae.tiny_vae").TinyVae(
+        pack("motionstream_core.training.stages.tiny_vae.stage").BUNDLED_VAE
+    )
+    coder = pack("nodes.host.vae").StreamVae(vae.eval().requires_grad_(False), "random vae")
     return {
         "model": model,
         "vae": coder,
@@ -51,12 +53,12 @@ def reference() -> Tensor:
 
 def follow(pack: Pack, parts: dict[str, Any], **given: Any) -> tuple[Any, ...]:
     tracking = {"tracker": "opencv", "rows": 6, "columns": 6, "lay": "fit", "delay_chunks": 1, "checkpoint": "auto"}
-    return pack("nodes.follow_node").MotionStreamFollowVideo.execute(**{**parts, **tracking, **given}).args
+    return pack("nodes.streaming.follow_video").MotionStreamFollowVideo.execute(**{**parts, **tracking, **given}).args
 
 
 def told(pack: Pack, parts: dict[str, Any], reference: Tensor, delay: int) -> Tensor:
     """The Student Streamer's frames for the reference's tracks, `delay` frames later."""
-    extraction = pack("nodes.extraction_nodes")
+    extraction = pack("nodes.tracks.extract")
     chosen = {"tracker": "opencv", "rows": 6, "columns": 6, "query_frame": 0, "coordinates": "", "checkpoint": "auto"}
     tracks = extraction.MotionStreamExtractTracks.execute(**chosen, images_fps=16.0, images=reference).args[0]
     path = tracks["track_path"] / 2  # 64 px to 32
@@ -64,7 +66,7 @@ def told(pack: Pack, parts: dict[str, Any], reference: Tensor, delay: int) -> Te
     index = (torch.arange(LENGTH) - delay).clamp(min=0)
     motion = {"track_path": path[index], "track_visibility": seen[index]}
     knobs = {"sink_frames": -1, "window_frames": -1, "steps": -1}
-    return pack("nodes.stream").MotionStreamStudentStreamer.execute(**parts, **knobs, motion=motion).args[0]
+    return pack("nodes.streaming.streamer").MotionStreamStudentStreamer.execute(**parts, **knobs, motion=motion).args[0]
 
 
 def test_the_video_is_followed_a_chunk_later(pack: Pack, parts: dict[str, Any], reference: Tensor, host: Any) -> None:
@@ -95,12 +97,12 @@ def test_cancelling_stops_it(pack: Pack, parts: dict[str, Any], reference: Tenso
 
 def test_a_student_without_a_track_head_is_refused(pack: Pack, parts: dict[str, Any], reference: Tensor) -> None:
     checkpoints = pack("motionstream_core.checkpoints")
-    spec = pack("motionstream_core.training.bundled").STUDENT_SPEC
+    spec = pack("motionstream_core.training.recipes.bundled_specs").STUDENT_SPEC
     slots = tuple((kind, width) for kind, width in spec.layout.slots if kind != "track")
     layout = replace(spec.layout, slots=slots)
     backbone = replace(spec.backbone, in_channels=layout.num_channels)
     plain = replace(spec, backbone=backbone, layout=layout, track_head=None)
     network = checkpoints.build_model(plain).eval().requires_grad_(False)
-    model = pack("nodes.native_model").host_model(checkpoints.LoadedModel(network, plain), "plain", torch.float32)
+    model = pack("nodes.host.network").host_model(checkpoints.LoadedModel(network, plain), "plain", torch.float32)
     with pytest.raises(ValueError, match=r"model: .*track"):
         follow(pack, parts, model=model, images=reference)

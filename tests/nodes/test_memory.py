@@ -14,7 +14,7 @@ Pack = Callable[[str], Any]
 
 
 def test_out_of_memory_frees_and_names_what_to_lower(pack: Pack, host: Any) -> None:
-    memory = pack("nodes.memory")
+    memory = pack("nodes.host.memory")
     held: list[weakref.ref[torch.Tensor]] = []
 
     def work() -> None:
@@ -32,10 +32,12 @@ def test_out_of_memory_frees_and_names_what_to_lower(pack: Pack, host: Any) -> N
 
 def test_what_cannot_be_allocated_on_the_cpu_counts_too(pack: Pack, host: Any) -> None:
     with pytest.raises(RuntimeError, match=r"out of memory; lower length"):
-        pack("nodes.memory").with_memory_advice(lambda: torch.empty(1 << 55), "lower length")
+        pack("nodes.host.memory").with_memory_advice(lambda: torch.empty(1 << 55), "lower length")
 
 
 def test_other_errors_pass_unchanged(pack: Pack, host: Any) -> None:
     with pytest.raises(ValueError, match=r"^prompt"):
-        pack("nodes.memory").with_memory_advice(lambda: (_ for _ in ()).throw(ValueError("prompt")), "lower length")
+        pack("nodes.host.memory").with_memory_advice(
+            lambda: (_ for _ in ()).throw(ValueError("prompt")), "lower length"
+        )
     assert host.unloaded == 0

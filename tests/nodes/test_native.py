@@ -20,14 +20,14 @@ def model_of(pack: Pack, spec: Any) -> Any:
     """A MODEL with random weights."""
     checkpoints = pack("motionstream_core.checkpoints")
     loaded = checkpoints.LoadedModel(checkpoints.build_model(spec).eval().requires_grad_(False), spec)
-    return pack("nodes.native_model").host_model(loaded, "random", torch.float32)
+    return pack("nodes.host.network").host_model(loaded, "random", torch.float32)
 
 
 @pytest.fixture(scope="module")
 def narrow(pack: Pack) -> Any:
     """The bundled teacher's spec, narrower."""
     torch.manual_seed(0)
-    spec = pack("motionstream_core.training.bundled").TEACHER_SPEC
+    spec = pack("motionstream_core.training.recipes.bundled_specs").TEACHER_SPEC
     return replace(spec, backbone=replace(spec.backbone, dim=48, ffn_dim=64, num_heads=2, num_layers=2))
 
 
@@ -59,9 +59,9 @@ def from_text(pack: Pack, narrow: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def vae(pack: Pack) -> Any:
-    config = pack("motionstream_core.training.tiny_vae").BUNDLED_VAE
-    tiny = pack("motionstream_core.models.tiny_vae").TinyVae(config)
-    return pack("nodes.native_vae").StreamVae(tiny.eval().requires_grad_(False), "random vae")
+    config = pack("motionstream_core.training.stages.tiny_vae.stage").BUNDLED_VAE
+    tiny = pack("motionstream_core.models.vae.tiny_vae").TinyVae(config)
+    return pack("nodes.host.vae").StreamVae(tiny.eval().requires_grad_(False), "random vae")
 
 
 def payload(num_frames: int = 9) -> dict[str, Any]:
@@ -87,11 +87,13 @@ def stream(pack: Pack, model: Any, vae: Any, **changes: Any) -> Any:
         "window_frames": -1,
         "steps": -1,
     }
-    return pack("nodes.stream").MotionStreamStudentStreamer.execute(model=model, vae=vae, **{**inputs, **changes})
+    return pack("nodes.streaming.streamer").MotionStreamStudentStreamer.execute(
+        model=model, vae=vae, **{**inputs, **changes}
+    )
 
 
 def text(pack: Pack, model: Any, prompt: str) -> Any:
-    return pack("nodes.native_nodes").MotionStreamTextEncode.execute(model, prompt).args[0]
+    return pack("nodes.sampling.core_sampling").MotionStreamTextEncode.execute(model, prompt).args[0]
 
 
 def applied(pack: Pack, model: Any, vae: Any, **changes: Any) -> tuple[Any, ...]:
@@ -105,7 +107,7 @@ def applied(pack: Pack, model: Any, vae: Any, **changes: Any) -> tuple[Any, ...]
         "length": 9,
         "fit": "crop",
     }
-    node = pack("nodes.native_nodes").MotionStreamApplyMotion
+    node = pack("nodes.sampling.core_sampling").MotionStreamApplyMotion
     return node.execute(model=model, vae=vae, **{**inputs, **changes}).args
 
 
@@ -121,7 +123,7 @@ def test_a_sampler_sees_what_our_own_sampler_sees(pack: Pack, teacher: Any, vae:
     positive, negative, latent = applied(pack, teacher, vae)
     found = conditions(teacher, positive)
     assert latent["samples"].shape == (1, 16, 3, 4, 4)
-    view, clip = pack("nodes.models").stream_model(teacher), pack("nodes.clip")
+    view, clip = pack("nodes.host.model").stream_model(teacher), pack("nodes.streaming.request")
     plan = clip.plan_clip(
         view, vae, picture(), payload(), role="teacher", width=SIDE, height=SIDE, length=9, fit="crop"
     )
@@ -129,7 +131,7 @@ def test_a_sampler_sees_what_our_own_sampler_sees(pack: Pack, teacher: Any, vae:
     for name in ("mask", "image", "track"):
         assert torch.allclose(found[name], getattr(wanted, name)), name
     assert found["track"].abs().max() > 0
-    assert torch.equal(found["c_crossattn"], pack("nodes.native_model").text_tokens(view.network, WORDS))
+    assert torch.equal(found["c_crossattn"], pack("nodes.host.network").text_tokens(view.network, WORDS))
     assert not torch.equal(found["c_crossattn"], conditions(teacher, negative)["c_crossattn"])
 
 
@@ -141,7 +143,7 @@ def test_without_motion_the_map_is_zero(pack: Pack, teacher: Any, vae: Any) -> N
 
 
 def test_the_guider_leaves_out_motion_that_is_not_there(pack: Pack, teacher: Any, vae: Any) -> None:
-    node = pack("nodes.native_nodes").MotionStreamJointGuider
+    node = pack("nodes.sampling.core_sampling").MotionStreamJointGuider
     with_motion = node.execute(teacher, *applied(pack, teacher, vae)[:2], 3.0, 1.5).args[0]
     assert with_motion.weights == (3.0, 1.5)
     assert set(with_motion.original_conds) == {"positive", "negative", "text_only"}
@@ -150,7 +152,10 @@ def test_the_guider_leaves_out_motion_that_is_not_there(pack: Pack, teacher: Any
 
 
 def test_sigmas_are_the_checkpoints_own(pack: Pack, teacher: Any, student: Any) -> None:
-    node, schedule = pack("nodes.native_nodes").MotionStreamSigmas, pack("motionstream_core.diffusion.schedule")
+    node, schedule = (
+        pack("nodes.sampling.core_sampling").MotionStreamSigmas,
+        pack("motionstream_core.diffusion.schedule"),
+    )
     assert torch.equal(node.execute(student, 0).args[0], schedule.student_sigmas((1000, 667, 333), 5.0))
     assert torch.equal(node.execute(teacher, 7).args[0], schedule.teacher_sigmas(7, 5.0))
     assert len(node.execute(teacher, 0).args[0]) == 51
@@ -257,7 +262,7 @@ def cancel_at(pack: Pack, monkeypatch: pytest.MonkeyPatch, host: Any, num_calls:
         host.interrupted = next(calls) == num_calls
         host.throw()
 
-    monkeypatch.setattr(pack("nodes.preview").comfy.utils.ProgressBar, "update_absolute", update)
+    monkeypatch.setattr(pack("nodes.host.preview").comfy.utils.ProgressBar, "update_absolute", update)
 
 
 @pytest.mark.parametrize(("length", "name"), [(1 + 12 * 50, "clip_00001_.partial.mp4"), (0, "clip_00001_.mp4")])
@@ -279,7 +284,7 @@ def test_a_cancelled_stream_keeps_what_it_has(
 def test_fp8_is_kept_for_the_blocks_matrices_alone(pack: Pack, narrow: Any) -> None:
     checkpoints = pack("motionstream_core.checkpoints")
     loaded = checkpoints.LoadedModel(checkpoints.build_model(narrow), narrow)
-    model = pack("nodes.native_model").host_model(loaded, "random", torch.bfloat16, fp8=True)
+    model = pack("nodes.host.network").host_model(loaded, "random", torch.bfloat16, fp8=True)
     kinds = {name: value.dtype for name, value in model.model.diffusion_model.named_parameters()}
     assert kinds["blocks.0.self_attn.q.weight"] == torch.float8_e4m3fn
     assert kinds["blocks.0.self_attn.norm_q.weight"] == kinds["blocks.0.modulation"] == torch.bfloat16

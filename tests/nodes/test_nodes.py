@@ -22,31 +22,33 @@ SIDE = 32
 def parts(pack: Pack) -> tuple[Any, Any]:
     """A student and a VAE of the bundled kind, with random weights."""
     torch.manual_seed(0)
-    model = model_of(pack, pack("motionstream_core.training.bundled").STUDENT_SPEC, "random")
-    vae = pack("motionstream_core.models.tiny_vae").TinyVae(pack("motionstream_core.training.tiny_vae").BUNDLED_VAE)
-    return model, pack("nodes.native_vae").StreamVae(vae.eval().requires_grad_(False), "random vae")
+    model = model_of(pack, pack("motionstream_core.training.recipes.bundled_specs").STUDENT_SPEC, "random")
+    vae = pack("motionstream_core.models.vae.tiny_vae").TinyVae(
+        pack("motionstream_core.training.stages.tiny_vae.stage").BUNDLED_VAE
+    )
+    return model, pack("nodes.host.vae").StreamVae(vae.eval().requires_grad_(False), "random vae")
 
 
 def model_of(pack: Pack, spec: Any, name: str) -> Any:
     """A MODEL with random weights."""
     checkpoints = pack("motionstream_core.checkpoints")
     loaded = checkpoints.LoadedModel(checkpoints.build_model(spec).eval().requires_grad_(False), spec)
-    return pack("nodes.native_model").host_model(loaded, name, torch.float32)
+    return pack("nodes.host.network").host_model(loaded, name, torch.float32)
 
 
 @pytest.fixture(scope="module")
 def teacher(pack: Pack) -> Any:
     """A teacher of the bundled kind, with random weights."""
     torch.manual_seed(1)
-    return model_of(pack, pack("motionstream_core.training.bundled").TEACHER_SPEC, "t")
+    return model_of(pack, pack("motionstream_core.training.recipes.bundled_specs").TEACHER_SPEC, "t")
 
 
 def motion_of(pack: Pack, model: Any, num_frames: int = 13) -> Any:
     text = json.dumps([[{"x": 4 + i, "y": 16} for i in range(12)]])
-    tracks = pack("nodes.track_nodes").MotionStreamTracksFromJSON.execute(
+    tracks = pack("nodes.tracks.create").MotionStreamTracksFromJSON.execute(
         text, width=SIDE, height=SIDE, length=num_frames, source_width=0, source_height=0, fit="crop"
     )
-    return pack("nodes.motion_nodes").MotionStreamTrackHead.execute(model, tracks.args[0], SIDE, SIDE).args[0]
+    return pack("nodes.streaming.track_head").MotionStreamTrackHead.execute(model, tracks.args[0], SIDE, SIDE).args[0]
 
 
 def stream(pack: Pack, model: Any, vae: Any, **changes: Any) -> tuple[Any, ...]:
@@ -63,7 +65,7 @@ def stream(pack: Pack, model: Any, vae: Any, **changes: Any) -> tuple[Any, ...]:
         "steps": -1,
     }
     with torch.inference_mode():
-        node = pack("nodes.stream").MotionStreamStudentStreamer
+        node = pack("nodes.streaming.streamer").MotionStreamStudentStreamer
         return node.execute(model=model, vae=vae, **{**inputs, **changes}).args
 
 
@@ -88,7 +90,7 @@ def test_the_streamer_gives_frames_latents_and_figures(pack: Pack, parts: tuple[
 
 def test_a_clip_in_one_piece_decodes_to_the_streamed_frames(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
     frames, latent, *_ = stream(pack, *parts)
-    decoded = pack("nodes.sampling").MotionStreamDecode.execute(parts[1], latent).args[0]
+    decoded = pack("nodes.sampling.teacher").MotionStreamDecode.execute(parts[1], latent).args[0]
     assert torch.allclose(decoded, frames, atol=1e-6)
 
 
@@ -130,7 +132,9 @@ def test_an_interrupt_closes_the_stream_and_frees_the_cache(
         host.throw()
 
     monkeypatch.setattr(network, "make_cache", noted)
-    monkeypatch.setattr(pack("nodes.preview").comfy.utils.ProgressBar, "update_absolute", cancel_in_the_third_chunk)
+    monkeypatch.setattr(
+        pack("nodes.host.preview").comfy.utils.ProgressBar, "update_absolute", cancel_in_the_third_chunk
+    )
     name = ""
     with caplog.at_level("INFO"):
         try:
@@ -147,7 +151,7 @@ def test_an_interrupt_closes_the_stream_and_frees_the_cache(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"length": 50}, r"^length: this checkpoint streams 1 \+ 12 \* k frames, not 50; nearest that fit: 49 or 61$"),
+        ({"length": 50}, r"^length: this checkpoint makes 1 \+ 12 \* k frames, not 50; nearest that fit: 49 or 61$"),
         ({"length": 12}, r"nearest that fit: 1 or 13$"),
         ({"width": 100}, r"^width is 100 px.*nearest that fit: 96 or 112$"),
         ({"height": 8}, r"^height is 8 px.*nearest that fit: 16 or 32$"),
@@ -178,14 +182,14 @@ def test_motion_of_another_size_is_refused(pack: Pack, parts: tuple[Any, Any]) -
 
 
 def test_a_vae_of_another_kind_is_refused(pack: Pack, parts: tuple[Any, Any]) -> None:
-    tiny_vae = pack("motionstream_core.models.tiny_vae")
-    other = pack("nodes.native_vae").StreamVae(tiny_vae.TinyVae(tiny_vae.TAEW2_2), "taew2_2")
+    tiny_vae = pack("motionstream_core.models.vae.tiny_vae")
+    other = pack("nodes.host.vae").StreamVae(tiny_vae.TinyVae(tiny_vae.TAEW2_2), "taew2_2")
     with pytest.raises(ValueError, match=r"^vae: taew2_2 makes 48 channels at stride 4 x 16"):
         stream(pack, parts[0], other)
 
 
 def test_steps_are_spread_evenly(pack: Pack, parts: tuple[Any, Any]) -> None:
-    settings, spec = pack("nodes.stream").stream_settings, parts[0].model.spec
+    settings, spec = pack("nodes.streaming.streamer").stream_settings, parts[0].model.spec
     assert settings(spec, 0, -1, -1, -1).step_list == spec.step_list
     assert settings(spec, 0, -1, -1, 3).step_list == spec.step_list
     assert settings(spec, 0, -1, -1, 4).step_list == (1000, 750, 500, 250)
@@ -196,7 +200,7 @@ def test_steps_are_spread_evenly(pack: Pack, parts: tuple[Any, Any]) -> None:
 def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], teacher: Any, host: Any, sampler: str) -> None:
     model, vae = parts
     host.client_id = "browser"
-    node = pack("nodes.sampling").MotionStreamTeacherSampler
+    node = pack("nodes.sampling.teacher").MotionStreamTeacherSampler
     with torch.inference_mode():
         latent, fps = node.execute(
             model=teacher,
@@ -222,7 +226,7 @@ def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], teacher:
 
 
 def test_json_is_read_rescaled_and_written_again(pack: Pack) -> None:
-    node = pack("nodes.track_nodes").MotionStreamTracksFromJSON
+    node = pack("nodes.tracks.create").MotionStreamTracksFromJSON
     payload, text = node.execute(
         "[[{'x': 100, 'y': 100}, {'x': 300, 'y': 100}]]",
         width=64,
@@ -240,20 +244,20 @@ def test_json_is_read_rescaled_and_written_again(pack: Pack) -> None:
 
 
 def test_malformed_json_names_the_place(pack: Pack) -> None:
-    node = pack("nodes.track_nodes").MotionStreamTracksFromJSON
+    node = pack("nodes.tracks.create").MotionStreamTracksFromJSON
     with pytest.raises(ValueError, match=r"^coordinates: track 1, sample 0: field 'y' is missing"):
         node.execute('[[{"x":1,"y":2}],[{"x":1}]]', 64, 64, 5, 0, 0, "crop")
 
 
 def test_tracks_of_a_wrong_length_name_the_nearest(pack: Pack, parts: tuple[Any, Any]) -> None:
-    payload = pack("nodes.track_nodes").MotionStreamPointGrid.execute(2, 3, SIDE, SIDE, 50).args[0]
+    payload = pack("nodes.tracks.create").MotionStreamPointGrid.execute(2, 3, SIDE, SIDE, 50).args[0]
     with pytest.raises(ValueError, match=r"^tracks: .*nearest that fit: 49 or 53"):
-        pack("nodes.motion_nodes").MotionStreamTrackHead.execute(parts[0], payload, SIDE, SIDE)
+        pack("nodes.streaming.track_head").MotionStreamTrackHead.execute(parts[0], payload, SIDE, SIDE)
 
 
 def test_one_image_is_drawn_on_for_every_sample(pack: Pack) -> None:
-    payload = pack("nodes.track_nodes").MotionStreamPointGrid.execute(2, 3, SIDE, SIDE, 4).args[0]
-    node = pack("nodes.motion_nodes").MotionStreamDrawTracks
+    payload = pack("nodes.tracks.create").MotionStreamPointGrid.execute(2, 3, SIDE, SIDE, 4).args[0]
+    node = pack("nodes.streaming.track_head").MotionStreamDrawTracks
     drawn = node.execute(torch.zeros(1, SIDE, SIDE, 3), payload, 3, 0.0, 0, 0).args[0]
     assert drawn.shape == (4, SIDE, SIDE, 3)
     assert drawn.amax() > 0.5
@@ -261,7 +265,7 @@ def test_one_image_is_drawn_on_for_every_sample(pack: Pack) -> None:
 
 def test_decode_refuses_a_batch(pack: Pack, parts: tuple[Any, Any]) -> None:
     with pytest.raises(ValueError, match=r"^samples: it holds 2 clips"):
-        pack("nodes.sampling").MotionStreamDecode.execute(parts[1], {"samples": torch.zeros(2, 16, 3, 4, 4)})
+        pack("nodes.sampling.teacher").MotionStreamDecode.execute(parts[1], {"samples": torch.zeros(2, 16, 3, 4, 4)})
 
 
 def test_a_missing_file_says_where_it_belongs(pack: Pack) -> None:

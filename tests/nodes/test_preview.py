@@ -14,7 +14,7 @@ Pack = Callable[[str], Any]
 
 @pytest.fixture
 def preview(pack: Pack) -> Any:
-    return pack("nodes.preview")
+    return pack("nodes.host.preview")
 
 
 def preview_threads() -> int:

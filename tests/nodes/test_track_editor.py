@@ -21,12 +21,12 @@ CASES = {
 
 def run(pack: Pack, document: str, **changes: Any) -> Any:
     inputs = {"width": 320, "height": 200, "length": 25, "time": "stretch", **changes}
-    return pack("nodes.track_editor").MotionStreamTrackEditor.execute(document, **inputs)
+    return pack("nodes.tracks.editor").MotionStreamTrackEditor.execute(document, **inputs)
 
 
 def test_no_output_bears_an_inputs_id(pack: Pack) -> None:
     """Hosts of 2025 refuse the whole pack for one node in which two sockets share an id."""
-    schema = pack("nodes.track_editor").MotionStreamTrackEditor.define_schema()
+    schema = pack("nodes.tracks.editor").MotionStreamTrackEditor.define_schema()
     ids = [socket.id for socket in (*schema.inputs, *schema.outputs)]
     assert len(set(ids)) == len(ids)
 
@@ -59,7 +59,7 @@ def test_another_size_and_length(pack: Pack) -> None:
 
 @pytest.mark.parametrize(("text", "words"), [("{", "document: the text"), ('{"a": 1}', "document: field 'a'")])
 def test_a_malformed_drawing_is_refused_before_anything_runs(pack: Pack, text: str, words: str) -> None:
-    node = pack("nodes.track_editor").MotionStreamTrackEditor
+    node = pack("nodes.tracks.editor").MotionStreamTrackEditor
     assert words in node.validate_inputs(text)
     with pytest.raises(ValueError, match=words):
         run(pack, text)

@@ -35,18 +35,18 @@ def payload(num_tracks: int = 3) -> dict[str, torch.Tensor]:
 
 
 def save(pack: Pack, tracks: Any = None, **changes: Any) -> str:
-    node = pack("nodes.track_file_nodes").MotionStreamSaveTracks
+    node = pack("nodes.tracks.exchange").MotionStreamSaveTracks
     return node.execute(tracks or payload(), **{**SAVE, **changes}).args[0]
 
 
 def load(pack: Pack, file: str, width: int = 0, height: int = 0, length: int = 0) -> tuple[Any, ...]:
-    return pack("nodes.track_file_nodes").MotionStreamLoadTracks.execute(file, width, height, length).args
+    return pack("nodes.tracks.exchange").MotionStreamLoadTracks.execute(file, width, height, length).args
 
 
 def test_npz_there_and_back(pack: Pack, folders: Path) -> None:
     file = save(pack)
     assert file == "tracks/motion.npz [output]"
-    assert pack("nodes.track_files").file_options() == [file]
+    assert pack("nodes.tracks.files").file_options() == [file]
     tracks, *rest = load(pack, file)
     assert torch.equal(tracks["track_path"], payload()["track_path"])
     assert torch.equal(tracks["track_visibility"], payload()["track_visibility"])
@@ -99,7 +99,7 @@ def test_a_failure_leaves_what_was_there(pack: Pack, folders: Path, monkeypatch:
         file.write(b"PK")
         raise OSError("disk full")
 
-    monkeypatch.setattr(pack("nodes.track_files"), "save_npz", half)
+    monkeypatch.setattr(pack("nodes.tracks.files"), "save_npz", half)
     with pytest.raises(OSError, match="disk full"):
         save(pack, payload(2), if_exists="overwrite")
     assert load(pack, "tracks/motion.npz [output]")[0]["track_path"].shape[1] == 1
@@ -120,7 +120,7 @@ def test_a_name_that_leads_out_is_refused(pack: Pack, folders: Path, tmp_path: P
         save(pack, name=name)
     assert {path for path in folders.rglob("*")} == before
     assert (tmp_path / "x.npz").read_bytes() == b"secret"
-    node = pack("nodes.track_file_nodes").MotionStreamLoadTracks
+    node = pack("nodes.tracks.exchange").MotionStreamLoadTracks
     for file in (f"{name}.npz", f"{name}.npz [output]"):
         assert "the name" in str(node.validate_inputs(file)) or "is not in" in str(node.validate_inputs(file))
         with pytest.raises((ValueError, FileNotFoundError)):
@@ -128,7 +128,7 @@ def test_a_name_that_leads_out_is_refused(pack: Pack, folders: Path, tmp_path: P
 
 
 def test_what_load_says_before_anything_runs(pack: Pack, folders: Path) -> None:
-    node = pack("nodes.track_file_nodes").MotionStreamLoadTracks
+    node = pack("nodes.tracks.exchange").MotionStreamLoadTracks
     save(pack)
     assert node.validate_inputs(None) is True
     assert node.validate_inputs("tracks/motion.npz [output]") is True
@@ -137,7 +137,7 @@ def test_what_load_says_before_anything_runs(pack: Pack, folders: Path) -> None:
 
 
 def test_a_changed_file_is_read_again(pack: Pack, folders: Path) -> None:
-    node = pack("nodes.track_file_nodes").MotionStreamLoadTracks
+    node = pack("nodes.tracks.exchange").MotionStreamLoadTracks
     file = save(pack)
     first = node.fingerprint_inputs(file, 0, 0, 0)
     assert node.fingerprint_inputs(file, 0, 0, 0) == first
@@ -165,7 +165,7 @@ def test_malformed_files_are_named(pack: Pack, folders: Path, name: str, content
 
 def test_to_json_and_to_ati(pack: Pack) -> None:
     """121 samples spread over the clip: sample 30 j is frame j of 5."""
-    nodes = pack("nodes.track_file_nodes")
+    nodes = pack("nodes.tracks.exchange")
     plain = json.loads(nodes.MotionStreamTracksToJSON.execute(payload()).args[0])
     ati = json.loads(nodes.MotionStreamTracksToATI.execute(payload()).args[0])
     assert [len(each) for each in plain] == [5] * 3

@@ -43,7 +43,7 @@ def row(num_tracks: int = 8) -> dict[str, torch.Tensor]:
 
 
 def filtered(pack: Pack, **changes: Any) -> tuple[list[float], list[float]]:
-    node = pack("nodes.track_filter_nodes").MotionStreamFilterTracks
+    node = pack("nodes.tracks.filter").MotionStreamFilterTracks
     kept, rest = node.execute(row(), **{**FILTER, **changes}).args
     return kept["track_path"][0, :, 0].tolist(), rest["track_path"][0, :, 0].tolist()
 
@@ -95,7 +95,7 @@ def test_refusals(pack: Pack, changes: dict[str, Any], words: str) -> None:
 
 
 def from_mask(pack: Pack, mask: torch.Tensor, **changes: Any) -> dict[str, torch.Tensor]:
-    node = pack("nodes.track_filter_nodes").MotionStreamTracksFromMask
+    node = pack("nodes.tracks.filter").MotionStreamTracksFromMask
     return node.execute(mask, **{**FROM_MASK, **changes}).args[0]
 
 

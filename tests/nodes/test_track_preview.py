@@ -24,7 +24,7 @@ def payload(num_frames: int = 6) -> dict[str, torch.Tensor]:
 
 
 def preview(pack: Pack, **changes: Any) -> Any:
-    node = pack("nodes.track_preview").MotionStreamPreviewTracks
+    node = pack("nodes.tracks.preview").MotionStreamPreviewTracks
     return node.execute(payload(), **{**PREVIEW, **changes})
 
 

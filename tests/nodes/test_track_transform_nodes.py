@@ -64,7 +64,7 @@ def test_every_node_explains_itself_and_no_output_bears_an_inputs_id(pack: Pack)
 
 def merged(pack: Pack, *parts: Any, lengths: str = "must match") -> Any:
     given = {f"tracks_{i}": part for i, part in enumerate(parts, start=1)}
-    return pack("nodes.track_transform_nodes").MotionStreamMergeTracks.execute(lengths=lengths, **given).args[0]
+    return pack("nodes.tracks.transform").MotionStreamMergeTracks.execute(lengths=lengths, **given).args[0]
 
 
 def test_merge_keeps_the_order(pack: Pack) -> None:
@@ -86,7 +86,7 @@ def test_merge_of_other_lengths(pack: Pack) -> None:
 
 
 def transformed(pack: Pack, **changes: Any) -> torch.Tensor:
-    node = pack("nodes.track_transform_nodes").MotionStreamTransformTracks
+    node = pack("nodes.tracks.transform").MotionStreamTransformTracks
     return node.execute(payload(), **{**TRANSFORM, **changes}).args[0]["track_path"]
 
 
@@ -116,7 +116,7 @@ def test_transform_over_time(pack: Pack) -> None:
 
 
 def retimed(pack: Pack, **changes: Any) -> tuple[list[float], int]:
-    node = pack("nodes.track_time_nodes").MotionStreamRetimeTracks
+    node = pack("nodes.tracks.retime").MotionStreamRetimeTracks
     tracks, length = node.execute(payload(), **{**RETIME, **changes}).args
     assert len(tracks["track_path"]) == len(tracks["track_visibility"]) == length
     seen = zip(tracks["track_path"][:, 0, 0].tolist(), tracks["track_visibility"][:, 0].tolist(), strict=True)
@@ -152,7 +152,7 @@ def test_retime_refuses_to_keep_nothing(pack: Pack) -> None:
 def test_smooth(pack: Pack) -> None:
     jittered = payload(9)
     jittered["track_path"][4, 0, 1] += 6
-    node = pack("nodes.track_time_nodes").MotionStreamSmoothTracks
+    node = pack("nodes.tracks.retime").MotionStreamSmoothTracks
     result = node.execute(jittered, 2).args[0]
     assert result["track_path"][4, 0, 1] < 3
     assert torch.allclose(result["track_path"][..., 0], jittered["track_path"][..., 0], atol=1e-5)
@@ -160,7 +160,7 @@ def test_smooth(pack: Pack) -> None:
 
 
 def test_rescale(pack: Pack) -> None:
-    node = pack("nodes.track_transform_nodes").MotionStreamRescaleTracks
+    node = pack("nodes.tracks.transform").MotionStreamRescaleTracks
     stretched = node.execute(payload(), 100, 50, 200, 50, "stretch").args[0]
     assert stretched["track_path"][3, 1].tolist() == [60, 20]
     cropped = node.execute(payload(), 100, 50, 200, 50, "crop").args[0]

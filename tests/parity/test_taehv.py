@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from motionstream_core.models.tiny_vae import TAEW2_1, TAEW2_2, TinyVae, TinyVaeConfig
+from motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae, TinyVaeConfig
 from tests.parity.references import checkout, error, importable, report
 
 CASES = pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from ...streaming.video_file import VideoFile
+from ...streaming.render.video_file import VideoFile
 from ...tracks import contact_sheet, draw_tracks
 from ...tracks.extract.frames import VideoFrames
 from ...tracks.extract.tracker import OpenCvTracker

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawn.spline import Array
+from ..spline import Array
 
 KINDS = ("near is bright", "far is bright", "metric")
 """Values mean: inverse depth from 1 (near) to 0 (far); distance from 0 (near) to 1 (far); distances as they are."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawn.spline import Array
-from ..drawn.timing import EASINGS, eased, progress
+from ..easing import EASINGS, eased, progress
 from ..parse import MAX_COORDINATE_PX
+from ..spline import Array
 from ..tracks import TrackFormatError
 
 AMOUNTS: dict[str, tuple[float, float]] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..drawn.spline import Array
+from ..spline import Array
 from ..strict_json import count, decoded, fail, fields_of, items_of, number
 from ..tracks import TrackFormatError
 from .moves import Move

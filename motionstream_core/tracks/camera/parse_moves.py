@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..drawn.timing import EASINGS
+from ..easing import EASINGS
 from ..strict_json import choice, count, fail, fields_of, items_of, number
 from .moves import AMOUNTS, MAX_SEED, MOVES, Move
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..drawn.spline import Array
-from ..drawn.timing import EASINGS, eased
+from ..easing import EASINGS, eased
+from ..spline import Array
 from .moves import Move, poses_of
 
 DEFAULT_FOV_DEG = math.degrees(2 * math.atan(0.5))

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..drawn.spline import Array
 from ..grid import point_grid
 from ..parse import MAX_COORDINATE_PX
+from ..spline import Array
 from ..tracks import Tracks, assign_ids
 from .depth import DepthMap
 from .path import CameraPath

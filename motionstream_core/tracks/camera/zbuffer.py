@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..drawn.spline import Array
+from ..spline import Array
 from .depth import DepthMap, pixels_of
 from .path import CameraPath
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from ..camera.moves import Move, plane_seen
+from ..easing import Timing
+from ..spline import Array, curve
 from ..tracks import NUM_IDS, TrackFormatError, Tracks
-from .spline import Array, curve
-from .timing import Timing
 
 FORMAT = "motionstream-tracks"
 VERSION = 1

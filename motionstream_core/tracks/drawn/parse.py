@@ -9,12 +9,12 @@ import itertools
 from typing import Any
 
 from ..camera.parse_moves import read_moves
+from ..easing import EASINGS, HOLDS, Timing
 from ..parse import MAX_COORDINATE_PX
+from ..spline import INTERPOLATIONS
 from ..strict_json import choice, count, decoded, fail, fields_of, identifier, items_of, number
 from ..tracks import TrackFormatError
 from .document import FORMAT, KINDS, VERSION, Canvas, Document, DrawnTrack, Grid, require_ids
-from .spline import INTERPOLATIONS
-from .timing import EASINGS, HOLDS, Timing
 
 MAX_SIDE_PX = 16_384
 MAX_FRAMES = 1_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,11 +29,11 @@ from motionstream_core.checkpoints.tiny_vae_weights import TINY_VAE_KEY
 from motionstream_core.geometry import ChunkPlan, VaeStride
 from motionstream_core.models.conditioning import InputLayout
 from motionstream_core.models.kv_cache import RopeRule
-from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.models.track_head import CoordinateRule, HeadVariant, TrackHeadConfig
 from motionstream_core.models.track_wan import TrackWan
+from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.models.wan import WanConfig
-from motionstream_core.training.bundled import TEACHER_SPEC
+from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC, TEACHER_SPEC
 
 BACKBONE = WanConfig(
     dim=24, ffn_dim=32, num_heads=2, num_layers=1, in_channels=9, out_channels=4, freq_dim=8, text_dim=6, text_len=4
@@ -368,3 +369,16 @@ def test_names_are_those_of_wan(tmp_path: Path) -> None:
         "track_head.temporal_conv.weight",
     ]
     assert saved == sorted([*weights, *(f"{name}.{kind}" for name in linears for kind in ("weight", "bias"))])
+
+
+@pytest.mark.parametrize("plan", [ChunkPlan(3, 1), ChunkPlan(3, 3), ChunkPlan(2, 2)])
+def test_a_students_lengths_fill_whole_chunks(plan: ChunkPlan) -> None:
+    spec = replace(STUDENT_SPEC, chunk_plan=plan)
+    for num_frames in range(1, 60):
+        whole = (num_frames - 1) % 4 == 0 and 1 + (num_frames - 1) // 4 in [plan.chunk(i).stop for i in range(20)]
+        assert (spec.lengths.at_least(num_frames) == num_frames) == whole
+
+
+def test_a_teachers_lengths_are_its_vaes() -> None:
+    for num_frames in range(1, 60):
+        assert (TEACHER_SPEC.lengths.at_least(num_frames) == num_frames) == ((num_frames - 1) % 4 == 0)

@@ -24,8 +24,8 @@ from motionstream_core.checkpoints.families import BY_KEY
 from motionstream_core.checkpoints.load import build_model
 from motionstream_core.checkpoints.spec import ModelSpec
 from motionstream_core.models.conditioning import InputLayout
-from motionstream_core.models.tiny_vae import TinyVae
 from motionstream_core.models.track_head import TrackHeadConfig
+from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.models.wan import WanConfig
 
 OWN = ModelSpec(

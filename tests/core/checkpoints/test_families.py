@@ -23,7 +23,7 @@ from motionstream_core.checkpoints.spec import ModelSpec
 from motionstream_core.checkpoints.tiny_vae_weights import tiny_vae_shapes
 from motionstream_core.checkpoints.vae_weights import vae_config, vae_to_diffusers, vae_to_original
 from motionstream_core.geometry import ChunkPlan
-from motionstream_core.models.tiny_vae import TAEW2_1, TAEW2_2
+from motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2
 
 transformer_wan = pytest.importorskip("diffusers.models.transformers.transformer_wan", reason="the reference")
 

@@ -17,8 +17,8 @@ from motionstream_core.checkpoints.families import BY_KEY
 from motionstream_core.checkpoints.key_maps import to_diffusers
 from motionstream_core.checkpoints.spec import ModelSpec
 from motionstream_core.checkpoints.wan_weights import read_wan_weights
-from motionstream_core.models.tiny_vae import LIGHTTAEW2_1, TAEW2_1, TAEW2_2, TinyVae
-from motionstream_core.models.vae import WAN21_MEAN, WAN21_STD
+from motionstream_core.models.vae.tiny_vae import LIGHTTAEW2_1, TAEW2_1, TAEW2_2, TinyVae
+from motionstream_core.models.vae.wan_vae import WAN21_MEAN, WAN21_STD
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -221,7 +221,7 @@ def test_lighttaew2_1_is_told_by_numbers_that_fp16_has_not(tmp_path: Path) -> No
 def test_the_full_vae_from_a_folder_and_from_the_original_file(tmp_path: Path, name: str) -> None:
     autoencoder = pytest.importorskip("diffusers.models.autoencoders.autoencoder_kl_wan").AutoencoderKLWan
     from motionstream_core.checkpoints.vae_weights import vae_to_original
-    from motionstream_core.models.vae import WAN22_MEAN, WAN22_STD, WanVae
+    from motionstream_core.models.vae.wan_vae import WAN22_MEAN, WAN22_STD, WanVae
 
     arguments = {"base_dim": 4}
     if name == "2.2":

@@ -20,7 +20,7 @@ from motionstream_core.demo.example import drawn_example
 from motionstream_core.demo.render_demo import own_job, users_job
 from motionstream_core.demo.weights import STUDENT
 from motionstream_core.tracks import Tracks, save_npz
-from motionstream_core.training.bundled import STUDENT_SPEC
+from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC
 from motionstream_core.world.judge import locate
 
 needs_weights = pytest.mark.skipif(not STUDENT.exists(), reason=f"needs the bundled weights, {STUDENT}")

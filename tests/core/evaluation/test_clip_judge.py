@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from motionstream_core.evaluation.clip_cases import follow, input_tracks
-from motionstream_core.evaluation.clip_judge import ClipJudge
+from motionstream_core.evaluation.clips.cases import follow, input_tracks
+from motionstream_core.evaluation.clips.judge import ClipJudge
 from motionstream_core.tracks import Tracks
 from motionstream_core.tracks.extract.tracker import OpenCvTracker, Queries
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from motionstream_core.evaluation.counterfactuals import counterfactual
+from motionstream_core.evaluation.clips.counterfactuals import counterfactual
 from motionstream_core.tracks import Tracks
 
 T, H, W = 5, 100, 200

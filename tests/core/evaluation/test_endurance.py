@@ -8,7 +8,7 @@ import torch
 
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
-from motionstream_core.evaluation.endurance import PERIOD_FRAMES, _Judge, endure, looping_case, plan_length
+from motionstream_core.evaluation.world.endurance import PERIOD_FRAMES, _Judge, endure, looping_case, plan_length
 
 
 def test_the_true_loop_shows_no_drift() -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from motionstream_core.evaluation.clip_cases import Protocol
-from motionstream_core.evaluation.colmap import read_reconstruction
-from motionstream_core.evaluation.datasets import find_footage, scene_photographs
-from motionstream_core.evaluation.scene_cases import scene_tracks
+from motionstream_core.evaluation.clips.cases import Protocol
+from motionstream_core.evaluation.clips.colmap import read_reconstruction
+from motionstream_core.evaluation.clips.datasets import find_footage, scene_photographs
+from motionstream_core.evaluation.clips.scene_cases import scene_tracks
 
 HEIGHT, WIDTH, FOCAL = 60, 80, 100.0
 STEP = 0.1  # the camera goes right by this from photograph to photograph

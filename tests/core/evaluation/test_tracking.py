@@ -117,7 +117,7 @@ def test_the_command_writes_table_and_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
-    from motionstream_core.streaming.video_file import VideoFile
+    from motionstream_core.streaming.render.video_file import VideoFile
     from tests.core.tracks.moving_pictures import sliding
 
     with VideoFile(tmp_path / "clip.mp4", 8, crf=4) as file:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from motionstream_core.evaluation.metrics import psnr_db
-from motionstream_core.evaluation.world_cases import (
+from motionstream_core.evaluation.world.cases import (
     CASE_KINDS,
     MIN_TRAVEL_PX,
     POINTS_PER_OBJECT,
@@ -15,7 +15,7 @@ from motionstream_core.evaluation.world_cases import (
     CaseKind,
     held_out_case,
 )
-from motionstream_core.evaluation.world_report import (
+from motionstream_core.evaluation.world.report import (
     Video,
     case_tracks,
     frames_tensor,
@@ -24,7 +24,7 @@ from motionstream_core.evaluation.world_report import (
     score,
     to_video,
 )
-from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
+from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.training.data import WorldMix, draw_clip
 from motionstream_core.world import Level
 

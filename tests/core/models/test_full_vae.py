@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from motionstream_core.models.vae import WanVae
+from motionstream_core.models.vae.wan_vae import WanVae
 
 pytest.importorskip("diffusers", reason="the full VAE needs diffusers")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from motionstream_core.models.on_demand import place, weight_bytes
+from motionstream_core.models.offload import place, weight_bytes
 
 CPU = torch.device("cpu")
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motionstream_core.models.tiny_vae import TAEW2_1, TAEW2_2, Grow, MemBlock, TinyVae, TinyVaeConfig
+from motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, Grow, MemBlock, TinyVae, TinyVaeConfig
 
 REAL_LATENTS = Path(__file__).resolve().parents[3].parent / "shared/data/latents/wan21_ncthw_16x40x64.safetensors"
 

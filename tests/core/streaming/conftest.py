@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from motionstream_core.checkpoints import LoadedModel, build_model
-from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
+from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
 from tests.core.tiny_models import TINY_TEACHER
 
 SPEC = replace(

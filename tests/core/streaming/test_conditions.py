@@ -14,8 +14,8 @@ from torch import Tensor
 from motionstream_core.checkpoints import LoadedModel
 from motionstream_core.geometry import ChunkPlan
 from motionstream_core.models.conditioning import Conditions, InputLayout
-from motionstream_core.models.tiny_vae import TinyVae
 from motionstream_core.models.track_head import TrackHeadConfig
+from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt, image_latents
 from motionstream_core.tracks import Tracks
 

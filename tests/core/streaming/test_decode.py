@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
-from motionstream_core.models.vae import WanVae
+from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
+from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.streaming.decode import FullStreamingDecoder, StreamingDecoder, TinyStreamingDecoder
 
 Decoder = tuple[StreamingDecoder, Callable[[Tensor], Tensor]]

@@ -11,7 +11,7 @@ import torch
 pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
 
 from motionstream_core.checkpoints import LoadedModel
-from motionstream_core.models.tiny_vae import TinyVae
+from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay

@@ -23,15 +23,15 @@ from motionstream_core.checkpoints import LoadedModel, build_model, load_model, 
 from motionstream_core.checkpoints.families import BY_KEY
 from motionstream_core.demo.render_demo import _chunks, own_job
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
-from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
-from motionstream_core.models.vae import WanVae
+from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
+from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.streaming import conditions
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
 from motionstream_core.streaming.decode import FullStreamingDecoder
-from motionstream_core.streaming.fit import image_tensor
-from motionstream_core.streaming.prompts import EncodedPrompt
-from motionstream_core.streaming.render_file import Pace
-from motionstream_core.streaming.renderer import Renderer, Teaching, cache_bytes, open_renderer
+from motionstream_core.streaming.render.fit import image_tensor
+from motionstream_core.streaming.render.job import Pace
+from motionstream_core.streaming.render.prompts import EncodedPrompt
+from motionstream_core.streaming.render.renderer import Renderer, Teaching, cache_bytes, open_renderer
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
 from motionstream_core.tracks.extract.frames import VideoFrames
@@ -207,11 +207,15 @@ def test_without_transformers_the_error_names_the_package(
         open_renderer(folder).encode([PROMPT], [image])
 
 
-def test_a_length_that_fills_no_chunks_is_refused(folder: Path) -> None:
+@pytest.mark.parametrize("num_frames", [1, 30])
+def test_a_length_that_fills_no_chunks_is_refused(folder: Path, image: Tensor, tracks: Tracks, num_frames: int) -> None:
     renderer = open_renderer(folder)
-    with pytest.raises(ValueError, match="30 frames do not fill this model's chunks; nearest that fit: 25 or 37"):
-        renderer.num_latent_frames(30)
-    assert [renderer.whole_chunks(count) for count in (12, 13, 24, 25, 80)] == [0, 13, 13, 25, 73]
+    (prompt,) = renderer.encode([PROMPT], [image])
+    nearest = {1: "13", 30: "25 or 37"}[num_frames]
+    with pytest.raises(
+        ValueError, match=rf"makes 13 \+ 12 \* k frames, not {num_frames}; nearest that fit: {nearest}$"
+    ):
+        next(renderer.video(prompt, image, tracks, num_frames))
 
 
 def test_a_teacher_samples_a_whole_clip(folder: Path, image: Tensor, tracks: Tracks) -> None:

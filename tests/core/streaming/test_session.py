@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from motionstream_core.checkpoints import LoadedModel
-from motionstream_core.models.tiny_vae import TinyVae
+from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.models.wan import CrossContext
 from motionstream_core.streaming.conditions import StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder

@@ -15,7 +15,7 @@ from motionstream_core.checkpoints import LoadedModel
 from motionstream_core.diffusion.schedule import teacher_sigmas
 from motionstream_core.geometry import ChunkPlan
 from motionstream_core.models.conditioning import InputLayout, assemble
-from motionstream_core.models.tiny_vae import TinyVae
+from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.models.wan import CrossContext
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder

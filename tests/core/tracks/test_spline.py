@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from motionstream_core.tracks.drawn.spline import INTERPOLATIONS, curve
+from motionstream_core.tracks.spline import INTERPOLATIONS, curve
 
 DATA = json.loads((Path(__file__).parents[2] / "data" / "curves.json").read_text("utf-8"))
 TOLERANCE_PX = DATA["tolerance_px"]

@@ -19,13 +19,13 @@ import torch
 
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, save_model
 from motionstream_core.training.data import Batch, LatentClips, View
-from motionstream_core.training.distill import DistillTraining, train_distilled
-from motionstream_core.training.distributed import joined
-from motionstream_core.training.engine import Compute, Engine, MicroBatches, TrainingDiverged
-from motionstream_core.training.log import Log
-from motionstream_core.training.loop import Stopped
-from motionstream_core.training.optimizers import OptimizerSettings
-from motionstream_core.training.teacher import Phase, TeacherTraining, new_teacher, train_teacher
+from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, TrainingDiverged
+from motionstream_core.training.engine.log import Log
+from motionstream_core.training.engine.loop import Stopped
+from motionstream_core.training.engine.optimizers import OptimizerSettings
+from motionstream_core.training.engine.ranks import joined
+from motionstream_core.training.stages.distill import DistillTraining, train_distilled
+from motionstream_core.training.stages.teacher import Phase, TeacherTraining, new_teacher, train_teacher
 from tests.core.tiny_models import TINY_TEACHER
 
 BATCH_SIZE = 4

@@ -18,7 +18,9 @@ from motionstream_core.models.conditioning import Conditions
 from motionstream_core.models.kv_cache import RopeRule
 from motionstream_core.models.track_wan import TrackWan
 from motionstream_core.streaming.rollout import GradientPolicy
-from motionstream_core.training.causal_loss import (
+from motionstream_core.training.data import Batch
+from motionstream_core.training.data.trajectories import Trajectories
+from motionstream_core.training.stages.causal_loss import (
     CausalMasks,
     at_levels,
     causal_loss,
@@ -26,11 +28,9 @@ from motionstream_core.training.causal_loss import (
     predict_clean,
     sparse_causal,
 )
-from motionstream_core.training.conditions import Told, conditions_of, random_ids
-from motionstream_core.training.data import Batch
-from motionstream_core.training.losses import track_weight
-from motionstream_core.training.student import chunk_slice, training_rollout
-from motionstream_core.training.trajectories import Trajectories
+from motionstream_core.training.stages.conditions import Told, conditions_of, random_ids
+from motionstream_core.training.stages.losses import track_weight
+from motionstream_core.training.stages.student import chunk_slice, training_rollout
 from tests.core.tiny_models import CHANNELS, TINY_TEACHER
 
 SIDE, NUM_POINTS, COUNT = 4, 3, 3
@@ -185,7 +185,7 @@ def test_a_step_has_one_mask_and_micro_batches_of_their_own(monkeypatch: pytest.
         seen.append((given[3], given[4]))  # type: ignore[arg-type]
         return sparse_causal(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("motionstream_core.training.causal_loss.sparse_causal", spy)
+    monkeypatch.setattr("motionstream_core.training.stages.causal_loss.sparse_causal", spy)
     model, known = model_of(SPEC), trajectories(SPEC)
     loss = causal_loss(known, SPEC, CausalMasks(own_share=0.0), 8, CPU)
     with torch.no_grad():

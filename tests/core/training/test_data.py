@@ -11,8 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
-from motionstream_core.training import world_clips
+from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.training.data import (
     MAX_POINTS,
     NO_POINT,
@@ -27,6 +26,7 @@ from motionstream_core.training.data import (
     prepare_world,
     write_shard,
 )
+from motionstream_core.training.data import world as world_clips
 
 SIDE, LATENT_FRAMES, STRIDE = 16, 4, 8
 FRAMES = 1 + 4 * (LATENT_FRAMES - 1)

@@ -12,10 +12,26 @@ from torch import Tensor
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
 from motionstream_core.diffusion.guidance import guidance_coefficients
 from motionstream_core.models.conditioning import assemble
-from motionstream_core.training.conditions import Told, conditions_of, random_ids, text_embeddings
 from motionstream_core.training.data import Batch, View
-from motionstream_core.training.distill import Distiller, DistillTraining, last_part, lengthened, reencoder
-from motionstream_core.training.distribution import LevelRange, Scores, distribution_loss, matching_loss
+from motionstream_core.training.stages.conditions import (
+    Told,
+    conditions_of,
+    random_ids,
+    text_embeddings,
+)
+from motionstream_core.training.stages.distill import (
+    Distiller,
+    DistillTraining,
+    last_part,
+    lengthened,
+    reencoder,
+)
+from motionstream_core.training.stages.distribution_matching import (
+    LevelRange,
+    Scores,
+    distribution_loss,
+    matching_loss,
+)
 from tests.core.tiny_models import CHANNELS, TINY_TEACHER
 
 CPU = torch.device("cpu")

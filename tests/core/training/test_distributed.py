@@ -54,7 +54,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def context() -> Any:
     """Processes that have torch and the training rooms loaded already when they begin."""
     made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["motionstream_core.training.stages"])
+    made.set_forkserver_preload(["motionstream_core.training.recipes.bundled_stages"])
     return made
 
 

@@ -18,11 +18,11 @@ from motionstream_core.checkpoints.spec import ModelSpec
 from motionstream_core.geometry import VaeStride
 from motionstream_core.models.conditioning import InputLayout
 from motionstream_core.models.encoders import MAX_TEXT_TOKENS
-from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
-from motionstream_core.models.vae import WanVae
+from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
+from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.models.wan import WanConfig
-from motionstream_core.training.bundled import TEACHER_SPEC
-from motionstream_core.training.encoders import BundledEncoders, WanEncoders
+from motionstream_core.training.data.encoders import BundledEncoders, WanEncoders
+from motionstream_core.training.recipes.bundled_specs import TEACHER_SPEC
 from tests.core.wan_folder import WORDS, save_encoders, save_vae
 
 CPU = torch.device("cpu")

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from motionstream_core.training import __main__ as command
-from motionstream_core.training.checkpoint import MANIFEST, Checkpoints
-from motionstream_core.training.ema import Ema
-from motionstream_core.training.engine import Compute, Engine, MicroBatches, Part, TrainingDiverged
-from motionstream_core.training.log import Log
-from motionstream_core.training.loop import LoopPlan, Stopped, train_loop
-from motionstream_core.training.optimizers import Muon, Optimizer, OptimizerSettings
-from motionstream_core.training.stages import STAGES
+from motionstream_core.training.engine.checkpoint import MANIFEST, Checkpoints
+from motionstream_core.training.engine.ema import Ema
+from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part, TrainingDiverged
+from motionstream_core.training.engine.log import Log
+from motionstream_core.training.engine.loop import LoopPlan, Stopped, train_loop
+from motionstream_core.training.engine.optimizers import Muon, Optimizer, OptimizerSettings
+from motionstream_core.training.recipes.bundled_stages import STAGES
 
 CPU = torch.device("cpu")
 ADAMW = OptimizerSettings("adamw", learning_rate=0.1, weight_decay=0.0)

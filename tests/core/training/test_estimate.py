@@ -9,7 +9,7 @@ from motionstream_core.geometry import ChunkPlan, VaeStride
 from motionstream_core.models.conditioning import InputLayout
 from motionstream_core.models.track_head import TrackHeadConfig
 from motionstream_core.models.wan import WanConfig
-from motionstream_core.training.estimate import (
+from motionstream_core.training.recipes.estimate import (
     ClipCost,
     clip_cost,
     count_parameters,

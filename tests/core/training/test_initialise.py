@@ -14,10 +14,10 @@ from motionstream_core.models.conditioning import Conditions, InputLayout, assem
 from motionstream_core.models.track_head import TrackHeadConfig
 from motionstream_core.models.track_wan import TrackWan
 from motionstream_core.models.wan import WanConfig, WanModel
-from motionstream_core.training.conditions import Told
 from motionstream_core.training.data import Batch
-from motionstream_core.training.initialise import PATCH, RANDOM_SHARE, WanWeights, teacher_from
-from motionstream_core.training.losses import draw_flow, flow_loss
+from motionstream_core.training.stages.conditions import Told
+from motionstream_core.training.stages.initialise import PATCH, RANDOM_SHARE, WanWeights, teacher_from
+from motionstream_core.training.stages.losses import draw_flow, flow_loss
 
 CHANNELS, SIDE, LATENT_FRAMES = 4, 4, 3
 INP = InputLayout((("noise", CHANNELS), ("mask", 4), ("image", CHANNELS)))

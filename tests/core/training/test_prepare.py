@@ -19,13 +19,13 @@ pytest.importorskip("av", reason="reading videos needs PyAV")
 pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 
 from motionstream_core.geometry import VaeStride
-from motionstream_core.streaming.video_file import VideoFile
+from motionstream_core.streaming.render.video_file import VideoFile
 from motionstream_core.tracks import Tracks
 from motionstream_core.tracks.extract.tracker import OpenCvTracker
-from motionstream_core.training.footage import Footage, FootageError, fit_frame, read_footage
-from motionstream_core.training.prepare import PrepareSettings, prepare_videos
-from motionstream_core.training.sources import Source, read_sources
-from motionstream_core.training.workers import ordered_map
+from motionstream_core.training.data.footage import Footage, FootageError, fit_frame, read_footage
+from motionstream_core.training.data.prepare import PrepareSettings, prepare_videos
+from motionstream_core.training.data.sources import Source, read_sources
+from motionstream_core.training.data.workers import ordered_map
 
 LEVEL_STEP = 4
 STRIDE = VaeStride(4, 8)

@@ -12,28 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionstream_core.evaluation.perceptual import Lpips
-from motionstream_core.models.tiny_vae import TinyVae, TinyVaeConfig
-from motionstream_core.streaming.video_file import VideoFile
-from motionstream_core.training.discriminator import (
-    DiscriminatorConfig,
-    PatchDiscriminator,
-    SpectralConv,
-    adaptive_weight,
-    discriminator_loss,
-)
-from motionstream_core.training.engine import Compute, Engine, TrainingDiverged
-from motionstream_core.training.log import Log
-from motionstream_core.training.optimizers import OptimizerSettings
-from motionstream_core.training.tiny_vae import (
-    PAPER_DECODER,
-    TinyVaeTraining,
-    train_tiny_vae,
-    train_video_decoder,
-    train_world_vae,
-)
-from motionstream_core.training.tiny_vae_start import BUNDLED_VAE, WIDE_DECODER, WIDE_ENCODER, widen
-from motionstream_core.training.tiny_vae_step import TinyVaeStep, detail_map, latent_noise, reconstruction_loss
-from motionstream_core.training.vae_clips import (
+from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
+from motionstream_core.streaming.render.video_file import VideoFile
+from motionstream_core.training.data.vae_clips import (
     HELD_OUT_INDEX,
     ClipSource,
     CropShape,
@@ -41,6 +22,35 @@ from motionstream_core.training.vae_clips import (
     VaeClip,
     WorldCrops,
     write_replay,
+)
+from motionstream_core.training.engine.engine import Compute, Engine, TrainingDiverged
+from motionstream_core.training.engine.log import Log
+from motionstream_core.training.engine.optimizers import OptimizerSettings
+from motionstream_core.training.stages.tiny_vae.discriminator import (
+    DiscriminatorConfig,
+    PatchDiscriminator,
+    SpectralConv,
+    adaptive_weight,
+    discriminator_loss,
+)
+from motionstream_core.training.stages.tiny_vae.stage import (
+    PAPER_DECODER,
+    TinyVaeTraining,
+    train_tiny_vae,
+    train_video_decoder,
+    train_world_vae,
+)
+from motionstream_core.training.stages.tiny_vae.start import (
+    BUNDLED_VAE,
+    WIDE_DECODER,
+    WIDE_ENCODER,
+    widen,
+)
+from motionstream_core.training.stages.tiny_vae.step import (
+    TinyVaeStep,
+    detail_map,
+    latent_noise,
+    reconstruction_loss,
 )
 
 TINY = TinyVaeConfig(

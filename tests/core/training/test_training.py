@@ -23,26 +23,23 @@ from motionstream_core.streaming.rollout import GradientPolicy
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
 from motionstream_core.training import __main__ as command
-from motionstream_core.training.bundled import STUDENT_SPEC, TEACHER_SPEC
-from motionstream_core.training.causal import StepLoss, StudentTraining, train_student
-from motionstream_core.training.causal_loss import causal_loss
-from motionstream_core.training.checkpoint import load_start
-from motionstream_core.training.conditions import Told, conditions_of, random_ids
 from motionstream_core.training.data import Batch, LatentClips, View
-from motionstream_core.training.engine import Compute, Engine
-from motionstream_core.training.log import Log
-from motionstream_core.training.losses import draw_flow, flow_loss, track_weight
-from motionstream_core.training.ode import (
-    OdeTraining,
-    trajectory_sigmas,
-    write_trajectories,
-)
-from motionstream_core.training.optimizers import OptimizerSettings
-from motionstream_core.training.presets import PRESETS
-from motionstream_core.training.regression import TruePaths, truth_loss
-from motionstream_core.training.stages import STAGES
-from motionstream_core.training.student import chunk_slice, rollout_loss, training_rollout
-from motionstream_core.training.teacher import (
+from motionstream_core.training.data.trajectories import StoredTrajectories, Trajectories
+from motionstream_core.training.engine.checkpoint import load_start
+from motionstream_core.training.engine.engine import Compute, Engine
+from motionstream_core.training.engine.log import Log
+from motionstream_core.training.engine.optimizers import OptimizerSettings
+from motionstream_core.training.recipes.bundled import PRESETS
+from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC, TEACHER_SPEC
+from motionstream_core.training.recipes.bundled_stages import STAGES
+from motionstream_core.training.stages.causal import StepLoss, StudentTraining, train_student
+from motionstream_core.training.stages.causal_loss import causal_loss
+from motionstream_core.training.stages.conditions import Told, conditions_of, random_ids
+from motionstream_core.training.stages.losses import draw_flow, flow_loss, track_weight
+from motionstream_core.training.stages.ode import OdeTraining, trajectory_sigmas, write_trajectories
+from motionstream_core.training.stages.regression import TruePaths, truth_loss
+from motionstream_core.training.stages.student import chunk_slice, rollout_loss, training_rollout
+from motionstream_core.training.stages.teacher import (
     Phase,
     TeacherTraining,
     micro_generator,
@@ -50,7 +47,6 @@ from motionstream_core.training.teacher import (
     teacher_loss,
     train_teacher,
 )
-from motionstream_core.training.trajectories import StoredTrajectories, Trajectories
 from tests.core.tiny_models import CHANNELS, TINY_TEACHER, WORDS
 
 CPU = torch.device("cpu")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from motionstream_core.streaming.video_file import VideoFile
-from motionstream_core.training.vae_clips import CropShape, VaeClip, VideoCrops, WorldCrops, clip_batches
-from motionstream_core.training.video_frames import VideoInfo, hold_out, read_frames, scan_videos, video_info
+from motionstream_core.streaming.render.video_file import VideoFile
+from motionstream_core.training.data.vae_clips import CropShape, VaeClip, VideoCrops, WorldCrops, clip_batches
+from motionstream_core.training.data.video_frames import VideoInfo, hold_out, read_frames, scan_videos, video_info
 
 
 class Numbers:

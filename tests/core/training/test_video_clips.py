@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from motionstream_core.training.batches import Batch, TrainingClips, View, pad_text, prefetched
-from motionstream_core.training.video_clips import TrackDraw, VideoClips
-from motionstream_core.training.world_clips import MAX_POINTS, LatentClips
+from motionstream_core.training.data.batches import Batch, TrainingClips, View, pad_text, prefetched
+from motionstream_core.training.data.videos import TrackDraw, VideoClips
+from motionstream_core.training.data.world import MAX_POINTS, LatentClips
 
 HEIGHT, WIDTH, LATENT_FRAMES, STRIDE, GRID = 6, 10, 3, 8, 12
 FRAMES = 1 + 4 * (LATENT_FRAMES - 1)

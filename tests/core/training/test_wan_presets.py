@@ -14,14 +14,14 @@ from motionstream_core.checkpoints import ModelSpec, build_model
 from motionstream_core.models.track_wan import TrackWan
 from motionstream_core.models.wan import WanConfig
 from motionstream_core.streaming.rollout import GradientPolicy
-from motionstream_core.training.causal_loss import causal_loss
-from motionstream_core.training.conditions import Told, conditions_of, random_ids
 from motionstream_core.training.data import Batch
-from motionstream_core.training.losses import draw_flow, flow_loss, track_weight
-from motionstream_core.training.student import rollout_loss, training_rollout
-from motionstream_core.training.teacher import teacher_loss
-from motionstream_core.training.trajectories import StoredTrajectories, Trajectories, save_trajectories
-from motionstream_core.training.wan_presets import WAN_PRESETS
+from motionstream_core.training.data.trajectories import StoredTrajectories, Trajectories, save_trajectories
+from motionstream_core.training.recipes.wan import WAN_PRESETS
+from motionstream_core.training.stages.causal_loss import causal_loss
+from motionstream_core.training.stages.conditions import Told, conditions_of, random_ids
+from motionstream_core.training.stages.losses import draw_flow, flow_loss, track_weight
+from motionstream_core.training.stages.student import rollout_loss, training_rollout
+from motionstream_core.training.stages.teacher import teacher_loss
 
 NAMES = pytest.mark.parametrize("name", WAN_PRESETS)
 COUNT, CELLS, LATENT_FRAMES, NUM_TRACKS = 2, 4, 9, 6

@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 
 from motionstream_core.checkpoints import ModelSpec, build_model, load_model
 from motionstream_core.models.wan import WanConfig, WanModel
-from motionstream_core.training.causal_loss import CausalMasks
 from motionstream_core.training.data import View
-from motionstream_core.training.engine import Compute, MicroBatches
-from motionstream_core.training.log import Log
-from motionstream_core.training.wan_presets import WAN_PRESETS, WanPreset
-from motionstream_core.training.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
+from motionstream_core.training.engine.engine import Compute, MicroBatches
+from motionstream_core.training.engine.log import Log
+from motionstream_core.training.recipes.wan import WAN_PRESETS, WanPreset
+from motionstream_core.training.recipes.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
+from motionstream_core.training.stages.causal_loss import CausalMasks
 
 CELLS, LATENT_FRAMES, NUM_CLIPS, NUM_POINTS = 4, 6, 3, 6
 VIEW = View(LATENT_FRAMES, CELLS)

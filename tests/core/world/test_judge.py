@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from motionstream_core.evaluation.world_cases import CASE_KINDS, CaseKind, held_out_case
+from motionstream_core.evaluation.world.cases import CASE_KINDS, CaseKind, held_out_case
 from motionstream_core.world import LEVELS, Camera, Motion, Path, Scene, render, sample_motion, sample_scene
 from motionstream_core.world.judge import locate
 

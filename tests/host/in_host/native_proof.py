@@ -55,11 +55,11 @@ stream = importlib.import_module("pack.motionstream_core.streaming.stream")
 schedule = importlib.import_module("pack.motionstream_core.diffusion.schedule")
 rolling = importlib.import_module("pack.motionstream_core.streaming.rollout")
 Tracks = importlib.import_module("pack.motionstream_core.tracks").Tracks
-native = importlib.import_module("pack.nodes.native_model")
-guiding = importlib.import_module("pack.nodes.native_guider")
-keys = importlib.import_module("pack.nodes.native_conditions")
-models = importlib.import_module("pack.nodes.models")
-vaes = importlib.import_module("pack.nodes.native_vae")
+native = importlib.import_module("pack.nodes.host.network")
+guiding = importlib.import_module("pack.nodes.sampling.guider")
+keys = importlib.import_module("pack.nodes.host.conditioning")
+models = importlib.import_module("pack.nodes.host.model")
+vaes = importlib.import_module("pack.nodes.host.vae")
 
 
 def hosted(name: str, **options: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Evaluation on real clips: data sets, cases, judging, tables and pages."""

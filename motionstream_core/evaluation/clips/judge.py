@@ -1,0 +1,83 @@
+"""What is measured of a video: how like the true clip it is, and how closely its content keeps to the told tracks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...tracks import Tracks
+from ...tracks.extract.tracker import Tracker
+from ..metrics import endpoint_errors, psnr_db, ssim
+from ..perceptual import Lpips
+from .cases import Video, follow
+
+LPIPS_FRAMES = 8  # at a time
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """To the true clip, over all frames after the first, which is given: PSNR in dB, SSIM, LPIPS (None without it)."""
+
+    psnr_db: float
+    ssim: float
+    lpips: float | None
+
+
+@dataclass(frozen=True)
+class TrackError:
+    """epe_px: mean L2 distance between the visible told points and where the tracker finds them in the video, over all
+    frames after the first. followed: the share of those at which the tracker says that it sees the point."""
+
+    epe_px: float
+    followed: float
+
+
+@dataclass(frozen=True)
+class ClipJudge:
+    """Judges videos by a point tracker and, where its weights are at hand, by LPIPS."""
+
+    tracker: Tracker
+    lpips: Lpips | None = None
+
+    def likeness(self, video: Video, truth: Video) -> Likeness:
+        """Of two uint8 videos (t h w 3) of one shape. Raises ValueError otherwise."""
+        video, truth = video[1:], truth[1:]
+        return Likeness(psnr_db(video, truth), _mean_ssim(video, truth), self._lpips(video, truth))
+
+    def track_error(self, video: Video, told: Tracks) -> TrackError:
+        """Of the points that are told to be visible in the first frame, which is where the tracker starts.
+
+        Raises ValueError where none is, or where none is visible later.
+        """
+        usable = (told.visibility & told.in_frame()).numpy()
+        started = usable[0]
+        counted = usable[1:, started]
+        if not counted.any():
+            raise ValueError("none of the told points is visible in the first frame and again later")
+        points = told.points[:, torch.from_numpy(started)].numpy()
+        queries = np.concatenate([np.zeros((points.shape[1], 1), np.float32), points[0]], axis=1)
+        found = follow(video, queries, self.tracker)
+        errors = endpoint_errors(found.points.numpy()[1:], points[1:], counted)
+        return TrackError(float(errors.mean()), float(found.visibility.numpy()[1:][counted].mean()))
+
+    @torch.no_grad()
+    def _lpips(self, video: Video, truth: Video) -> float | None:
+        if self.lpips is None:
+            return None
+        total = 0.0
+        for start in range(0, len(video), LPIPS_FRAMES):
+            device = self.lpips.shift.device
+            pair = (
+                torch.from_numpy(each[start : start + LPIPS_FRAMES].copy()).to(device).permute(3, 0, 1, 2)[None]
+                for each in (video, truth)
+            )
+            part = self.lpips(*(each.float() / 255 for each in pair))
+            total += float(part) * len(video[start : start + LPIPS_FRAMES])
+        return total / len(video)
+
+
+def _mean_ssim(video: Video, truth: Video) -> float:
+    """`ssim` frame by frame: a whole clip at once would need its memory many times over."""
+    return float(np.mean([ssim(one[None], other[None]) for one, other in zip(video, truth, strict=True)]))

@@ -1,0 +1,293 @@
+"""The clips of a dataset one after another: input tracks, videos, figures; what is done is kept and not done again.
+
+<out>/clips/<clip>/tracks.npz, input.json     what the model was told, and of which clip that is true
+<out>/clips/<clip>/<variant>.mp4, .jpg        truth on the left, the model on the right, the told tracks over both
+<out>/clips/<clip>/result.json                figures of all variants; written last, so that it says "complete"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ...streaming.render.fit import image_tensor
+from ...streaming.render.job import Pace
+from ...streaming.render.prompts import EncodedPrompt
+from ...streaming.render.renderer import Renderer, Teaching
+from ...streaming.render.video_file import VideoFile
+from ...streaming.stream import StreamSettings
+from ...tracks import Tracks, draw_tracks, drawn_by_lot, load_npz, save_npz, select
+from .cases import Protocol, Video, first_frame, input_tracks, read_clip
+from .counterfactuals import COUNTERFACTUALS, counterfactual
+from .datasets import Footage
+from .judge import ClipJudge
+from .scene_cases import scene_tracks
+
+OWN = "reconstruction"
+BOUNDS = ("still", "vae")
+SHOWN_TRACKS, PX_PER_SHOWN_TRACK = 120, 24  # tracks over a picture should not hide it
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of every clip.
+
+    variants: COUNTERFACTUALS to try beside the clip's own tracks. prompt: for clips without a caption. negative: a
+    teacher's. model: says which model this is; a result of another is not taken for this one's.
+    """
+
+    protocol: Protocol
+    variants: tuple[str, ...] = COUNTERFACTUALS
+    prompt: str = ""
+    negative: str = ""
+    settings: StreamSettings = StreamSettings()  # noqa: RUF009  # frozen
+    teaching: Teaching = Teaching()  # noqa: RUF009
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """Figures of a clip by variant; skipped: why there are none."""
+
+    name: str
+    layout: str
+    caption: str
+    num_frames: int
+    num_tracks: int
+    variants: dict[str, dict[str, float | None]]
+    notes: tuple[str, ...] = ()
+    skipped: str | None = None
+
+
+class ClipRuns:
+    """Runs a plan over a dataset into the folder `out`. Raises ValueError for a model that takes no tracks."""
+
+    def __init__(
+        self, renderer: Renderer, footage: Sequence[Footage], plan: Plan, judge: ClipJudge, out: Path, report: Report
+    ) -> None:
+        if renderer.loaded.spec.track_head is None:
+            raise ValueError(
+                "this model has no track head, it was not made to follow tracks; there is nothing to judge"
+            )
+        self.renderer, self.footage, self.plan, self.judge, self.out = renderer, tuple(footage), plan, judge, out
+        self._say, self._warm = report, False
+
+    def run(self) -> list[ClipResult]:
+        """Every clip's result, in order. Clips that are complete in `out` for this plan are read from there."""
+        done = {each.name: kept for each in self.footage if (kept := self._kept(each)) is not None}
+        if done:
+            self._say(f"{len(done)} of {len(self.footage)} clips are complete and are not made again")
+        pending = [each for each in self.footage if each.name not in done]
+        inputs: dict[str, Tracks] = {}
+        for each in pending:
+            try:
+                inputs[each.name] = self._input(each)
+            except (OSError, ValueError) as error:
+                done[each.name] = self._skipped(each, error)
+        pending = [each for each in pending if each.name in inputs]
+        for each, prompt in zip(pending, self._prompts(pending), strict=True):
+            self._say(f"{each.name}: {len(done) + 1} of {len(self.footage)}")
+            try:
+                done[each.name] = self._run(each, inputs[each.name], prompt)
+            except (OSError, ValueError) as error:
+                done[each.name] = self._skipped(each, error)
+        return [done[each.name] for each in self.footage]
+
+    def _skipped(self, footage: Footage, error: Exception) -> ClipResult:
+        self._say(f"{footage.name}: skipped, {error}")
+        return ClipResult(footage.name, footage.layout, "", 0, 0, {}, skipped=str(error))
+
+    def folder(self, name: str) -> Path:
+        if Path(name).name != name or name in ("", ".", ".."):
+            raise ValueError(f"{name!r} is no name for a clip's folder; rename the clip")
+        return self.out / "clips" / name
+
+    def caption(self, footage: Footage) -> str:
+        return self.plan.prompt if footage.caption is None else footage.caption
+
+    def _kept(self, footage: Footage) -> ClipResult | None:
+        stored = _read_json(self.folder(footage.name) / "result.json")
+        if stored is None or stored.get("of") != self._result_key(footage):
+            return None
+        values = {name: value for name, value in stored.items() if name != "of"}
+        return ClipResult(**{**values, "notes": tuple(values["notes"])})
+
+    def _input(self, footage: Footage) -> Tracks:
+        """The tracks that the clip's own motion tells, from `out` where they are kept."""
+        folder = self.folder(footage.name)
+        if self._has_input(footage):
+            return load_npz(folder / "tracks.npz")
+        frames, indices = read_clip(footage, self.plan.protocol, self.renderer.loaded.spec.lengths.moving.at_most)
+        notes: list[str] = []
+        if footage.layout == "scenes":
+            tracks, notes = scene_tracks(footage, indices, self.plan.protocol)
+        else:
+            tracks = input_tracks(frames, self.judge.tracker, self.plan.protocol.grid)
+        if not tracks.num_tracks:
+            raise ValueError("no point of its first frame could be followed")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        save_npz(tracks, folder / "tracks.npz")
+        _write_json(folder / "input.json", {"of": self._input_key(footage), "notes": notes})
+        return tracks
+
+    def _has_input(self, footage: Footage) -> bool:
+        return (_read_json(self.folder(footage.name) / "input.json") or {}).get("of") == self._input_key(footage)
+
+    def _prompts(self, pending: Sequence[Footage]) -> list[tuple[EncodedPrompt, EncodedPrompt]]:
+        """(prompt, negative) of each clip, encoded all together: the encoders are in memory once."""
+        if not pending:
+            return []
+        images = [image_tensor(first_frame(each, self.plan.protocol)) for each in pending]
+        captions = [self.caption(each) for each in pending]
+        if self.renderer.loaded.spec.role == "student":
+            return [(each, each) for each in self.renderer.encode(captions, images)]
+        encoded = self.renderer.encode(captions + [self.plan.negative] * len(pending), images + images)
+        return list(zip(encoded[: len(pending)], encoded[len(pending) :], strict=True))
+
+    def _run(self, footage: Footage, own: Tracks, prompts: tuple[EncodedPrompt, EncodedPrompt]) -> ClipResult:
+        truth, _ = read_clip(footage, self.plan.protocol, self.renderer.loaded.spec.lengths.moving.at_most)
+        folder = self.folder(footage.name)
+        figures: dict[str, dict[str, float | None]] = self._bounds(truth, own)
+        notes = tuple(_read_json(folder / "input.json", required=True)["notes"])
+        for variant in (OWN, *(self.plan.variants if footage.layout != "scenes" else ())):
+            told = own if variant == OWN else self._told(variant, footage, own)
+            if told is None:
+                continue
+            video, pace = self._video(truth[0], told, prompts)
+            try:
+                measured: dict[str, float | None] = asdict(self.judge.track_error(video, told))
+            except ValueError as error:
+                if variant == OWN:
+                    raise
+                self._say(f"{footage.name}: {variant}: left out, {error}")
+                continue
+            if variant == OWN:
+                measured |= asdict(self.judge.likeness(video, truth))
+            measured |= {
+                "frames_per_second": pace.frames_per_second,
+                "latency_s": pace.seconds_per_chunk if self.renderer.loaded.spec.role == "student" else None,
+                "first_frame_s": pace.first_frame_s,
+            }
+            figures[variant] = measured
+            save_side_by_side(folder / variant, truth, video, own, told, self.renderer.loaded.spec.fps)
+            self._say(f"{footage.name}: {variant}: EPE {measured['epe_px']:.2f} px")
+        result = ClipResult(
+            footage.name, footage.layout, self.caption(footage), len(truth), own.num_tracks, figures, notes
+        )
+        _write_json(folder / "result.json", {"of": self._result_key(footage), **asdict(result)})
+        return result
+
+    def _bounds(self, truth: Video, own: Tracks) -> dict[str, dict[str, float | None]]:
+        """From both sides: the first frame held for ever, and the true clip through the VAE."""
+        still = np.repeat(truth[:1], len(truth), 0)
+        counted = (own.visibility & own.in_frame())[1:] & (own.visibility & own.in_frame())[:1]
+        rest = (own.points[1:] - own.points[:1]).norm(dim=-1)[counted]
+        frames = torch.from_numpy(truth.copy()).float() / 255
+        rebuilt = _to_video(self.renderer.reconstruction(frames).cpu())
+        return {
+            "still": {**asdict(self.judge.likeness(still, truth)), "epe_px": float(rest.mean())},
+            "vae": {**asdict(self.judge.likeness(rebuilt, truth)), **asdict(self.judge.track_error(rebuilt, own))},
+        }
+
+    def _told(self, variant: str, footage: Footage, own: Tracks) -> Tracks | None:
+        if variant != "other":
+            return counterfactual(variant, own)
+        index = self.footage.index(footage)
+        for other in (*self.footage[index + 1 :], *self.footage[:index]):
+            if self._has_input(other):
+                return counterfactual(variant, own, load_npz(self.folder(other.name) / "tracks.npz"))
+        return None  # a dataset of one clip has no other
+
+    def _video(self, image: Video, told: Tracks, prompts: tuple[EncodedPrompt, EncodedPrompt]) -> tuple[Video, Pace]:
+        if not self._warm:  # the first video of a process loads kernels, which is no model's pace
+            quick = replace(self.plan.teaching, num_steps=1)
+            for _ in self._frames(image, told, prompts, self.renderer.loaded.spec.lengths.moving.first, quick):
+                pass
+            self._warm = True
+        parts: list[torch.Tensor] = []
+        pace = Pace()
+        for frames in self._frames(image, told, prompts, told.num_frames, self.plan.teaching):
+            parts.append(frames.cpu())  # waits for the device, so that the time is the chunk's
+            pace.chunk(len(frames))
+        return _to_video(torch.cat(parts)), pace
+
+    def _frames(
+        self,
+        image: Video,
+        told: Tracks,
+        prompts: tuple[EncodedPrompt, EncodedPrompt],
+        num_frames: int,
+        teaching: Teaching,
+    ) -> Iterator[torch.Tensor]:
+        spec = self.renderer.loaded.spec
+        takes_image = spec.image_rule != "none" or spec.backbone.image_dim is not None
+        return self.renderer.video(
+            prompts[0],
+            image_tensor(image) if takes_image else None,
+            told,
+            num_frames,
+            settings=self.plan.settings,
+            teaching=teaching,
+            negative=prompts[1],
+            frame_size=self.plan.protocol.frame_size,
+        )
+
+    def _input_key(self, footage: Footage) -> str:
+        tracker = "cameras" if footage.layout == "scenes" else self.judge.tracker.name
+        spec = self.renderer.loaded.spec  # says where a clip is cut
+        cut = spec.role, asdict(spec.chunk_plan), asdict(spec.vae_stride)
+        return _digest(str(footage.path.resolve()), asdict(self.plan.protocol), tracker, *cut)
+
+    def _result_key(self, footage: Footage) -> str:
+        lpips = self.judge.lpips is not None
+        asked = asdict(replace(self.plan, prompt=self.caption(footage)))
+        others = [each.name for each in self.footage] if "other" in self.plan.variants else []
+        return _digest(self._input_key(footage), self.judge.tracker.name, asked, lpips, others)
+
+
+def save_side_by_side(stem: Path, truth: Video, video: Video, own: Tracks, told: Tracks, fps: float) -> None:
+    """`stem`.mp4: the true clip with its own tracks beside the video with the told ones; one frame as `stem`.jpg."""
+    shown = min(SHOWN_TRACKS, truth.shape[1] * truth.shape[2] // PX_PER_SHOWN_TRACK**2)
+    halves = [
+        draw_tracks(torch.from_numpy(frames.copy()), select(tracks, drawn_by_lot(tracks, max(1, shown), 0)))
+        for frames, tracks in ((truth, own), (video, told))
+    ]
+    both = torch.cat(halves, dim=2)
+    with VideoFile(stem.with_suffix(".mp4"), fps, crf=20) as file:
+        file.push(both.float() / 255)
+    poster = Image.fromarray(both[len(both) * 2 // 3].numpy())
+    part = stem.with_suffix(".jpg.part")
+    poster.save(part, "JPEG", quality=88)
+    os.replace(part, stem.with_suffix(".jpg"))
+
+
+def _to_video(frames: torch.Tensor) -> Video:
+    return (frames.float().clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _read_json(path: Path, required: bool = False) -> Any:
+    if not required and not path.is_file():
+        return None
+    return json.loads(path.read_text("utf-8"))
+
+
+def _write_json(path: Path, content: Any) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(content, indent=1), "utf-8")
+    os.replace(part, path)

@@ -1,0 +1,117 @@
+"""The figures of a run as rows: per clip, in total, and the paper's beside them; as CSV, and as text for a terminal."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from .paper import PAPER, PAPER_CAMERA
+from .runs import OWN, ClipResult
+
+COLUMNS = {
+    "psnr_db": ("PSNR, dB", 2),
+    "ssim": ("SSIM", 3),
+    "lpips": ("LPIPS", 3),
+    "epe_px": ("EPE, px", 2),
+    "epe_832_px": ("EPE at 832", 2),
+    "followed": ("followed", 2),
+    "frames_per_second": ("frames/s", 1),
+    "latency_s": ("s per chunk", 2),
+    "first_frame_s": ("first frame, s", 2),
+}
+PAPER_WIDTH_PX = 832
+Row = tuple[str, dict[str, float | None]]
+NAMES = {
+    OWN: "this model, the clip's own tracks",
+    "mirrored": "counterfactual: mirrored",
+    "pan": "counterfactual: pan",
+    "zoom": "counterfactual: zoom",
+    "dense": "counterfactual: one region dragged",
+    "handle": "counterfactual: one handle dragged",
+    "other": "counterfactual: another clip's tracks",
+    "still": "bound: first frame held",
+    "vae": "bound: true clip through the VAE",
+}
+
+
+def clip_rows(results: Sequence[ClipResult], width_px: int) -> list[tuple[ClipResult, str, dict[str, float | None]]]:
+    """(clip, variant, figures) of everything that was measured; EPE also as it would be at the paper's width."""
+    rows = []
+    for result in results:
+        for variant in NAMES:
+            if variant in result.variants:
+                rows.append((result, variant, _at_papers_width(result.variants[variant], width_px)))
+    return rows
+
+
+def total_rows(results: Sequence[ClipResult], width_px: int) -> list[Row]:
+    """Means over the clips, every clip weighing the same: the model first, then counterfactuals, then bounds."""
+    grouped: dict[str, list[dict[str, float | None]]] = {}
+    for _, variant, figures in clip_rows(results, width_px):
+        grouped.setdefault(variant, []).append(figures)
+    return [
+        (
+            f"{NAMES[variant]} ({len(grouped[variant])} clip{'s' * (len(grouped[variant]) != 1)})",
+            _mean(grouped[variant]),
+        )
+        for variant in NAMES
+        if variant in grouped
+    ]
+
+
+def paper_rows(results: Sequence[ClipResult]) -> list[Row]:
+    """The paper's rows for the kind of footage that was judged."""
+    scenes = any(result.layout == "scenes" for result in results)
+    rows = []
+    for figure in (*PAPER_CAMERA, *PAPER) if scenes else PAPER:
+        values = asdict(figure)
+        rows.append((str(values.pop("what")), {**values, "epe_832_px": values["epe_px"]}))
+    return rows
+
+
+def write_csv(path: Path, results: Sequence[ClipResult], width_px: int) -> None:
+    """One line per clip and variant, and one per skipped clip with the reason; replaced whole."""
+    part = path.with_name(path.name + ".part")
+    with open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["clip", "layout", "frames", "tracks", "variant", *COLUMNS, "skipped"])
+        for result, variant, figures in clip_rows(results, width_px):
+            values = ["" if (value := figures.get(name)) is None else f"{value:.6g}" for name in COLUMNS]
+            writer.writerow([result.name, result.layout, result.num_frames, result.num_tracks, variant, *values, ""])
+        for result in results:
+            if result.skipped is not None:
+                empty = [""] * (len(COLUMNS) + 1)
+                writer.writerow([result.name, result.layout, "", "", *empty, result.skipped])
+    os.replace(part, path)
+
+
+def text_table(rows: Sequence[Row]) -> str:
+    """Markdown, with the columns in which any row has a figure."""
+    shown = [name for name in COLUMNS if any(figures.get(name) is not None for _, figures in rows)]
+    lines = ["| | " + " | ".join(COLUMNS[name][0] for name in shown) + " |", "|---|" + "---:|" * len(shown)]
+    lines += [f"| {what} | " + " | ".join(cell(figures, name) for name in shown) + " |" for what, figures in rows]
+    return "\n".join(lines)
+
+
+def cell(figures: dict[str, float | None], name: str) -> str:
+    """A figure as it is shown, empty where there is none."""
+    value = figures.get(name)
+    return "" if value is None else f"{value:.{COLUMNS[name][1]}f}"
+
+
+def _at_papers_width(figures: dict[str, float | None], width_px: int) -> dict[str, float | None]:
+    epe = figures.get("epe_px")
+    return {**figures, "epe_832_px": None if epe is None else epe * PAPER_WIDTH_PX / width_px}
+
+
+def _mean(rows: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    mean: dict[str, float | None] = {}
+    for name in COLUMNS:
+        values = [value for row in rows if (value := row.get(name)) is not None]
+        mean[name] = float(np.mean(values)) if values else None
+    return mean

@@ -1,0 +1,1 @@
+"""Evaluation of the bundled model on its procedural world, where the truth is known."""

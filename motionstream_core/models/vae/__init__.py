@@ -1,0 +1,1 @@
+"""The VAEs: Wan's own, and the tiny one that streams."""

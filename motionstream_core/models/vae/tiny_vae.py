@@ -1,0 +1,284 @@
+"""A tiny video VAE that takes the DiT's latents as they are and decodes a stream chunk by chunk.
+
+Architecture and state-dict keys are those of madebyollin/taehv (taehv.py, MIT), so its weights `taew2_1` and
+`taew2_2` load into the presets below without a key map. MotionStream (arXiv 2511.01266) trains its own decoder on
+the same architecture.
+
+Every layer works on images (t b) c h w, time folded into the batch as its *outer* axis. The frame before each frame
+is then the same tensor moved by b rows, so one convolution serves a whole clip and no layer loops over time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...geometry import VaeStride
+from .wan_vae import IMAGE_CHANNELS, WAN21_MEAN, WAN21_STD, WAN22_MEAN, WAN22_STD, check_frames, check_latents
+
+NUM_STAGES = 3
+BLOCKS_PER_STAGE = 3
+LATENT_LIMIT = 3.0  # Gaussian latents rarely pass it; a few-step student's outliers do
+
+
+@dataclass(frozen=True)
+class TinyVaeConfig:
+    """Shape of a `TinyVae`; each tuple lists the stages in the order the data meets them.
+
+    The spatial stride is patch_size * 2 ** (number of True), the temporal stride 2 ** (number of True).
+
+    encoder_lookahead: what the encoder was trained to make latent frame i of. False, as Wan's own encoder: frames
+        4i-3..4i and the past. True: 4i..4i+3 and the past, three frames more than the latent frame stands for. taehv's
+        published encoders need True (madebyollin/seraena TAEHV_Training_Example.ipynb pairs its frames so); with
+        False they would lag three frames behind. For a single image both are the same.
+    decoder_mean, decoder_std: per latent channel, for a decoder that wants the full VAE's own latents: the DiT's times
+        std plus mean. Empty where it takes the DiT's latents as they are. lighttaew2_1 wants the former
+        (ModelTC/LightX2V: lightx2v/models/video_encoders/hf/wan/vae_tiny.py, need_scaled).
+
+    Raises ValueError when encoder and decoder disagree on either stride, or the statistics on the channels.
+    """
+
+    latent_channels: int = 16
+    patch_size: int = 1
+    decoder_widths: tuple[int, int, int, int] = (256, 128, 64, 64)
+    encoder_width: int = 64
+    decoder_space_upscale: tuple[bool, bool, bool] = (True, True, True)
+    decoder_time_upscale: tuple[bool, bool, bool] = (False, True, True)
+    encoder_space_downscale: tuple[bool, bool, bool] = (True, True, True)
+    encoder_time_downscale: tuple[bool, bool, bool] = (True, True, False)
+    encoder_lookahead: bool = False
+    decoder_mean: tuple[float, ...] = ()
+    decoder_std: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.decoder_mean) != len(self.decoder_std) or len(self.decoder_mean) not in (0, self.latent_channels):
+            raise ValueError(
+                f"decoder_mean and decoder_std hold {len(self.decoder_mean)} and {len(self.decoder_std)} values; "
+                f"each needs none, or one for each of {self.latent_channels} channels"
+            )
+        for name, length in (
+            ("decoder_widths", NUM_STAGES + 1),
+            ("decoder_space_upscale", NUM_STAGES),
+            ("decoder_time_upscale", NUM_STAGES),
+            ("encoder_space_downscale", NUM_STAGES),
+            ("encoder_time_downscale", NUM_STAGES),
+        ):
+            if len(getattr(self, name)) != length:
+                raise ValueError(f"{name} needs {length} entries, got {getattr(self, name)}")
+        for axis, up, down in (
+            ("space", self.decoder_space_upscale, self.encoder_space_downscale),
+            ("time", self.decoder_time_upscale, self.encoder_time_downscale),
+        ):
+            if sum(up) != sum(down):
+                raise ValueError(
+                    f"decoder_{axis}_upscale {up} and encoder_{axis}_downscale {down} must hold equally many True"
+                )
+
+    @property
+    def stride(self) -> VaeStride:
+        """Pixels per latent cell, in time and in space."""
+        space = self.patch_size * 2 ** sum(self.decoder_space_upscale)
+        return VaeStride(time=2 ** sum(self.decoder_time_upscale), space=space)
+
+
+TAEW2_1 = TinyVaeConfig(encoder_lookahead=True)
+TAEW2_2 = TinyVaeConfig(latent_channels=48, patch_size=2, encoder_lookahead=True)
+LIGHTTAEW2_1 = replace(TAEW2_1, decoder_mean=WAN21_MEAN, decoder_std=WAN21_STD)
+LIGHTTAEW2_2 = replace(TAEW2_2, decoder_mean=WAN22_MEAN, decoder_std=WAN22_STD)
+
+
+@dataclass
+class TinyDecoderMemory:
+    """What the decoder remembers between two chunks of one stream; its size does not grow with the stream.
+
+    last_inputs: for every MemBlock, by its index in the decoder, the last frame (b c h w) that it was given.
+    num_latent_frames: latent frames decoded so far.
+    """
+
+    last_inputs: dict[int, Tensor] = field(default_factory=dict)
+    num_latent_frames: int = 0
+
+
+class TinyVae(nn.Module):
+    """Encoder and decoder between frames (b 3 t h w) in [0, 1] and latents (b c f h w) at the DiT's scale.
+
+    Frame 0 belongs to latent frame 0 alone, frames 4i-3..4i to latent frame i (for the temporal stride 4).
+    """
+
+    def __init__(self, config: TinyVaeConfig = TAEW2_1) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = _encoder(config)
+        self.decoder = _decoder(config)
+        # No buffers: `.to(bfloat16)` would round them.
+        self._mean_std = torch.tensor([config.decoder_mean, config.decoder_std], device="cpu").view(2, 1, -1, 1, 1, 1)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights: what comes in is converted to it, so float32 latents may meet half-precision weights."""
+        return next(self.parameters()).dtype
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents (b c f h w) of frames (b 3 t h w) in [0, 1], t = 1 + 4k.
+
+        Frame 0 is repeated in front until it fills a latent frame. Encoding is causal: latent frame i depends on
+        frames 0..4i only, so latent frame 0 is the encoding of the first image. With `encoder_lookahead`
+        the last frame is repeated at the end instead, and latent frame i depends on frames 0..4i+3. Raises ValueError
+        for other shapes.
+        """
+        check_frames(frames, self.config.stride)
+        frames = _repeat_edge(frames, self.config.stride.time - 1, at_end=self.config.encoder_lookahead)
+        images = F.pixel_unshuffle(_fold(frames).to(self.dtype), self.config.patch_size)
+        return _unfold(_walk(self.encoder, images, frames.shape[0], {}), frames.shape[0])
+
+    def decode(self, latents: Tensor, clamp: bool = True) -> Tensor:
+        """Frames (b 3 4f-3 h w) of latents (b c f h w), all at once; in [0, 1] with `clamp`, raw without (training)."""
+        return self.decode_stream(latents, self.new_memory(), clamp)
+
+    def new_memory(self) -> TinyDecoderMemory:
+        """The memory a stream starts with."""
+        return TinyDecoderMemory()
+
+    def decode_stream(self, latents: Tensor, memory: TinyDecoderMemory, clamp: bool = True) -> Tensor:
+        """Frames of the next latents (b c f h w) of a stream; `memory` is updated in place.
+
+        The first latent frame of a stream gives 1 frame, every later one 4. Joined, the chunks are what `decode` makes
+        of the joined latents. Raises ValueError for other shapes.
+        """
+        check_latents(latents, self.config.latent_channels)
+        images = _walk(self.decoder, _fold(self._scaled(latents)).to(self.dtype), latents.shape[0], memory.last_inputs)
+        frames = _unfold(F.pixel_shuffle(images, self.config.patch_size), latents.shape[0])
+        if memory.num_latent_frames == 0:
+            frames = frames[:, :, self.config.stride.time - 1 :]
+        memory.num_latent_frames += latents.shape[2]
+        return frames.clamp(0, 1) if clamp else frames
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        """The DiT's latents as the decoder wants them."""
+        if not self.config.decoder_mean:
+            return latents
+        if self._mean_std.device != latents.device:
+            self._mean_std = self._mean_std.to(latents.device)
+        return latents.float() * self._mean_std[1] + self._mean_std[0]
+
+
+class SoftClamp(nn.Module):
+    """Bends values smoothly into (-3, 3)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(x / LATENT_LIMIT) * LATENT_LIMIT
+
+
+class MemBlock(nn.Module):
+    """Residual block over each frame and the frame before it: the only layer through which time flows."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            _conv3(2 * width, width),
+            nn.ReLU(inplace=True),
+            _conv3(width, width),
+            nn.ReLU(inplace=True),
+            _conv3(width, width),
+        )
+
+    def forward(self, x: Tensor, previous: Tensor) -> Tensor:
+        return F.relu(self.conv(torch.cat([x, previous], dim=1)) + x, inplace=True)
+
+
+class TimePool(nn.Module):
+    """Joins every `stride` successive frames into one: packed into channels, then a 1x1 convolution."""
+
+    def __init__(self, width: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv = nn.Conv2d(width * stride, width, 1, bias=False)
+
+    def forward(self, x: Tensor, batch_size: int) -> Tensor:
+        if self.stride > 1:
+            groups = x.unflatten(0, (-1, self.stride, batch_size))  # t s b c h w
+            x = torch.cat(groups.unbind(1), dim=2).flatten(0, 1)
+        return self.conv(x)
+
+
+class Grow(nn.Module):
+    """Splits every frame into `time_stride` frames by a 1x1 convolution, then doubles height and width if asked.
+
+    taehv doubles first. A 1x1 convolution and nearest-neighbour doubling commute, and this order spares three
+    quarters of the work.
+    """
+
+    def __init__(self, width: int, time_stride: int, space_scale: int) -> None:
+        super().__init__()
+        self.time_stride = time_stride
+        self.space_scale = space_scale
+        self.conv = nn.Conv2d(width, width * time_stride, 1, bias=False)
+
+    def forward(self, x: Tensor, batch_size: int) -> Tensor:
+        x = self.conv(x)
+        if self.time_stride > 1:
+            parts = x.unflatten(0, (-1, batch_size)).chunk(self.time_stride, dim=2)  # each t b c h w
+            x = torch.stack(parts, dim=1).flatten(0, 2)
+        return F.interpolate(x, scale_factor=self.space_scale, mode="nearest") if self.space_scale > 1 else x
+
+
+def _walk(layers: nn.Sequential, x: Tensor, batch_size: int, last_inputs: dict[int, Tensor]) -> Tensor:
+    """Sends images (t b) c h w through `layers`; `last_inputs` lends and keeps every MemBlock's memory."""
+    for index, layer in enumerate(layers):
+        if isinstance(layer, MemBlock):
+            last = last_inputs.get(index)
+            previous = torch.cat([torch.zeros_like(x[:batch_size]) if last is None else last, x[:-batch_size]])
+            last_inputs[index] = x[-batch_size:].clone()  # a view would keep the whole chunk alive
+            x = layer(x, previous)
+        elif isinstance(layer, TimePool | Grow):
+            x = layer(x, batch_size)
+        else:
+            x = layer(x)
+    return x
+
+
+def _encoder(config: TinyVaeConfig) -> nn.Sequential:
+    width = config.encoder_width
+    layers = [_conv3(IMAGE_CHANNELS * config.patch_size**2, width), nn.ReLU(inplace=True)]
+    for halve_time, halve_space in zip(config.encoder_time_downscale, config.encoder_space_downscale, strict=True):
+        layers += [TimePool(width, 2 if halve_time else 1), _conv3(width, width, 2 if halve_space else 1, bias=False)]
+        layers += [MemBlock(width) for _ in range(BLOCKS_PER_STAGE)]
+    return nn.Sequential(*layers, _conv3(width, config.latent_channels))
+
+
+def _decoder(config: TinyVaeConfig) -> nn.Sequential:
+    widths = config.decoder_widths
+    layers = [SoftClamp(), _conv3(config.latent_channels, widths[0]), nn.ReLU(inplace=True)]
+    for stage, width in enumerate(widths[:-1]):
+        time_stride = 2 if config.decoder_time_upscale[stage] else 1
+        space_scale = 2 if config.decoder_space_upscale[stage] else 1
+        layers += [MemBlock(width) for _ in range(BLOCKS_PER_STAGE)]
+        layers += [
+            nn.Identity(),  # taehv's upsampling stands here; Grow does it, the place keeps its keys
+            Grow(width, time_stride, space_scale),
+            _conv3(width, widths[stage + 1], bias=False),
+        ]
+    return nn.Sequential(*layers, nn.ReLU(inplace=True), _conv3(widths[-1], IMAGE_CHANNELS * config.patch_size**2))
+
+
+def _conv3(in_channels: int, out_channels: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=bias)
+
+
+def _repeat_edge(frames: Tensor, count: int, at_end: bool) -> Tensor:
+    """(b c t h w) -> (b c t+count h w): the first frame repeated in front, or the last one at the end."""
+    edge = (frames[:, :, -1:] if at_end else frames[:, :, :1]).expand(-1, -1, count, -1, -1)
+    return torch.cat([frames, edge] if at_end else [edge, frames], dim=2)
+
+
+def _fold(x: Tensor) -> Tensor:
+    """(b c t h w) -> (t b) c h w"""
+    return x.permute(2, 0, 1, 3, 4).flatten(0, 1)
+
+
+def _unfold(x: Tensor, batch_size: int) -> Tensor:
+    """(t b) c h w -> (b c t h w)"""
+    return x.unflatten(0, (-1, batch_size)).permute(1, 2, 0, 3, 4)

@@ -1,0 +1,143 @@
+"""Image, tracks and prompt from files, video to a file: what `motionstream render` does."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from ...checkpoints.spec import ModelSpec
+from ...tracks import Tracks, parse_tracks, resample
+from ..stream import StreamSettings
+from .fit import fit_picture, fit_tracks, image_tensor
+from .renderer import Renderer, Teaching
+from .video_file import VideoFile
+
+
+@dataclass
+class Pace:
+    """How fast a video comes: told of every chunk as it is there. Times in s.
+
+    first_frame_s: until the first generated frames (a first chunk that is the given image alone does not count).
+    seconds_per_chunk: median over the chunks after that one; of a single chunk, the whole time.
+    """
+
+    started: float = field(default_factory=time.perf_counter)
+    chunk_ends: list[float] = field(default_factory=list)
+    chunk_frames: list[int] = field(default_factory=list)
+
+    def chunk(self, num_frames: int) -> None:
+        """`num_frames` frames have arrived on the CPU."""
+        self.chunk_ends.append(time.perf_counter())
+        self.chunk_frames.append(num_frames)
+
+    @property
+    def num_frames(self) -> int:
+        return sum(self.chunk_frames)
+
+    @property
+    def first_frame_s(self) -> float:
+        return self.chunk_ends[self._first()] - self.started
+
+    @property
+    def seconds_per_chunk(self) -> float:
+        ends = self.chunk_ends[self._first() :]
+        return float(np.median(np.diff(ends))) if len(ends) > 1 else self.chunk_ends[-1] - self.started
+
+    @property
+    def frames_per_second(self) -> float:
+        return self.num_frames / (self.chunk_ends[-1] - self.started)
+
+    def _first(self) -> int:
+        return 1 if self.chunk_frames[0] == 1 and len(self.chunk_frames) > 1 else 0
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """What to render. image: uint8 (h w 3) of the video's size, None for a model that takes none; tracks: of that size,
+    as long as the video."""
+
+    prompt: str
+    tracks: Tracks
+    image: NDArray[np.uint8] | None = None
+    negative: str = ""
+
+
+def read_job(
+    renderer: Renderer,
+    prompt: str,
+    image: Path | None,
+    tracks: Path | None,
+    *,
+    num_frames: int | None = None,
+    frame_size: tuple[int, int] | None = None,
+    negative: str = "",
+) -> RenderJob:
+    """A job from files; the picture is cropped about its middle to the frame, the tracks along with it.
+
+    tracks: JSON or npz in px of the picture; their whole motion is spread over `num_frames` (default: as many as they
+    have samples, down to whole chunks). frame_size: (height, width), default the model's. Raises FileNotFoundError or
+    ValueError naming the option.
+    """
+    spec = renderer.loaded.spec
+    for name, path in (("--image", image), ("--tracks", tracks)):
+        if path is not None and not path.is_file():
+            raise FileNotFoundError(f"{name}: there is no file {path}")
+    _check_inputs(spec, image, tracks)
+    height, width = frame_size or spec.frame_size
+    picture = None if image is None else ImageOps.exif_transpose(Image.open(image)).convert("RGB")
+    drawn = Tracks.empty(1, height, width)
+    if tracks is not None:
+        source = tracks.read_bytes() if tracks.suffix == ".npz" else tracks.read_text(encoding="utf-8")
+        size = (height, width) if picture is None else (picture.height, picture.width)
+        drawn = fit_tracks(parse_tracks(source, height=size[0], width=size[1]), height, width)
+    lengths = spec.lengths.moving
+    if num_frames is None:
+        known = drawn.num_frames if tracks is not None else spec.vae_stride.num_frames(21)
+        num_frames = lengths.at_most(max(known, lengths.first))
+    lengths.check(num_frames)
+    fitted = None if picture is None else fit_picture(picture, height, width)
+    return RenderJob(prompt, resample(drawn, num_frames), fitted, negative)
+
+
+def render_to_file(
+    renderer: Renderer,
+    job: RenderJob,
+    out: Path,
+    settings: StreamSettings | None = None,
+    teaching: Teaching | None = None,
+) -> Pace:
+    """Write the job's video to `out` as it comes; the file appears under its name when it is whole."""
+    image = None if job.image is None else image_tensor(job.image)
+    prompts = [job.prompt, job.negative] if renderer.loaded.spec.role == "teacher" else [job.prompt]
+    encoded = renderer.encode(prompts, [image] * len(prompts))
+    renderer.settle()
+    with VideoFile(out, renderer.loaded.spec.fps) as file:
+        pace = Pace()
+        for frames in renderer.video(
+            encoded[0],
+            image,
+            job.tracks,
+            job.tracks.num_frames,
+            settings=settings,
+            teaching=teaching,
+            negative=encoded[-1] if len(encoded) > 1 else None,
+            frame_size=(job.tracks.height, job.tracks.width),
+        ):
+            frames = frames.cpu()  # waits for the device, so that the time is the chunk's
+            pace.chunk(len(frames))
+            file.push(frames)
+    return pace
+
+
+def _check_inputs(spec: ModelSpec, image: Path | None, tracks: Path | None) -> None:
+    if spec.image_rule == "none" and spec.backbone.image_dim is None and image is not None:
+        raise ValueError("--image: this model makes video from text alone; leave the image out")
+    if (spec.image_rule != "none" or spec.backbone.image_dim is not None) and image is None:
+        raise ValueError("--image is missing: this model starts from an image")
+    if spec.track_head is None and tracks is not None:
+        raise ValueError("--tracks: this model has no track head, it was not made to follow tracks; leave them out")

@@ -1,0 +1,230 @@
+"""A model with all it needs to make video by itself: prompts encoded, image encoded, latents decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...checkpoints.kinds import kind_of
+from ...checkpoints.load import LoadedModel, load_model, load_tiny_vae
+from ...checkpoints.read import read_stored
+from ...checkpoints.spec import Role
+from ...checkpoints.vae_weights import load_vae
+from ...models.encoders import require_parts
+from ...models.offload import place, weight_bytes
+from ...models.vae.tiny_vae import TinyVae
+from ...models.vae.wan_vae import WanVae
+from ...tracks import Tracks
+from ..conditions import KnownTracks, StreamConditions
+from ..decode import FullStreamingDecoder, StreamingDecoder, TinyStreamingDecoder
+from ..stream import StreamSettings, sample_teacher, stream_chunks
+from .prompts import EncodedPrompt, OwnWords, PromptSource, WanPrompts
+
+TINY_VAE_FILE = "tiny_vae.safetensors"
+RESERVE_BYTES = 3 * 2**30  # for activations and for the decoder's features at 832x480
+Vae = TinyVae | WanVae
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """How a teacher samples; None takes the checkpoint's own weights."""
+
+    num_steps: int = 50
+    text_weight: float | None = None
+    motion_weight: float | None = None
+
+
+class Renderer:
+    """Frames from an encoded prompt, an image and tracks, by a student's stream or a teacher's whole clip.
+
+    encoder, decoder: the VAEs that images go in by and latents come out by, often one and the same. The transformer
+    moves to `device` when the first video is asked for, which leaves the memory to the prompts' encoders before.
+    budget_bytes: of the device for the transformer's weights, None for all of them (`models.on_demand`).
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        prompts: PromptSource,
+        encoder: Vae,
+        decoder: Vae,
+        device: torch.device,
+        budget_bytes: int | None = None,
+    ) -> None:
+        _require_fit(loaded, encoder, decoder)
+        self.loaded, self.device, self._budget = loaded, device, budget_bytes
+        self._prompts, self.encoder, self.decoder = prompts, encoder, decoder
+        self._settled = False
+
+    def encode(self, prompts: Sequence[str], images: Sequence[Tensor | None]) -> list[EncodedPrompt]:
+        """All prompts of a job, each with its first image (3 h w) in [0, 1]: encode them all before the first video."""
+        return self._prompts.encode(prompts, images)
+
+    @torch.no_grad()
+    def video(
+        self,
+        prompt: EncodedPrompt,
+        image: Tensor | None,
+        tracks: Tracks,
+        num_frames: int,
+        *,
+        settings: StreamSettings | None = None,
+        teaching: Teaching | None = None,
+        negative: EncodedPrompt | None = None,
+        frame_size: tuple[int, int] | None = None,
+    ) -> Generator[Tensor, None, None]:
+        """Frames (t h w 3) in [0, 1], chunk by chunk of a student, all at once of a teacher.
+
+        image: (3 h w) in [0, 1], its size the video's; frame_size (height, width) where the model takes none.
+        negative: what stands for "no text" to a teacher, who needs it. Raises ValueError for a length that fills no
+        whole chunks, and for a model and conditions that do not go together.
+        """
+        self.loaded.spec.lengths.moving.check(num_frames)
+        num_latent_frames = self.loaded.spec.vae_stride.num_latent_frames(num_frames)
+        self.settle()
+        loaded = self.loaded
+        conditions = StreamConditions(
+            loaded.model,
+            loaded.spec,
+            prompt.context(loaded),
+            KnownTracks(tracks),
+            image=None if image is None else image[None, :, None].to(self.device),
+            vae=self.encoder,
+            frame_size=frame_size,
+        )
+        if loaded.spec.role == "student":
+            decoder = _streaming(self.decoder)
+            for chunk in stream_chunks(
+                loaded, conditions, decoder, num_latent_frames=num_latent_frames, settings=settings
+            ):
+                yield chunk.frames
+            return
+        if negative is None:
+            raise ValueError("a teacher needs a negative prompt (it may be empty) for its guidance")
+        teaching = teaching or Teaching()
+        latents = sample_teacher(
+            loaded,
+            conditions,
+            negative.context(loaded),
+            num_latent_frames=num_latent_frames,
+            num_steps=teaching.num_steps,
+            text_weight=teaching.text_weight,
+            motion_weight=teaching.motion_weight,
+            seed=(settings or StreamSettings()).seed,
+            batched=self._budget is None,
+        )
+        yield _streaming(self.decoder).push(latents)
+
+    @torch.no_grad()
+    def reconstruction(self, frames: Tensor) -> Tensor:
+        """Frames (t h w 3) of a clip (t h w 3) in [0, 1] sent through the VAE: no model can do better."""
+        self.settle()
+        latents = self.encoder.encode(frames.permute(3, 0, 1, 2)[None].to(self.device))
+        return _streaming(self.decoder).push(latents)
+
+    def settle(self) -> None:
+        """Bring everything to the device; the first video does it by itself."""
+        if self._settled:
+            return
+        self.encoder.to(self.device)
+        self.decoder.to(self.device)
+        place(self.loaded.model, self.device, self._budget, pin=True)
+        self._settled = True
+
+
+def open_renderer(
+    model: str | Path,
+    *,
+    vae: str | Path | None = None,
+    encoders: str | Path | None = None,
+    role: Role | None = None,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    budget_bytes: int | None = None,
+) -> Renderer:
+    """A renderer of local files; nothing is downloaded.
+
+    model: a checkpoint file, or a folder in diffusers' layout (transformer, text_encoder, tokenizer, vae, and for a
+        model with image cross-attention image_encoder and image_processor).
+    vae: what decodes in place of the model's own: a tiny VAE's file, or a folder with AutoencoderKLWan. A model with
+        words of its own takes `tiny_vae.safetensors` beside it when none is given.
+    role: of a file that does not tell whether it is a student's (`checkpoints.load.read_checkpoint`).
+    encoders: for a file without words of its own, the folder that holds the encoders and the VAE.
+    budget_bytes: of the device for the weights of the transformer and of each encoder in its turn; None takes what is
+        free beside the stream's cache and RESERVE_BYTES.
+
+    Raises FileNotFoundError naming the part that is missing, ValueError for parts that do not go together.
+    """
+    device = device or torch.device("cpu")
+    path = Path(model)
+    folder = path if path.is_dir() else Path(encoders) if encoders is not None else None
+    if path.is_dir():
+        require_parts(path, ("transformer",))
+    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
+    loaded = load_model(path, dtype, role=role)
+    free = free_bytes(device) if budget_bytes is None else budget_bytes
+    if budget_bytes is None and free is not None:
+        left = max(0, free - cache_bytes(loaded))
+        budget_bytes = None if weight_bytes(loaded.model) <= left else left
+    if loaded.spec.vocabulary:
+        tiny = _vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
+        return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes)
+    if folder is None:
+        raise ValueError(
+            f"{path} holds a transformer alone; name the folder of its text encoder, tokenizer and VAE with --encoders"
+        )
+    require_parts(folder, ("tokenizer", "text_encoder"))
+    backbone = loaded.spec.backbone
+    if backbone.image_dim is not None:
+        require_parts(folder, ("image_encoder", "image_processor"))
+    if vae is None or loaded.spec.image_rule != "none":
+        require_parts(folder, ("vae",))
+    decoder = _vae(Path(vae), dtype) if vae is not None else None
+    encoder = decoder if decoder is not None and loaded.spec.image_rule == "none" else _vae(folder / "vae", dtype)
+    prompts = WanPrompts(folder, backbone.text_dim, backbone.image_dim, device, dtype, free)
+    return Renderer(loaded, prompts, encoder, decoder or encoder, device, budget_bytes)
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """What weights may take of a GPU beside RESERVE_BYTES, as it is now; None for the CPU, which holds them anyway."""
+    return max(0, torch.cuda.mem_get_info(device)[0] - RESERVE_BYTES) if device.type == "cuda" else None
+
+
+def cache_bytes(loaded: LoadedModel) -> int:
+    """Size of the stream's keys and values at the model's own frame size: sink, window and the current chunk."""
+    spec, (_, dtype) = loaded.spec, loaded.model.placement
+    cells = [
+        side // spec.vae_stride.space // patch
+        for side, patch in zip(spec.frame_size, spec.backbone.patch[1:], strict=True)
+    ]
+    frames = spec.sink_frames + spec.window_frames + spec.chunk_plan.chunk_frames
+    return 2 * spec.backbone.num_layers * frames * cells[0] * cells[1] * spec.backbone.dim * dtype.itemsize
+
+
+def _vae(path: Path, dtype: torch.dtype) -> Vae:
+    return load_tiny_vae(path) if kind_of(read_stored(path, "vae")) == "tiny VAE" else load_vae(path, dtype)
+
+
+def _streaming(vae: Vae) -> StreamingDecoder:
+    return TinyStreamingDecoder(vae) if isinstance(vae, TinyVae) else FullStreamingDecoder(vae)
+
+
+def _require_fit(loaded: LoadedModel, encoder: Vae, decoder: Vae) -> None:
+    spec = loaded.spec
+    for vae in (encoder, decoder):
+        if isinstance(vae, TinyVae):
+            channels, stride = vae.config.latent_channels, vae.config.stride
+        else:
+            channels, stride = vae.num_channels, vae.stride
+        for name, given, wanted in (
+            ("latent channels", channels, spec.backbone.out_channels),
+            ("VAE strides", stride, spec.vae_stride),
+        ):
+            if given != wanted:
+                raise ValueError(f"{name}: the model takes {wanted}, this VAE gives {given}; use the model's own")
+    if spec.image_rule == "grey_clip" and isinstance(encoder, TinyVae) and encoder.config.encoder_lookahead:
+        raise ValueError("this tiny VAE encodes with lookahead, which this model's grey clip does not allow")

@@ -1,1 +1,0 @@
-"""The evidence: small experiments on a world of their own, run and stored by `python -m motionstream_core.study`."""

@@ -1,0 +1,219 @@
+"""Stage prepare: videos with captions to shards of latents, embeddings and tracks (`video_clips` reads them).
+
+A shard is made of a fixed run of the source list, whatever of it is dropped. So a run that was stopped goes on at the
+first shard that is not finished, several machines share the shards of one list (`part`), and the result is the same
+as that of one undisturbed process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...checkpoints.spec import ModelSpec
+from ...tracks.extract.tracker import Tracker, grid_queries
+from .encoders import ClipEncoders
+from .footage import Footage, FootageError, read_footage
+from .shards import VERSION, Drop, PrepareReport, RawClip, ShardWriter, sidecar, write_json, write_report
+from .sources import Source
+from .workers import ordered_map
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """What clips are made of which videos.
+
+    frame_size: (height, width) px. num_frames: of a clip, 1 + 4k. fps: videos are re-sampled to it.
+    aspect_range: least and greatest width / height of a video; None allows a factor of 1.5 from the frame's own.
+    min_frames: of a video after re-sampling, at least num_frames, which None means. clip_stride_frames: a video longer
+    than a clip gives another one every so many frames, up to max_clips; None gives the first alone.
+    grid: rows and columns of points that are tracked from the first frame. min_followed: share of them that must be
+    seen in most of the clip's frames, or the clip is dropped: there is a cut in it, or nothing to hold on to.
+    """
+
+    frame_size: tuple[int, int]
+    num_frames: int
+    fps: float = 16.0
+    aspect_range: tuple[float, float] | None = None
+    min_frames: int | None = None
+    clip_stride_frames: int | None = None
+    max_clips: int = 8
+    grid: tuple[int, int] = (50, 50)
+    min_followed: float = 0.1
+    sources_per_shard: int = 32
+
+    def __post_init__(self) -> None:
+        if self.num_frames < 1 or (self.num_frames - 1) % 4:
+            raise ValueError(f"num_frames is {self.num_frames}; it must be 1 + 4k")
+        if self.fps <= 0:
+            raise ValueError(f"fps is {self.fps}; it must be more than 0")
+        if self.min_frames is not None and self.min_frames < self.num_frames:
+            raise ValueError(f"min_frames is {self.min_frames}, less than a clip's {self.num_frames} frames")
+        if self.clip_stride_frames is not None and self.clip_stride_frames < 1:
+            raise ValueError(f"clip_stride_frames is {self.clip_stride_frames}; it must be at least 1, or None")
+        for name in ("max_clips", "sources_per_shard"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.aspect_range is not None and not 0 < self.aspect_range[0] <= self.aspect_range[1]:
+            raise ValueError(f"aspect_range is {self.aspect_range}; it must be (least, greatest) width / height")
+
+    @classmethod
+    def of_spec(cls, spec: ModelSpec, num_latent_frames: int, **changes: Any) -> PrepareSettings:
+        """Clips for a model: its frame size, its rate, its VAE's length."""
+        made = cls(spec.frame_size, spec.vae_stride.num_frames(num_latent_frames), spec.fps)
+        return replace(made, **changes)
+
+    @property
+    def footage(self) -> Footage:
+        """What is read of each video."""
+        aspect = self.frame_size[1] / self.frame_size[0]
+        allowed = self.aspect_range or (aspect / 1.5, aspect * 1.5)
+        more = (self.max_clips - 1) * self.clip_stride_frames if self.clip_stride_frames else 0
+        count = max(self.num_frames + more, self.min_frames or 0)
+        return Footage(self.frame_size, self.fps, count, allowed)
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Source to raw clips: what worker processes do. It raises nothing that a video can cause."""
+
+    settings: PrepareSettings
+    tracker: Tracker | None
+
+    def __call__(self, source: Source) -> tuple[list[RawClip], list[Drop]]:
+        if not source.caption:
+            return [], [Drop(str(source.video), "no caption", "its caption is missing or empty")]
+        settings = self.settings
+        try:
+            frames = read_footage(source.video, settings.footage)
+            wanted = settings.min_frames or settings.num_frames
+            if len(frames) < wanted:
+                raise FootageError("too short", f"{len(frames)} frames at {settings.fps:g} fps, wanted {wanted}")
+        except FootageError as error:
+            return [], [Drop(str(source.video), error.reason, error.detail)]
+        clips, dropped = [], []
+        for start in range(0, len(frames) - settings.num_frames + 1, settings.clip_stride_frames or len(frames)):
+            clip = RawClip(start, frames[start : start + settings.num_frames])
+            clip, fault = (clip, None) if self.tracker is None else tracked(clip, self.tracker, settings)
+            if fault is None:
+                clips.append(clip)
+            else:
+                dropped.append(Drop(str(source.video), "no tracks", fault))
+        return clips, dropped
+
+
+def tracked(clip: RawClip, tracker: Tracker, settings: PrepareSettings) -> tuple[RawClip, str | None]:
+    """The clip with its tracks, and why it is to be dropped, or None."""
+    tracks = tracker.track(clip.frames, grid_queries(*settings.frame_size, *settings.grid))
+    visibility = tracks.visibility.numpy()
+    followed = float((visibility.mean(0) > 0.5).mean())
+    fault = None
+    if followed < settings.min_followed:
+        fault = (
+            f"{followed:.0%} of the points are seen in most frames from {clip.start_frame} on, "
+            f"wanted {settings.min_followed:.0%}"
+        )
+    return replace(clip, points=tracks.points.numpy(), visibility=visibility), fault
+
+
+def prepare_videos(
+    sources: Sequence[Source],
+    settings: PrepareSettings,
+    encoders: ClipEncoders,
+    tracker: Tracker,
+    folder: Path,
+    num_workers: int = 0,
+    part: tuple[int, int] = (0, 1),
+    report: Callable[[int, int], None] | None = None,
+) -> PrepareReport:
+    """Write the shards of `sources` that are not finished yet, and report.json and report.csv beside them.
+
+    num_workers: processes that decode and track; 0 does it in this one. part: (i, n) takes every n-th shard from the
+    i-th on. report: gets (sources done, sources) of this part. Bad videos are dropped and reported, never fatal.
+    Raises ValueError for no sources, an impossible part, or a folder that was begun with other settings.
+    """
+    if not sources:
+        raise ValueError("there are no videos to prepare")
+    if not 0 <= part[0] < part[1]:
+        raise ValueError(f"part is {part[0]}/{part[1]}; it must be i/n with 0 <= i < n")
+    encoders.stride.num_latent_frames(settings.num_frames)
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_manifest(folder, _manifest(sources, settings, encoders, tracker), part)
+    size = settings.sources_per_shard
+    shards = [
+        (number, sources[first : first + size])
+        for number, first in enumerate(range(0, len(sources), size))
+        if number % part[1] == part[0]
+    ]
+    total = sum(len(run) for _, run in shards)
+    unfinished = [(number, run) for number, run in shards if not sidecar(folder, number).exists()]
+    done = total - sum(len(run) for _, run in unfinished)
+    loader = Loader(settings, tracker if tracker.in_workers else None)
+    loaded = ordered_map(loader, (source for _, run in unfinished for source in run), num_workers)
+    with closing(loaded):
+        for number, run in unfinished:
+            shard = ShardWriter(encoders, settings.frame_size, settings.fps)
+            for source in run:
+                _add(shard, source, next(loaded), tracker, settings)
+                done += 1
+                if report:
+                    report(done, total)
+            shard.write(folder, number)
+    return write_report(folder, len(sources), part)
+
+
+def _add(
+    shard: ShardWriter,
+    source: Source,
+    loaded: tuple[list[RawClip], list[Drop]] | None,
+    tracker: Tracker,
+    settings: PrepareSettings,
+) -> None:
+    """What was loaded of a source to its shard; None where its worker process died of it."""
+    video, caption = str(source.video), source.caption or ""
+    clips, dropped = loaded or ([], [Drop(video, "crashed", "the process that read it died")])
+    shard.dropped += dropped
+    fault = shard.encoders.caption_fault(caption) if clips else None
+    if fault is not None:
+        shard.dropped.append(Drop(video, "caption", fault))
+        return
+    for clip in clips:
+        missing = None
+        if clip.points is None:
+            clip, missing = tracked(clip, tracker, settings)
+        if missing is None:
+            shard.add(video, caption, clip)
+        else:
+            shard.dropped.append(Drop(video, "no tracks", missing))
+
+
+def _manifest(
+    sources: Sequence[Source], settings: PrepareSettings, encoders: ClipEncoders, tracker: Tracker
+) -> dict[str, Any]:
+    listing = hashlib.sha256("\n".join(f"{source.video}\t{source.caption}" for source in sources).encode()).hexdigest()
+    return {
+        "version": VERSION,
+        "settings": json.loads(json.dumps(asdict(settings))),
+        "sources": f"{len(sources)} videos, {listing[:12]}",
+        "encoders": encoders.name,
+        "tracker": tracker.name,
+    }
+
+
+def _check_manifest(folder: Path, manifest: dict[str, Any], part: tuple[int, int]) -> None:
+    path = folder / "manifest.json"
+    if not path.exists():
+        write_json(path, manifest, part)
+        return
+    begun = json.loads(path.read_text("utf-8"))
+    for name, value in manifest.items():
+        if begun.get(name) != value:
+            raise ValueError(
+                f"{folder} was begun with other {name}: {begun.get(name)}, now {value}; "
+                "give another folder, or empty it"
+            )

@@ -1,0 +1,1 @@
+"""How anything is trained: steps, optimizers, ranks, checkpoints, logs."""

@@ -1,0 +1,1 @@
+"""Which sizes, presets and stages make a model: the bundled one, and Wan."""

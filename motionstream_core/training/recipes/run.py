@@ -1,0 +1,98 @@
+"""One training run: its folder, how it computes, where it reports. Stages of every recipe are made of these parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ...checkpoints import LoadedModel, ModelSpec, load_model, save_model
+from ...models.track_wan import TrackWan
+from ..data import TrainingClips
+from ..data.trajectories import StoredTrajectories, TrajectorySource
+from ..engine.averaged import Watch
+from ..engine.engine import Compute, Engine
+from ..engine.log import Log
+from ..stages.causal import StudentTraining, train_student
+from ..stages.causal_loss import causal_loss
+from ..stages.distill import DistillTraining, Reencode, train_distilled
+from ..stages.ode import OdeTraining, write_trajectories
+
+
+@dataclass(frozen=True)
+class Run:
+    """folder: what stages leave for one another, `<name>.safetensors` and clips; a stage resumes from it."""
+
+    folder: Path
+    compute: Compute
+    log: Log
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What the stages train with."""
+        return Engine(self.compute)
+
+    def file(self, name: str) -> Path:
+        """A checkpoint of this run."""
+        return self.folder / f"{name}.safetensors"
+
+    def load(self, name: str) -> LoadedModel:
+        """A model that an earlier stage saved, in fp32 on the CPU."""
+        return load_model(self.file(name))
+
+    def count(self, stage: str) -> Callable[[int, int], None]:
+        """A progress report for stages that count what they make."""
+        return lambda done, total: self.log(stage, done, total=total)
+
+    def saver(self, name: str, spec: ModelSpec) -> Watch:
+        """Writes the averaged model where the next stage reads it."""
+        return lambda model, _: save_model(self.file(name), model, spec)
+
+    def finish(self, name: str, spec: ModelSpec, averaged: TrackWan | None) -> None:
+        """Write what a stage ended with; all ranks call it."""
+        if averaged is not None:
+            save_model(self.file(name), averaged, spec)
+        self.engine.barrier()
+
+    def ode(self, clips: TrainingClips, training: OdeTraining) -> None:
+        """Sample the trajectories of the run's teacher."""
+        loaded = self.load("teacher")
+        loaded = LoadedModel(self.engine.frozen(loaded.model), loaded.spec)
+        write_trajectories(self.engine, loaded, clips, training, self.folder / "ode", self.count("ode"))
+
+    def causal(self, spec: ModelSpec, training: StudentTraining, video: Watch | None = None) -> None:
+        """From the run's teacher to a causal model of `spec`, on the run's trajectories."""
+        stored = StoredTrajectories(self.folder / "ode")
+        self.regress("causal", self.load("teacher"), spec, stored, training, video)
+
+    def regress(
+        self,
+        name: str,
+        start: LoadedModel,
+        spec: ModelSpec,
+        source: TrajectorySource,
+        training: StudentTraining,
+        video: Watch | None = None,
+    ) -> None:
+        """Stage `name`: the causal model of `spec` that `start` becomes by regression on what `source` draws."""
+        loss = causal_loss(source, spec, training.masks, training.seed, self.compute.device)
+        save = self.saver(name, spec)
+        averaged = train_student(self.engine, name, start, spec, loss, training, self.folder, self.log, save, video)
+        self.finish(name, spec, averaged)
+
+    def distill(
+        self,
+        clips: TrainingClips,
+        training: DistillTraining,
+        video: Watch | None = None,
+        reencode: Reencode | None = None,
+        start_from: str = "causal",
+    ) -> None:
+        """From the run's causal model, as the stage `start_from` left it, to its student."""
+        start = self.load(start_from)
+        save = self.saver("student", start.spec)
+        averaged = train_distilled(
+            self.engine, start, self.load("teacher"), clips, training, self.folder, self.log, save, video, reencode
+        )
+        self.finish("student", start.spec, averaged)

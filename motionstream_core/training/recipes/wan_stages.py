@@ -1,0 +1,161 @@
+"""The stages of a Wan model, from footage and published weights to a student.
+
+Footage is prepared twice: real clips as `clips`, for the teacher's first phase and the student, and synthetic ones as
+`clips-synthetic`, for the second phase (arXiv 2511.01266, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...checkpoints import save_tiny_vae
+from ...checkpoints.wan_weights import read_wan_weights
+from ...models.conditioning import InputLayout
+from ...models.track_wan import TrackWan
+from ...models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
+from ...models.vae.wan_vae import WanVae
+from ...tracks.extract.cotracker import CoTracker3
+from ...tracks.extract.tracker import OpenCvTracker, Tracker
+from ..data.encoders import WanEncoders
+from ..data.prepare import PrepareSettings, prepare_videos
+from ..data.sources import read_sources
+from ..data.videos import TrackDraw, VideoClips
+from ..stages.initialise import WanWeights, teacher_from
+from ..stages.teacher import train_teacher
+from ..stages.tiny_vae.stage import PAPER_DECODER, train_video_decoder
+from .run import Run
+from .wan import LATENT_FRAMES, WanPreset
+
+CLIP_FOLDERS = ("clips", "clips-synthetic")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a user brings; each stage names what it misses.
+
+    videos: folder, CSV or JSONL list. clips: which of CLIP_FOLDERS `prepare` fills. model: a Wan model in diffusers'
+    layout, for its encoders and its VAE. cotracker: CoTracker3's checkpoint; without it OpenCV tracks.
+    base, control: weights that the teacher starts from. vgg: LPIPS's file, for the tiny decoder.
+    part: (i, n), this machine's share of the videos.
+    """
+
+    videos: Path | None = None
+    clips: str = CLIP_FOLDERS[0]
+    model: Path | None = None
+    cotracker: Path | None = None
+    base: Path | None = None
+    control: Path | None = None
+    vgg: Path | None = None
+    num_workers: int = 0
+    part: tuple[int, int] = (0, 1)
+
+    def need(self, name: str, stage: str) -> Path:
+        """The path `name`. Raises ValueError naming the option where it was not given."""
+        value = getattr(self, name)
+        if value is None:
+            raise ValueError(f"stage '{stage}' of a Wan preset needs --{name}")
+        if not value.exists():
+            raise FileNotFoundError(f"--{name} {value} does not exist")
+        return value
+
+
+@dataclass(frozen=True)
+class WanRun(Run):
+    """A run on footage."""
+
+    preset: WanPreset
+    material: Material
+
+    def clips(self, name: str = CLIP_FOLDERS[0]) -> VideoClips:
+        """Prepared clips, with as many tracks told as the preset says."""
+        least, most = self.preset.num_tracks
+        return VideoClips(self.folder / name, TrackDraw(least, most))
+
+
+def tiny_vae(run: WanRun) -> None:
+    """Train a tiny decoder on the latents of Wan's VAE."""
+    material, spec = run.material, run.preset.teacher
+    vae = TinyVae(TAEW2_1 if spec.backbone.out_channels == TAEW2_1.latent_channels else TAEW2_2)
+    teacher = WanVae.from_pretrained(material.need("model", "tiny-vae") / "vae")
+    videos = material.need("videos", "tiny-vae")
+    trained = train_video_decoder(
+        PAPER_DECODER, run.engine, vae, teacher, videos, run.folder, run.log, spec.fps, material.vgg
+    )
+    if run.engine.is_main:
+        save_tiny_vae(run.file("tiny_vae"), trained)
+    run.engine.barrier()
+
+
+def prepare(run: WanRun) -> None:
+    """Videos to clips; one process, or as many machines as `part` says."""
+    material, spec, device = run.material, run.preset.teacher, run.compute.device
+    sources = read_sources(material.need("videos", "prepare"))
+    settings = PrepareSettings.of_spec(spec, LATENT_FRAMES)
+    encoders = WanEncoders.load(material.need("model", "prepare"), spec, device)
+    tracker: Tracker = OpenCvTracker()
+    if material.cotracker is not None:
+        tracker = CoTracker3.load(material.cotracker, device)
+    folder = run.folder / material.clips
+    count = run.count("prepare")
+    made = prepare_videos(sources, settings, encoders, tracker, folder, material.num_workers, material.part, count)
+    dropped = ", ".join(f"{number} {reason}" for reason, number in made.reasons.items()) or "none"
+    run.log.note(f"{made.num_clips} clips in {folder}; dropped: {dropped} (report.csv names them)")
+
+
+def teacher(run: WanRun) -> None:
+    """Train the bidirectional teacher, phase after phase, each from the average of the one before."""
+    preset = run.preset
+    model: TrackWan | None = None
+    for number, training in enumerate(preset.teacher_phases):
+        name = "teacher" if number == 0 else f"teacher-{number + 1}"
+        last = number == len(preset.teacher_phases) - 1
+        done = "teacher" if last else f"{name}-done"
+        if run.file(done).exists():  # this phase was finished before
+            model = run.load(done).model
+            continue
+        start = _start(run) if model is None else model.requires_grad_(True)
+        clips = run.clips(CLIP_FOLDERS[min(number, 1)])
+        averaged = train_teacher(run.engine, start, preset.teacher, training, clips, run.folder, run.log, name=name)
+        run.finish(done, preset.teacher, averaged)
+        model = run.load(done).model
+
+
+def _start(run: WanRun) -> TrackWan:
+    """The published weights, grown to the teacher's input; on rank 0, which hands them to the others."""
+    preset, material = run.preset, run.material
+
+    def weights(path: Path, layout: InputLayout) -> WanWeights:
+        return WanWeights(read_wan_weights(path), layout, str(path))
+
+    base = weights(material.need("base", "teacher"), preset.base_layout)
+    control = None
+    if preset.control_layout is not None and material.control is not None:
+        control = weights(material.need("control", "teacher"), preset.control_layout)
+    return teacher_from(preset.teacher, base, control)
+
+
+def ode(run: WanRun) -> None:
+    """Sample the teacher's trajectories."""
+    run.ode(run.clips(), run.preset.ode)
+
+
+def causal(run: WanRun) -> None:
+    """Adapt the teacher's weights to the causal student, on its trajectories."""
+    run.causal(run.preset.student, run.preset.causal)
+
+
+def distill(run: WanRun) -> None:
+    """Self Forcing with distribution matching; only first frames, captions and tracks of the clips are read."""
+    run.distill(run.clips(), run.preset.distill)
+
+
+WAN_STAGES: dict[str, Callable[[WanRun], None]] = {
+    "tiny-vae": tiny_vae,
+    "prepare": prepare,
+    "teacher": teacher,
+    "ode": ode,
+    "causal": causal,
+    "distill": distill,
+}

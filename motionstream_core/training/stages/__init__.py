@@ -1,0 +1,1 @@
+"""What is trained, one stage a file, in the order of the method."""

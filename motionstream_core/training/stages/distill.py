@@ -1,0 +1,294 @@
+"""Stage distill: Self Forcing with distribution matching (arXiv 2511.01266, section 3.2; arXiv 2506.08009).
+
+The student rolls a clip out through the very loop that inference uses, with sink, window and rolling cache; one random
+denoise step carries the gradient, cached keys are detached. The teacher under joint guidance and the critic say which
+way the clip should move (`distribution`). Between two steps of the student the critic learns several times what the
+student makes now. Of the training clips only first frame, caption and tracks are read, unless `truth_weight` asks for
+more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...checkpoints.load import LoadedModel, build_model
+from ...checkpoints.spec import ModelSpec
+from ...models.track_wan import TrackWan
+from ...streaming.rollout import GradientPolicy
+from ..data import WHOLE_CLIP, Batch, TrainingClips, View
+from ..engine.averaged import Watch, averaged_model, watched
+from ..engine.engine import Engine, MicroBatches
+from ..engine.log import Log
+from ..engine.loop import LoopPlan, train_loop
+from ..engine.optimizers import OptimizerSettings
+from .conditions import Told, conditions_of, random_ids
+from .distribution_matching import LevelRange, Scores, distribution_loss
+from .losses import draw_flow, flow_loss, track_weight, weighted_error
+from .student import training_rollout
+
+PAPER_BETAS = (0.0, 0.999)
+
+
+@dataclass(frozen=True)
+class DistillTraining:
+    """Knobs of the stage; the defaults are the paper's.
+
+    num_steps: steps of the student, each after critic_steps of the critic.
+    text_weight, motion_weight: joint guidance of the real score.
+    long_latent_frames: length of the rollouts where it is more than the view's; the last frames are judged.
+    truth_weight: weight of a squared error to the clips' true latents beside distribution matching. On the procedural
+        world image, tracks and caption nearly fix the clip, so it helps there; 0 for real footage.
+    """
+
+    num_steps: int = 400
+    batches: MicroBatches = field(default_factory=lambda: MicroBatches(64))
+    critic_steps: int = 5
+    student: OptimizerSettings = field(
+        default_factory=lambda: OptimizerSettings("adamw", learning_rate=2e-6, betas=PAPER_BETAS)
+    )
+    critic: OptimizerSettings = field(
+        default_factory=lambda: OptimizerSettings("adamw", learning_rate=4e-7, betas=PAPER_BETAS)
+    )
+    ema_decay: float = 0.99
+    text_weight: float = 3.0
+    motion_weight: float = 1.5
+    levels: LevelRange = field(default_factory=LevelRange)
+    view: View = WHOLE_CLIP
+    long_latent_frames: int | None = None
+    truth_weight: float = 0.0
+    warmup_steps: int = 10
+    save_every: int = 50
+    log_every: int = 5
+    video_every: int | None = None
+    seed: int = 6
+
+    def __post_init__(self) -> None:
+        if self.critic_steps < 1:
+            raise ValueError(f"critic_steps is {self.critic_steps}; the critic must learn at least once a step")
+        if self.long_latent_frames is not None and self.long_latent_frames < self.view.latent_frames:
+            raise ValueError(
+                f"long_latent_frames is {self.long_latent_frames}, less than the {self.view.latent_frames} that are "
+                "judged; leave it out for rollouts of the clips' own length"
+            )
+        if self.truth_weight and self.long_latent_frames:
+            raise ValueError("truth_weight needs clips as long as the rollout; leave out long_latent_frames")
+
+    @property
+    def plan(self) -> LoopPlan:
+        """How long and how often."""
+        return LoopPlan(self.num_steps, self.save_every, self.log_every, video_every=self.video_every)
+
+    @property
+    def rollout_frames(self) -> int:
+        """Latent frames of one rollout."""
+        return self.long_latent_frames or self.view.latent_frames
+
+
+@dataclass(frozen=True)
+class Draw:
+    """All that one micro-batch draws: the clips that lend their conditions, track ids, exit step, a generator."""
+
+    batch: Batch
+    ids: Tensor
+    exit_step: int
+    noise_seed: int
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The judged part of a rollout (b c f h w), the conditions of that part, and how many frames of it are given."""
+
+    clip: Tensor
+    batch: Batch
+    num_given: int
+
+
+Reencode = Callable[[Tensor], Tensor]
+"""Latents 0..s (b c s+1 h w) -> the image latent (b c 1 h w) of the last frame that they decode to."""
+
+
+class Distiller:
+    """The losses of both networks, from micro-batch to scalar."""
+
+    def __init__(
+        self,
+        training: DistillTraining,
+        student: TrackWan,
+        spec: ModelSpec,
+        scores: Scores,
+        clips: TrainingClips,
+        device: torch.device,
+        reencode: Reencode | None = None,
+    ) -> None:
+        if training.rollout_frames > training.view.latent_frames and reencode is None:
+            raise ValueError("rollouts longer than what is judged need a VAE that makes their first frame an image")
+        self.training = training
+        self.student = student
+        self.spec = spec
+        self.scores = scores
+        self.clips = clips
+        self.device = device
+        self.reencode = reencode
+
+    def student_loss(self, train_step: int, micro: int, micro_size: int) -> Tensor:
+        """Distribution matching on a rollout with gradient, and the error to the true clip where it is asked for."""
+        draw = self._draw(train_step, 0, micro, micro_size)
+        judged = self._roll(draw)
+        loss = distribution_loss(
+            self.scores, judged.clip, judged.batch, draw.ids, self.training.levels, draw.generator, judged.num_given
+        )
+        if self.training.truth_weight:
+            weight = track_weight(draw.batch, self.spec)
+            error = weighted_error(judged.clip, draw.batch.latents, weight, judged.num_given)
+            loss = loss + self.training.truth_weight * error
+        return loss
+
+    def critic_loss(self, train_step: int, turn: int, micro: int, micro_size: int) -> Tensor:
+        """Flow matching of the critic on what the student makes now; turn counts the critic's steps from 1."""
+        draw = self._draw(train_step, turn, micro, micro_size)
+        with torch.no_grad():
+            judged = self._roll(draw)
+        batch = judged.batch.with_latents(judged.clip.float())
+        flow = draw_flow(batch, self.scores.fake.spec, Told.everything(micro_size), draw.generator)
+        return flow_loss(self.scores.fake.model, self.scores.fake.spec, batch, replace(flow, ids=draw.ids), 0.0)
+
+    def _draw(self, train_step: int, turn: int, micro: int, micro_size: int) -> Draw:
+        key = (self.training.seed, train_step, turn, micro)
+        rng = np.random.default_rng(key)
+        batch = self.clips.batch(micro_size, self.training.view, rng).to(self.device)
+        # one for all micro-batches: sharded ranks must run the same passes
+        exit_step = int(np.random.default_rng(key[:3]).integers(len(self.spec.step_list)))
+        seed = int(rng.integers(2**40))
+        generator = torch.Generator().manual_seed(seed)
+        ids = random_ids(micro_size, batch.points.shape[2], generator).to(self.device)
+        return Draw(batch, ids, exit_step, seed, generator)
+
+    def _roll(self, draw: Draw) -> Judged:
+        """A clip of the student's own, under the draw's conditions."""
+        num_frames, judged_frames = self.training.rollout_frames, self.training.view.latent_frames
+        batch = lengthened(draw.batch, num_frames, self.spec)
+        told = Told.everything(len(batch.captions)).to(self.device)
+        whole = conditions_of(self.student, batch, draw.ids, self.spec, told)
+        policy = GradientPolicy(draw.exit_step, from_frame=num_frames - judged_frames)
+        shape = batch.latents.shape
+        rolled = training_rollout(self.student, self.spec, whole, shape, policy, draw.noise_seed)
+        clip = torch.cat([chunk.latents for chunk in rolled], dim=2)
+        if num_frames == judged_frames:
+            return Judged(clip, batch, int(self.spec.pin_first_latent))
+        assert self.reencode is not None
+        return last_part(clip, batch, judged_frames, self.spec, self.reencode)
+
+
+def lengthened(batch: Batch, num_latent_frames: int, spec: ModelSpec) -> Batch:
+    """The batch with tracks for `num_latent_frames`: they go on backwards, then forwards again, as often as needed.
+
+    Latents after the clip's own are zeros; of a rollout's latents only the first is read.
+    """
+    missing = num_latent_frames - batch.latents.shape[2]
+    if missing <= 0:
+        return batch
+    if batch.image is not None:
+        raise ValueError("long rollouts of models whose image condition is a grey clip are not supported")
+    count, own = spec.vae_stride.num_frames(num_latent_frames), batch.points.shape[1]
+    period = 2 * (own - 1)
+    place = torch.arange(count, device=batch.points.device) % period
+    place = torch.minimum(place, period - place)
+    latents = batch.latents
+    padding = latents.new_zeros(*latents.shape[:2], missing, *latents.shape[3:])
+    return replace(
+        batch,
+        latents=torch.cat([latents, padding], dim=2),
+        points=batch.points[:, place],
+        visibility=batch.visibility[:, place],
+    )
+
+
+def last_part(clip: Tensor, batch: Batch, num_latent_frames: int, spec: ModelSpec, reencode: Reencode) -> Judged:
+    """The last latent frames of a long rollout as a clip of its own: its first frame becomes the image it starts from.
+
+    The latent before which the part is cut stands for four frames; a clip's first latent stands for one, so the last of
+    the four is encoded anew. The first frame's CLIP tokens stay those of the stream's image.
+    """
+    start = clip.shape[2] - num_latent_frames
+    with torch.no_grad():
+        first = reencode(clip[:, :, : start + 1].detach())
+    part = torch.cat([first.to(clip.dtype), clip[:, :, start + 1 :]], dim=2)
+    frames = slice(spec.vae_stride.time * start, None)
+    told = replace(
+        batch,
+        latents=part.detach().float(),
+        points=batch.points[:, frames],
+        visibility=batch.visibility[:, frames],
+    )
+    return Judged(part, told, 1)
+
+
+class FrameVae(Protocol):
+    """What `reencoder` needs of a VAE: latents (b c f h w) to frames (b 3 t h w) in [0, 1], and back."""
+
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+    def encode(self, frames: Tensor) -> Tensor: ...
+
+
+def reencoder(vae: FrameVae, context: int = 4) -> Reencode:
+    """Decodes the last `context` latents, whose memory is enough for the last frame, and encodes that frame alone."""
+    return lambda latents: vae.encode(vae.decode(latents[:, :, -context:])[:, :, -1:])
+
+
+def train_distilled(
+    engine: Engine,
+    start: LoadedModel,
+    teacher: LoadedModel,
+    clips: TrainingClips,
+    training: DistillTraining,
+    folder: Path,
+    log: Log,
+    on_save: Watch | None = None,
+    on_video: Watch | None = None,
+    reencode: Reencode | None = None,
+    name: str = "student",
+) -> TrackWan | None:
+    """Train, or go on training, the student that starts as `start`; the critic starts as `teacher`.
+
+    Returns the averaged student on rank 0, None elsewhere. Checkpoints live in `folder`.
+    """
+    critic_model = build_model(teacher.spec)
+    critic_model.load_state_dict(teacher.model.state_dict())
+    student = engine.part(name, start.model.requires_grad_(True), training.student, training.ema_decay)
+    critic = engine.part("critic", critic_model, training.critic)
+    real = LoadedModel(engine.frozen(teacher.model), teacher.spec)
+    scores = Scores(real, LoadedModel(critic_model, teacher.spec), training.text_weight, training.motion_weight)
+    losses = Distiller(training, start.model, start.spec, scores, clips, engine.device, reencode)
+
+    def step(train_step: int) -> Mapping[str, float]:
+        rate = min(1.0, (train_step + 1) / max(1, training.warmup_steps))
+        critic_loss = 0.0
+        for turn in range(1, training.critic_steps + 1):
+            done = engine.accumulate(
+                critic,
+                training.batches,
+                lambda micro, size, turn=turn: losses.critic_loss(train_step, turn, micro, size),
+                context=f"critic, step {train_step}, turn {turn}",
+            )
+            critic_loss += done["loss"] / training.critic_steps
+        done = engine.accumulate(
+            student,
+            training.batches,
+            lambda micro, size: losses.student_loss(train_step, micro, size),
+            rate,
+            f"{name}, step {train_step}",
+        )
+        return {"loss": done["loss"], "grad_norm": done["grad_norm"], "critic_loss": critic_loss}
+
+    save, show = (watched(engine, student, start.spec, watch) for watch in (on_save, on_video))
+    train_loop(engine, name, [student, critic], step, training.plan, folder, log, save, show)
+    return averaged_model(engine, student, start.spec)

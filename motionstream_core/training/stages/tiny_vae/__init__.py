@@ -1,0 +1,1 @@
+"""Stage tiny-vae: the tiny encoder and decoder."""

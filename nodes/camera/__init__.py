@@ -1,0 +1,1 @@
+"""Nodes for camera moves as tracks."""

@@ -1,0 +1,1 @@
+"""What ties the pack to ComfyUI: its layers, memory, MODEL, VAE, CONDITIONING and previews."""

@@ -1,0 +1,1 @@
+"""Nodes for the teacher, and for core's own samplers."""

@@ -1,0 +1,1 @@
+"""Nodes that stream video, and what every sampling node checks first."""

@@ -1,0 +1,206 @@
+"""A reference video read as a stream, and a student that follows it one chunk behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ...motionstream_core.geometry import Chunk
+from ...motionstream_core.streaming.conditions import TrackSource
+from ...motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay
+from ...motionstream_core.streaming.stream import stream_chunks
+from ...motionstream_core.tracks import Tracks
+from ...motionstream_core.tracks.extract.frames import FrameSource, forwards
+from ...motionstream_core.tracks.extract.tracker import StreamTracker, grid_queries
+from ...motionstream_core.tracks.select import covered
+from ...motionstream_core.tracks.transfer import FITS, laid_over
+from ..frame_fit import Size
+from ..host.conditioning import require_track_head
+from ..host.memory import with_memory_advice
+from ..host.model import StreamModel, make_ready, running, stream_model
+from ..host.preview import PreviewProgress
+from ..host.vae import Vae, stream_vae
+from ..sockets import ModelSocket, advanced, schema, seed_input
+from ..tracks.create import ALIASES
+from ..tracks.footage import footage
+from ..tracks.trackers import AUTO, OPENCV, TRACKER_TOOLTIP, HostedTracker, checkpoint_options, load_tracker
+from .inputs import clip_inputs, clip_vision_input, positive_input
+from .output import StreamOutput
+from .request import Clip, Text, clip_conditions, plan_clip, read_text
+from .streamer import stream_settings, working_bytes
+
+STREAM_TRACKERS = (*OPENCV, "cotracker3 online")
+ADVICE = "lower length, or width and height"
+
+
+class MotionStreamFollowVideo(io.ComfyNode):
+    """A student steered by a video while that is read."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        shared = [each for each in clip_inputs("Number of frames of the new video.", 1) if each.id != "motion"]
+        return schema(
+            node_id="MotionStreamFollowVideo",
+            display_name="MotionStream Follow Video",
+            category="MotionStream/stream",
+            description="Streams a video that moves as a reference video does. The reference is read frame by frame "
+            "and tracked while the stream runs, one chunk ahead of it, as it would be with a camera.",
+            search_aliases=[*ALIASES, "motion transfer", "online tracking", "live", "streaming"],
+            inputs=[
+                ModelSocket.Input("model", tooltip="A student with a track head, from Load MotionStream Model."),
+                *shared,
+                io.Combo.Input(
+                    "tracker", options=list(STREAM_TRACKERS), default=STREAM_TRACKERS[0], tooltip=TRACKER_TOOLTIP
+                ),
+                io.Int.Input(
+                    "rows", default=32, min=1, max=300, tooltip="Rows of the grid of points that is followed."
+                ),
+                io.Int.Input("columns", default=32, min=1, max=300, tooltip="Columns of the grid of points."),
+                io.Combo.Input(
+                    "lay",
+                    options=list(FITS),
+                    default=FITS[0],
+                    tooltip="How the reference's frame lies over the new one, as in MotionStream Transfer Tracks.",
+                ),
+                io.Int.Input(
+                    "delay_chunks",
+                    default=1,
+                    min=0,
+                    max=100,
+                    tooltip="Chunks by which the new video is behind the reference. With a camera it cannot be 0.",
+                    **advanced(),
+                ),
+                io.Combo.Input(
+                    "checkpoint",
+                    options=checkpoint_options(),
+                    default=AUTO,
+                    tooltip="CoTracker3's weights, from models/cotracker. auto: scaled_online.pth.",
+                    **advanced(),
+                ),
+                seed_input(),
+                io.Video.Input("video", optional=True, tooltip="The reference. Connect this or images."),
+                io.Image.Input("images", optional=True, tooltip="The reference's frames. Connect this or video."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Marks in the new image what shall move: only points that begin there are followed.",
+                ),
+                positive_input(),
+                clip_vision_input(),
+            ],
+            outputs=[
+                io.Image.Output("frames", display_name="frames", tooltip="All frames, (T, H, W, 3) in 0..1."),
+                io.Float.Output("fps", display_name="fps", tooltip="Frames per second that the model was trained at."),
+                io.String.Output(
+                    "report", display_name="report", tooltip="What was followed, by what, how far behind."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        vae: Any,
+        prompt: str,
+        width: int,
+        height: int,
+        length: int,
+        fit: str,
+        tracker: str,
+        rows: int,
+        columns: int,
+        lay: str,
+        delay_chunks: int,
+        checkpoint: str,
+        seed: int,
+        image: Tensor | None = None,
+        video: Any = None,
+        images: Tensor | None = None,
+        mask: Tensor | None = None,
+        positive: Any = None,
+        clip_vision_output: Any = None,
+    ) -> io.NodeOutput:
+        view, coder = stream_model(model), stream_vae(vae)
+        require_track_head(view.spec, "model")
+        clip = plan_clip(view, coder, image, None, role="student", width=width, height=height, length=length, fit=fit)
+        text = read_text(view, prompt, positive, "positive", clip_vision_output)
+        source, _ = footage(video, images, view.spec.fps)
+        hosted = load_tracker(tracker, checkpoint)
+        delay = delay_chunks * chunk_delay(view.spec)
+        tracks, count = _online(source, cast(StreamTracker, hosted.tracker), rows, columns, delay, clip.size, lay, mask)
+        frames = with_memory_advice(lambda: _stream(view, coder, clip, text, tracks, seed, hosted), ADVICE)
+        report = (
+            f"{count} points of {source.width} x {source.height} px followed by {hosted.about}, {delay} frames behind"
+        )
+        return io.NodeOutput(frames, view.spec.fps, report)
+
+
+def _online(
+    source: FrameSource,
+    tracker: StreamTracker,
+    rows: int,
+    columns: int,
+    delay: int,
+    size: Size,
+    lay: str,
+    mask: Tensor | None,
+) -> tuple[OnlineTracks, int]:
+    """The video's points as the stream will ask for them, and how many they are."""
+    place: Callable[[Tracks], Tracks] = lambda tracks: laid_over(tracks, *size, lay)  # noqa: E731
+    queries = grid_queries(source.height, source.width, rows, columns)
+    points = torch.from_numpy(queries[None, :, 1:].astype("float32"))
+    begin = place(Tracks(points, torch.ones(points.shape[:2], dtype=torch.bool), source.height, source.width))
+    kept = begin.visibility[0]
+    if not kept.any():
+        raise ValueError(f"lay: {lay!r} leaves no point of the grid in the new frame; use another, or more points")
+    if mask is not None:
+        kept = kept & covered(begin, (mask if mask.ndim == 2 else mask[0]).detach().cpu().float(), 0)
+    if not kept.any():
+        raise ValueError("mask: no point of the grid begins on it; use more rows and columns, or mark more")
+    queries = queries[kept.numpy()]
+    online = OnlineTracks(
+        tracker, forwards(source), queries, source.height, source.width, delay_frames=delay, place=place
+    )
+    return online, len(queries)
+
+
+@torch.inference_mode()
+def _stream(
+    model: StreamModel, vae: Vae, clip: Clip, text: Text, tracks: TrackSource, seed: int, hosted: HostedTracker
+) -> Tensor:
+    """Frames (t h w 3) of the whole stream."""
+    spec, count = model.spec, clip.num_latent_frames
+    assert count is not None  # only a length of 0 has no end, and the input does not take it
+    num_chunks, steps = spec.chunk_plan.num_chunks(count), len(spec.step_list)
+    output = StreamOutput(clip.size, spec.vae_stride.num_frames(count))
+    settings = stream_settings(spec, seed, -1, -1, -1)
+    make_ready(vae, *hosted.weighty)
+    conditions = clip_conditions(model, vae, clip)
+    conditions.tracks = tracks
+    make_ready(model, vae, *hosted.weighty, memory_required=working_bytes(model, clip, settings))
+    with running(model) as loaded, PreviewProgress(num_chunks * steps) as progress:
+
+        def after_step(chunk: Chunk, step: int, num_steps: int) -> None:
+            progress.step(chunk.index * num_steps + step + 1)
+
+        conditions.context = text.context(model)
+        chunks = stream_chunks(
+            loaded,
+            conditions,
+            vae.decoder(),
+            num_latent_frames=count,
+            settings=settings,
+            callback=after_step,
+        )
+        try:
+            for streamed in chunks:
+                output.push(streamed.frames, streamed.latents)
+                progress.show(output.last_frame)
+        finally:
+            chunks.close()
+    return output.frames

@@ -1,0 +1,93 @@
+"""The inputs that both samplers have, once."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..frame_fit import FIT_TOOLTIP, FITS
+from ..sockets import MotionSocket, TracksSocket, advanced, vae_input
+from .request import SIZE_TOOLTIP
+
+VAE_TOOLTIP = (
+    "The VAE that belongs to the model: from Load MotionStream Tiny VAE (fast), or Wan's full VAE from core's Load VAE."
+)
+MOTION_TOOLTIP = (
+    "Trajectories to follow, in px of the video: TRACKS of any node, or the embedding from MotionStream Track Head. "
+    "After a track's last sample its point is let go. Without motion the model moves things as it likes; a model that "
+    "was made without tracks refuses them."
+)
+
+
+def size_inputs() -> list[io.Input]:
+    """width and height, 0 for the trained size."""
+    return [
+        io.Int.Input("width", default=0, min=0, max=8192, step=16, tooltip=SIZE_TOOLTIP.format(side="Width")),
+        io.Int.Input("height", default=0, min=0, max=8192, step=16, tooltip=SIZE_TOOLTIP.format(side="Height")),
+    ]
+
+
+def image_input() -> io.Input:
+    """The first frame."""
+    return io.Image.Input(
+        "image",
+        optional=True,
+        tooltip="The first frame: one picture. A batch is refused; pick one of it with ImageFromBatch. An alpha "
+        "channel is dropped. Leave it empty for a text-to-video model, and only there.",
+    )
+
+
+def motion_input() -> io.Input:
+    """TRACKS, or a motion embedding."""
+    return io.MultiType.Input("motion", types=[MotionSocket, TracksSocket], optional=True, tooltip=MOTION_TOOLTIP)
+
+
+def fit_input() -> io.Input:
+    """How an image comes to the size of the video."""
+    return io.Combo.Input(
+        "fit",
+        options=list(FITS),
+        default=FITS[0],
+        tooltip=f"How an image of another size comes to width x height. {FIT_TOOLTIP} Tracks are in px of the "
+        "video, after the fit.",
+        **advanced(),
+    )
+
+
+def clip_inputs(length_tooltip: str, shortest: int) -> list[io.Input]:
+    """vae, image, prompt, motion, width, height, length, fit."""
+    return [
+        vae_input(VAE_TOOLTIP),
+        image_input(),
+        io.String.Input(
+            "prompt",
+            multiline=True,
+            default="",
+            tooltip="What the video shows, for models that read it themselves. The bundled models know few words: the "
+            "loader's output `about` lists them, and an unknown word is an error that names it. For Wan models leave "
+            "it empty and connect positive.",
+        ),
+        motion_input(),
+        *size_inputs(),
+        io.Int.Input("length", default=49, min=shortest, max=1_000_000, step=4, tooltip=length_tooltip),
+        fit_input(),
+    ]
+
+
+def clip_vision_input() -> io.Input:
+    """The image as CLIP Vision sees it."""
+    return io.ClipVisionOutput.Input(
+        "clip_vision_output",
+        optional=True,
+        tooltip="The image as CLIP Vision sees it (CLIPVisionEncode), for models that look at it so: Wan 2.1 "
+        "image-to-video and those made from it, Track-v0 among them.",
+    )
+
+
+def positive_input() -> io.Input:
+    """A prompt read by core."""
+    return io.Conditioning.Input(
+        "positive",
+        optional=True,
+        tooltip="What the video shows, for Wan models: core's CLIPTextEncode with UMT5 (CLIPLoader, type wan). Tracks "
+        "and CLIP Vision that MotionStream Apply Motion put into it are used too.",
+    )

@@ -1,0 +1,168 @@
+"""What both samplers check and prepare: sizes and lengths that fit a checkpoint, the image, the prompt, the motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from torch import Tensor
+
+from ...motionstream_core.checkpoints import ModelSpec
+from ...motionstream_core.geometry import VideoShape
+from ...motionstream_core.models.wan import CrossContext
+from ...motionstream_core.streaming.conditions import KnownTracks, StreamConditions
+from ...motionstream_core.tracks import Tracks
+from ..frame_fit import Size, fit_image
+from ..host.conditioning import TRACKS, Conditioning, padded_text, require_track_head
+from ..host.model import StreamModel
+from ..host.network import text_tokens
+from ..host.vae import Vae, require_fitting_vae
+from ..sockets import Motion
+
+SIZE_TOOLTIP = "{side} of the video in px; 0 takes the size that the checkpoint was trained at (bundled: 128)."
+GivenMotion = Motion | dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A prompt as a checkpoint reads it: text (1 l c) and, where it looks at the image through CLIP, tokens (1 m d)."""
+
+    tokens: Tensor
+    clip_tokens: Tensor | None = None
+
+    def context(self, model: StreamModel) -> CrossContext:
+        """Its cross-attention keys; the model is ready."""
+        return model.context(self.tokens, self.clip_tokens)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video to be made: `num_latent_frames` (None: until stopped) of `size`.
+
+    image: fitted, (1 3 1 h w), None for text-to-video; tracks: of that size.
+    """
+
+    image: Tensor | None
+    size: Size
+    num_latent_frames: int | None
+    tracks: Tracks
+
+
+def plan_clip(
+    model: StreamModel,
+    vae: Vae,
+    image: Tensor | None,
+    motion: GivenMotion | None,
+    *,
+    role: str,
+    width: int,
+    height: int,
+    length: int,
+    fit: str,
+    positive: Conditioning | None = None,
+) -> Clip:
+    """Everything that can be wrong is found here, before anything is loaded.
+
+    Without `motion`, the tracks that `positive` holds count. Raises ValueError that begins with the input's name and
+    names the nearest values that fit.
+    """
+    spec = model.spec
+    if spec.role != role:
+        other = "MotionStream Teacher Sampler" if spec.role == "teacher" else "MotionStream Student Streamer"
+        raise ValueError(f"model: {model.name} is a {spec.role}, and this node takes a {role}; use the {other}")
+    require_fitting_vae(spec, vae)
+    size = frame_size(spec, height, width)
+    num_latent_frames = None if length == 0 and role == "student" else latent_length(spec, length)
+    return Clip(_fitted(spec, image, size, fit), size, num_latent_frames, _tracks(spec, motion, positive, size))
+
+
+def _fitted(spec: ModelSpec, image: Tensor | None, size: Size, fit: str) -> Tensor | None:
+    if spec.image_rule == "none" and image is not None:
+        raise ValueError("image: this checkpoint makes video from text alone; disconnect the image")
+    if spec.image_rule != "none" and image is None:
+        raise ValueError("image: this checkpoint starts from an image; connect one")
+    return None if image is None else fit_image(image, size, fit)
+
+
+def _tracks(spec: ModelSpec, motion: GivenMotion | None, positive: Conditioning | None, size: Size) -> Tracks:
+    held = positive[0][1].get(TRACKS) if positive else None
+    if motion is not None or held is not None:
+        require_track_head(spec, "motion")
+    if motion is None:
+        return Tracks.empty(1, *size) if held is None else held.rescaled(*size)
+    return tracks_of(motion, size)
+
+
+def tracks_of(motion: GivenMotion, size: Size) -> Tracks:
+    """Tracks in px of a video of `size`, from a motion embedding or from TRACKS. Raises ValueError for another size."""
+    if isinstance(motion, dict):
+        try:
+            return Tracks.from_payload(motion, *size)
+        except ValueError as error:
+            raise ValueError(f"motion: {error}") from None
+    tracks = motion.tracks
+    if (tracks.height, tracks.width) != size:
+        raise ValueError(
+            f"motion: it was made for {tracks.width} x {tracks.height} px, but this video is {size[1]} x {size[0]} px; "
+            f"give the MotionStream Track Head the same width and height"
+        )
+    return tracks
+
+
+def read_text(
+    model: StreamModel, prompt: str, given: Conditioning | None, which: str, clip_vision_output: Any = None
+) -> Text:
+    """The prompt, read by the checkpoint's own encoder, or what another encoder made of one (`given`).
+
+    clip_vision_output: the image as CLIP Vision sees it; without it, what `given` holds of that.
+
+    Raises ValueError, beginning with the input's name, where the checkpoint needs the other one, and for both at once.
+    """
+    if given is None:
+        try:
+            return Text(text_tokens(model.network, prompt))
+        except ValueError as error:
+            raise ValueError(f"{which if model.network.text_encoder is None else 'prompt'}: {error}") from None
+    if prompt.strip():
+        raise ValueError(f"prompt: {which} already says what the video shows; clear the prompt or disconnect {which}")
+    if len(given) != 1:
+        raise ValueError(f"{which}: it holds {len(given)} prompts at once; this node takes one")
+    tokens, options = given[0]
+    seen = options.get("clip_vision_output") if clip_vision_output is None else clip_vision_output
+    if model.spec.backbone.image_dim is None:
+        return Text(padded_text(tokens, model.spec, which))
+    if seen is None:
+        raise ValueError(
+            "clip_vision_output: this checkpoint also looks at the image through CLIP Vision; connect CLIPVisionEncode"
+        )
+    return Text(padded_text(tokens, model.spec, which), seen.penultimate_hidden_states)
+
+
+def clip_conditions(model: StreamModel, vae: Vae, clip: Clip) -> StreamConditions:
+    """The conditions of `clip` but for the prompt, whose keys are set as its `context`; the VAE is ready."""
+    loaded = model.loaded
+    return StreamConditions(
+        loaded.model,
+        loaded.spec,
+        cast(CrossContext, None),
+        KnownTracks(clip.tracks),
+        image=clip.image,
+        vae=vae,
+        frame_size=clip.size,
+    )
+
+
+def frame_size(spec: ModelSpec, height: int, width: int) -> Size:
+    """(height, width) with 0 standing for the trained size. Raises ValueError naming the nearest sides that fit."""
+    size = (height or spec.frame_size[0], width or spec.frame_size[1])
+    spec.vae_stride.latent_shape(VideoShape(1, *size), spec.backbone.out_channels, spec.backbone.patch)
+    return size
+
+
+def latent_length(spec: ModelSpec, length: int) -> int:
+    """Latent frames of `length` frames. Raises ValueError naming the nearest lengths."""
+    try:
+        spec.lengths.check(length)
+    except ValueError as error:
+        raise ValueError(f"length: {error}") from None
+    return spec.vae_stride.num_latent_frames(length)

@@ -1,0 +1,1 @@
+"""Nodes that make, read, change, show and store tracks."""
