@@ -2,7 +2,7 @@
 
 import os
 
-# MKL chooses its path by where a tensor happens to lie in memory, so equal inputs may differ in the last bit. Tests that
+# MKL chooses its path by where a tensor lies in memory, so equal inputs may differ in the last bit. Tests that
 # compare bit for bit need the one path that does not. Read when torch is imported; subprocesses inherit it.
 os.environ.setdefault("MKL_CBWR", "COMPATIBLE")
 

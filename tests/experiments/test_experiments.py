@@ -86,7 +86,7 @@ def test_repetitions_are_trainings_or_else_samplings(trained: Study) -> None:
 
 
 def test_what_is_not_trained_names_its_command(tmp_path: Path, small_study: Study) -> None:
-    with pytest.raises(FileNotFoundError, match="study train c5s1w1-2"):
+    with pytest.raises(FileNotFoundError, match="experiments train c5s1w1-2"):
         Study(tmp_path, small_study.weights).load("c5s1w1-2")
     with pytest.raises(ValueError, match="'heads-1' is unknown"):
         train(small_study, "heads-1")
