@@ -23,10 +23,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ...world import LEVELS, render, sample_motion, sample_scene
+from ...world.leaves import LeavesScene, render_leaves, sample_leaves
 from .video_frames import VideoInfo, read_frames
 
 HELD_OUT_INDEX = 1 << 30  # clips from here on are never trained on
 CROPS_PER_RENDER = 3
+CROPS_PER_SCENE = 4
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,23 @@ class WorldCrops:
             scene = sample_scene(rng, level)
             self._last = number, render(scene, sample_motion(rng, scene, level, 49)).frames
         return self._last[1]
+
+
+class LeavesCrops:
+    """Crops of clips of dead leaves, 128 px and 49 frames, several of each: the frames that are asked for are drawn."""
+
+    def __init__(self, shape: CropShape, seed: int) -> None:
+        self.shape, self.seed = shape, seed
+        self._last: tuple[int, LeavesScene] | None = None
+
+    def __getitem__(self, index: int) -> VaeClip:
+        number = index // CROPS_PER_SCENE
+        if self._last is None or self._last[0] != number:
+            self._last = number, sample_leaves(np.random.default_rng((self.seed, 0, number)), 49)
+        rng = np.random.default_rng((self.seed, 1, index))
+        start = int(rng.integers(0, 49 - self.shape.num_frames + 1))
+        frames = render_leaves(self._last[1], slice(start, start + self.shape.num_frames)).frames
+        return VaeClip(_tensor(_crop(frames, self.shape.size_px, rng)), None, (index,))
 
 
 class VideoCrops:

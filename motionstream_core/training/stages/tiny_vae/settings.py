@@ -148,3 +148,21 @@ BUNDLED_WIDE = TinyVaeTraining(
     save_every=100,
     seed=3,
 )
+# The VAE for photos, on dead leaves; latents are left the scale of their start, which the components' own is.
+PHOTO = TinyVaeTraining(
+    num_steps=12_000,
+    batch_size=4,
+    num_frames=9,
+    crop_px=96,
+    learning_rate=5e-4,
+    warmup_steps=50,
+    last_rate=0.01,
+    latent_noise=0.05,
+    edge_weight=0.5,
+    scale_weight=0.002,
+    ema_decay=0.998,
+    num_held_out=8,
+    log_every=100,
+    save_every=200,
+    seed=11,
+)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,14 +21,23 @@ from torch import Tensor
 from ....evaluation.perceptual import Lpips, load_lpips
 from ....models.vae.tiny_vae import TinyVae
 from ....models.vae.wan_vae import WanVae
-from ...data.vae_clips import ClipSource, VideoCrops, WorldCrops, held_out_frames
+from ....world.leaves import leaves_picture
+from ...data.vae_clips import ClipSource, LeavesCrops, VideoCrops, WorldCrops, held_out_frames
 from ...data.video_frames import hold_out, scan_videos
 from ...engine.engine import Engine, Part
 from ...engine.log import Log
 from ...engine.loop import train_loop
 from .discriminator import PatchDiscriminator
 from .settings import BUNDLED_WIDE, PAPER_DECODER, TinyVaeTraining
-from .start import BUNDLED_VAE, WIDE_DECODER, WIDE_ENCODER, initialise_color_path, widen
+from .start import (
+    BUNDLED_VAE,
+    PHOTO_VAE,
+    WIDE_DECODER,
+    WIDE_ENCODER,
+    initialise_color_path,
+    initialise_components,
+    widen,
+)
 from .step import FrozenEncoder, TinyVaeStep
 
 __all__ = [
@@ -64,6 +74,26 @@ def train_world_vae(
         return vae
     vae = widen(vae, WIDE_DECODER, WIDE_ENCODER, seed=wide.seed)
     return train_tiny_vae(wide, engine, vae, _world(wide), folder, log, on_save=on_save, name="tiny-vae-wide")
+
+
+def train_photo_vae(
+    training: TinyVaeTraining, engine: Engine, folder: Path, log: Log, on_save: OnSave | None = None
+) -> TinyVae:
+    """The VAE for photos from nothing: the principal components of dead leaves, then trained on clips of them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        vae = TinyVae(PHOTO_VAE)
+        initialise_components(vae, leaf_patches(vae.config.patch_size, training.seed))
+    source = LeavesCrops(training.crop, training.seed)
+    return train_tiny_vae(training, engine, vae, source, folder, log, on_save=on_save, name="tiny-vae-photo")
+
+
+def leaf_patches(patch_size: int, seed: int, num_pictures: int = 100, size_px: int = 128) -> Tensor:
+    """Patches (n d) of pictures of dead leaves, as `initialise_components` takes them."""
+    rng = np.random.default_rng((seed, 2))
+    pictures = np.stack([leaves_picture(rng, size_px, size_px) for _ in range(num_pictures)])
+    cells = F.pixel_unshuffle(torch.from_numpy(pictures).permute(0, 3, 1, 2), patch_size)
+    return cells.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def train_video_decoder(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ....models.vae.tiny_vae import Grow, MemBlock, TimePool, TinyVae, TinyVaeConfig
 
@@ -17,7 +17,18 @@ BUNDLED_VAE = TinyVaeConfig(
     decoder_space_upscale=(True, True, False),
     encoder_space_downscale=(True, True, False),
 )
+# For photos: everything at the latents' own 8 px cells, so that no layer has to carry full resolution through few
+# channels, and the start below holds a principal component analysis exactly.
+PHOTO_VAE = TinyVaeConfig(
+    latent_channels=24,
+    patch_size=8,
+    decoder_widths=(96, 96, 96, 96),
+    encoder_width=96,
+    decoder_space_upscale=(False, False, False),
+    encoder_space_downscale=(False, False, False),
+)
 WIDE_DECODER, WIDE_ENCODER = (128, 96, 32, 32), 64  # of the bundled model, once the narrow one is settled
+FIRST_DEVIATION = 0.6  # of the first component's latents; the square root of it for the second's, and so on
 COLOR_DEVIATION = 0.2  # of mean colours about mid-grey in the world
 FRESH_RESIDUAL = 0.3  # size of new channels' last layer in a memory block, against a random start's
 
@@ -73,6 +84,69 @@ def initialise_color_path(vae: TinyVae) -> None:
     for row in range(3 * area):
         last.weight[row, :6] = 0
         last.weight[row, row // area, 1, 1], last.weight[row, 3 + row // area, 1, 1] = COLOR_DEVIATION, -COLOR_DEVIATION
+
+
+@torch.no_grad()
+def initialise_components(vae: TinyVae, patches: Tensor) -> None:
+    """Start as a principal component analysis of patches (n d), d = 3 * patch_size^2 as `pixel_unshuffle` orders them.
+
+    Component i passes the ReLUs as a pair of channels, i and i + latent_channels, above its mean in one and below it
+    in the other; memory blocks are the identity, time is pooled as a mean and grown as copies. All other channels are
+    random and the output does not listen to them yet. Latents have unit deviation, but for the first components, which
+    have less: bright even surfaces would reach the soft clamp. Raises ValueError for a VAE that scales space inside,
+    or whose widths do not hold the pairs.
+    """
+    config, count = vae.config, vae.config.latent_channels
+    if any(config.decoder_space_upscale):
+        raise ValueError("components need a VAE without spatial scaling inside: all of it in patch_size")
+    if 2 * count > min(*config.decoder_widths, config.encoder_width):
+        raise ValueError(f"{count} components need widths of at least {2 * count}, got {config.decoder_widths}")
+    mean = patches.double().mean(0)
+    values, vectors = torch.linalg.eigh(torch.cov(patches.double().T))
+    components = vectors.T.flip(0)[:count]
+    deviation = values.flip(0)[:count].clamp(min=1e-12).sqrt()
+    scale = (deviation / FIRST_DEVIATION ** (1 / (1 + torch.arange(count)))).float()  # latent = component / scale
+    forward = (components.float() / scale[:, None])[:, :, None, None]
+    pair = slice(0, 2 * count)
+    for layer in (*vae.encoder, *vae.decoder):
+        if isinstance(layer, MemBlock):
+            nn.init.zeros_(layer.conv[4].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.conv[4].bias)  # type: ignore[arg-type]
+        elif isinstance(layer, TimePool | Grow):
+            width, stride = vae.config.encoder_width, getattr(layer, "stride", 1)
+            steps = getattr(layer, "time_stride", 1)
+            for channel in range(2 * count):
+                layer.conv.weight[channel :: layer.conv.out_channels // steps] = 0
+                for step in range(steps):
+                    layer.conv.weight[channel + step * (layer.conv.out_channels // steps), channel::width] = 1 / stride
+    encoder_convs = [layer for layer in vae.encoder if isinstance(layer, nn.Conv2d)]
+    decoder_convs = [layer for layer in vae.decoder if isinstance(layer, nn.Conv2d)]
+    for conv in (*encoder_convs[1:-1], *decoder_convs[1:-1]):
+        conv.weight[pair] = 0
+        for channel in range(2 * count):
+            conv.weight[channel, channel, 1, 1] = 1
+    _signed_pairs(encoder_convs[0], forward, -(forward[:, :, 0, 0] @ mean.float()))
+    _signed_pairs(decoder_convs[0], torch.eye(count)[:, :, None, None], torch.zeros(count))
+    out, last = encoder_convs[-1], decoder_convs[-1]
+    assert out.bias is not None and last.bias is not None
+    out.weight.zero_()
+    out.bias.zero_()
+    last.weight.zero_()
+    back = (components.float() * scale[:, None]).T
+    for channel in range(count):
+        out.weight[channel, channel, 1, 1], out.weight[channel, channel + count, 1, 1] = 1, -1
+    last.weight[:, :count, 1, 1], last.weight[:, count : 2 * count, 1, 1] = back, -back
+    last.bias.copy_(mean)
+
+
+def _signed_pairs(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+    """Rows i and i + n of a convolution become +weight (n c 1 1) and -weight at the middle tap."""
+    count = len(weight)
+    assert conv.bias is not None
+    for rows, sign in ((slice(0, count), 1), (slice(count, 2 * count), -1)):
+        conv.weight[rows] = 0
+        conv.weight[rows, :, 1, 1] = sign * weight[:, :, 0, 0]
+        conv.bias[rows] = sign * bias
 
 
 @torch.no_grad()
