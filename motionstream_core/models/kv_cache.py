@@ -1,24 +1,32 @@
 """What a causal student remembers: sink frames for ever, a rolling window of the last frames, nothing else.
 
 The unit is the latent frame, because Track-v0 keeps a window of 2 latent frames beside chunks of 3 (docs/adr/0001).
-Keys are kept as each rule wants them and turned when they are read:
+Keys are rotated by the position that their rule gives them:
 
-    absolute    keys turned once, by the frame's number in the stream (Self-Forcing)
-    sink_fixed  sink keys turned once, window keys turned by the slot they hold now (MotionStream)
-    by_slot     all keys turned by the slot they hold now (Track-v0, "relativistic")
+    absolute    the frame's number in the stream (Self-Forcing)
+    sink_fixed  sink keys once, as they come; window keys by the slot that they hold now (MotionStream)
+    by_slot     all keys by the slot that they hold now (Track-v0, "relativistic")
 
-Slots count from 0 over [sink | window | current chunk], so with the last two rules the positions of a steady stream
-never change. Shapes are static from then on, and no step reads a tensor's value on the host.
+Slots count from 0 over [sink | window | current chunk]. A sink frame never leaves its slot, so the last two rules are
+one and the same here, and the positions of a steady stream never change.
+
+One buffer a layer holds keys as attention reads them, [sink | window | current chunk], and one the values: a pass
+writes the chunk behind its context and attends to a view, without a copy. Only when a chunk is kept does the window
+move; its keys are then rotated to their new slots from the copy that is kept unrotated, once a chunk. Shapes are static
+once the window is full, and no step reads a tensor's value on the host (docs/adr/0007).
 """
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from .attention import attention
+from .memory import Attention, Memory
 from .rope import Rotation, rotate, rotation
 
 RopeRule = Literal["absolute", "sink_fixed", "by_slot"]
@@ -41,10 +49,10 @@ def remembered_frames(num_seen: int, sink_frames: int, window_frames: int) -> li
 
 
 class KVCache:
-    """Keys and values of `sink_frames` + `window_frames` latent frames for every layer.
+    """Keys and values of `sink_frames` + `window_frames` latent frames and of the current chunk, for every layer.
 
-    Each frame holds height x width tokens. Gradients never flow through what is kept.
-    Raises ValueError for a negative or empty memory or an unknown rule.
+    Each frame holds height x width tokens; chunk_frames: of the longest chunk. Gradients never flow through what is
+    kept. Raises ValueError for a negative or empty memory or an unknown rule.
     """
 
     def __init__(
@@ -58,33 +66,33 @@ class KVCache:
         width: int,
         sink_frames: int,
         window_frames: int,
+        chunk_frames: int,
         rope_rule: RopeRule,
         dtype: torch.dtype,
         device: torch.device,
         rope_theta: float = 10000.0,
+        attention: Attention = attention,
     ) -> None:
         check_memory(sink_frames, window_frames, rope_rule)
-        self.sink_frames = sink_frames
-        self.window_frames = window_frames
+        self.sink_frames, self.window_frames, self.chunk_frames = sink_frames, window_frames, chunk_frames
         self.rope_rule: RopeRule = rope_rule
-        self.height, self.width = height, width
-        self.head_dim, self.rope_theta = head_dim, rope_theta
         self.frame_tokens = height * width
-        shape = (num_layers, batch_size, (sink_frames + window_frames) * self.frame_tokens, num_heads, head_dim)
-        self._keys = torch.zeros(shape, dtype=dtype, device=device)
-        self._values = torch.zeros(shape, dtype=dtype, device=device)
+        self._grid = (height, width, head_dim, device, rope_theta)
+        self._attention = attention
+
+        def buffer(num_frames: int) -> Tensor:
+            shape = (num_layers, batch_size, num_frames * self.frame_tokens, num_heads, head_dim)
+            return torch.zeros(shape, dtype=dtype, device=device)
+
+        self._keys = buffer(sink_frames + window_frames + chunk_frames)
+        self._values = buffer(sink_frames + window_frames + chunk_frames)
+        self._unrotated = buffer(0 if rope_rule == "absolute" else window_frames)
+        self._keeps = False
         self.num_frames_seen = 0
 
     def reset(self) -> None:
         """Forget everything; the memory itself is kept for the next stream."""
         self.num_frames_seen = 0
-
-    def snapshot(self, layer: int) -> KVCache:
-        """What `layer` can read now, to be read again after this cache has moved on (and by that layer only)."""
-        kept = copy.copy(self)
-        kept._keys = self._keys[layer].clone().expand_as(self._keys)
-        kept._values = self._values[layer].clone().expand_as(self._values)
-        return kept
 
     @property
     def num_context_frames(self) -> int:
@@ -94,68 +102,88 @@ class KVCache:
     @property
     def num_bytes(self) -> int:
         """Memory held by keys and values."""
-        return 2 * self._keys.numel() * self._keys.element_size()
+        return sum(each.numel() * each.element_size() for each in (self._keys, self._values, self._unrotated))
 
-    def context_frame_numbers(self) -> list[int]:
-        """Numbers, in the stream, of the frames remembered now: the first ones and the last ones."""
-        return remembered_frames(self.num_frames_seen, self.sink_frames, self.window_frames)
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """The pass inside is over a finished chunk: it is remembered, and the oldest frames of the window go."""
+        self._keeps = True
+        try:
+            yield
+            self.num_frames_seen += self._num_frames
+        finally:
+            self._keeps = False
 
-    def chunk_rotation(self, num_frames: int) -> Rotation:
-        """Angles of the chunk that is generated now, `num_frames` latent frames after the context."""
+    def begin(self, num_frames: int) -> None:
+        """The chunk that stands behind the context now. Raises ValueError for more than chunk_frames frames."""
+        if num_frames > self.chunk_frames:
+            raise ValueError(f"a chunk of {num_frames} latent frames, but this cache holds {self.chunk_frames}")
         start = self.num_frames_seen if self.rope_rule == "absolute" else self.num_context_frames
-        return self._rotation(range(start, start + num_frames))
+        self._num_frames = num_frames
+        self._rotation = rotation(range(start, start + num_frames), *self._grid)
 
-    def read(self, layer: int, key: Tensor, value: Tensor, current: Rotation) -> tuple[Tensor, Tensor]:
-        """Keys and values (b m k d) that the current chunk's queries see: the context and the chunk itself.
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention (b l k d) of the current chunk to the context and itself; see `Memory.attend`."""
+        start = self.num_context_frames * self.frame_tokens
+        stop = start + self._num_frames * self.frame_tokens
+        keys, values, rotated = self._keys[layer], self._values[layer], rotate(k, self._rotation)
+        if torch.is_grad_enabled():  # autograd keeps what attention read: it must not be written over
+            seen = _joined(keys[:, :start], rotated), _joined(values[:, :start], v)
+        else:
+            keys[:, start:stop], values[:, start:stop] = rotated, v
+            seen = keys[:, :stop].to(k.dtype), values[:, :stop].to(v.dtype)
+        out = self._attention(rotate(q, self._rotation), *seen)
+        if self._keeps:
+            self._keep(layer, k.detach(), rotated.detach(), v.detach())
+        return out
 
-        key, value: the chunk's own, (b l k d), key not yet turned; current: `chunk_rotation`.
-        """
+    def snapshot(self, layer: int) -> Memory:
+        """See `Memory.snapshot`; for that layer only."""
         tokens = self.num_context_frames * self.frame_tokens
-        turned = rotate(key, current)
-        if tokens == 0:
-            return turned, value
-        past = self._keys[layer, :, :tokens]
-        fixed = self._num_fixed_frames() * self.frame_tokens
-        parts = [past[:, :fixed], turned]
-        if fixed < tokens:
-            slots = self._rotation(range(self._num_fixed_frames(), self.num_context_frames))
-            parts.insert(1, rotate(past[:, fixed:], slots))
-        return (
-            torch.cat([part.to(key.dtype) for part in parts], dim=1),
-            torch.cat([self._values[layer, :, :tokens].to(value.dtype), value], dim=1),
-        )
+        keys, values = (buffer[layer, :, :tokens].clone() for buffer in (self._keys, self._values))
+        return _Snapshot(keys, values, self._rotation, self._attention)
 
     @torch.no_grad()
-    def write(self, layer: int, key: Tensor, value: Tensor, current: Rotation) -> None:
-        """Take a finished chunk's keys (not yet turned) and values (b l k d) into layer's memory, evicting the oldest.
-
-        Every layer writes once, then `advance` counts the frames.
-        """
-        new_frames = key.shape[1] // self.frame_tokens
-        context, total = self.num_context_frames, self.num_context_frames + new_frames
-        key = key.detach()
+    def _keep(self, layer: int, k: Tensor, rotated: Tensor, v: Tensor) -> None:
+        """Take a finished chunk into the layer's memory, evicting the oldest frames of the window."""
+        keys, values, tokens = self._keys[layer], self._values[layer], self.frame_tokens
+        sink, kept, context = self.sink_frames, self.sink_frames + self.window_frames, self.num_context_frames
+        total = context + self._num_frames
+        keys[:, context * tokens : total * tokens] = rotated
+        values[:, context * tokens : total * tokens] = v
+        window = slice(sink * tokens, kept * tokens)
+        if self.window_frames and self.rope_rule != "absolute":
+            past = self._unrotated[layer, :, : max(0, context - sink) * tokens]
+            beyond_sink = k[:, max(0, sink - context) * tokens :].to(past.dtype)
+            newest = torch.cat([past, beyond_sink], dim=1)[:, -self.window_frames * tokens :]
+            self._unrotated[layer, :, : newest.shape[1]] = newest
+        if total <= kept or not self.window_frames:
+            return
+        moved = slice((total - self.window_frames) * tokens, total * tokens)
+        values[:, window] = values[:, moved].clone()
         if self.rope_rule == "absolute":
-            key = rotate(key, current)
-        elif self.rope_rule == "sink_fixed" and context < self.sink_frames:
-            sink_tokens = (self.sink_frames - context) * self.frame_tokens
-            key = torch.cat([rotate(key[:, :sink_tokens], current[:sink_tokens]), key[:, sink_tokens:]], dim=1)
-        for memory, new in ((self._keys[layer], key), (self._values[layer], value.detach())):
-            joined = torch.cat([memory[:, : context * self.frame_tokens], new.to(memory.dtype)], dim=1)
-            if total > self.sink_frames + self.window_frames:
-                window_start = (total - self.window_frames) * self.frame_tokens
-                sink = joined[:, : self.sink_frames * self.frame_tokens]
-                joined = torch.cat([sink, joined[:, window_start:]], dim=1)
-            memory[:, : joined.shape[1]] = joined
+            keys[:, window] = keys[:, moved].clone()
+        else:
+            keys[:, window] = rotate(self._unrotated[layer], rotation(range(sink, kept), *self._grid))
 
-    def advance(self, num_frames: int) -> None:
-        """Count `num_frames` frames that every layer has written."""
-        self.num_frames_seen += num_frames
 
-    def _num_fixed_frames(self) -> int:
-        """Leading context frames whose keys were turned when they were written."""
-        if self.rope_rule == "absolute":
-            return self.num_context_frames
-        return min(self.sink_frames, self.num_context_frames) if self.rope_rule == "sink_fixed" else 0
+class _Snapshot:
+    """What one layer of a cache saw in one pass."""
 
-    def _rotation(self, frames: range) -> Rotation:
-        return rotation(frames, self.height, self.width, self.head_dim, self._keys.device, self.rope_theta)
+    def __init__(self, keys: Tensor, values: Tensor, rotation: Rotation, attention: Attention) -> None:
+        self._keys, self._values, self._rotation, self._attention = keys, values, rotation, attention
+
+    def begin(self, num_frames: int) -> None:
+        raise RuntimeError("a snapshot belongs to the pass that it was taken in")
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        seen = _joined(self._keys, rotate(k, self._rotation)), _joined(self._values, v)
+        return self._attention(rotate(q, self._rotation), *seen)
+
+    def snapshot(self, layer: int) -> Memory:
+        return self
+
+
+def _joined(past: Tensor, current: Tensor) -> Tensor:
+    """(b m k d): the context, which is kept in the cache's precision, and the current chunk."""
+    return torch.cat([past.to(current.dtype), current], dim=1)

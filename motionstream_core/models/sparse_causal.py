@@ -5,13 +5,14 @@ before it. Each chunk is an attention problem of its own: its queries, and as ke
 the cache would hold, then the chunk itself. All chunks past the start have the same shape, so they are folded into the
 batch and attend densely; the few at the start, whose window is not full yet, form groups of their own. So no score is
 computed only to be masked, every attention backend serves, and every rule of rotation is exact: where slots count, a
-clean frame's keys are turned anew for each chunk that sees them.
+clean frame's keys are rotated anew for each chunk that sees them.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -32,13 +33,13 @@ class _Group:
 
 
 class SparseCausal:
-    """Stands in for `KVCache` in `WanModel.forward`, over whole clips of `num_latent_frames`.
+    """The memory of whole clips of `num_latent_frames` whose chunks see what they would see in a stream.
 
     Of the clean clip only the frames 0..num_past_frames are ever seen, all but the last chunk's. Two ways to call:
 
         joint     one pass over [clean past | noisy clip], num_past_frames + num_latent_frames frames; gradients flow
                   through the past's keys and values
-        detached  one pass over the clean past with commit=True under no_grad, then one over the noisy clip; gradients
+        detached  one pass over the clean past inside `keeping()` under no_grad, then one over the noisy clip; gradients
                   as in the chunk loop, whose cache is detached, for two thirds of the work
 
     height, width: tokens of a frame. Raises ValueError for an impossible memory, or frames that do not fill chunks.
@@ -67,6 +68,7 @@ class SparseCausal:
         self.height, self.width, self.head_dim, self.rope_theta = height, width, head_dim, rope_theta
         self.device = device
         self._past: dict[int, tuple[Tensor, Tensor]] = {}
+        self._keeps = False
         # by the length of a sequence: its chunks, each with the frame at which its part of the sequence starts
         sequences: dict[int, list[tuple[Chunk, int]]] = {
             past: [(chunk, 0) for chunk in clean],
@@ -76,8 +78,17 @@ class SparseCausal:
         self._positions = {length: list(self._positions_of(chunks)) for length, chunks in sequences.items()}
         self._groups = {length: self._groups_of(chunks) for length, chunks in sequences.items()}
 
-    def chunk_rotation(self, num_frames: int) -> Rotation:
-        """Angles of a sequence of `num_frames` frames: the clean past, the noisy clip, or the one before the other.
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """The pass inside is over the clean past, which is kept."""
+        self._keeps = True
+        try:
+            yield
+        finally:
+            self._keeps = False
+
+    def begin(self, num_frames: int) -> None:
+        """A sequence of `num_frames` frames: the clean past, the noisy clip, or the one before the other.
 
         Raises ValueError for another length.
         """
@@ -86,17 +97,16 @@ class SparseCausal:
                 f"{num_frames} latent frames are neither the past ({self.num_past_frames}) nor the clip "
                 f"({self.num_latent_frames}) nor both together"
             )
-        return self._rotation(self._positions[num_frames])
+        self._current = self._rotation(self._positions[num_frames])
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, turn: Rotation, commit: bool) -> Tensor:
-        """Attention (b l k d) of every chunk to its context and itself.
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention (b l k d) of every chunk to its context and itself; see `Memory.attend`.
 
-        q, k, v: (b l k d) of the sequence, q turned by `turn`, k not; commit: it is the clean past, and is kept.
         Raises ValueError for a noisy clip before its past.
         """
-        turned = rotate(k, turn)
-        queries, own, values = (self._frames(x) for x in (q, turned, v))
-        past_keys, past_values = self._seen_past(layer, turned if self.rope_rule == "absolute" else k, v, commit)
+        q, rotated = rotate(q, self._current), rotate(k, self._current)
+        queries, own, values = (self._frames(x) for x in (q, rotated, v))
+        past_keys, past_values = self._seen_past(layer, rotated if self.rope_rule == "absolute" else k, v)
         out = [q] * len(queries)
         for group in self._groups[len(queries)]:
             seen_keys = torch.cat([self._context_keys(past_keys, group), _gather(own, group.own)], dim=2)
@@ -114,18 +124,18 @@ class SparseCausal:
         snapshot._past = {layer: self._past[layer]} if layer in self._past else {}
         return snapshot
 
-    def _seen_past(self, layer: int, k: Tensor, v: Tensor, commit: bool) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def _seen_past(self, layer: int, k: Tensor, v: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """Keys and values of the clean frames: the sequence's own, or those that an earlier pass kept."""
-        if commit:
+        if self._keeps:
             self._past[layer] = (k.detach(), v.detach())
         elif k.shape[1] == self.num_latent_frames * self.height * self.width and self.num_past_frames:
             if layer not in self._past:
-                raise ValueError("the clean past must go first, with commit=True, or together with the noisy clip")
+                raise ValueError("the clean past must go first, inside keeping(), or together with the noisy clip")
             k, v = self._past[layer]
         return self._frames(k), self._frames(v)
 
     def _context_keys(self, past: Sequence[Tensor], group: _Group) -> Tensor:
-        """Keys (b g m l k d), turned, of the frames that a group's chunks see."""
+        """Keys (b g m l k d), rotated, of the frames that a group's chunks see."""
         keys = _gather(past, group.context)
         if self.rope_rule == "absolute" or not group.context[0]:
             return keys

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from .attention import attention
 from .kv_cache import KVCache, RopeRule
-from .rope import Rotation, rotate, rotation
-from .sparse_causal import SparseCausal
+from .memory import Memory, WholeClip
 
 
 @dataclass(frozen=True)
@@ -75,35 +74,19 @@ class RMSNorm(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Attention of a clip's tokens to one another, or of a chunk's tokens to the cache and themselves."""
+    """Attention of the tokens of a pass to what its memory shows them."""
 
     def __init__(self, config: WanConfig, ops: Any) -> None:
         super().__init__()
         self.num_heads = config.num_heads
         self.q, self.k, self.v, self.o = (ops.Linear(config.dim, config.dim) for _ in range(4))
         self.norm_q, self.norm_k = _rms_norm(config, ops), _rms_norm(config, ops)
-        self.attend = _supplied(ops, "attention", attention)
 
-    def forward(
-        self,
-        x: Tensor,
-        turn: Rotation,
-        layer: int,
-        cache: KVCache | SparseCausal | None,
-        commit: bool,
-        mask: Tensor | None,
-    ) -> Tensor:
-        q = rotate(_heads(self.norm_q(self.q(x)), self.num_heads), turn)
+    def forward(self, x: Tensor, memory: Memory, layer: int) -> Tensor:
+        q = _heads(self.norm_q(self.q(x)), self.num_heads)
         k = _heads(self.norm_k(self.k(x)), self.num_heads)
         v = _heads(self.v(x), self.num_heads)
-        if cache is None:
-            return self.o(self.attend(q, rotate(k, turn), v, mask).flatten(2))
-        if isinstance(cache, SparseCausal):
-            return self.o(cache.attend(layer, q, k, v, turn, commit).flatten(2))
-        keys, values = cache.read(layer, k, v, turn)
-        if commit:
-            cache.write(layer, k, v, turn)
-        return self.o(self.attend(q, keys, values).flatten(2))
+        return self.o(memory.attend(layer, q, k, v).flatten(2))
 
 
 class CrossAttention(nn.Module):
@@ -155,23 +138,14 @@ class Block(nn.Module):
         keys = self.cross_attn.text_keys(text)
         return keys if image is None else (*keys, *self.cross_attn.image_keys(image))
 
-    def forward(
-        self,
-        x: Tensor,
-        time: Tensor,
-        turn: Rotation,
-        context: CrossContext,
-        layer: int,
-        cache: KVCache | SparseCausal | None,
-        commit: bool,
-        mask: Tensor | None,
-    ) -> Tensor:
-        parts = (self.modulation.to(time)[:, None] + time).unbind(2)  # six of (b f d), f = 1 where all frames share
-        y = self.self_attn(_modulate(self.norm1(x), parts[0], parts[1]), turn, layer, cache, commit, mask)
-        x = _gate(x, y, parts[2])
+    def forward(self, x: Tensor, time: Tensor, context: CrossContext, memory: Memory, layer: int) -> Tensor:
+        modulation = self.modulation.to(time)[:, None] + time  # (b f 6 d), f = 1 where all frames share
+        shift_attn, scale_attn, gate_attn, shift_ffn, scale_ffn, gate_ffn = modulation.unbind(2)
+        y = self.self_attn(_modulate(self.norm1(x), shift_attn, scale_attn), memory, layer)
+        x = _gate(x, y, gate_attn)
         x = x + self.cross_attn(self.norm3(x), context, layer)
-        y = self.ffn(_modulate(self.norm2(x), parts[3], parts[4]))
-        return _gate(x, y, parts[5])
+        y = self.ffn(_modulate(self.norm2(x), shift_ffn, scale_ffn))
+        return _gate(x, y, gate_ffn)
 
 
 class Head(nn.Module):
@@ -223,6 +197,7 @@ class WanModel(nn.Module):
         self.time_embedding = nn.Sequential(ops.Linear(config.freq_dim, dim), nn.SiLU(), ops.Linear(dim, dim))
         self.time_projection = nn.Sequential(nn.SiLU(), ops.Linear(dim, dim * 6))
         self.blocks = nn.ModuleList(Block(config, ops) for _ in range(config.num_layers))
+        self.attention = _supplied(ops, "attention", attention)
         self.head = Head(config, ops)
         if config.image_dim is not None:
             self.img_emb = ImageProjection(config.image_dim, dim, ops)
@@ -256,7 +231,15 @@ class WanModel(nn.Module):
         return (embedded,) if image is None else (embedded, self.img_emb(image))
 
     def make_cache(
-        self, batch_size: int, height: int, width: int, sink_frames: int, window_frames: int, rope_rule: RopeRule
+        self,
+        batch_size: int,
+        height: int,
+        width: int,
+        *,
+        sink_frames: int,
+        window_frames: int,
+        chunk_frames: int,
+        rope_rule: RopeRule,
     ) -> KVCache:
         """An empty KVCache for latents of height x width cells, in this model's dtype and on its device."""
         device, dtype = self.placement
@@ -269,28 +252,19 @@ class WanModel(nn.Module):
             width=width // self.config.patch[2],
             sink_frames=sink_frames,
             window_frames=window_frames,
+            chunk_frames=chunk_frames,
             rope_rule=rope_rule,
             dtype=dtype,
             device=device,
             rope_theta=self.config.rope_theta,
+            attention=self.attention,
         )
 
-    def forward(
-        self,
-        latents: Tensor,
-        timestep: Tensor,
-        context: CrossContext,
-        cache: KVCache | SparseCausal | None = None,
-        commit: bool = False,
-        mask: Tensor | None = None,
-        frame_positions: Sequence[int] | None = None,
-    ) -> Tensor:
+    def forward(self, latents: Tensor, timestep: Tensor, context: CrossContext, memory: Memory | None = None) -> Tensor:
         """Velocity (b out_channels f h w) of latents (b in_channels f h w).
 
-        timestep: (b) in [0, 1000], or (b f), one for each latent frame. Without `cache` all frames see each other
-        (or as the bool `mask` (l l) says), at `frame_positions` (default 0, 1, ...). With `cache` the frames are one
-        chunk that sees the cache and itself; `commit` also writes its keys and values (the caller then calls
-        `cache.advance`). With a `SparseCausal` in the cache's place they are all chunks of a clip at once.
+        timestep: (b) in [0, 1000], or (b f), one for each latent frame. memory: what the frames see beside themselves;
+        None is a whole clip, whose frames all see each other.
         """
         _, _, num_frames, height, width = latents.shape
         rows, columns = height // self.config.patch[1], width // self.config.patch[2]
@@ -299,15 +273,14 @@ class WanModel(nn.Module):
             latents, "b c f (h p) (w q) -> b (f h w) (c p q)", p=self.config.patch[1], q=self.config.patch[2]
         )
         x = self._embed_patches(patches)
-        if cache is None:
-            positions = range(num_frames) if frame_positions is None else frame_positions
-            turn = rotation(positions, rows, columns, self.config.head_dim, x.device, self.config.rope_theta)
-        else:
-            turn = cache.chunk_rotation(num_frames)
+        if memory is None:
+            grid = rows, columns, self.config.head_dim, x.device
+            memory = WholeClip(*grid, rope_theta=self.config.rope_theta, attention=self.attention)
+        memory.begin(num_frames)
         time = self._embed_time(timestep, x.dtype)
         modulation = self.time_projection(time).unflatten(-1, (6, -1))
         for layer, block in enumerate(self._blocks()):
-            x = block(x, modulation, turn, context, layer, cache, commit, mask)
+            x = block(x, modulation, context, memory, layer)
         out = self.head(x, time)
         return rearrange(
             out,

@@ -29,10 +29,6 @@ ConditionSource = Callable[[Chunk], Conditions]
 """Conditions of a chunk, asked for once, when its turn comes: this is where live steering enters."""
 
 
-Latents = Callable[[Chunk], Tensor]
-"""(chunk) -> latents (b c f h w) of that chunk."""
-
-
 @dataclass(frozen=True)
 class GradientPolicy:
     """How training looks into the loop: denoise step `exit_step` runs with gradient and ends every chunk.
@@ -40,13 +36,9 @@ class GradientPolicy:
     Alone this is Self-Forcing: the steps before run without gradient, and the context is the model's own output.
     Under torch.no_grad() nothing carries gradient: the rollout of a step that trains the critic.
     from_frame: chunks that start before this latent frame carry no gradient (long rollouts, judged at their end).
-    forced_start: noisy latents at sigmas[exit_step] instead of the own earlier steps (regression on trajectories).
-    forced_context: clean latents that the cache is told instead of the own output (teacher forcing).
     """
 
     exit_step: int
-    forced_start: Latents | None = None
-    forced_context: Latents | None = None
     from_frame: int = 0
 
     def wants_gradient(self, chunk: Chunk, step: int) -> bool:
@@ -95,12 +87,8 @@ def rollout(
             given = conditions(chunk)
             latents = _generate(model, layout, given, chunk, sigmas, cache, noise, gradient, callback)
             yield RolledChunk(chunk, latents)
-            told = latents.detach()
-            if gradient is not None and gradient.forced_context is not None:
-                told = gradient.forced_context(chunk)
-            with torch.no_grad():
-                _predict(model, layout, given, told, 0.0, cache, commit=True)
-            cache.advance(chunk.num_frames)
+            with torch.no_grad(), cache.keeping():
+                _predict(model, layout, given, latents.detach(), 0.0, cache)
     finally:
         cache.reset()
 
@@ -121,23 +109,21 @@ def _generate(
     if first is not None and first.shape[2] == chunk.num_frames:
         return first
     exit_step = len(sigmas) - 2 if gradient is None else gradient.exit_step
-    forced_start = None if gradient is None else gradient.forced_start
-    first_step = 0 if forced_start is None else exit_step
-    levels = torch.cat([sigmas[first_step : exit_step + 1], sigmas.new_zeros(1)])
-    step = first_step
+    levels = torch.cat([sigmas[: exit_step + 1], sigmas.new_zeros(1)])
+    step = 0
 
     def predict_clean(noisy: Tensor, sigma: float) -> Tensor:
         nonlocal step
         wanted = gradient is not None and gradient.wants_gradient(chunk, step)
         with torch.set_grad_enabled(wanted and torch.is_grad_enabled()):
-            velocity = _predict(model, layout, given, noisy, sigma, cache, commit=False)
+            velocity = _predict(model, layout, given, noisy, sigma, cache)
             clean = _pin(clean_from_velocity(noisy, velocity, sigma), first)
         if callback is not None:
             callback(chunk, step, exit_step + 1)
         step += 1
         return clean
 
-    start = _pin(noise(chunk, 0) if forced_start is None else forced_start(chunk), first)
+    start = _pin(noise(chunk, 0), first)
     return denoise_few_step(predict_clean, start, levels, lambda i: noise(chunk, i + 1))
 
 
@@ -148,11 +134,10 @@ def _predict(
     noisy: Tensor,
     sigma: float,
     cache: KVCache,
-    commit: bool,
 ) -> Tensor:
     """Velocity of one chunk at one level."""
     noisy, timestep = pinned_input(noisy, sigma, given.clean_first)
-    return model(assemble(layout, noisy, given), timestep, given.context, cache=cache, commit=commit).to(noisy.dtype)
+    return model(assemble(layout, noisy, given), timestep, given.context, cache).to(noisy.dtype)
 
 
 def pinned_input(noisy: Tensor, sigma: float | Tensor, first: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -67,9 +67,10 @@ def stream_chunks(
         1,
         height,
         width,
-        spec.sink_frames if settings.sink_frames is None else settings.sink_frames,
-        spec.window_frames if settings.window_frames is None else settings.window_frames,
-        spec.rope_rule,
+        sink_frames=spec.sink_frames if settings.sink_frames is None else settings.sink_frames,
+        window_frames=spec.window_frames if settings.window_frames is None else settings.window_frames,
+        chunk_frames=spec.chunk_plan.chunk_frames,
+        rope_rule=spec.rope_rule,
     )
     device, dtype = model.placement
     decoder.reset()

@@ -7,6 +7,7 @@ used but through the host's layers, or cast where it is used, so a model whose w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, ClassVar, cast
 
 import comfy.conds
@@ -92,17 +93,17 @@ class HostedWan(TrackWan):
                 inputs.shape[0],
                 inputs.shape[3],
                 inputs.shape[4],
-                self.spec.sink_frames,
-                self.spec.window_frames,
-                self.spec.rope_rule,
+                sink_frames=self.spec.sink_frames,
+                window_frames=self.spec.window_frames,
+                chunk_frames=self.spec.chunk_plan.chunk_frames,
+                rope_rule=self.spec.rope_rule,
             )
         cache: KVCache = memory["cache"]
         num_frames = inputs.shape[2]
         _require_own_chunk(self.spec, start, num_frames, cache)
-        velocity = super().forward(inputs, steps, context, cache=cache, commit=is_clean)
+        with cache.keeping() if is_clean else nullcontext():
+            velocity = super().forward(inputs, steps, context, cache)
         memory["end"] += num_frames * cache.frame_tokens  # the sampler counts with this number
-        if is_clean:
-            cache.advance(num_frames)
         return velocity
 
     def init_kv_caches(self, *_: Any) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -14,9 +14,9 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 
-from ...models.kv_cache import KVCache
+from ...models.memory import Memory
 from ...models.track_wan import TrackWan
-from ...models.wan import WanModel
+from ...models.wan import CrossContext, WanModel
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -38,8 +38,8 @@ def broadcast_weights(model: nn.Module, device: torch.device) -> None:
 def checkpoint_blocks(model: nn.Module) -> None:
     """Keep of every transformer block only its input, and run it again when its gradient is asked for.
 
-    Names of parameters stay as they are. A block that reads a cache is given what the cache holds now: the cache
-    itself moves on before the block runs again. Raises ValueError for a model without blocks.
+    Names of parameters stay as they are. A block is given a snapshot of its memory: the memory itself moves on before
+    the block runs again. Raises ValueError for a model without blocks.
     """
     blocks = getattr(model, "blocks", None)
     if not isinstance(blocks, nn.ModuleList):
@@ -49,15 +49,11 @@ def checkpoint_blocks(model: nn.Module) -> None:
 
 
 def _checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def run(
-        x: Tensor, time: Tensor, turn: Any, context: Any, layer: int, cache: Any, commit: bool, mask: Any
-    ) -> Tensor:
-        if not torch.is_grad_enabled() or commit:
-            return forward(x, time, turn, context, layer, cache, commit, mask)
-        seen = cache.snapshot(layer) if isinstance(cache, KVCache) else cache
-        return checkpoint(
-            forward, x, time, turn, context, layer, seen, commit, mask, use_reentrant=False, preserve_rng_state=False
-        )
+    def run(x: Tensor, time: Tensor, context: CrossContext, memory: Memory, layer: int) -> Tensor:
+        if not torch.is_grad_enabled():
+            return forward(x, time, context, memory, layer)
+        seen = memory.snapshot(layer)
+        return checkpoint(forward, x, time, context, seen, layer, use_reentrant=False, preserve_rng_state=False)
 
     return run
 

@@ -149,11 +149,11 @@ def predict_clean(
     noisy_input, clean_timestep = assemble(spec.layout, noisy, whole), timestep.new_zeros(timestep.shape[0], seen)
     if through_past:
         both, timesteps = torch.cat([clean_input, noisy_input], dim=2), torch.cat([clean_timestep, timestep], dim=1)
-        velocity = model(both, timesteps, whole.context, cache=past)[:, :, seen:]
+        velocity = model(both, timesteps, whole.context, past)[:, :, seen:]
     else:
         if seen:
-            with torch.no_grad():
-                model(clean_input, clean_timestep, whole.context, cache=past, commit=True)
-        velocity = model(noisy_input, timestep, whole.context, cache=past)
+            with torch.no_grad(), past.keeping():
+                model(clean_input, clean_timestep, whole.context, past)
+        velocity = model(noisy_input, timestep, whole.context, past)
     predicted = clean_from_velocity(noisy, velocity.to(noisy.dtype), sigma)
     return predicted if first is None else torch.cat([first, predicted[:, :, 1:]], dim=2)

@@ -45,7 +45,15 @@ def training_rollout(
     """The student's chunks over clips of latent shape (b c f h w), with the policy's gradient."""
     batch_size, channels, num_frames, height, width = shape
     weight = model.patch_embedding.weight
-    cache = model.make_cache(batch_size, height, width, spec.sink_frames, spec.window_frames, spec.rope_rule)
+    cache = model.make_cache(
+        batch_size,
+        height,
+        width,
+        sink_frames=spec.sink_frames,
+        window_frames=spec.window_frames,
+        chunk_frames=spec.chunk_plan.chunk_frames,
+        rope_rule=spec.rope_rule,
+    )
     return rollout(
         model,
         spec.layout,
