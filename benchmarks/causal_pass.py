@@ -1,4 +1,4 @@
-"""Training step of the causal stage: all chunks in one pass against the chunk loop with forced context.
+"""Training step of the causal stage: all chunks in one pass against the chunk loop with teacher forcing.
 
 python benchmarks/causal_pass.py [--batch 8] [--steps 3] [--precision fp32 bf16] [--threads 1]
 """
@@ -20,14 +20,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from motionstream_core.checkpoints import build_model
 from motionstream_core.models.track_wan import TrackWan
-from motionstream_core.streaming.rollout import GradientPolicy
 from motionstream_core.training.data import Batch
 from motionstream_core.training.data.trajectories import Trajectories
 from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC
 from motionstream_core.training.stages.causal_loss import CausalMasks, causal_loss
 from motionstream_core.training.stages.conditions import Told, conditions_of, random_ids
 from motionstream_core.training.stages.losses import track_weight
-from motionstream_core.training.stages.student import chunk_slice, rollout_loss, training_rollout
+from motionstream_core.training.stages.student import rollout_loss
+from tests.core.training.teacher_forcing import teacher_forced
 
 NUM_LATENT_FRAMES, CELLS, NUM_TRACKS = 13, 16, 40
 SPEC = STUDENT_SPEC
@@ -47,8 +47,7 @@ def chunk_loop_loss(known: Trajectories, model: TrackWan, step: int) -> Tensor:
     level = int(np.random.default_rng(step).integers(len(SPEC.step_list)))
     told = Told.everything(len(known)).to(known.clean.device)
     whole = conditions_of(model, known.batch, known.ids, SPEC, told)
-    policy = GradientPolicy(level, chunk_slice(known.levels[:, level]), chunk_slice(known.clean))
-    chunks = training_rollout(model, SPEC, whole, known.clean.shape, policy, step)
+    chunks = teacher_forced(model, SPEC, whole, known.levels[:, level], known.clean, level)
     return rollout_loss(chunks, known.clean, track_weight(known.batch, SPEC))
 
 

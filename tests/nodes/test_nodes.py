@@ -122,8 +122,8 @@ def test_an_interrupt_closes_the_stream_and_frees_the_cache(
     network = model.model.diffusion_model
     make_cache = network.make_cache
 
-    def noted(*given: Any) -> Any:
-        cache = make_cache(*given)
+    def noted(*given: Any, **named: Any) -> Any:
+        cache = make_cache(*given, **named)
         caches.append(weakref.ref(cache))
         return cache
 

@@ -215,7 +215,13 @@ def our_stream(loaded: LoadedModel, sigmas: Tensor, given: Given) -> Tensor:
         frames = slice(chunk.start, chunk.stop)
         return Conditions(context, given.mask[:, :, frames], given.image[:, :, frames], tracks)
 
-    cache = model.make_cache(1, HEIGHT, WIDTH, spec.sink_frames, spec.window_frames, spec.rope_rule)
+    cache = model.make_cache(
+        *(1, HEIGHT, WIDTH),
+        sink_frames=spec.sink_frames,
+        window_frames=spec.window_frames,
+        chunk_frames=spec.chunk_plan.chunk_frames,
+        rope_rule=spec.rope_rule,
+    )
     chunks = rollout(
         model,
         spec.layout,

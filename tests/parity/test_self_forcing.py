@@ -118,7 +118,13 @@ def test_the_stream_of_its_own_checkpoint(
     frames = (
         (spec.sink_frames, spec.window_frames) if rule is None else (sink, (21 if local == -1 else local) - 3 - sink)
     )
-    cache = loaded.model.make_cache(1, HEIGHT, WIDTH, *frames, rule or spec.rope_rule)  # type: ignore[arg-type]
+    cache = loaded.model.make_cache(
+        *(1, HEIGHT, WIDTH),
+        sink_frames=frames[0],
+        window_frames=frames[1],
+        chunk_frames=spec.chunk_plan.chunk_frames,
+        rope_rule=rule or spec.rope_rule,  # type: ignore[arg-type]
+    )
     given = Conditions(loaded.model.prepare_context(text))
 
     def noise(chunk: Chunk, step: int) -> Tensor:

@@ -16,11 +16,6 @@ from ...models.track_wan import TrackWan
 from ...streaming.rollout import GradientPolicy, RolledChunk, rollout, seeded_noise
 
 
-def chunk_slice(latents: Tensor) -> Callable[[Chunk], Tensor]:
-    """(chunk) -> that chunk's part of whole-clip latents (b c f h w)."""
-    return lambda chunk: latents[:, :, chunk.start : chunk.stop]
-
-
 def chunk_conditions(whole: Conditions) -> Callable[[Chunk], Conditions]:
     """(chunk) -> that chunk's part of whole-clip conditions; a pinned first latent is chunk 0's."""
 

@@ -67,18 +67,17 @@ def _radii(rng: np.random.Generator, count: int, largest: float) -> NDArray[np.f
 def outline(rng: np.random.Generator, x: Array, y: Array) -> Array:
     """How far (x, y), in radii, lies inside a random shape: positive inside, about in radii near the edge."""
     angle = rng.uniform(0, 2 * np.pi)
-    x, y = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    aspect = float(np.exp(rng.uniform(-0.5, 0.5)))
-    x, y = x * aspect, y / aspect
+    aspect, cos, sin = np.float32(np.exp(rng.uniform(-0.5, 0.5))), np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    x, y = (x * cos + y * sin) * aspect, (y * cos - x * sin) / aspect
     kind = rng.random()
     if kind < 0.35:
-        return 1 - np.hypot(x, y)
+        return np.float32(1) - np.hypot(x, y)
     if kind < 0.55:
-        return 0.85 - np.maximum(np.abs(x), np.abs(y))
+        return np.float32(0.85) - np.maximum(np.abs(x), np.abs(y))
     if kind < 0.7:
         corners = int(rng.integers(3, 7))
         around = (np.arctan2(y, x) + np.pi) % (2 * np.pi / corners) - np.pi / corners
-        return 0.8 - np.hypot(x, y) * np.cos(around)
+        return (0.8 - np.hypot(x, y) * np.cos(around)).astype(np.float32)
     theta = np.arctan2(y, x)
     edge = 1 + sum(float(rng.normal(0, 0.35 / n)) * np.cos(n * theta + rng.uniform(0, 2 * np.pi)) for n in (2, 3, 5))
     return (0.9 * edge - np.hypot(x, y)).astype(np.float32)
@@ -126,7 +125,8 @@ def _lit(rng: np.random.Generator, picture: Array) -> Array:
     if rng.random() < 0.7:
         share = float(rng.uniform(0.05, 0.22))
         for axis in (0, 1):
-            picture = (1 - 2 * share) * picture + share * (np.roll(picture, 1, axis) + np.roll(picture, -1, axis))
+            beside = np.roll(picture, 1, axis) + np.roll(picture, -1, axis)
+            picture = np.float32(1 - 2 * share) * picture + np.float32(share) * beside
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     angle, depth = rng.uniform(0, 2 * np.pi), float(rng.uniform(0, 0.25))
     light = 1 + depth * (x * np.cos(angle) + y * np.sin(angle))

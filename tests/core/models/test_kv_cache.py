@@ -14,13 +14,31 @@ from torch import Tensor
 
 from motionstream_core.models.attention import attention
 from motionstream_core.models.kv_cache import KVCache, RopeRule
+from motionstream_core.models.memory import Attention
 
 NUM_LAYERS, NUM_HEADS, HEAD_DIM, HEIGHT, WIDTH = 2, 2, 12, 1, 2
 TOKENS = HEIGHT * WIDTH
 RULES = get_args(RopeRule)
 
 
-def make(sink: int, window: int, rule: RopeRule = "sink_fixed", dtype: torch.dtype = torch.float32) -> KVCache:
+CHUNK = 3
+
+
+class Seen:
+    """An attention that notes what it is shown and gives the queries back."""
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        self.keys, self.values = k.clone(), v.clone()
+        return q
+
+
+def make(
+    sink: int,
+    window: int,
+    rule: RopeRule = "sink_fixed",
+    dtype: torch.dtype = torch.float32,
+    attention: Attention = attention,
+) -> KVCache:
     return KVCache(
         num_layers=NUM_LAYERS,
         batch_size=1,
@@ -30,9 +48,11 @@ def make(sink: int, window: int, rule: RopeRule = "sink_fixed", dtype: torch.dty
         width=WIDTH,
         sink_frames=sink,
         window_frames=window,
+        chunk_frames=CHUNK,
         rope_rule=rule,
         dtype=dtype,
         device=torch.device("cpu"),
+        attention=attention,
     )
 
 
@@ -58,11 +78,24 @@ def expected_keys(frames: list[int], positions: list[int], layer: int) -> Tensor
     return keys
 
 
-def commit(cache: KVCache, frames: list[int]) -> None:
-    turn = cache.chunk_rotation(len(frames))
-    for layer in range(NUM_LAYERS):
-        cache.write(layer, *labelled(frames, layer), turn)
-    cache.advance(len(frames))
+def shown(cache: KVCache, frames: list[int], layer: int, with_gradient: bool) -> tuple[Tensor, Tensor]:
+    """Keys and values that the layer's attention sees, the chunk `frames` among them; another chunk came before it."""
+    seen = cache._attention
+    assert isinstance(seen, Seen)
+    with torch.set_grad_enabled(with_gradient):
+        for chunk in ([90 + frame for frame in frames], frames):  # a pass that is not kept leaves no trace
+            cache.begin(len(chunk))
+            key, value = labelled(chunk, layer)
+            cache.attend(layer, key, key, value)
+    return seen.keys, seen.values
+
+
+def keep(cache: KVCache, frames: list[int]) -> None:
+    with torch.no_grad(), cache.keeping():
+        cache.begin(len(frames))
+        for layer in range(NUM_LAYERS):
+            key, value = labelled(frames, layer)
+            cache.attend(layer, key, key, value)
 
 
 @dataclass
@@ -90,43 +123,34 @@ def streams(draw: st.DrawFn) -> tuple[int, int, RopeRule, list[int]]:
     return sink, window, draw(st.sampled_from(RULES)), [first] + [chunk] * draw(st.integers(4, 8))
 
 
+@pytest.mark.parametrize("with_gradient", [False, True])
 @settings(deadline=None, max_examples=60)
-@given(streams())
-def test_the_context_is_that_of_a_slow_list(stream: tuple[int, int, RopeRule, list[int]]) -> None:
+@given(stream=streams())
+def test_a_chunk_sees_what_a_slow_list_holds(with_gradient: bool, stream: tuple[int, int, RopeRule, list[int]]) -> None:
+    """Inference writes into one buffer, training joins tensors: both show the same."""
     sink, window, rule, sizes = stream
-    cache, slow = make(sink, window, rule), SlowList(sink, window)
-    num_bytes = cache.num_bytes
-    seen = 0
+    cache, slow = make(sink, window, rule, attention=Seen()), SlowList(sink, window)
+    num_bytes, seen = cache.num_bytes, 0
     for size in sizes:
         chunk = list(range(seen, seen + size))
-        assert cache.context_frame_numbers() == slow.frames
-        assert cache.num_context_frames == len(slow.frames)
-        assert cache.num_frames_seen == seen
+        assert (cache.num_context_frames, cache.num_frames_seen) == (len(slow.frames), seen)
         frames = slow.frames + chunk
         positions = frames if rule == "absolute" else list(range(len(frames)))
-        turn = cache.chunk_rotation(size)
         for layer in range(NUM_LAYERS):
-            keys, values = cache.read(layer, *labelled(chunk, layer), turn)
+            keys, values = shown(cache, chunk, layer, with_gradient)
             assert torch.equal(values, labelled(frames, layer)[1])
             torch.testing.assert_close(keys, expected_keys(frames, positions, layer), rtol=0, atol=2e-4)
-        commit(cache, chunk)
+        keep(cache, chunk)
         slow.add(chunk)
         seen += size
-    assert cache.context_frame_numbers() == slow.frames
-    assert cache.num_bytes == num_bytes == 2 * 4 * NUM_LAYERS * (sink + window) * TOKENS * NUM_HEADS * HEAD_DIM
+    assert cache.num_bytes == num_bytes
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_reading_changes_nothing(rule: RopeRule) -> None:
-    """A chunk reads once per denoise step before it is written."""
-    cache = make(1, 2, rule)
-    commit(cache, [0, 1, 2])
-    commit(cache, [3, 4])
-    turn = cache.chunk_rotation(2)
-    first = cache.read(0, *labelled([5, 6], 0), turn)
-    cache.read(0, *labelled([8, 9], 0), turn)
-    again = cache.read(0, *labelled([5, 6], 0), turn)
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+def test_memory_is_sink_window_and_chunk() -> None:
+    """Keys and values of all three, and the window's keys once more, unrotated, where they change slots."""
+    frame_bytes = 4 * NUM_LAYERS * TOKENS * NUM_HEADS * HEAD_DIM
+    assert make(1, 2, "absolute").num_bytes == 2 * (1 + 2 + CHUNK) * frame_bytes
+    assert make(1, 2, "by_slot").num_bytes == (2 * (1 + 2 + CHUNK) + 2) * frame_bytes
 
 
 @pytest.mark.parametrize("rule", ["sink_fixed", "by_slot"])
@@ -135,79 +159,84 @@ def test_a_steady_stream_stands_still(rule: RopeRule) -> None:
     cache, moving = make(3, 3, rule), make(3, 3, "absolute")
     turns, moved = [], []
     for chunk in range(5):
-        turns.append(cache.chunk_rotation(3))
-        moved.append(moving.chunk_rotation(3))
-        for each in (cache, moving):
-            commit(each, list(range(3 * chunk, 3 * chunk + 3)))
+        for each, rotations in ((cache, turns), (moving, moved)):
+            keep(each, list(range(3 * chunk, 3 * chunk + 3)))
+            rotations.append(each._rotation)
     assert turns[2] is turns[3] is turns[4]
     assert not torch.equal(moved[3].cos, moved[4].cos)
 
 
 def test_reset_forgets() -> None:
-    cache = make(1, 2)
-    commit(cache, [0, 1, 2])
+    cache = make(1, 2, attention=Seen())
+    keep(cache, [0, 1, 2])
     cache.reset()
-    assert (cache.num_frames_seen, cache.num_context_frames, cache.context_frame_numbers()) == (0, 0, [])
-    keys, values = cache.read(1, *labelled([7], 1), cache.chunk_rotation(1))
+    assert (cache.num_frames_seen, cache.num_context_frames) == (0, 0)
+    keys, values = shown(cache, [7], 1, with_gradient=False)
     torch.testing.assert_close(keys, expected_keys([7], [0], 1), rtol=0, atol=1e-4)
     assert torch.equal(values, labelled([7], 1)[1])
-    commit(cache, [7])
-    assert cache.context_frame_numbers() == [0]
 
 
-def test_a_cache_of_less_precision_gives_the_chunks_dtype() -> None:
-    cache = make(1, 2, dtype=torch.bfloat16)
+def test_a_pass_that_fails_is_not_kept() -> None:
+    cache = make(1, 2)
+    keep(cache, [0, 1, 2])
+    with pytest.raises(RuntimeError), cache.keeping():
+        cache.begin(3)
+        raise RuntimeError
+    assert cache.num_frames_seen == 3
+    cache.begin(3)
+    cache.attend(0, *(labelled([3, 4, 5], 0)[i] for i in (0, 0, 1)))
+    assert cache.num_frames_seen == 3
+
+
+@pytest.mark.parametrize("with_gradient", [False, True])
+def test_a_cache_of_less_precision_gives_the_chunks_dtype(with_gradient: bool) -> None:
+    cache = make(1, 2, dtype=torch.bfloat16, attention=(seen := Seen()))
     key, value = (torch.randn(1, 3 * TOKENS, NUM_HEADS, HEAD_DIM) for _ in range(2))
-    turn = cache.chunk_rotation(3)
-    cache.write(0, key, value, turn)
-    cache.advance(3)
-    keys, values = cache.read(0, key, value, cache.chunk_rotation(3))
-    assert keys.dtype == values.dtype == torch.float32
-    assert torch.equal(values[:, : 3 * TOKENS], value.bfloat16().float())
-    assert torch.equal(values[:, 3 * TOKENS :], value)
+    with torch.set_grad_enabled(with_gradient):
+        with cache.keeping():
+            cache.begin(3)
+            cache.attend(0, key, key, value)
+        cache.begin(3)
+        cache.attend(0, key, key, value)
+    assert seen.keys.dtype == seen.values.dtype == torch.float32
+    assert torch.equal(seen.values[:, : 3 * TOKENS], value.bfloat16().float())
     assert cache.num_bytes == make(1, 2).num_bytes // 2
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_gradients_reach_the_chunk_and_not_the_past(rule: RopeRule) -> None:
-    """As training uses it: earlier keys were written from a graph, and later writes come before backward."""
+    """As training uses it: earlier keys came from a graph, later chunks come before backward, a block runs again."""
 
     def leaf(num_frames: int, seed: int) -> Tensor:
         shape = (1, num_frames * TOKENS, NUM_HEADS, HEAD_DIM)
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).requires_grad_()
 
-    def gradients(write_later: bool) -> tuple[Tensor, ...]:
+    def gradients(keep_later: bool, by_snapshot: bool) -> tuple[Tensor, ...]:
         cache = make(1, 2, rule)
         past_key, past_value = leaf(3, 0), leaf(3, 1)
-        for step in range(2):  # the second write also evicts
-            for layer in range(NUM_LAYERS):
-                cache.write(layer, past_key * 2, past_value * (step + 1), cache.chunk_rotation(3))
-            cache.advance(3)
+        for step in range(2):  # the second chunk also evicts
+            with cache.keeping():
+                cache.begin(3)
+                for layer in range(NUM_LAYERS):
+                    cache.attend(layer, past_key, past_key * 2, past_value * (step + 1))
         key, value, query = leaf(3, 2), leaf(3, 3), leaf(3, 4)
-        keys, values = cache.read(0, key, value, cache.chunk_rotation(3))
-        assert keys.requires_grad and values.requires_grad
-        loss = attention(query, keys, values).square().sum()
-        if write_later:
+        cache.begin(3)
+        memory = cache.snapshot(0) if by_snapshot else cache
+        if by_snapshot and keep_later:
+            keep(cache, [3, 4, 5])
+        loss = memory.attend(0, query, key, value).square().sum()
+        if keep_later:
             for _ in range(3):
-                commit(cache, [6, 7, 8])
+                keep(cache, [6, 7, 8])
         loss.backward()
         assert past_key.grad is None and past_value.grad is None
         assert key.grad is not None and value.grad is not None and query.grad is not None
         assert all(float(x.grad.abs().max()) > 1e-3 for x in (key, value, query) if x.grad is not None)
         return key.grad, value.grad, query.grad
 
-    for now, later in zip(gradients(False), gradients(True), strict=True):
-        assert torch.equal(now, later)
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_what_is_read_of_the_past_carries_no_gradient(rule: RopeRule) -> None:
-    cache = make(1, 2, rule)
-    key, value = (x.requires_grad_() for x in labelled([0, 1, 2], 0))
-    cache.write(0, key, value, cache.chunk_rotation(3))
-    cache.advance(3)
-    keys, values = cache.read(0, *labelled([3], 0), cache.chunk_rotation(1))
-    assert not keys.requires_grad and not values.requires_grad
+    expected = gradients(False, False)
+    for case in ((True, False), (False, True), (True, True)):
+        assert all(torch.equal(one, other) for one, other in zip(expected, gradients(*case), strict=True)), case
 
 
 def test_what_cannot_be_is_refused() -> None:
@@ -216,3 +245,5 @@ def test_what_cannot_be_is_refused() -> None:
     for sink, window in ((0, 0), (-1, 3), (3, -1)):
         with pytest.raises(ValueError, match="must be at least 0 and not both 0"):
             make(sink, window)
+    with pytest.raises(ValueError, match="a chunk of 4 latent frames, but this cache holds 3"):
+        make(1, 1).begin(4)

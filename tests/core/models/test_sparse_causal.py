@@ -9,12 +9,13 @@ from typing import get_args
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from motionstream_core.geometry import ChunkPlan
 from motionstream_core.models.kv_cache import RopeRule, remembered_frames
+from motionstream_core.models.memory import WholeClip
 from motionstream_core.models.sparse_causal import SparseCausal
 from motionstream_core.models.wan import CrossContext, WanConfig, WanModel
+from motionstream_core.training.engine.sharding import checkpoint_blocks
 
 ROWS, COLUMNS = 2, 3  # tokens of a latent frame
 CONFIG = WanConfig(
@@ -22,9 +23,13 @@ CONFIG = WanConfig(
 )
 PLANS = {"3k": ChunkPlan(3, 3), "1+3k": ChunkPlan(3, 1), "1+1k": ChunkPlan(1, 1)}
 # sink, window in latent frames: the paper's, Track-v0's, without sink, without window, no multiple of a chunk, endless
-MEMORIES = [(3, 3), (1, 2), (0, 4), (2, 0), (2, 5), (0, 1), (1, 99)]
+MEMORIES = [(3, 3), (1, 2), (0, 4), (2, 0), (2, 5), (1, 99)]
 RULES = get_args(RopeRule)
-CASES = pytest.mark.parametrize(("rule", "plan", "memory"), list(product(RULES, PLANS, MEMORIES)), ids=str)
+CASES = pytest.mark.parametrize(
+    ("rule", "plan", "memory"),
+    [*product(RULES, ("3k", "1+3k"), MEMORIES), ("by_slot", "1+1k", (2, 5)), ("absolute", "1+1k", (0, 1))],
+    ids=str,
+)
 NUM_CHUNKS = 5
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
 
@@ -74,14 +79,16 @@ def chunk_loop(
     model: WanModel, plan: ChunkPlan, memory: tuple[int, int], rule: RopeRule, clean: Tensor, noisy: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Velocities of the noisy clip and of the clean one, by the cache."""
-    context, cache = context_of(model), model.make_cache(2, 2 * ROWS, 2 * COLUMNS, *memory, rule)
+    context = context_of(model)
+    cache = model.make_cache(
+        *(2, 2 * ROWS, 2 * COLUMNS), sink_frames=memory[0], window_frames=memory[1], chunk_frames=3, rope_rule=rule
+    )
     timesteps, outs, cleans = levels(noisy.shape[2]), [], []
     for chunk in plan.chunks(noisy.shape[2]):
         span = slice(chunk.start, chunk.stop)
-        outs.append(model(noisy[:, :, span], timesteps[:, span], context, cache=cache))
-        with torch.no_grad():
-            cleans.append(model(clean[:, :, span], torch.zeros(2), context, cache=cache, commit=True))
-        cache.advance(chunk.num_frames)
+        outs.append(model(noisy[:, :, span], timesteps[:, span], context, cache))
+        with torch.no_grad(), cache.keeping():
+            cleans.append(model(clean[:, :, span], torch.zeros(2), context, cache))
     return torch.cat(outs, dim=2), torch.cat(cleans, dim=2)
 
 
@@ -89,16 +96,15 @@ def joint_pass(model: WanModel, past: SparseCausal, clean: Tensor, noisy: Tensor
     seen = past.num_past_frames
     latents = torch.cat([clean[:, :, :seen], noisy], dim=2)
     timesteps = torch.cat([torch.zeros(2, seen), levels(noisy.shape[2])], dim=1)
-    out = model(latents, timesteps, context_of(model), cache=past)
+    out = model(latents, timesteps, context_of(model), past)
     return out[:, :, seen:], out[:, :, :seen]
 
 
 def detached_passes(model: WanModel, past: SparseCausal, clean: Tensor, noisy: Tensor) -> Tensor:
     if past.num_past_frames:
-        with torch.no_grad():
-            told = clean[:, :, : past.num_past_frames]
-            model(told, torch.zeros(2), context_of(model), cache=past, commit=True)
-    return model(noisy, levels(noisy.shape[2]), context_of(model), cache=past)
+        with torch.no_grad(), past.keeping():
+            model(clean[:, :, : past.num_past_frames], torch.zeros(2), context_of(model), past)
+    return model(noisy, levels(noisy.shape[2]), context_of(model), past)
 
 
 @CASES
@@ -200,8 +206,11 @@ def test_joint_gradients_are_those_of_a_masked_forward(model: WanModel) -> None:
         torch.cat([clean[:, :, :seen], noisy], dim=2),
         torch.cat([torch.zeros(2, seen), levels(num_frames)], dim=1),
         context_of(model),
-        mask=mask.repeat_interleave(size, 0).repeat_interleave(size, 1),
-        frame_positions=[*range(seen), *range(num_frames)],
+        WholeClip(
+            *(ROWS, COLUMNS, CONFIG.head_dim, torch.device("cpu")),
+            mask=mask.repeat_interleave(size, 0).repeat_interleave(size, 1),
+            frame_positions=[*range(seen), *range(num_frames)],
+        ),
     )[:, :, seen:]
     out, _ = joint_pass(model, past, clean, noisy)
     torch.testing.assert_close(out, whole, **TOLERANCE)
@@ -216,28 +225,13 @@ def test_a_block_that_runs_again_sees_the_same_past(model: WanModel) -> None:
     past = pattern(PLANS["3k"], (1, 2), "by_slot")
     clean, noisy = clip(15, seed=2), clip(15, seed=3)
     expected = gradients(model, detached_passes(model, past, clean, noisy))
-    blocks = list(model.blocks)
-    originals = [block.forward for block in blocks]
-
-    def checkpointed(forward):  # type: ignore[no-untyped-def]
-        def run(x, time, turn, context, layer, cache, commit, mask):  # type: ignore[no-untyped-def]
-            if commit:
-                return forward(x, time, turn, context, layer, cache, commit, mask)
-            kept = cache.snapshot(layer)
-            return checkpoint(forward, x, time, turn, context, layer, kept, commit, mask, use_reentrant=False)
-
-        return run
-
-    try:
-        for block in blocks:
-            block.forward = checkpointed(block.forward)
-        out = detached_passes(model, past, clean, noisy)
-        with torch.no_grad():
-            detached_passes(model, past, clip(15, seed=7), noisy)
-        found = gradients(model, out)
-    finally:
-        for block, original in zip(blocks, originals, strict=True):
-            block.forward = original
+    checkpointed = WanModel(CONFIG)
+    checkpointed.load_state_dict(model.state_dict())
+    checkpoint_blocks(checkpointed)
+    out = detached_passes(checkpointed, past, clean, noisy)
+    with torch.no_grad():
+        detached_passes(checkpointed, past, clip(15, seed=7), noisy)
+    found = gradients(checkpointed, out)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
@@ -257,6 +251,6 @@ def test_what_cannot_be_is_refused(model: WanModel) -> None:
         pattern(PLANS["3k"], (1, 1), "nearest")  # type: ignore[arg-type]
     past = pattern(PLANS["3k"], (1, 1), "absolute")
     with pytest.raises(ValueError, match=r"7 latent frames are neither the past \(12\) nor the clip \(15\)"):
-        model(clip(7, seed=1), torch.zeros(2), context_of(model), cache=past)
+        model(clip(7, seed=1), torch.zeros(2), context_of(model), past)
     with pytest.raises(ValueError, match="the clean past must go first"):
-        model(clip(15, seed=1), torch.zeros(2), context_of(model), cache=past)
+        model(clip(15, seed=1), torch.zeros(2), context_of(model), past)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from motionstream_core.models.memory import WholeClip
 from motionstream_core.models.wan import CrossContext, WanConfig, WanModel
 
 pytest.importorskip("diffusers", reason="the reference is diffusers' own model")
@@ -209,10 +210,15 @@ def test_frame_positions_are_relative() -> None:
     pair = build(CASES["t2v-d12"])
     steps, context = torch.tensor([100.0, 100.0]), pair.context()
     first = pair.ours(pair.latents, steps, context)
-    assert torch.equal(pair.ours(pair.latents, steps, context, frame_positions=[0, 1, 2]), first)
-    shifted = pair.ours(pair.latents, steps, context, frame_positions=[7, 8, 9])
-    torch.testing.assert_close(shifted, first, rtol=1e-4, atol=1e-4)
-    assert relative_error(pair.ours(pair.latents, steps, context, frame_positions=[0, 1, 9]), first) > 1e-2
+
+    def placed(*positions: int) -> Tensor:
+        height, width = pair.latents.shape[3] // 2, pair.latents.shape[4] // 2
+        grid = height, width, pair.ours.config.head_dim, torch.device("cpu")
+        return pair.ours(pair.latents, steps, context, WholeClip(*grid, frame_positions=positions))
+
+    assert torch.equal(placed(0, 1, 2), first)
+    torch.testing.assert_close(placed(7, 8, 9), first, rtol=1e-4, atol=1e-4)
+    assert relative_error(placed(0, 1, 9), first) > 1e-2
 
 
 @torch.no_grad()

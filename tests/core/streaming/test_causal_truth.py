@@ -1,13 +1,14 @@
 """Chunk by chunk through the cache equals full attention with the corresponding mask over the same tokens.
 
-Two references, neither of which uses KVCache: one forward over the whole clip with a bool mask (absolute positions),
-and a cache of plain Python lists, one raw key per frame, which works out every position anew each time it is read.
+Two references, neither of which uses KVCache: one forward over [clean | noisy] with a bool mask (absolute
+positions), and a cache of plain Python lists, one raw key per frame, which works out every position anew each time.
 """
 
 from __future__ import annotations
 
 import cmath
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from typing import get_args
 
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor
 
 from motionstream_core.geometry import Chunk, ChunkPlan
-from motionstream_core.models.kv_cache import RopeRule
-from motionstream_core.models.rope import Rotation
+from motionstream_core.models.attention import attention
+from motionstream_core.models.kv_cache import KVCache, RopeRule
+from motionstream_core.models.memory import WholeClip
 from motionstream_core.models.wan import CrossContext, WanConfig, WanModel
 
 ROWS, COLUMNS = 2, 2  # tokens of a latent frame
@@ -76,28 +78,10 @@ def to_tokens(frame_mask: Tensor) -> Tensor:
     return frame_mask.repeat_interleave(size, 0).repeat_interleave(size, 1)
 
 
-@CASES
-@torch.no_grad()
-def test_absolute_equals_one_masked_forward(
-    model: WanModel, context: CrossContext, layout: str, memory: tuple[int, int]
-) -> None:
-    """All chunks clean, in one forward whose mask says who sees whom, on every layer."""
-    chunks = [LAYOUTS[layout].chunk(index) for index in range(NUM_CHUNKS)]
-    num_frames = chunks[-1].stop
-    assert num_frames > sum(memory) + chunks[-1].num_frames  # the window rolls, more than once
-    latents = clip(num_frames, seed=2)
-    mask = torch.zeros(num_frames, num_frames, dtype=torch.bool)
-    for frame in range(num_frames):
-        mask[frame, seen_by(frame, chunks, *memory)] = True
-    whole = model(latents, torch.zeros(2), context, mask=to_tokens(mask))
-    assert not torch.allclose(whole, model(latents, torch.zeros(2), context), atol=1e-2)
-
-    cache = model.make_cache(2, 2 * ROWS, 2 * COLUMNS, *memory, "absolute")
-    for chunk in chunks:
-        span = slice(chunk.start, chunk.stop)
-        out = model(latents[:, :, span], torch.zeros(2), context, cache=cache, commit=True)
-        cache.advance(chunk.num_frames)
-        torch.testing.assert_close(out, whole[:, :, span], **TOLERANCE)
+def cache_of(model: WanModel, memory: tuple[int, int], rule: RopeRule) -> KVCache:
+    sink, window = memory
+    size = 2, 2 * ROWS, 2 * COLUMNS
+    return model.make_cache(*size, sink_frames=sink, window_frames=window, chunk_frames=3, rope_rule=rule)
 
 
 @CASES
@@ -108,6 +92,7 @@ def test_noisy_chunks_see_clean_ones(
     """Teacher forcing, [clean clip | noisy clip]: a noisy chunk sees itself and the clean past."""
     chunks = [LAYOUTS[layout].chunk(index) for index in range(NUM_CHUNKS)]
     num_frames = chunks[-1].stop
+    assert num_frames > sum(memory) + chunks[-1].num_frames  # the window rolls, more than once
     clean, noisy = clip(num_frames, seed=2), clip(num_frames, seed=3)
     timesteps = torch.cat([torch.zeros(2, num_frames), draw(2, num_frames, seed=4).abs() * 300], dim=1)
     mask = torch.zeros(2 * num_frames, 2 * num_frames, dtype=torch.bool)
@@ -120,18 +105,25 @@ def test_noisy_chunks_see_clean_ones(
         torch.cat([clean, noisy], dim=2),
         timesteps,
         context,
-        mask=to_tokens(mask),
-        frame_positions=[*range(num_frames), *range(num_frames)],
+        WholeClip(
+            ROWS,
+            COLUMNS,
+            CONFIG.head_dim,
+            torch.device("cpu"),
+            mask=to_tokens(mask),
+            frame_positions=[*range(num_frames), *range(num_frames)],
+        ),
     )
 
-    cache = model.make_cache(2, 2 * ROWS, 2 * COLUMNS, *memory, "absolute")
+    cache = cache_of(model, memory, "absolute")
     for chunk in chunks:
         span, noisy_span = slice(chunk.start, chunk.stop), slice(num_frames + chunk.start, num_frames + chunk.stop)
         for _ in range(2):  # a pass that does not commit leaves no trace
-            out = model(noisy[:, :, span], timesteps[:, noisy_span], context, cache=cache)
+            out = model(noisy[:, :, span], timesteps[:, noisy_span], context, cache)
             torch.testing.assert_close(out, whole[:, :, noisy_span], **TOLERANCE)
-        model(clean[:, :, span], torch.zeros(2), context, cache=cache, commit=True)
-        cache.advance(chunk.num_frames)
+        with cache.keeping():
+            out = model(clean[:, :, span], torch.zeros(2), context, cache)
+        torch.testing.assert_close(out, whole[:, :, span], **TOLERANCE)
 
 
 class ListCache:
@@ -141,6 +133,7 @@ class ListCache:
         self.sink, self.window, self.rule = sink, window, rule
         self.frames: list[int] = []
         self.num_seen = 0
+        self.keeps = False
         self.raw: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(CONFIG.num_layers)]
 
     def positions(self, num_new: int) -> list[int]:
@@ -149,24 +142,30 @@ class ListCache:
             return [*self.frames, *range(self.num_seen, self.num_seen + num_new)]
         return list(range(len(self.frames) + num_new))
 
-    def chunk_rotation(self, num_frames: int) -> Rotation:
-        turns = [turn for position in self.positions(num_frames)[-num_frames:] for turn in angles(position)]
-        return Rotation(torch.tensor(turns).cos(), torch.tensor(turns).sin())
-
-    def read(self, layer: int, key: Tensor, value: Tensor, current: Rotation) -> tuple[Tensor, Tensor]:
-        frames = [*self.raw[layer], *split(key, value)]
-        keys = [turn(k, p) for (k, _), p in zip(frames, self.positions(len(split(key, value))), strict=True)]
-        return torch.cat(keys, dim=1), torch.cat([v for _, v in frames], dim=1)
-
-    def write(self, layer: int, key: Tensor, value: Tensor, current: Rotation) -> None:
-        for pair in split(key, value):
-            self.raw[layer].append(pair)
-            if len(self.raw[layer]) > self.sink + self.window:
-                del self.raw[layer][self.sink]
-
-    def advance(self, num_frames: int) -> None:
-        self.num_seen += num_frames
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        self.keeps = True
+        yield
+        self.keeps = False
+        self.num_seen += self.num_new
         self.frames = remembered(self.num_seen, self.sink, self.window)
+
+    def begin(self, num_frames: int) -> None:
+        self.num_new = num_frames
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        positions = self.positions(self.num_new)
+        frames = [*self.raw[layer], *split(k, v)]
+        keys = [turn(key, position) for (key, _), position in zip(frames, positions, strict=True)]
+        queries = [
+            turn(query, position) for (query, _), position in zip(split(q, q), positions[-self.num_new :], strict=True)
+        ]
+        if self.keeps:
+            for pair in split(k, v):
+                self.raw[layer].append(pair)
+                if len(self.raw[layer]) > self.sink + self.window:
+                    del self.raw[layer][self.sink]
+        return attention(torch.cat(queries, dim=1), torch.cat(keys, dim=1), torch.cat([v for _, v in frames], dim=1))
 
 
 def split(key: Tensor, value: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -189,25 +188,23 @@ def turn(key: Tensor, position: int) -> Tensor:
     return torch.view_as_real(pairs * turns[:, None]).flatten(-2)
 
 
-def stream(model: WanModel, context: CrossContext, cache: object, plan: ChunkPlan) -> Iterator[Tensor]:
+def stream(model: WanModel, context: CrossContext, cache: KVCache | ListCache, plan: ChunkPlan) -> Iterator[Tensor]:
     """Velocities of noisy chunks, each after the clean passes of those before it."""
     for index in range(NUM_CHUNKS):
         chunk = plan.chunk(index)
         noisy, clean = clip(chunk.num_frames, seed=10 + index), clip(chunk.num_frames, seed=30 + index)
-        yield model(noisy, torch.tensor([600.0, 90.0]), context, cache=cache)
-        model(clean, torch.zeros(2), context, cache=cache, commit=True)
-        cache.advance(chunk.num_frames)  # type: ignore[attr-defined]
+        yield model(noisy, torch.tensor([600.0, 90.0]), context, cache)
+        with cache.keeping():
+            model(clean, torch.zeros(2), context, cache)
 
 
 @CASES
-@pytest.mark.parametrize("rule", RULES)
 @torch.no_grad()
-def test_equals_lists_of_raw_keys(
-    model: WanModel, context: CrossContext, rule: RopeRule, layout: str, memory: tuple[int, int]
+def test_slots_equal_lists_of_raw_keys(
+    model: WanModel, context: CrossContext, layout: str, memory: tuple[int, int]
 ) -> None:
-    cache = model.make_cache(2, 2 * ROWS, 2 * COLUMNS, *memory, rule)
-    fast = stream(model, context, cache, LAYOUTS[layout])
-    slow = stream(model, context, ListCache(*memory, rule), LAYOUTS[layout])
+    fast = stream(model, context, cache_of(model, memory, "by_slot"), LAYOUTS[layout])
+    slow = stream(model, context, ListCache(*memory, "by_slot"), LAYOUTS[layout])
     for ours, truth in zip(fast, slow, strict=True):
         torch.testing.assert_close(ours, truth, **TOLERANCE)
 
@@ -221,7 +218,7 @@ def test_how_the_rules_differ(model: WanModel, context: CrossContext, layout: st
     """
     plan, (sink, window) = LAYOUTS[layout], memory
     absolute, sink_fixed, by_slot = (
-        list(stream(model, context, model.make_cache(2, 2 * ROWS, 2 * COLUMNS, *memory, rule), plan)) for rule in RULES
+        list(stream(model, context, cache_of(model, memory, rule), plan)) for rule in RULES
     )
     for index in range(NUM_CHUNKS):
         torch.testing.assert_close(sink_fixed[index], by_slot[index], **TOLERANCE)

@@ -15,6 +15,7 @@ from motionstream_core.diffusion.schedule import student_sigmas, to_timestep
 from motionstream_core.geometry import Chunk, ChunkPlan
 from motionstream_core.models.conditioning import Conditions, InputLayout, assemble
 from motionstream_core.models.kv_cache import KVCache
+from motionstream_core.models.memory import Memory
 from motionstream_core.models.wan import CrossContext, WanConfig, WanModel
 from motionstream_core.streaming.rollout import (
     ConditionSource,
@@ -50,7 +51,7 @@ class Call:
 
     latents: Tensor
     timestep: Tensor
-    commit: bool
+    kept: bool
     with_gradient: bool
     frames_before: int
 
@@ -62,19 +63,11 @@ class SpyModel(WanModel):
         super().__init__(CONFIG)
         self.calls: list[Call] = []
 
-    def forward(self, latents: Tensor, timestep: Tensor, context: CrossContext, **how: object) -> Tensor:  # type: ignore[override]
-        cache = how["cache"]
-        assert isinstance(cache, KVCache)
-        self.calls.append(
-            Call(
-                latents.detach(),
-                timestep,
-                bool(how["commit"]),
-                torch.is_grad_enabled(),
-                frames_before=cache.num_frames_seen,
-            )
-        )
-        return super().forward(latents, timestep, context, **how)  # type: ignore[arg-type]
+    def forward(self, latents: Tensor, timestep: Tensor, context: CrossContext, memory: Memory | None = None) -> Tensor:
+        assert isinstance(memory, KVCache)
+        seen = memory.num_frames_seen
+        self.calls.append(Call(latents.detach(), timestep, memory._keeps, torch.is_grad_enabled(), frames_before=seen))
+        return super().forward(latents, timestep, context, memory)
 
 
 def draw(*shape: int, seed: int) -> Tensor:
@@ -114,7 +107,12 @@ def model() -> SpyModel:
 
 @pytest.fixture
 def cache(model: SpyModel) -> KVCache:
-    return model.make_cache(BATCH, HEIGHT, WIDTH, sink_frames=3, window_frames=3, rope_rule="sink_fixed")
+    return new_cache(model)
+
+
+def new_cache(model: WanModel) -> KVCache:
+    size = BATCH, HEIGHT, WIDTH
+    return model.make_cache(*size, sink_frames=3, window_frames=3, chunk_frames=3, rope_rule="sink_fixed")
 
 
 def noise_of(seed: int) -> Noise:
@@ -166,17 +164,15 @@ def by_hand(
             timestep = torch.full((BATCH,), to_timestep(sigma))
             if step < exit_step:
                 with torch.no_grad():
-                    velocity = model(assemble(LAYOUT, x, given), timestep, given.context, cache=cache, commit=False)
+                    velocity = model(assemble(LAYOUT, x, given), timestep, given.context, cache)
                     clean = clean_from_velocity(x, velocity, sigma)
                     x = add_noise(clean, noise_of(seed)(chunk, step + 1), float(SIGMAS[step + 1]))
             else:
-                velocity = model(assemble(LAYOUT, x, given), timestep, given.context, cache=cache, commit=False)
+                velocity = model(assemble(LAYOUT, x, given), timestep, given.context, cache)
                 x = clean_from_velocity(x, velocity, sigma)
         finished.append(x)
-        with torch.no_grad():
-            zero = torch.zeros(BATCH)
-            model(assemble(LAYOUT, x.detach(), given), zero, given.context, cache=cache, commit=True)
-        cache.advance(chunk.num_frames)
+        with torch.no_grad(), cache.keeping():
+            model(assemble(LAYOUT, x.detach(), given), torch.zeros(BATCH), given.context, cache)
     cache.reset()
     return finished
 
@@ -200,7 +196,7 @@ def test_every_chunk_takes_its_steps_and_one_clean_pass(model: SpyModel, cache: 
     levels = [1000 * float(sigma) for sigma in SIGMAS]  # the last is 0, the clean pass
     for index, each in enumerate(rolled):
         calls = model.calls[index * (NUM_STEPS + 1) : (index + 1) * (NUM_STEPS + 1)]
-        assert [call.commit for call in calls] == [False] * NUM_STEPS + [True]
+        assert [call.kept for call in calls] == [False] * NUM_STEPS + [True]
         assert [call.frames_before for call in calls] == [each.chunk.start] * (NUM_STEPS + 1)
         for call, level in zip(calls, levels, strict=True):
             torch.testing.assert_close(call.timestep, torch.full((BATCH,), level))
@@ -297,7 +293,7 @@ def test_a_callback_that_raises_ends_the_stream(model: SpyModel, cache: KVCache)
     assert cache.num_frames_seen == 0
     assert list(stream) == []
     after = [each.latents for each in start(model, Source(model), cache, ChunkPlan(), 6)]
-    fresh = model.make_cache(BATCH, HEIGHT, WIDTH, sink_frames=3, window_frames=3, rope_rule="sink_fixed")
+    fresh = new_cache(model)
     expected = [each.latents for each in start(model, Source(model), fresh, ChunkPlan(), 6)]
     assert all(torch.equal(a, b) for a, b in zip(after, expected, strict=True))
 
@@ -308,16 +304,12 @@ def test_a_clean_first_latent_alone_takes_no_step(model: SpyModel, cache: KVCach
     assert torch.equal(next(stream).latents, first)
     assert model.calls == []
     second = next(stream)
-    (commit,) = [call for call in model.calls if call.commit]
-    assert len(model.calls) == 1 + NUM_STEPS and model.calls[0] is commit
-    assert torch.equal(commit.latents[:, TRACK:], first)
-    assert torch.equal(commit.timestep, torch.zeros(BATCH))
-    other = start(model, Source(model, clean_first=-first), copy_of(cache, model), ChunkPlan(3, 1), None)
+    (kept,) = [call for call in model.calls if call.kept]
+    assert len(model.calls) == 1 + NUM_STEPS and model.calls[0] is kept
+    assert torch.equal(kept.latents[:, TRACK:], first)
+    assert torch.equal(kept.timestep, torch.zeros(BATCH))
+    other = start(model, Source(model, clean_first=-first), new_cache(model), ChunkPlan(3, 1), None)
     assert (list(islice(other, 2))[1].latents - second.latents).abs().max() > 1e-2
-
-
-def copy_of(cache: KVCache, model: WanModel) -> KVCache:
-    return model.make_cache(BATCH, HEIGHT, WIDTH, cache.sink_frames, cache.window_frames, cache.rope_rule)
 
 
 def test_a_clean_first_latent_of_a_chunk_stays(model: SpyModel, cache: KVCache) -> None:
@@ -385,34 +377,6 @@ def test_chunks_before_the_judged_part_carry_no_gradient(model: SpyModel, cache:
     policy = GradientPolicy(exit_step=0, from_frame=6)
     rolled = list(start(model, Source(model), cache, ChunkPlan(), 12, gradient=policy))
     assert [each.latents.requires_grad for each in rolled] == [False, False, True, True]
-
-
-@PLANS
-def test_forced_start_and_context_replace_the_own_ones(model: SpyModel, cache: KVCache, plan: ChunkPlan) -> None:
-    """Teacher forcing: one pass a chunk from the given noisy latents, and the cache is told the given clean ones."""
-    level, num_frames = 1, plan.chunk(2).stop
-    noisy, clean = (draw(BATCH, CHANNELS, num_frames, HEIGHT, WIDTH, seed=seed) for seed in (7, 8))
-    policy = GradientPolicy(
-        level, lambda chunk: noisy[:, :, chunk.start : chunk.stop], lambda chunk: clean[:, :, chunk.start : chunk.stop]
-    )
-    rolled = list(start(model, Source(model), cache, plan, num_frames, gradient=policy))
-    passes = [(call.latents[:, TRACK:], call.timestep, call.commit) for call in model.calls]
-    assert len(passes) == 2 * len(rolled)
-    source, other = Source(model), copy_of(cache, model)
-    for index, each in enumerate(rolled):
-        span = slice(each.chunk.start, each.chunk.stop)
-        (first, timestep, committed), (told, zero, written) = passes[2 * index : 2 * index + 2]
-        assert not committed and written
-        assert torch.equal(first, noisy[:, :, span]) and torch.equal(told, clean[:, :, span])
-        assert timestep.unique().item() == pytest.approx(to_timestep(SIGMAS[level].item())) and not zero.any()
-        given = source(each.chunk)
-        with torch.no_grad():  # by hand: predict, then show the given clean latents to the cache
-            velocity = model(assemble(LAYOUT, first, given), timestep, given.context, cache=other, commit=False)
-            model(assemble(LAYOUT, told, given), zero, given.context, cache=other, commit=True)
-        other.advance(each.chunk.num_frames)
-        expected = clean_from_velocity(first, velocity, SIGMAS[level].item())
-        torch.testing.assert_close(each.latents.detach(), expected, rtol=1e-5, atol=1e-5)
-        assert each.latents.requires_grad
 
 
 @pytest.mark.parametrize("exit_step", [-1, NUM_STEPS])

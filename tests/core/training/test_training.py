@@ -38,7 +38,7 @@ from motionstream_core.training.stages.conditions import Told, conditions_of, ra
 from motionstream_core.training.stages.losses import draw_flow, flow_loss, track_weight
 from motionstream_core.training.stages.ode import OdeTraining, trajectory_sigmas, write_trajectories
 from motionstream_core.training.stages.regression import TruePaths, truth_loss
-from motionstream_core.training.stages.student import chunk_slice, rollout_loss, training_rollout
+from motionstream_core.training.stages.student import rollout_loss, training_rollout
 from motionstream_core.training.stages.teacher import (
     Phase,
     TeacherTraining,
@@ -48,6 +48,7 @@ from motionstream_core.training.stages.teacher import (
     train_teacher,
 )
 from tests.core.tiny_models import CHANNELS, TINY_TEACHER, WORDS
+from tests.core.training.teacher_forcing import teacher_forced
 
 CPU = torch.device("cpu")
 SIDE, LATENT_FRAMES, NUM_POINTS = 6, 4, 5
@@ -352,11 +353,10 @@ def test_a_rollout_teaches_track_head_and_text_encoder(
     model, batch = start().model, trajectories.batch
     whole = conditions_of(model, batch, trajectories.ids, STUDENT, Told.everything(5))
     if forced:
-        level = chunk_slice(trajectories.levels[:, exit_step])
-        policy = GradientPolicy(exit_step, level, chunk_slice(trajectories.clean))
+        noisy, clean = trajectories.levels[:, exit_step], trajectories.clean
+        chunks = teacher_forced(model, STUDENT, whole, noisy, clean, exit_step)
     else:
-        policy = GradientPolicy(exit_step)
-    chunks = training_rollout(model, STUDENT, whole, batch.latents.shape, policy, seed=3)
+        chunks = training_rollout(model, STUDENT, whole, batch.latents.shape, GradientPolicy(exit_step), seed=3)
     loss = rollout_loss(chunks, batch.latents, track_weight(batch, STUDENT))
     loss.backward()
     reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}

@@ -339,7 +339,14 @@ def ar_video() -> dict[str, Any]:
 
     loaded, source = plain("plain_student")
     size = (SIZE[0] // 8, SIZE[1] // 8)
-    cache = loaded.model.make_cache(1, *size, spec.sink_frames, spec.window_frames, spec.rope_rule)
+    cache = loaded.model.make_cache(
+        1,
+        *size,
+        sink_frames=spec.sink_frames,
+        window_frames=spec.window_frames,
+        chunk_frames=spec.chunk_plan.chunk_frames,
+        rope_rule=spec.rope_rule,
+    )
     with torch.inference_mode():
         rolled = rolling.rollout(
             loaded.model, spec.layout, source, plan=spec.chunk_plan, sigmas=sigmas, cache=cache, noise=same_noise,
