@@ -18,7 +18,7 @@ from .evaluation.clips.runs import ClipRuns, Plan
 from .evaluation.clips.table import paper_rows, text_table, total_rows, write_csv
 from .evaluation.perceptual import Lpips, load_lpips
 from .streaming.render.job import read_job, render_to_file
-from .streaming.render.renderer import Renderer, Teaching, open_renderer
+from .streaming.render.renderer import Renderer, TeacherSettings, open_renderer
 from .streaming.stream import StreamSettings
 from .tracks.extract.cotracker import CoTracker3
 from .tracks.extract.tracker import OpenCvTracker, Tracker
@@ -46,7 +46,7 @@ def render(given: argparse.Namespace) -> None:
         frame_size=given.size,
         negative=given.negative,
     )
-    pace = render_to_file(renderer, job, given.out, StreamSettings(seed=given.seed), _teaching(given))
+    pace = render_to_file(renderer, job, given.out, StreamSettings(seed=given.seed), _teacher_settings(given))
     print(f"video                {given.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
     print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
@@ -77,7 +77,7 @@ def evaluate(given: argparse.Namespace) -> None:
         given.prompt,
         given.negative,
         StreamSettings(seed=given.seed),
-        _teaching(given),
+        _teacher_settings(given),
         model=" ".join(map(_stamp, (given.model, given.vae, given.encoders))),
     )
     given.out.mkdir(parents=True, exist_ok=True)
@@ -162,9 +162,9 @@ def _renderer(given: argparse.Namespace) -> Renderer:
     )
 
 
-def _teaching(given: argparse.Namespace) -> Teaching:
+def _teacher_settings(given: argparse.Namespace) -> TeacherSettings:
     text, motion = given.weights or (None, None)
-    return Teaching(given.steps, text, motion)
+    return TeacherSettings(given.steps, text, motion)
 
 
 def _tracker(given: argparse.Namespace, device: torch.device) -> Tracker:

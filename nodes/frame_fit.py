@@ -8,9 +8,11 @@ from PIL import Image
 from torch import Tensor
 
 from ..motionstream_core.tracks import Tracks
-from ..motionstream_core.tracks.transfer import fitted
+from ..motionstream_core.tracks.transfer import Fit, fitted
 
-FITS = ("crop", "stretch")
+PICTURE_FITS: dict[str, Fit] = {"crop": "fill", "stretch": "stretch"}
+"""Options of nodes, as saved workflows hold them, and what they are called elsewhere."""
+
 FIT_TOOLTIP = (
     "crop: scaled until it covers the frame, then cut about the middle; stretch: scaled to the frame, sides by "
     "themselves. An image that has the size already is left as it is."
@@ -23,7 +25,7 @@ Size = tuple[int, int]
 def fit_box(source: Size, target: Size, fit: str) -> tuple[float, float, float, float]:
     """The part (left, top, right, bottom), in px of `source`, that fills a frame of `target`."""
     height, width = source
-    if fit == "stretch":
+    if PICTURE_FITS[fit] == "stretch":
         return 0.0, 0.0, float(width), float(height)
     scale = max(target[0] / height, target[1] / width)
     kept_height, kept_width = min(float(height), target[0] / scale), min(float(width), target[1] / scale)
@@ -54,4 +56,4 @@ def fit_image(image: Tensor, size: Size, fit: str) -> Tensor:
 
 def fit_tracks(tracks: Tracks, size: Size, fit: str) -> Tracks:
     """Tracks drawn over a picture, over what `fit_image` makes of that picture."""
-    return fitted(tracks, *size, "stretch" if fit == "stretch" else "fill")
+    return fitted(tracks, *size, PICTURE_FITS[fit])

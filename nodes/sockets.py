@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from comfy_api.latest import io
-from torch import Tensor
 
 from ..motionstream_core.tracks import Tracks
 
@@ -25,12 +24,8 @@ _ADVANCED = {"advanced": True} if "advanced" in inspect.signature(io.Int.Input._
 
 @dataclass(frozen=True)
 class Motion:
-    """A motion embedding: latents (1 c f h w) on the CPU, and the tracks, with their fixed ids, that it was made of.
+    """Tracks in px of a video of their size, as MotionStream Track Head of older workflows hands them on."""
 
-    A streamer encodes the tracks again, chunk by chunk, which gives the same latents.
-    """
-
-    latents: Tensor
     tracks: Tracks
 
 

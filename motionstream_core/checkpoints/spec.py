@@ -88,6 +88,24 @@ class ModelSpec:
             return ClipLengths(1, stride.time)
         return ClipLengths(stride.num_frames(plan.first_chunk_frames), stride.time * plan.chunk_frames)
 
+    def cache_bytes(
+        self,
+        frame_size: tuple[int, int],
+        element_bytes: int,
+        sink_frames: int | None = None,
+        window_frames: int | None = None,
+    ) -> int:
+        """Memory of one stream's cache at `frame_size` (height, width) px: `KVCache.num_bytes` before there is one.
+
+        sink_frames, window_frames: None for the checkpoint's own.
+        """
+        backbone, stride = self.backbone, self.vae_stride.space
+        sink = self.sink_frames if sink_frames is None else sink_frames
+        window = self.window_frames if window_frames is None else window_frames
+        rows, columns = (side // stride // patch for side, patch in zip(frame_size, backbone.patch[1:], strict=True))
+        frames = 2 * (sink + window + self.chunk_plan.chunk_frames) + (0 if self.rope_rule == "absolute" else window)
+        return backbone.num_layers * frames * rows * columns * backbone.dim * element_bytes
+
     def check_takes_motion(self) -> None:
         """Raise ValueError, saying why, for a model that cannot be told motion: whoever is given tracks asks this."""
         if self.track_head is None:

@@ -48,10 +48,5 @@ def clean_from_velocity(noisy: Tensor, velocity: Tensor, sigma: Sigma) -> Tensor
     return (_wide(noisy) - expand_sigma(sigma, noisy) * _wide(velocity)).to(noisy.dtype)
 
 
-def noise_from_velocity(noisy: Tensor, velocity: Tensor, sigma: Sigma) -> Tensor:
-    """The noise that `velocity` at `noisy` comes from: noisy + (1 - sigma) velocity. Shapes (b c f h w)."""
-    return (_wide(noisy) + (1 - expand_sigma(sigma, noisy)) * _wide(velocity)).to(noisy.dtype)
-
-
 def _wide(latents: Tensor) -> Tensor:
     return latents.to(torch.promote_types(latents.dtype, torch.float32))

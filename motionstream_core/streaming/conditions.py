@@ -14,9 +14,9 @@ from torch import Tensor
 from ..checkpoints.spec import ModelSpec
 from ..geometry import Chunk, VideoShape
 from ..models.conditioning import Conditions, first_frame_mask
-from ..models.track_wan import TrackWan
 from ..models.wan import CrossContext
 from ..tracks import Tracks
+from .network import Network
 
 GREY_CLIP_LATENT_FRAMES = 21  # after so many the encoding of grey no longer changes; later frames repeat the last
 
@@ -57,7 +57,7 @@ class KnownTracks:
         return Tracks(points, visibility, tracks.height, tracks.width, tracks.ids)
 
 
-def encode_prompt(model: TrackWan, spec: ModelSpec, prompt: str) -> CrossContext:
+def encode_prompt(model: Network, spec: ModelSpec, prompt: str) -> CrossContext:
     """Cross-attention keys of `prompt` by the bundled text encoder.
 
     Raises ValueError for a word outside its vocabulary, or for a model that has no text encoder of its own.
@@ -89,34 +89,36 @@ def image_latents(spec: ModelSpec, vae: Encoder, image: Tensor) -> Tensor | None
 class StreamConditions:
     """Gives every chunk its conditions: `rollout`'s condition source, and the whole clip's for the teacher.
 
-    image: (1 3 1 h w) in [0, 1], its size the stream's; None for text-to-video (then `frame_size` is asked for).
+    image: (1 3 1 h w) in [0, 1], its size the stream's, encoded by `vae`; or `latents`, what `image_latents` made of it
+        before, and `frame_size`. None for text-to-video (then `frame_size` is asked for too).
     Tracks may be of another frame size; they are scaled. `context` may be replaced while the stream runs.
     """
 
     def __init__(
         self,
-        model: TrackWan,
+        model: Network,
         spec: ModelSpec,
         context: CrossContext,
         tracks: TrackSource,
         *,
         image: Tensor | None = None,
         vae: Encoder | None = None,
+        latents: Tensor | None = None,
         frame_size: tuple[int, int] | None = None,
     ) -> None:
         self.model, self.spec, self.context, self.tracks = model, spec, context, tracks
         self._device, self._dtype = model.placement
-        if spec.image_rule != "none":
+        if spec.image_rule != "none" and latents is None:
             if image is None or vae is None:
                 raise ValueError("image and vae are needed: this model starts from an image")
             frame_size = (image.shape[3], image.shape[4])
-        elif frame_size is None:
-            raise ValueError("frame_size is needed: this model takes no image to read it from")
+            latents = image_latents(spec, vae, image)
+        if frame_size is None:
+            raise ValueError("frame_size is needed: there is no image to read it from")
         self.frame_size = frame_size
         video = VideoShape(1, *frame_size)
         shape = spec.vae_stride.latent_shape(video, spec.backbone.out_channels, spec.backbone.patch)
         self.latent_size = (shape.height, shape.width)
-        latents = image_latents(spec, vae, image) if image is not None and vae is not None else None
         self._image = None if latents is None else latents.to(self._device, self._dtype)
 
     def __call__(self, chunk: Chunk) -> Conditions:
@@ -153,7 +155,7 @@ class StreamConditions:
 
 
 def motion_latents(
-    model: TrackWan, spec: ModelSpec, tracks: TrackSource, start: int, stop: int, frame_size: tuple[int, int]
+    model: Network, spec: ModelSpec, tracks: TrackSource, start: int, stop: int, frame_size: tuple[int, int]
 ) -> Tensor:
     """Motion latents (1 c f h w) of latent frames [start, stop), on the model's device, in its track head's dtype.
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..models.vae.tiny_vae import TinyDecoderMemory, TinyVae
-from ..models.vae.wan_vae import IMAGE_CHANNELS, WanDecoderMemory, WanVae, check_latents
+from ..models.vae.wan_vae import WanDecoderMemory, WanVae, check_latents
 
 Memory = TypeVar("Memory")
 
@@ -16,16 +16,12 @@ Memory = TypeVar("Memory")
 class StreamingDecoder(Protocol):
     """Turns latents, as they come, into frames (t h w 3), float32 in [0, 1] on the latents' device.
 
-    The frames of all pushes and of the final flush, joined, equal the whole decode. What is kept between two pushes
-    does not grow with the stream.
+    The frames of all pushes, joined, equal the whole decode. What is kept between two pushes does not grow with the
+    stream.
     """
 
     def push(self, latents: Tensor) -> Tensor:
         """Every frame that is ready after the next latents (1 c f h w). Raises ValueError for other shapes."""
-        ...
-
-    def flush(self) -> Tensor:
-        """The frames still held back, possibly none: (0 h w 3). May be called at any time, also before a push."""
         ...
 
     def reset(self) -> None:
@@ -42,7 +38,7 @@ class CausalVae(Protocol[Memory]):
 
 
 class _CausalDecoder(Generic[Memory]):
-    """A `StreamingDecoder` over a `CausalVae`; it holds nothing back, so its flush is always empty."""
+    """A `StreamingDecoder` over a `CausalVae`; it holds nothing back."""
 
     def __init__(self, vae: CausalVae[Memory], num_channels: int) -> None:
         self._vae = vae
@@ -52,7 +48,6 @@ class _CausalDecoder(Generic[Memory]):
     def reset(self) -> None:
         self._memory = self._vae.new_memory()
         self._latent_size: tuple[int, int] | None = None  # height, width
-        self._no_frames = torch.empty(0, 0, 0, IMAGE_CHANNELS)
 
     @torch.no_grad()
     def push(self, latents: Tensor) -> Tensor:
@@ -64,11 +59,7 @@ class _CausalDecoder(Generic[Memory]):
             raise ValueError(f"the stream began with latents of {self._latent_size} (h, w), got {size}; reset it first")
         frames = self._vae.decode_stream(latents, self._memory)[0].permute(1, 2, 3, 0).float().contiguous()
         self._latent_size = size
-        self._no_frames = frames.new_empty(0, *frames.shape[1:])
         return frames
-
-    def flush(self) -> Tensor:
-        return self._no_frames
 
 
 class TinyStreamingDecoder(_CausalDecoder[TinyDecoderMemory]):

@@ -20,7 +20,7 @@ from ..diffusion.schedule import to_timestep
 from ..geometry import Chunk, ChunkPlan
 from ..models.conditioning import Conditions, InputLayout, assemble
 from ..models.kv_cache import KVCache
-from ..models.wan import WanModel
+from .network import Network
 
 Noise = Callable[[Chunk, int], Tensor]
 """(chunk, step) -> noise (b c f h w) with which denoise_step `step` of that chunk starts."""
@@ -61,7 +61,7 @@ class RolledChunk:
 
 
 def rollout(
-    model: WanModel,
+    model: Network,
     layout: InputLayout,
     conditions: ConditionSource,
     *,
@@ -94,7 +94,7 @@ def rollout(
 
 
 def _generate(
-    model: WanModel,
+    model: Network,
     layout: InputLayout,
     given: Conditions,
     chunk: Chunk,
@@ -128,7 +128,7 @@ def _generate(
 
 
 def _predict(
-    model: WanModel,
+    model: Network,
     layout: InputLayout,
     given: Conditions,
     noisy: Tensor,

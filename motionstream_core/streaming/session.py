@@ -14,11 +14,11 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from ..checkpoints.load import LoadedModel
 from ..models.wan import CrossContext
 from ..tracks import NUM_IDS, Tracks
 from .conditions import KnownTracks, StreamConditions
 from .decode import StreamingDecoder
+from .network import SpecifiedNetwork
 from .rollout import StepCallback
 from .stream import StreamedChunk, StreamSettings, stream_chunks
 
@@ -108,7 +108,7 @@ class StreamSession:
 
     def __init__(
         self,
-        loaded: LoadedModel,
+        loaded: SpecifiedNetwork,
         decoder: StreamingDecoder,
         make_conditions: Callable[[LiveTracks], StreamConditions],
         encode: Callable[[str], CrossContext],
@@ -122,7 +122,7 @@ class StreamSession:
         self._tracks = LiveTracks(*frame_size, known=known_tracks)
         self._conditions = make_conditions(self._tracks)
         self._changed = threading.Condition()
-        self._queue: list[tuple[EventKind, Any]] = []
+        self._queue: list[tuple[EventKind, Any, CrossContext | None]] = []
         self._paused = False
         self._stopped = False
         self._replay: dict[int, list[Event]] | None = None
@@ -143,8 +143,7 @@ class StreamSession:
 
     def set_prompt(self, prompt: str) -> None:
         """Another prompt from the next chunk on. A prompt that cannot be encoded raises here and changes nothing."""
-        self._encode(prompt)
-        self._command("prompt", prompt)
+        self._command("prompt", prompt, self._encode(prompt))
 
     def pause(self) -> None:
         """Hold the stream at the next chunk boundary until `resume` or `stop`."""
@@ -199,9 +198,9 @@ class StreamSession:
         for event in events:
             self._replay.setdefault(event.chunk, []).append(event)
 
-    def _command(self, kind: EventKind, payload: Any = None) -> None:
+    def _command(self, kind: EventKind, payload: Any = None, context: CrossContext | None = None) -> None:
         with self._changed:
-            self._queue.append((kind, payload))
+            self._queue.append((kind, payload, context))
             self._changed.notify_all()
 
     def _take_commands(self, chunk: int) -> bool:
@@ -211,26 +210,27 @@ class StreamSession:
                 self._apply(chunk, event.kind, event.payload)
             self._paused = False  # a replay has nobody to wait for
             with self._changed:  # of live commands it takes the one that every stream must take
-                if any(kind == "stop" for kind, _ in self._queue):
+                if any(kind == "stop" for kind, *_ in self._queue):
                     self._apply(chunk, "stop", None)
             return not self._stopped
         with self._changed:
             while True:
-                for kind, payload in self._queue:
-                    self._apply(chunk, kind, payload)
+                for command in self._queue:
+                    self._apply(chunk, *command)
                 self._queue.clear()
                 if self._stopped or not self._paused:
                     return not self._stopped
                 self._changed.wait()
 
-    def _apply(self, chunk: int, kind: EventKind, payload: Any) -> None:
+    def _apply(self, chunk: int, kind: EventKind, payload: Any, context: CrossContext | None = None) -> None:
+        """context: of a prompt that is encoded already, as a live one is and a replayed one is not."""
         self.events.append(Event(chunk, kind, payload))
         if kind == "samples":
             self._tracks.add(payload["track_id"], [(x, y) for x, y in payload["samples"]])
         elif kind == "release":
             self._tracks.release(payload["track_id"])
         elif kind == "prompt":
-            self._conditions.context = self._encode(payload)
+            self._conditions.context = self._encode(payload) if context is None else context
         elif kind == "stop":
             self._stopped = True
         else:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checkpoints.load import LoadedModel
 from ..diffusion.guidance import Pass, joint_guidance
 from ..diffusion.sample import StepCallback as TeacherCallback
 from ..diffusion.sample import euler_sample, unipc_sample
@@ -18,6 +17,7 @@ from ..models.conditioning import Conditions, assemble, batch_conditions
 from ..models.wan import CrossContext
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
+from .network import SpecifiedNetwork
 from .rollout import StepCallback, pinned_input, rollout, seeded_noise
 
 GuidedVelocity = Callable[[Tensor, float | Tensor], Tensor]
@@ -44,7 +44,7 @@ class StreamedChunk:
 
 
 def stream_chunks(
-    loaded: LoadedModel,
+    loaded: SpecifiedNetwork,
     conditions: StreamConditions,
     decoder: StreamingDecoder,
     *,
@@ -98,7 +98,7 @@ def stream_chunks(
 
 @torch.no_grad()
 def sample_teacher(
-    loaded: LoadedModel,
+    loaded: SpecifiedNetwork,
     conditions: StreamConditions,
     negative: CrossContext,
     *,
@@ -138,7 +138,7 @@ def sample_teacher(
 
 
 def guided_velocity(
-    loaded: LoadedModel,
+    loaded: SpecifiedNetwork,
     given: Conditions,
     negative: CrossContext,
     text_weight: float,

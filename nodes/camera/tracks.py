@@ -15,7 +15,7 @@ from ...motionstream_core.tracks.camera.parse import CameraFile
 from ...motionstream_core.tracks.camera.path import DEFAULT_FOV_DEG, CameraPath
 from ...motionstream_core.tracks.camera.seen import camera_grid, seen_by_camera, without_objects
 from ...motionstream_core.tracks.camera.zbuffer import TOLERANCE
-from ..frame_fit import FITS, Size, fit_box
+from ..frame_fit import PICTURE_FITS, Size, fit_box
 from ..host.preview import PreviewProgress
 from ..sockets import TracksSocket, advanced, schema
 from ..tracks.inputs import length_input, read_tracks, tracks_output, video_size_inputs
@@ -121,8 +121,8 @@ class MotionStreamCameraTracks(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "fit",
-                    options=list(FITS),
-                    default=FITS[0],
+                    options=list(PICTURE_FITS),
+                    default="crop",
                     tooltip="How a depth of another shape comes to the video's, like the picture: choose what the "
                     "sampler has. crop: scaled until it covers the frame, then cut; stretch: sides by themselves.",
                     **advanced(),

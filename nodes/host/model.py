@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import comfy.model_management as mm
 import comfy.patcher_extension
@@ -14,10 +14,11 @@ import folder_paths
 import torch
 from torch import Tensor
 
-from ...motionstream_core.checkpoints import LoadedModel, ModelSpec
+from ...motionstream_core.checkpoints import ModelSpec
 from ...motionstream_core.demo import weights
-from ...motionstream_core.models.track_wan import TrackWan
+from ...motionstream_core.models.memory import Memory
 from ...motionstream_core.models.wan import CrossContext
+from ...motionstream_core.streaming.network import Network, SpecifiedNetwork
 from .network import HostedWan, MotionStreamWan
 
 WRAPPER = comfy.patcher_extension.WrappersMP.APPLY_MODEL
@@ -41,9 +42,9 @@ class StreamModel:
         return self.patcher.model.diffusion_model
 
     @property
-    def loaded(self) -> LoadedModel:
-        """The network as `motionstream_core` takes it; `make_ready` brings weights to the device, all or some."""
-        return LoadedModel(cast(TrackWan, _Callable(self.patcher)), self.spec)
+    def model(self) -> Network:
+        """The network as `motionstream_core` calls it; `make_ready` brings weights to the device, all or some."""
+        return _HostedNetwork(self.patcher)
 
     @property
     def device(self) -> torch.device:
@@ -57,27 +58,29 @@ class StreamModel:
         return self.network.prepare_context(text.to(device, dtype), tokens)
 
 
-class _Callable:
+class _HostedNetwork:
     """The network, called through what nodes have put around the MODEL (torch.compile, attention overrides)."""
 
     def __init__(self, patcher: Any) -> None:
         self._base, self._network = patcher.model, patcher.model.diffusion_model
+        self.placement = self._network.placement
+        self.track_head, self.text_encoder = self._network.track_head, self._network.text_encoder
+        self.prepare_context, self.make_cache = self._network.prepare_context, self._network.make_cache
         # others expect a sampler's arguments
         self._wrappers: list[Any] = patcher.get_wrappers(WRAPPER, "torch.compile")
         self._options: dict[str, Any] = patcher.model_options.get("transformer_options", {})
 
-    def __call__(self, *args: Any, **given: Any) -> Tensor:
+    def __call__(
+        self, latents: Tensor, timestep: Tensor, context: CrossContext, memory: Memory | None = None
+    ) -> Tensor:
         step = comfy.patcher_extension.WrapperExecutor.new_class_executor(
             self._base.stream_step, self._base, self._wrappers
         )
         self._network.attend.options = self._options
         try:
-            return step.execute(*args, **given)
+            return step.execute(latents, timestep, context, memory)
         finally:
             self._network.attend.options = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._network, name)
 
 
 def stream_model(model: Any) -> StreamModel:
@@ -110,11 +113,11 @@ def make_ready(*parts: Placed, memory_required: int = 0) -> None:
 
 
 @contextmanager
-def running(model: StreamModel) -> Iterator[LoadedModel]:
+def running(model: StreamModel) -> Iterator[SpecifiedNetwork]:
     """The model for the time of a run, after `make_ready`."""
     model.patcher.pre_run()
     try:
-        yield model.loaded
+        yield model
     finally:
         model.patcher.cleanup()
 

@@ -144,10 +144,6 @@ class WanStreamingDecoder:
         frames = host_vae.process_output(torch.cat(parts, dim=2).float().cpu())
         return frames[0].permute(1, 2, 3, 0).contiguous()
 
-    def flush(self) -> Tensor:
-        """Nothing: each latent frame's frames are ready as soon as it is."""
-        return torch.empty(0, 0, 0, 3)
-
     def _decode_one(self, features: Tensor) -> Tensor:
         first = {"first_chunk": True} if self._is_22 and self._is_first else {}
         self._is_first = False
@@ -173,9 +169,6 @@ class _OnDevice:
 
     def push(self, latents: Tensor) -> Tensor:
         return self._decoder.push(latents.to(self._device))
-
-    def flush(self) -> Tensor:
-        return self._decoder.flush()
 
     def reset(self) -> None:
         self._decoder.reset()

@@ -18,7 +18,7 @@ from ..host.preview import PreviewProgress
 from ..host.vae import Vae, stream_vae
 from ..sockets import ModelSocket, schema, seed_input, vae_input
 from ..streaming.inputs import clip_inputs, clip_vision_input, positive_input
-from ..streaming.request import Clip, GivenMotion, Text, clip_conditions, plan_clip, read_text
+from ..streaming.request import Clip, GivenMotion, Text, clip_conditions, clip_image_latents, plan_clip, read_text
 
 SAMPLER_NAMES = [*sorted(SAMPLERS, reverse=True)]  # unipc first
 LATENT_FRAMES_AT_ONCE = 3
@@ -142,17 +142,16 @@ def _sample(
     assert clip.num_latent_frames is not None
     with torch.inference_mode():
         make_ready(vae)
-        conditions = clip_conditions(model, vae, clip)
+        latents = clip_image_latents(model.spec, vae, clip)
         stride, channels = model.spec.vae_stride.space, model.spec.backbone.out_channels
         shape = (1, channels, clip.num_latent_frames, clip.size[0] // stride, clip.size[1] // stride)
         make_ready(model, vae, memory_required=int(model.patcher.model.memory_required(shape)))
         with running(model) as loaded, PreviewProgress(steps) as progress:
-            conditions.context, negative = (text.context(model) for text in texts)
             return (
                 sample_teacher(
                     loaded,
-                    conditions,
-                    negative,
+                    clip_conditions(model, clip, texts[0], latents),
+                    texts[1].context(model),
                     num_latent_frames=clip.num_latent_frames,
                     num_steps=steps,
                     text_weight=weights[0],

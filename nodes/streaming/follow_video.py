@@ -9,10 +9,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...motionstream_core.geometry import Chunk
-from ...motionstream_core.streaming.conditions import TrackSource
 from ...motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay
-from ...motionstream_core.streaming.stream import stream_chunks
 from ...motionstream_core.tracks import Tracks
 from ...motionstream_core.tracks.extract.frames import FrameSource, forwards
 from ...motionstream_core.tracks.extract.tracker import StreamTracker, grid_queries
@@ -21,17 +18,15 @@ from ...motionstream_core.tracks.transfer import FITS, laid_over
 from ..frame_fit import Size
 from ..host.conditioning import require_track_head
 from ..host.memory import with_memory_advice
-from ..host.model import StreamModel, make_ready, running, stream_model
-from ..host.preview import PreviewProgress
-from ..host.vae import Vae, stream_vae
+from ..host.model import stream_model
+from ..host.vae import stream_vae
 from ..sockets import ModelSocket, advanced, schema, seed_input
 from ..tracks.create import ALIASES
 from ..tracks.footage import footage
-from ..tracks.trackers import AUTO, OPENCV, TRACKER_TOOLTIP, HostedTracker, checkpoint_options, load_tracker
-from .inputs import clip_inputs, clip_vision_input, positive_input
-from .output import StreamOutput
-from .request import Clip, Text, clip_conditions, plan_clip, read_text
-from .streamer import stream_settings, working_bytes
+from ..tracks.trackers import AUTO, OPENCV, TRACKER_TOOLTIP, checkpoint_options, load_tracker
+from .inputs import clip_inputs, clip_vision_input, fit_input, positive_input
+from .request import plan_clip, read_text
+from .run import StreamRun, stream_settings
 
 STREAM_TRACKERS = (*OPENCV, "cotracker3 online")
 ADVICE = "lower length, or width and height"
@@ -42,7 +37,8 @@ class MotionStreamFollowVideo(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        shared = [each for each in clip_inputs("Number of frames of the new video.", 1) if each.id != "motion"]
+        own = {"motion", "fit"}  # the video moves it; and two frames are fitted here, each under its name
+        shared = [each for each in clip_inputs("Number of frames of the new video.", 1) if each.id not in own]
         return schema(
             node_id="MotionStreamFollowVideo",
             display_name="MotionStream Follow Video",
@@ -53,6 +49,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
             inputs=[
                 ModelSocket.Input("model", tooltip="A student with a track head, from Load MotionStream Model."),
                 *shared,
+                fit_input("image fit"),
                 io.Combo.Input(
                     "tracker", options=list(STREAM_TRACKERS), default=STREAM_TRACKERS[0], tooltip=TRACKER_TOOLTIP
                 ),
@@ -62,9 +59,11 @@ class MotionStreamFollowVideo(io.ComfyNode):
                 io.Int.Input("columns", default=32, min=1, max=300, tooltip="Columns of the grid of points."),
                 io.Combo.Input(
                     "lay",
+                    display_name="reference fit",
                     options=list(FITS),
                     default=FITS[0],
-                    tooltip="How the reference's frame lies over the new one, as in MotionStream Transfer Tracks.",
+                    tooltip="How the reference's frame comes to the new one's size: fit, all of it inside; fill, until "
+                    "it covers the frame; stretch, sides by themselves; pixels, px on px.",
                 ),
                 io.Int.Input(
                     "delay_chunks",
@@ -96,7 +95,9 @@ class MotionStreamFollowVideo(io.ComfyNode):
                 io.Image.Output("frames", display_name="frames", tooltip="All frames, (T, H, W, 3) in 0..1."),
                 io.Float.Output("fps", display_name="fps", tooltip="Frames per second that the model was trained at."),
                 io.String.Output(
-                    "report", display_name="report", tooltip="What was followed, by what, how far behind."
+                    "report",
+                    display_name="report",
+                    tooltip="What was followed, by what, how far behind; and how fast the frames came.",
                 ),
             ],
         )
@@ -133,11 +134,13 @@ class MotionStreamFollowVideo(io.ComfyNode):
         hosted = load_tracker(tracker, checkpoint)
         delay = delay_chunks * chunk_delay(view.spec)
         tracks, count = _online(source, cast(StreamTracker, hosted.tracker), rows, columns, delay, clip.size, lay, mask)
-        frames = with_memory_advice(lambda: _stream(view, coder, clip, text, tracks, seed, hosted), ADVICE)
-        report = (
+        settings = stream_settings(view.spec, seed)
+        run = StreamRun(view, coder, clip, text, settings, tracks=tracks, beside=hosted.weighty)
+        streamed, pace = with_memory_advice(run, ADVICE)
+        about = (
             f"{count} points of {source.width} x {source.height} px followed by {hosted.about}, {delay} frames behind"
         )
-        return io.NodeOutput(frames, view.spec.fps, report)
+        return io.NodeOutput(streamed.frames, view.spec.fps, f"{about}\n{pace}")
 
 
 def _online(
@@ -167,40 +170,3 @@ def _online(
         tracker, forwards(source), queries, source.height, source.width, delay_frames=delay, place=place
     )
     return online, len(queries)
-
-
-@torch.inference_mode()
-def _stream(
-    model: StreamModel, vae: Vae, clip: Clip, text: Text, tracks: TrackSource, seed: int, hosted: HostedTracker
-) -> Tensor:
-    """Frames (t h w 3) of the whole stream."""
-    spec, count = model.spec, clip.num_latent_frames
-    assert count is not None  # only a length of 0 has no end, and the input does not take it
-    num_chunks, steps = spec.chunk_plan.num_chunks(count), len(spec.step_list)
-    output = StreamOutput(clip.size, spec.vae_stride.num_frames(count))
-    settings = stream_settings(spec, seed, -1, -1, -1)
-    make_ready(vae, *hosted.weighty)
-    conditions = clip_conditions(model, vae, clip)
-    conditions.tracks = tracks
-    make_ready(model, vae, *hosted.weighty, memory_required=working_bytes(model, clip, settings))
-    with running(model) as loaded, PreviewProgress(num_chunks * steps) as progress:
-
-        def after_step(chunk: Chunk, step: int, num_steps: int) -> None:
-            progress.step(chunk.index * num_steps + step + 1)
-
-        conditions.context = text.context(model)
-        chunks = stream_chunks(
-            loaded,
-            conditions,
-            vae.decoder(),
-            num_latent_frames=count,
-            settings=settings,
-            callback=after_step,
-        )
-        try:
-            for streamed in chunks:
-                output.push(streamed.frames, streamed.latents)
-                progress.show(output.last_frame)
-        finally:
-            chunks.close()
-    return output.frames

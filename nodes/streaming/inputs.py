@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..frame_fit import FIT_TOOLTIP, FITS
+from ..frame_fit import FIT_TOOLTIP, PICTURE_FITS
 from ..sockets import MotionSocket, TracksSocket, advanced, vae_input
 from .request import SIZE_TOOLTIP
 
@@ -12,7 +12,7 @@ VAE_TOOLTIP = (
     "The VAE that belongs to the model: from Load MotionStream Tiny VAE (fast), or Wan's full VAE from core's Load VAE."
 )
 MOTION_TOOLTIP = (
-    "Trajectories to follow, in px of the video: TRACKS of any node, or the embedding from MotionStream Track Head. "
+    "Trajectories to follow, in px of the video: TRACKS of any node. "
     "After a track's last sample its point is let go. Without motion the model moves things as it likes; a model that "
     "was made without tracks refuses them."
 )
@@ -37,16 +37,17 @@ def image_input() -> io.Input:
 
 
 def motion_input() -> io.Input:
-    """TRACKS, or a motion embedding."""
+    """TRACKS, or what MotionStream Track Head of older workflows makes of them."""
     return io.MultiType.Input("motion", types=[MotionSocket, TracksSocket], optional=True, tooltip=MOTION_TOOLTIP)
 
 
-def fit_input() -> io.Input:
+def fit_input(display_name: str = "fit") -> io.Input:
     """How an image comes to the size of the video."""
     return io.Combo.Input(
         "fit",
-        options=list(FITS),
-        default=FITS[0],
+        display_name=display_name,
+        options=list(PICTURE_FITS),
+        default="crop",
         tooltip=f"How an image of another size comes to width x height. {FIT_TOOLTIP} Tracks are in px of the "
         "video, after the fit.",
         **advanced(),

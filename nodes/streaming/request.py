@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
 from ...motionstream_core.checkpoints import ModelSpec
 from ...motionstream_core.geometry import VideoShape
 from ...motionstream_core.models.wan import CrossContext
-from ...motionstream_core.streaming.conditions import KnownTracks, StreamConditions
+from ...motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource, image_latents
 from ...motionstream_core.tracks import Tracks
 from ..frame_fit import Size, fit_image
 from ..host.conditioning import TRACKS, Conditioning, padded_text, require_track_head
@@ -94,7 +94,7 @@ def _tracks(spec: ModelSpec, motion: GivenMotion | None, positive: Conditioning 
 
 
 def tracks_of(motion: GivenMotion, size: Size) -> Tracks:
-    """Tracks in px of a video of `size`, from a motion embedding or from TRACKS. Raises ValueError for another size."""
+    """Tracks in px of a video of `size`, from TRACKS or a Motion. Raises ValueError for another size."""
     if isinstance(motion, dict):
         try:
             return Tracks.from_payload(motion, *size)
@@ -138,18 +138,18 @@ def read_text(
     return Text(padded_text(tokens, model.spec, which), seen.penultimate_hidden_states)
 
 
-def clip_conditions(model: StreamModel, vae: Vae, clip: Clip) -> StreamConditions:
-    """The conditions of `clip` but for the prompt, whose keys are set as its `context`; the VAE is ready."""
-    loaded = model.loaded
-    return StreamConditions(
-        loaded.model,
-        loaded.spec,
-        cast(CrossContext, None),
-        KnownTracks(clip.tracks),
-        image=clip.image,
-        vae=vae,
-        frame_size=clip.size,
-    )
+def clip_image_latents(spec: ModelSpec, vae: Vae, clip: Clip) -> Tensor | None:
+    """The image of `clip` as the checkpoint reads it; the VAE is ready, the model need not be."""
+    return None if clip.image is None else image_latents(spec, vae, clip.image)
+
+
+def clip_conditions(
+    model: StreamModel, clip: Clip, text: Text, latents: Tensor | None, tracks: TrackSource | None = None
+) -> StreamConditions:
+    """The conditions of `clip`, with its own tracks or others that are still to come; the model is ready."""
+    source = KnownTracks(clip.tracks) if tracks is None else tracks
+    context = text.context(model)
+    return StreamConditions(model.model, model.spec, context, source, latents=latents, frame_size=clip.size)
 
 
 def frame_size(spec: ModelSpec, height: int, width: int) -> Size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...motionstream_core.tracks import TrackFormatError, parse_tracks, point_grid, resample, to_coordinate_json
-from ..frame_fit import FIT_TOOLTIP, FITS, fit_tracks
+from ..frame_fit import FIT_TOOLTIP, PICTURE_FITS, fit_tracks
 from ..sockets import advanced, schema
 from .inputs import ALIASES, length_input, size_input, tracks_output, video_size_inputs
 
@@ -41,8 +41,8 @@ class MotionStreamTracksFromJSON(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "fit",
-                    options=list(FITS),
-                    default=FITS[0],
+                    options=list(PICTURE_FITS),
+                    default="crop",
                     tooltip=f"How a picture of another size, and the tracks with it, come to the video's size. Choose "
                     f"what the sampler has. {FIT_TOOLTIP}",
                     **advanced(),

@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from ...motionstream_core.tracks import Placement, Span, Tracks, middle_of, resample, retime, transform
 from ...motionstream_core.tracks.easing import EASINGS
-from ..frame_fit import FIT_TOOLTIP, FITS, fit_tracks
+from ..frame_fit import FIT_TOOLTIP, PICTURE_FITS, fit_tracks
 from ..sockets import TracksSocket, advanced, schema
 from .inputs import ALIASES, changed_tracks_output, frames_input, read_tracks, size_input, tracks_input, tracks_output
 
@@ -166,8 +166,8 @@ class MotionStreamRescaleTracks(io.ComfyNode):
                 size_input("height", "Height in px that they shall refer to."),
                 io.Combo.Input(
                     "fit",
-                    options=list(FITS),
-                    default=FITS[0],
+                    options=list(PICTURE_FITS),
+                    default="crop",
                     tooltip="How the picture below, and the tracks with it, come to the new size. Choose what the "
                     f"sampler has. {FIT_TOOLTIP}",
                 ),

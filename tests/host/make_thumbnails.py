@@ -25,7 +25,6 @@ from tests.host.comfy_host import ROOT, ComfyHost, host_python
 WORKFLOWS = ROOT / "workflows"
 SIDE, CELL_WIDTH = 128, 254
 TAKES_TRACKS = {
-    "MotionStreamTrackHead": "tracks",
     "MotionStreamApplyMotion": "motion",
     "MotionStreamStudentStreamer": "motion",
 }

@@ -127,6 +127,18 @@ def test_the_teacher_and_decode_run(host: ComfyHost, example: dict[str, Any], ch
     assert video_frames(saved_video(host, host.run(example))).shape == (13, 128, 128, 3)
 
 
+def test_a_workflow_with_the_track_head_gives_the_same_frames(host: ComfyHost, example: dict[str, Any]) -> None:
+    """As it was saved before tracks went straight into the sampler."""
+    older = json.loads((ROOT / "tests" / "data" / "workflow_with_track_head_api.json").read_text("utf-8"))
+    for kind in ("MotionStreamLoadModel", "MotionStreamLoadTinyVAE"):
+        inputs_of(older, kind).update(inputs_of(example, kind))
+    frames = []
+    for prompt in (older, example):
+        shortened(prompt, 13)
+        frames.append(video_frames(saved_video(host, host.run(prompt))))
+    assert (frames[0] == frames[1]).all()
+
+
 def test_tracks_chain_with_core(host: ComfyHost, example: dict[str, Any], node_info: dict[str, Any]) -> None:
     if "WanMoveConcatTrack" not in node_info:
         pytest.skip("this ComfyUI is older than the WanMove nodes")
@@ -139,7 +151,7 @@ def test_tracks_chain_with_core(host: ComfyHost, example: dict[str, Any], node_i
     example["c"] = {"class_type": "WanMoveConcatTrack", "inputs": {"tracks_1": mine, "tracks_2": ["p", 0]}}
     example["w"] = {"class_type": "WanMoveTracksFromCoords", "inputs": {"track_coords": [mine[0], 1]}}
     example["c2"] = {"class_type": "WanMoveConcatTrack", "inputs": {"tracks_1": ["c", 0], "tracks_2": ["w", 0]}}
-    inputs_of(example, "MotionStreamTrackHead")["tracks"] = ["c2", 0]
+    inputs_of(example, "MotionStreamStudentStreamer")["motion"] = ["c2", 0]
     knobs = {"line_resolution": 8, "circle_size": 3, "opacity": 0.75, "line_width": 2}
     example["v"] = {"class_type": "WanMoveVisualizeTracks", "inputs": {"images": image, "tracks": ["c2", 0], **knobs}}
     example["o"] = {

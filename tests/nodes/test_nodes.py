@@ -43,12 +43,12 @@ def teacher(pack: Pack) -> Any:
     return model_of(pack, pack("motionstream_core.training.recipes.bundled_specs").TEACHER_SPEC, "t")
 
 
-def motion_of(pack: Pack, model: Any, num_frames: int = 13) -> Any:
+def tracks_of(pack: Pack, num_frames: int = 13) -> dict[str, Any]:
     text = json.dumps([[{"x": 4 + i, "y": 16} for i in range(12)]])
     tracks = pack("nodes.tracks.create").MotionStreamTracksFromJSON.execute(
         text, width=SIDE, height=SIDE, length=num_frames, source_width=0, source_height=0, fit="crop"
     )
-    return pack("nodes.streaming.track_head").MotionStreamTrackHead.execute(model, tracks.args[0], SIDE, SIDE).args[0]
+    return tracks.args[0]
 
 
 def stream(pack: Pack, model: Any, vae: Any, **changes: Any) -> tuple[Any, ...]:
@@ -70,7 +70,7 @@ def stream(pack: Pack, model: Any, vae: Any, **changes: Any) -> tuple[Any, ...]:
 
 
 def test_the_streamer_gives_frames_latents_and_figures(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
-    frames, latent, report, fps, file = stream(pack, *parts, motion=motion_of(pack, parts[0]))
+    frames, latent, report, fps, file = stream(pack, *parts, motion=tracks_of(pack))
     assert file == ""
     assert (frames.shape, frames.dtype, frames.device.type) == ((13, SIDE, SIDE, 3), torch.float32, "cpu")
     assert frames.isfinite().all()
@@ -95,23 +95,23 @@ def test_a_clip_in_one_piece_decodes_to_the_streamed_frames(pack: Pack, parts: t
 
 
 def test_seed_and_motion_matter_and_the_rest_repeats(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
-    motion = motion_of(pack, parts[0])
+    motion = tracks_of(pack)
     first = stream(pack, *parts, motion=motion)[0]
     assert torch.equal(first, stream(pack, *parts, motion=motion)[0])
     assert not torch.equal(first, stream(pack, *parts, motion=motion, seed=6)[0])
     assert not torch.equal(first, stream(pack, *parts)[0])
 
 
-def test_the_embedding_is_what_the_streamer_encodes(pack: Pack, parts: tuple[Any, Any]) -> None:
-    model, motion = parts[0], motion_of(pack, parts[0], 25)
-    whole = model.model.diffusion_model.track_head.encode(
-        motion.tracks.points[None], motion.tracks.visibility[None], motion.tracks.ids, (SIDE, SIDE), at_start=True
-    )
-    assert torch.equal(motion.latents, whole)
+def test_the_track_head_of_older_workflows_hands_tracks_on(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
+    tracks, node = tracks_of(pack), pack("nodes.streaming.track_head").MotionStreamTrackHead
+    motion = node.execute(parts[0], tracks, SIDE, SIDE).args[0]
+    assert torch.equal(stream(pack, *parts, motion=motion)[0], stream(pack, *parts, motion=tracks)[0])
+    with pytest.raises(ValueError, match="motion: it was made for 16 x 16 px, but this video is 32 x 32 px"):
+        stream(pack, *parts, motion=node.execute(parts[0], tracks, 16, 16).args[0])
 
 
 def test_tracks_may_end_before_the_video(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
-    assert len(stream(pack, *parts, motion=motion_of(pack, parts[0], 5), length=25)[0]) == 25
+    assert len(stream(pack, *parts, motion=tracks_of(pack, 5), length=25)[0]) == 25
 
 
 def test_an_interrupt_closes_the_stream_and_frees_the_cache(
@@ -178,7 +178,7 @@ def test_a_teacher_is_sent_to_its_own_node(pack: Pack, parts: tuple[Any, Any], t
 
 def test_motion_of_another_size_is_refused(pack: Pack, parts: tuple[Any, Any]) -> None:
     with pytest.raises(ValueError, match=r"^motion: it was made for 32 x 32 px, but this video is 64 x 32 px"):
-        stream(pack, *parts, motion=motion_of(pack, parts[0]), width=64)
+        stream(pack, *parts, motion=tracks_of(pack), width=64)
 
 
 def test_a_vae_of_another_kind_is_refused(pack: Pack, parts: tuple[Any, Any]) -> None:
@@ -198,7 +198,7 @@ def test_steps_are_spread_evenly(pack: Pack, parts: tuple[Any, Any]) -> None:
 
 @pytest.mark.parametrize("sampler", ["euler", "unipc"])
 def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], teacher: Any, host: Any, sampler: str) -> None:
-    model, vae = parts
+    _, vae = parts
     host.client_id = "browser"
     node = pack("nodes.sampling.teacher").MotionStreamTeacherSampler
     with torch.inference_mode():
@@ -216,7 +216,7 @@ def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], teacher:
             text_weight=1.5,
             motion_weight=1.5,
             seed=0,
-            motion=motion_of(pack, model, 9),
+            motion=tracks_of(pack, 9),
         ).args
     assert latent["samples"].shape == (1, 16, 3, 4, 4)
     assert latent["samples"].isfinite().all()
@@ -257,7 +257,7 @@ def test_tracks_of_a_wrong_length_name_the_nearest(pack: Pack, parts: tuple[Any,
 
 def test_one_image_is_drawn_on_for_every_sample(pack: Pack) -> None:
     payload = pack("nodes.tracks.create").MotionStreamPointGrid.execute(2, 3, SIDE, SIDE, 4).args[0]
-    node = pack("nodes.streaming.track_head").MotionStreamDrawTracks
+    node = pack("nodes.tracks.draw").MotionStreamDrawTracks
     drawn = node.execute(torch.zeros(1, SIDE, SIDE, 3), payload, 3, 0.0, 0, 0).args[0]
     assert drawn.shape == (4, SIDE, SIDE, 3)
     assert drawn.amax() > 0.5

@@ -23,7 +23,7 @@ from PIL import Image
 from ...streaming.render.fit import image_tensor
 from ...streaming.render.job import Pace
 from ...streaming.render.prompts import EncodedPrompt
-from ...streaming.render.renderer import Renderer, Teaching
+from ...streaming.render.renderer import Renderer, TeacherSettings
 from ...streaming.render.video_file import VideoFile
 from ...streaming.stream import StreamSettings
 from ...tracks import Tracks, draw_tracks, drawn_by_lot, load_npz, save_npz, select
@@ -52,7 +52,7 @@ class Plan:
     prompt: str = ""
     negative: str = ""
     settings: StreamSettings = StreamSettings()  # noqa: RUF009  # frozen
-    teaching: Teaching = Teaching()  # noqa: RUF009
+    teacher: TeacherSettings = TeacherSettings()  # noqa: RUF009
     model: str = ""
 
 
@@ -212,13 +212,13 @@ class ClipRuns:
 
     def _video(self, image: Video, told: Tracks, prompts: tuple[EncodedPrompt, EncodedPrompt]) -> tuple[Video, Pace]:
         if not self._warm:  # the first video of a process loads kernels, which is no model's pace
-            quick = replace(self.plan.teaching, num_steps=1)
+            quick = replace(self.plan.teacher, num_steps=1)
             for _ in self._frames(image, told, prompts, self.renderer.loaded.spec.lengths.moving.first, quick):
                 pass
             self._warm = True
         parts: list[torch.Tensor] = []
         pace = Pace()
-        for frames in self._frames(image, told, prompts, told.num_frames, self.plan.teaching):
+        for frames in self._frames(image, told, prompts, told.num_frames, self.plan.teacher):
             parts.append(frames.cpu())  # waits for the device, so that the time is the chunk's
             pace.chunk(len(frames))
         return _to_video(torch.cat(parts)), pace
@@ -229,7 +229,7 @@ class ClipRuns:
         told: Tracks,
         prompts: tuple[EncodedPrompt, EncodedPrompt],
         num_frames: int,
-        teaching: Teaching,
+        teacher: TeacherSettings,
     ) -> Iterator[torch.Tensor]:
         spec = self.renderer.loaded.spec
         takes_image = spec.image_rule != "none" or spec.backbone.image_dim is not None
@@ -239,7 +239,7 @@ class ClipRuns:
             told,
             num_frames,
             settings=self.plan.settings,
-            teaching=teaching,
+            teacher=teacher,
             negative=prompts[1],
             frame_size=self.plan.protocol.frame_size,
         )

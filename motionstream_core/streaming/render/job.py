@@ -14,7 +14,7 @@ from ...checkpoints.spec import ModelSpec
 from ...tracks import Tracks, parse_tracks, resample
 from ..stream import StreamSettings
 from .fit import fit_picture, fit_tracks, image_tensor
-from .renderer import Renderer, Teaching
+from .renderer import Renderer, TeacherSettings
 from .video_file import VideoFile
 
 
@@ -109,7 +109,7 @@ def render_to_file(
     job: RenderJob,
     out: Path,
     settings: StreamSettings | None = None,
-    teaching: Teaching | None = None,
+    teacher: TeacherSettings | None = None,
 ) -> Pace:
     """Write the job's video to `out` as it comes; the file appears under its name when it is whole."""
     image = None if job.image is None else image_tensor(job.image)
@@ -124,7 +124,7 @@ def render_to_file(
             job.tracks,
             job.tracks.num_frames,
             settings=settings,
-            teaching=teaching,
+            teacher=teacher,
             negative=encoded[-1] if len(encoded) > 1 else None,
             frame_size=(job.tracks.height, job.tracks.width),
         ):

@@ -11,11 +11,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ...checkpoints.load import LoadedModel
 from ...models.encoders import ImageEncoder, TextEncoder
 from ...models.offload import place, weight_bytes
 from ...models.wan import CrossContext
 from ..conditions import encode_prompt
+from ..network import SpecifiedNetwork
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class EncodedPrompt:
     text: Tensor | None = None
     image_tokens: Tensor | None = None
 
-    def context(self, loaded: LoadedModel) -> CrossContext:
+    def context(self, loaded: SpecifiedNetwork) -> CrossContext:
         """Cross-attention keys and values for `loaded`, where it lies. Raises ValueError for words it does not know."""
         model = loaded.model
         if self.text is None:

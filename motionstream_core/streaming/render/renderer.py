@@ -30,7 +30,7 @@ Vae = TinyVae | WanVae
 
 
 @dataclass(frozen=True)
-class Teaching:
+class TeacherSettings:
     """How a teacher samples; None takes the checkpoint's own weights."""
 
     num_steps: int = 50
@@ -73,7 +73,7 @@ class Renderer:
         num_frames: int,
         *,
         settings: StreamSettings | None = None,
-        teaching: Teaching | None = None,
+        teacher: TeacherSettings | None = None,
         negative: EncodedPrompt | None = None,
         frame_size: tuple[int, int] | None = None,
     ) -> Generator[Tensor, None, None]:
@@ -105,15 +105,15 @@ class Renderer:
             return
         if negative is None:
             raise ValueError("a teacher needs a negative prompt (it may be empty) for its guidance")
-        teaching = teaching or Teaching()
+        teacher = teacher or TeacherSettings()
         latents = sample_teacher(
             loaded,
             conditions,
             negative.context(loaded),
             num_latent_frames=num_latent_frames,
-            num_steps=teaching.num_steps,
-            text_weight=teaching.text_weight,
-            motion_weight=teaching.motion_weight,
+            num_steps=teacher.num_steps,
+            text_weight=teacher.text_weight,
+            motion_weight=teacher.motion_weight,
             seed=(settings or StreamSettings()).seed,
             batched=self._budget is None,
         )
@@ -168,7 +168,7 @@ def open_renderer(
     loaded = load_model(path, dtype, role=role)
     free = free_bytes(device) if budget_bytes is None else budget_bytes
     if budget_bytes is None and free is not None:
-        left = max(0, free - cache_bytes(loaded))
+        left = max(0, free - loaded.spec.cache_bytes(loaded.spec.frame_size, dtype.itemsize))
         budget_bytes = None if weight_bytes(loaded.model) <= left else left
     if loaded.spec.vocabulary:
         tiny = _vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
@@ -192,17 +192,6 @@ def open_renderer(
 def free_bytes(device: torch.device) -> int | None:
     """What weights may take of a GPU beside RESERVE_BYTES, as it is now; None for the CPU, which holds them anyway."""
     return max(0, torch.cuda.mem_get_info(device)[0] - RESERVE_BYTES) if device.type == "cuda" else None
-
-
-def cache_bytes(loaded: LoadedModel) -> int:
-    """Size of the stream's keys and values at the model's own frame size: sink, window and the current chunk."""
-    spec, (_, dtype) = loaded.spec, loaded.model.placement
-    cells = [
-        side // spec.vae_stride.space // patch
-        for side, patch in zip(spec.frame_size, spec.backbone.patch[1:], strict=True)
-    ]
-    frames = spec.sink_frames + spec.window_frames + spec.chunk_plan.chunk_frames
-    return 2 * spec.backbone.num_layers * frames * cells[0] * cells[1] * spec.backbone.dim * dtype.itemsize
 
 
 def _vae(path: Path, dtype: torch.dtype) -> Vae:

@@ -249,7 +249,7 @@ def _moved(points: NDArray[np.float64], matrices: NDArray[np.float64]) -> NDArra
 
 def _sources(layer: Layer, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Px (t n 2) of the layer's picture that are shown at px (t n 2) of the frames."""
-    return layer.bent(_moved(pixels, np.linalg.inv(layer.to_frame)))
+    return layer.bent(_moved(pixels, np.linalg.inv(layer.to_frame).astype(np.float64)))
 
 
 def _sampled(image: Tensor, sources: NDArray[np.float64], endless: bool) -> Tensor:

@@ -68,7 +68,7 @@ def outline(rng: np.random.Generator, x: Array, y: Array) -> Array:
     """How far (x, y), in radii, lies inside a random shape: positive inside, about in radii near the edge."""
     angle = rng.uniform(0, 2 * np.pi)
     aspect, cos, sin = np.float32(np.exp(rng.uniform(-0.5, 0.5))), np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    x, y = (x * cos + y * sin) * aspect, (y * cos - x * sin) / aspect
+    x, y = np.multiply(x * cos + y * sin, aspect), np.divide(y * cos - x * sin, aspect)
     kind = rng.random()
     if kind < 0.35:
         return np.float32(1) - np.hypot(x, y)
@@ -126,7 +126,7 @@ def _lit(rng: np.random.Generator, picture: Array) -> Array:
         share = float(rng.uniform(0.05, 0.22))
         for axis in (0, 1):
             beside = np.roll(picture, 1, axis) + np.roll(picture, -1, axis)
-            picture = np.float32(1 - 2 * share) * picture + np.float32(share) * beside
+            picture = ((1 - 2 * share) * picture + share * beside).astype(np.float32)
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     angle, depth = rng.uniform(0, 2 * np.pi), float(rng.uniform(0, 0.25))
     light = 1 + depth * (x * np.cos(angle) + y * np.sin(angle))

@@ -382,3 +382,12 @@ def test_a_students_lengths_fill_whole_chunks(plan: ChunkPlan) -> None:
 def test_a_teachers_lengths_are_its_vaes() -> None:
     for num_frames in range(1, 60):
         assert (TEACHER_SPEC.lengths.at_least(num_frames) == num_frames) == ((num_frames - 1) % 4 == 0)
+
+
+@pytest.mark.parametrize("rule", get_args(RopeRule))
+def test_the_cache_is_as_large_as_the_spec_says(rule: RopeRule) -> None:
+    spec = replace(STUDENT_SPEC, rope_rule=rule)
+    made = build_model(spec).make_cache(
+        *(1, 16, 8), sink_frames=2, window_frames=5, chunk_frames=spec.chunk_plan.chunk_frames, rope_rule=rule
+    )
+    assert spec.cache_bytes((128, 64), 4, sink_frames=2, window_frames=5) == made.num_bytes

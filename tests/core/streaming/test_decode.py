@@ -55,7 +55,7 @@ def test_any_chunking_equals_the_whole(make: Callable[[], Decoder], sizes: list[
     latents = torch.randn(1, 4, sum(sizes), 2, 3)
     pushed = [decoder.push(chunk) for chunk in latents.split(sizes, dim=2)]
     assert [len(frames) for frames in pushed] == [4 * sizes[0] - 3] + [4 * size for size in sizes[1:]]
-    stream = torch.cat([*pushed, decoder.flush()])
+    stream = torch.cat(pushed)
     assert stream.shape == (4 * sum(sizes) - 3, 16, 24, 3)
     assert not stream.requires_grad
     torch.testing.assert_close(stream, as_video(decode(latents)), rtol=0, atol=1e-5)
@@ -77,16 +77,6 @@ def test_reset_starts_a_new_stream_of_any_size(make: Callable[[], Decoder]) -> N
     decoder.push(torch.randn(1, 4, 2, 4, 4))
     decoder.reset()
     torch.testing.assert_close(decoder.push(latents), first)
-
-
-@MAKERS
-def test_flush_gives_no_frames_and_may_come_first_or_in_the_middle(make: Callable[[], Decoder]) -> None:
-    decoder, decode = make()
-    assert decoder.flush().shape[0] == 0
-    latents = torch.randn(1, 4, 4, 2, 2)
-    stream = torch.cat([decoder.push(latents[:, :, :2]), decoder.flush(), decoder.push(latents[:, :, 2:])])
-    assert decoder.flush().shape == (0, 16, 16, 3)
-    torch.testing.assert_close(stream, as_video(decode(latents)), rtol=0, atol=1e-5)
 
 
 def test_weights_in_half_precision_take_float32_latents_and_give_float32_frames() -> None:

@@ -31,7 +31,7 @@ from motionstream_core.streaming.decode import FullStreamingDecoder
 from motionstream_core.streaming.render.fit import image_tensor
 from motionstream_core.streaming.render.job import Pace
 from motionstream_core.streaming.render.prompts import EncodedPrompt
-from motionstream_core.streaming.render.renderer import Renderer, Teaching, cache_bytes, open_renderer
+from motionstream_core.streaming.render.renderer import Renderer, TeacherSettings, cache_bytes, open_renderer
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
 from motionstream_core.tracks.extract.frames import VideoFrames
@@ -221,7 +221,7 @@ def test_a_length_that_fills_no_chunks_is_refused(folder: Path, image: Tensor, t
 def test_a_teacher_samples_a_whole_clip(folder: Path, image: Tensor, tracks: Tracks) -> None:
     renderer = open_renderer(folder, role="teacher")
     prompt, negative = renderer.encode([PROMPT, ""], [image, image])
-    parts = list(renderer.video(prompt, image, tracks, FRAMES, teaching=Teaching(2), negative=negative))
+    parts = list(renderer.video(prompt, image, tracks, FRAMES, teacher=TeacherSettings(2), negative=negative))
     assert [part.shape for part in parts] == [(FRAMES, *SIZE, 3)]
     with pytest.raises(ValueError, match="negative"):
         next(renderer.video(prompt, image, tracks, FRAMES))

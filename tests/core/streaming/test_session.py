@@ -90,6 +90,20 @@ def test_samples_take_effect_in_the_next_chunk_and_not_before(make_session: Make
     assert_differs_from(chunk, straight, play(make_session(), {chunk: [drag]}))
 
 
+def test_a_live_prompt_is_encoded_once(make_session: MakeSession) -> None:
+    encoded: list[str] = []
+    session = make_session()
+    encode = session._encode
+
+    def counted(prompt: str) -> CrossContext:
+        encoded.append(prompt)
+        return encode(prompt)
+
+    session._encode = counted
+    play(session, {3: [lambda s: s.set_prompt("a blue circle , snow")]})
+    assert encoded == ["a blue circle , snow"]
+
+
 def test_a_prompt_takes_effect_in_the_next_chunk(make_session: MakeSession) -> None:
     straight = play(make_session())
     assert_differs_from(3, straight, play(make_session(), {3: [lambda s: s.set_prompt("a blue circle , snow")]}))

@@ -1,0 +1,140 @@
+"""One run of a stream in a host: memory, progress, preview, interrupt and saving, whatever steers it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+import comfy.model_management as mm
+import torch
+
+from ...motionstream_core.checkpoints import ModelSpec
+from ...motionstream_core.geometry import Chunk
+from ...motionstream_core.streaming.conditions import TrackSource
+from ...motionstream_core.streaming.stream import StreamedChunk, StreamSettings, stream_chunks
+from ..host.memory import PeakMemory
+from ..host.model import Placed, StreamModel, make_ready, running
+from ..host.preview import PreviewProgress
+from ..host.vae import Vae
+from .clock import StreamClock
+from .output import SavedStream, StreamOutput
+from .request import Clip, Text, clip_conditions, clip_image_latents
+
+
+@dataclass(frozen=True)
+class StreamRun:
+    """What is to be streamed. settings: with sink, window and step list named (`stream_settings`).
+
+    saved: where the frames are written while they come, None for nowhere. tracks: what steers the stream in place of
+    the clip's own tracks. beside: what else computes while the stream runs, a point tracker say.
+    """
+
+    model: StreamModel
+    vae: Vae
+    clip: Clip
+    text: Text
+    settings: StreamSettings
+    saved: SavedStream | None = None
+    tracks: TrackSource | None = None
+    beside: Sequence[Placed] = ()
+
+    @torch.inference_mode()
+    def __call__(self) -> tuple[StreamOutput, str]:
+        """The stream's output and a report. Where there is no end the user's cancelling ends it: its file is whole."""
+        model, vae, clip, settings = self.model, self.vae, self.clip, self.settings
+        spec, count = model.spec, clip.num_latent_frames
+        output = StreamOutput(clip.size, None if count is None else spec.vae_stride.num_frames(count))
+        clock = StreamClock()
+        make_ready(vae, *self.beside)
+        latents = clip_image_latents(spec, vae, clip)
+        make_ready(model, vae, *self.beside, memory_required=working_bytes(spec, clip, settings))
+        memory = PeakMemory(model.device)
+        clock.loaded()
+        num_chunks = None if count is None else spec.chunk_plan.num_chunks(count)
+        num_steps = len(settings.step_list or ())
+        stopped: BaseException | None = None
+        with contextlib.ExitStack() as stack:
+            loaded = stack.enter_context(running(model))
+            # without an end the bar fills with every chunk anew
+            progress = stack.enter_context(PreviewProgress(num_steps * (num_chunks or 1)))
+            file = None if self.saved is None else stack.enter_context(self.saved.open(spec.fps))
+
+            def after_step(chunk: Chunk, step: int, num_steps: int) -> None:
+                progress.step((0 if num_chunks is None else chunk.index * num_steps) + step + 1)
+
+            chunks = stream_chunks(
+                loaded,
+                clip_conditions(model, clip, self.text, latents, self.tracks),
+                vae.decoder(),
+                num_latent_frames=count,
+                settings=settings,
+                callback=after_step,
+            )
+            try:
+                for streamed in _logged(chunks, num_chunks):
+                    output.push(streamed.frames, streamed.latents)
+                    if file is not None:
+                        file.push(streamed.frames)
+                    clock.chunk(generated=streamed.chunk.num_frames > 1 or not spec.pin_first_latent)
+                    memory.look()
+                    progress.show(output.last_frame)
+                    progress.step(num_steps * (1 if num_chunks is None else streamed.chunk.index + 1))
+            except mm.InterruptProcessingException as interrupt:
+                if count is not None:
+                    raise
+                stopped = interrupt
+        if stopped is not None:
+            raise stopped
+        return output, self._report(output, clock, memory)
+
+    def _report(self, output: StreamOutput, clock: StreamClock, memory: PeakMemory) -> str:
+        (height, width), settings = self.clip.size, self.settings
+        what = (
+            f"{output.num_frames} frames of {width} x {height} px in "
+            f"{self.model.spec.chunk_plan.num_chunks(self.clip.num_latent_frames or 0)} chunks of "
+            f"{len(settings.step_list or ())} steps by {self.model.name}, seed {settings.seed}, sink "
+            f"{settings.sink_frames} and window {settings.window_frames} latent frames"
+        )
+        return f"{clock.describe(output.num_frames)}\npeak memory {memory.describe()}\n{what}"
+
+
+def stream_settings(
+    spec: ModelSpec, seed: int, sink_frames: int = -1, window_frames: int = -1, steps: int = -1
+) -> StreamSettings:
+    """Settings with every value named; -1 takes the checkpoint's. Raises ValueError where nothing is remembered."""
+    sink = spec.sink_frames if sink_frames < 0 else sink_frames
+    window = spec.window_frames if window_frames < 0 else window_frames
+    if sink + window == 0:
+        raise ValueError("sink_frames and window_frames are both 0, so no chunk would know the ones before; raise one")
+    own = steps <= 0 or steps == len(spec.step_list)
+    step_list = spec.step_list if own else tuple(round(1000 * (steps - i) / steps) for i in range(steps))
+    return StreamSettings(seed, sink, window, step_list)
+
+
+def working_bytes(spec: ModelSpec, clip: Clip, settings: StreamSettings) -> int:
+    """A generous guess at what a chunk needs beside the weights: the cache, a block's activations, decoded features."""
+    element, (height, width) = 4, clip.size
+    backbone, stride = spec.backbone, spec.vae_stride
+    sink, window = settings.sink_frames or 0, settings.window_frames or 0
+    frame_tokens = height * width // (stride.space**2 * backbone.patch[1] * backbone.patch[2])
+    cache = spec.cache_bytes(clip.size, element, sink, window)
+    tokens = (sink + window + spec.chunk_plan.chunk_frames) * frame_tokens
+    block = tokens * (8 * backbone.dim + 2 * backbone.ffn_dim) * element
+    decoded = spec.chunk_plan.chunk_frames * stride.time * height * width * 64 * 3 * element
+    return cache + block + decoded
+
+
+def _logged(chunks: Generator[StreamedChunk, None, None], total: int | None) -> Iterator[StreamedChunk]:
+    """The chunks; the stream is closed, and its cache freed, however the loop over them ends."""
+    of_total = "until stopped" if total is None else f"{total} chunks"
+    logging.info("MotionStream: stream opened, %s", of_total)
+    done = 0
+    try:
+        for streamed in chunks:
+            yield streamed
+            done += 1
+    finally:
+        chunks.close()
+        logging.info("MotionStream: stream closed after %d of %s", done, of_total)
