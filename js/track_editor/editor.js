@@ -1,22 +1,22 @@
 /** The editor on a page: model, surface, timeline and panels put together, with keyboard and playing. */
 
-import { Backdrop } from "./backdrop.js";
-import { cameraPanel } from "./camera_panel.js";
-import { make, button } from "./elements.js";
-import { commandOf } from "./keyboard.js";
+import { Backdrop } from "./view/backdrop.js";
+import { cameraPanel } from "./view/camera_panel.js";
+import { make, button } from "./view/elements.js";
+import { commandOf } from "./view/keyboard.js";
 import { EditorModel } from "./model.js";
-import { HELP, optionPanel, selectionPanel, toolPanel, transportPanel } from "./panel.js";
-import { addStyle } from "./style.js";
-import { Surface } from "./surface.js";
-import { TimelineView } from "./timeline_view.js";
-import { Transfer } from "./transfer.js";
+import { HELP, optionPanel, selectionPanel, toolPanel, transportPanel } from "./view/panel.js";
+import { addStyle } from "./view/style.js";
+import { Surface } from "./view/surface.js";
+import { TimelineView } from "./view/timeline_view.js";
+import { Transfer } from "./view/transfer.js";
 
 /**
  * What the editor lives in.
  * canvas: the clip that an untouched document takes, and that a drawing may be fitted to; null where it is not known.
  * changed: the document was edited; `text` is to be kept. imageGiven: a picture was dropped, pasted or imported.
  * pictures, choosePicture: what the host can put below the tracks, and the choice.
- * @typedef {{canvas: () => import("./document.js").Canvas | null, changed: (text: string) => void, imageGiven?: (file: File) => void,
+ * @typedef {{canvas: () => import("./document/document.js").Canvas | null, changed: (text: string) => void, imageGiven?: (file: File) => void,
  *   pictures?: readonly (readonly [string, string])[], choosePicture?: (which: string) => void}} EditorHost
  */
 
@@ -109,7 +109,7 @@ export class TrackEditor {
     });
   }
 
-  /** @type {import("./selection.js").Selection | null} */
+  /** @type {import("./document/selection.js").Selection | null} */
   revealed = null;
 
   /** Time goes on while playing, and while a drag is recorded. @type {(time: number) => void} */

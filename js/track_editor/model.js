@@ -3,27 +3,27 @@
  * every command. Views read it and are told when something changed.
  */
 
-import { applyPreset } from "./apply_preset.js";
-import { addMoves, changeMove, newMove, removeMove } from "./camera_edits.js";
-import { MAX_MOVES } from "./camera_parse.js";
-import { runCommand } from "./commands.js";
-import { emptyDocument, movesOf, newIds, serialise } from "./document.js";
-import { parseDocument } from "./document_parse.js";
-import * as edits from "./edits.js";
-import { clamp } from "./geometry.js";
-import * as histories from "./history.js";
-import * as selections from "./selection.js";
-import { stepTimeline } from "./timeline.js";
+import { applyPreset } from "./tools/apply_preset.js";
+import { addMoves, changeMove, newMove, removeMove } from "./camera/edits.js";
+import { MAX_MOVES } from "./camera/parse.js";
+import { runCommand } from "./tools/commands.js";
+import { emptyDocument, movesOf, newIds, serialise } from "./document/document.js";
+import { parseDocument } from "./io/parse.js";
+import * as edits from "./tools/edits.js";
+import { clamp } from "./curve/geometry.js";
+import * as histories from "./document/history.js";
+import * as selections from "./document/selection.js";
+import { stepTimeline } from "./tools/timeline.js";
 import { penTool } from "./tools/pen.js";
 import { selectTool } from "./tools/select.js";
 import { anchorTool, freehandTool, gridTool, recordTool } from "./tools/stroke.js";
 
 /**
- * @typedef {import("./document.js").Document} Document
- * @typedef {import("./document.js").Canvas} Canvas
- * @typedef {import("./document.js").Track} Track
+ * @typedef {import("./document/document.js").Document} Document
+ * @typedef {import("./document/document.js").Canvas} Canvas
+ * @typedef {import("./document/document.js").Track} Track
  * @typedef {import("./tools/tool.js").ToolEvent} ToolEvent
- * @typedef {import("./geometry.js").Viewport} Viewport
+ * @typedef {import("./curve/geometry.js").Viewport} Viewport
  */
 
 /** @type {Record<string, import("./tools/tool.js").Tool<any>>} */
@@ -32,7 +32,7 @@ export const TOOLS = Object.fromEntries(
 );
 
 export class EditorModel {
-  /** @type {import("./history.js").History<Document>} */
+  /** @type {import("./document/history.js").History<Document>} */
   history;
   /** @type {Document | null} */
   draft = null;
@@ -46,14 +46,14 @@ export class EditorModel {
   tool = TOOLS.select;
   /** @type {any} */
   toolState = TOOLS.select.start;
-  /** @type {import("./timeline.js").TimelineState} */
+  /** @type {import("./tools/timeline.js").TimelineState} */
   timelineState = null;
   /** @type {import("./tools/tool.js").Overlay | null} */
   overlay = null;
   /** @type {import("./tools/tool.js").ToolOptions} */
   options = { interpolation: "catmull_rom", smoothing: 0.4, grid: null, still: false };
   gridSize = { spacing: 12, size: 48 };
-  /** @type {import("./geometry.js").ImagePoint | null} the crosshair that arrow keys move */
+  /** @type {import("./curve/geometry.js").ImagePoint | null} the crosshair that arrow keys move */
   cursor = null;
   /** Why the text in the widget cannot be edited; it is left alone until the user starts anew. @type {string | null} */
   problem = null;
@@ -109,7 +109,7 @@ export class EditorModel {
     this.changed();
   }
 
-  /** @type {(document: Document, selection?: import("./selection.js").Selection) => void} */
+  /** @type {(document: Document, selection?: import("./document/selection.js").Selection) => void} */
   commit(document, selection = this.selection) {
     this.draft = null;
     if (document !== this.history.present) {
@@ -178,7 +178,7 @@ export class EditorModel {
     this.take(outcome);
   }
 
-  /** @type {(event: import("./timeline.js").TimelineEvent, layout: import("./timeline.js").Layout) => void} */
+  /** @type {(event: import("./tools/timeline.js").TimelineEvent, layout: import("./tools/timeline.js").Layout) => void} */
   sendTimeline(event, layout) {
     if (this.problem !== null) return;
     const scene = { document: this.history.present, selection: this.selection, layout };
@@ -189,7 +189,7 @@ export class EditorModel {
     this.take(outcome);
   }
 
-  /** @type {(outcome: {document?: Document, selection?: import("./selection.js").Selection, commit?: boolean}) => void} */
+  /** @type {(outcome: {document?: Document, selection?: import("./document/selection.js").Selection, commit?: boolean}) => void} */
   take(outcome) {
     if (outcome.commit) this.commit(outcome.document ?? this.document, outcome.selection);
     else {
@@ -221,7 +221,7 @@ export class EditorModel {
     applyPreset(this, name);
   }
 
-  /** A move of the camera over the whole clip, worked on from now on. @type {(kind: import("./document.js").MoveKind) => void} */
+  /** A move of the camera over the whole clip, worked on from now on. @type {(kind: import("./document/document.js").MoveKind) => void} */
   addMove(kind) {
     const document = addMoves(this.history.present, [newMove(this.history.present.canvas, kind)]);
     if (movesOf(document).length > MAX_MOVES) return;
@@ -230,7 +230,7 @@ export class EditorModel {
     this.commit(document, selections.NOTHING);
   }
 
-  /** `change` applied to the move worked on. @type {(change: (move: import("./document.js").Move) => import("./document.js").Move) => void} */
+  /** `change` applied to the move worked on. @type {(change: (move: import("./document/document.js").Move) => import("./document/document.js").Move) => void} */
   changeMove(change) {
     if (this.move !== null) this.commit(changeMove(this.history.present, this.move, change));
   }
@@ -254,12 +254,12 @@ export class EditorModel {
     this.changed();
   }
 
-  /** A command of the keyboard or of a button. Returns whether it was one of the model's. @type {(command: import("./keyboard.js").Command, view?: Viewport) => boolean} */
+  /** A command of the keyboard or of a button. Returns whether it was one of the model's. @type {(command: import("./view/keyboard.js").Command, view?: Viewport) => boolean} */
   run(command, view) {
     return runCommand(this, command, view);
   }
 
-  /** @type {(selection: import("./selection.js").Selection) => void} */
+  /** @type {(selection: import("./document/selection.js").Selection) => void} */
   select(selection) {
     this.selection = selection;
     this.changed();

@@ -4,9 +4,9 @@
  * the node and a promoted widget of a subgraph say nothing.
  */
 
-import { make } from "./elements.js";
+import { make } from "./view/elements.js";
 import { TrackEditor } from "./editor.js";
-import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "./upstream.js";
+import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "./io/upstream.js";
 
 const DEFAULT_FPS = 16;
 const READ_AGAIN_MS = 250;
@@ -68,16 +68,16 @@ class Binding {
     this.storage = storage;
     this.app = app;
     this.api = api;
-    this.graphNode = /** @type {import("./upstream.js").GraphNode} */ (/** @type {unknown} */ (node));
+    this.graphNode = /** @type {import("./io/upstream.js").GraphNode} */ (/** @type {unknown} */ (node));
     /** Whether another node gives the drawing. */
     this.isLinked = false;
     /** @type {string | null} */
     this.text = null;
     this.shown = "";
     this.clip = "";
-    /** What the node was given at its last run. @type {import("./upstream.js").FileName | null} */
+    /** What the node was given at its last run. @type {import("./io/upstream.js").FileName | null} */
     this.given = null;
-    /** What the workflow showed or saved last: an image or a video. @type {import("./upstream.js").FileName | null} */
+    /** What the workflow showed or saved last: an image or a video. @type {import("./io/upstream.js").FileName | null} */
     this.last = null;
     this.editor = new TrackEditor({
       canvas: () => this.canvas(),
@@ -182,7 +182,7 @@ class Binding {
     return file ? this.url(file) : (source?.imgs?.[0]?.src ?? "");
   }
 
-  /** @type {(file: import("./upstream.js").FileName) => string} */
+  /** @type {(file: import("./io/upstream.js").FileName) => string} */
   url(file) {
     return this.api.apiURL(viewPath(file));
   }

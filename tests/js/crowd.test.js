@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { carried, commonStep, hullOf, shapesOf, shows, worthPainting } from "../../js/track_editor/crowd.js";
-import { movePoints, moveTracks } from "../../js/track_editor/edits.js";
-import { panned, toView, zoomed } from "../../js/track_editor/geometry.js";
+import { carried, commonStep, hullOf, shapesOf, shows, worthPainting } from "../../js/track_editor/view/crowd.js";
+import { movePoints, moveTracks } from "../../js/track_editor/tools/edits.js";
+import { panned, toView, zoomed } from "../../js/track_editor/curve/geometry.js";
 
 const canvas = { width: 320, height: 200, num_frames: 25, fps: 16 };
 const track = (id, points, kind = "path") => ({ id, kind, interpolation: "catmull_rom", points, start: 0, duration: 24 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { arcAt, curveLength, makeCurve, movedCurve, parameterAtArc, pointAt, pointAtArc, polyline } from "../../js/track_editor/curve.js";
+import { arcAt, curveLength, makeCurve, movedCurve, parameterAtArc, pointAt, pointAtArc, polyline } from "../../js/track_editor/curve/curve.js";
 
 const data = JSON.parse(readFileSync(new URL("../data/curves.json", import.meta.url), "utf8"));
 const near = (point, [x, y], words) =>

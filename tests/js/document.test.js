@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { emptyDocument, newGroup, newIds, serialise } from "../../js/track_editor/document.js";
-import { parseDocument } from "../../js/track_editor/document_parse.js";
-import { TrackFormatError } from "../../js/track_editor/strict_json.js";
-import { sampleDocument } from "../../js/track_editor/sampling.js";
+import { emptyDocument, newGroup, newIds, serialise } from "../../js/track_editor/document/document.js";
+import { parseDocument } from "../../js/track_editor/io/parse.js";
+import { TrackFormatError } from "../../js/track_editor/document/strict_json.js";
+import { sampleDocument } from "../../js/track_editor/io/sampling.js";
 
 const data = JSON.parse(readFileSync(new URL("../data/documents.json", import.meta.url), "utf8"));
 const CANVAS = { width: 64, height: 48, num_frames: 9, fps: 16 };

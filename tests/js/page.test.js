@@ -94,7 +94,7 @@ test("a live drag is recorded in time, its pauses too", options, async () => {
   assert.deepEqual([track.kind, track.start], ["drag", 0]);
   // 500 ms of rest at 16 fps: the last 8 frames or more.
   const [start, middle, rest] = await ui.page.evaluate(async () => {
-    const { positionAt } = await import("/js/track_editor/timing.js");
+    const { positionAt } = await import("/js/track_editor/curve/timing.js");
     const [track] = window.editor.model.document.tracks;
     return [0, track.duration / 4, track.duration - 6].map((frame) => positionAt(track, frame)).map(({ x, y }) => [x, y]);
   });
@@ -112,7 +112,7 @@ test("the timeline: scrub, move a span, hide, keyframe", options, async () => {
   const at = (frame, row) =>
     ui.page.evaluate(
       async ([frame, row]) => {
-        const { frameToX, rowTop } = await import("/js/track_editor/timeline.js");
+        const { frameToX, rowTop } = await import("/js/track_editor/tools/timeline.js");
         const { timeline } = window.editor;
         const box = timeline.element.getBoundingClientRect();
         return [box.left + frameToX(timeline.layout, frame), box.top + (row < 0 ? 8 : rowTop(timeline.layout, row) + 8)];
@@ -196,7 +196,7 @@ test("space plays and stops", options, async () => {
 
 test("npz out, and in again", options, async () => {
   const [before, after] = await ui.page.evaluate(async () => {
-    const { toNpz, fromNpz } = await import("/js/track_editor/npz.js");
+    const { toNpz, fromNpz } = await import("/js/track_editor/io/npz.js");
     const { model } = window.editor;
     model.add([{ kind: "path", interpolation: "catmull_rom", points: [[20, 100], [90, 20], [260, 100]], start: 2, duration: 12, hidden: [[4, 6]] }]);
     const shapes = await fromNpz(toNpz(model.document).buffer, window.canvas);
@@ -239,7 +239,7 @@ test("what was drawn comes back from its text", options, async () => {
   await ui.page.reload();
   await ui.page.waitForFunction(() => window.ready);
   await ui.page.evaluate((text) => window.editor.setText(text), text);
-  const again = await ui.page.evaluate(async () => (await import("/js/track_editor/document.js")).serialise(window.editor.model.document));
+  const again = await ui.page.evaluate(async () => (await import("/js/track_editor/document/document.js")).serialise(window.editor.model.document));
   assert.equal(again, text);
 });
 

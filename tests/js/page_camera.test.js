@@ -11,7 +11,7 @@ const { options } = ui;
 const onTimeline = (frame, row) =>
   ui.page.evaluate(
     async ([frame, row]) => {
-      const { frameToX, rowTop } = await import("/js/track_editor/timeline.js");
+      const { frameToX, rowTop } = await import("/js/track_editor/tools/timeline.js");
       const { timeline } = window.editor;
       const box = timeline.element.getBoundingClientRect();
       return [box.left + frameToX(timeline.layout, frame), box.top + rowTop(timeline.layout, row) + 8];

@@ -245,7 +245,7 @@ test("a crowd that moves, pans or zooms shows what painting it anew would show",
       const [few, all] = look().map((layer, k) => layer.reduce((n, value, i) => n + Number(Math.abs(value - carried[k][i]) > 3), 0));
       return [made, few, all];
     };
-    const { moveTracks } = await import("/js/track_editor/edits.js");
+    const { moveTracks } = await import("/js/track_editor/tools/edits.js");
     const moved = (dx, dy) => () => model.take({ document: moveTracks(model.history.present, model.selection.tracks, dx * px, dy * px) });
     const pan = (x, y) => () => ((surface.view = { ...surface.view, x: surface.view.x + x, y: surface.view.y + y }), model.changed());
     const found = { near: await differs(moved(40, -25)), far: await differs(moved(-700, 0)), pan: await differs(pan(31, -12)), away: await differs(pan(900, 0)) };

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import * as exchange from "../../js/track_editor/exchange.js";
-import * as presets from "../../js/track_editor/presets.js";
-import { serialise } from "../../js/track_editor/document.js";
-import { parseDocument } from "../../js/track_editor/document_parse.js";
-import { makeCurve, pointAtArc, curveLength } from "../../js/track_editor/curve.js";
-import { recordedPoints, strokePoints } from "../../js/track_editor/smoothing.js";
-import { sampleDocument } from "../../js/track_editor/sampling.js";
-import { positionAt, visibleAt } from "../../js/track_editor/timing.js";
+import * as exchange from "../../js/track_editor/io/exchange.js";
+import * as presets from "../../js/track_editor/tools/presets.js";
+import { serialise } from "../../js/track_editor/document/document.js";
+import { parseDocument } from "../../js/track_editor/io/parse.js";
+import { makeCurve, pointAtArc, curveLength } from "../../js/track_editor/curve/curve.js";
+import { recordedPoints, strokePoints } from "../../js/track_editor/curve/smoothing.js";
+import { sampleDocument } from "../../js/track_editor/io/sampling.js";
+import { positionAt, visibleAt } from "../../js/track_editor/curve/timing.js";
 
 const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };
 const drawn = (...shapes) => ({ canvas: CANVAS, tracks: shapes.map((shape, i) => ({ id: `t${i + 1}`, ...shape })) });

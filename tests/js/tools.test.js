@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { serialise } from "../../js/track_editor/document.js";
-import { parseDocument } from "../../js/track_editor/document_parse.js";
-import { commandOf } from "../../js/track_editor/keyboard.js";
-import { NOTHING, selectTracks } from "../../js/track_editor/selection.js";
-import { frameToX, hitTimeline, maxScroll, rowTop, scrolledTo, stepTimeline, visibleRows, xToFrame } from "../../js/track_editor/timeline.js";
-import { positionAt, visibleAt } from "../../js/track_editor/timing.js";
+import { serialise } from "../../js/track_editor/document/document.js";
+import { parseDocument } from "../../js/track_editor/io/parse.js";
+import { commandOf } from "../../js/track_editor/view/keyboard.js";
+import { NOTHING, selectTracks } from "../../js/track_editor/document/selection.js";
+import { frameToX, hitTimeline, maxScroll, rowTop, scrolledTo, stepTimeline, visibleRows, xToFrame } from "../../js/track_editor/tools/timeline.js";
+import { positionAt, visibleAt } from "../../js/track_editor/curve/timing.js";
 import { penTool } from "../../js/track_editor/tools/pen.js";
 import { selectTool } from "../../js/track_editor/tools/select.js";
 import { anchorTool, freehandTool, gridTool, recordTool } from "../../js/track_editor/tools/stroke.js";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "../../js/track_editor/upstream.js";
+import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "../../js/track_editor/io/upstream.js";
 
 /** A graph of nodes {id, type?, inputs: {name: [from id, slot]}}, as LiteGraph holds one. */
 function graphOf(nodes, more = {}) {

@@ -1,14 +1,14 @@
 /** Drawing by points: every click one more; a drag pulls Bezier handles; the last point again, or Enter, ends it. */
 
-import { wholeClip, newIds } from "../document.js";
-import { addTracks, changeTracks, deletePoints, findTrack, moveHandle } from "../edits.js";
-import { distance, imagePoint, toView } from "../geometry.js";
-import { selectTracks } from "../selection.js";
+import { wholeClip, newIds } from "../document/document.js";
+import { addTracks, changeTracks, deletePoints, findTrack, moveHandle } from "./edits.js";
+import { distance, imagePoint, toView } from "../curve/geometry.js";
+import { selectTracks } from "../document/selection.js";
 import { gridOf, imageAt, wentFar } from "./tool.js";
 
 /**
  * id: the track that is being drawn. pressed: where, while a point's handles may be pulled; `made` has that point.
- * @typedef {{id: string | null, pressed: import("../geometry.js").ViewPoint | null, made: import("../document.js").Document | null}} PenState
+ * @typedef {{id: string | null, pressed: import("../curve/geometry.js").ViewPoint | null, made: import("../document/document.js").Document | null}} PenState
  * @typedef {import("./tool.js").Outcome<PenState>} PenOutcome
  */
 
@@ -40,7 +40,7 @@ function step(state, event, scene) {
   return { state, overlay: { kind: "line", points: [imagePoint(last[0], last[1]), imageAt(scene, event)] } };
 }
 
-/** @type {(track: import("../document.js").Track | undefined, event: import("./tool.js").ToolEvent, scene: import("./tool.js").ToolScene) => PenOutcome} */
+/** @type {(track: import("../document/document.js").Track | undefined, event: import("./tool.js").ToolEvent, scene: import("./tool.js").ToolScene) => PenOutcome} */
 function press(track, event, scene) {
   let at = imageAt(scene, event);
   if (!track) {
@@ -63,10 +63,10 @@ function press(track, event, scene) {
   return { state: { id: track.id, pressed: event.at, made }, document: made, overlay: null };
 }
 
-/** @type {(at: import("../geometry.js").ImagePoint, interpolation: string) => number[]} */
+/** @type {(at: import("../curve/geometry.js").ImagePoint, interpolation: string) => number[]} */
 const pointOf = ({ x, y }, interpolation) => (interpolation === "bezier" ? [x, y, 0, 0, 0, 0] : [x, y]);
 
-/** The last point's first handle opposite its second. @type {(document: import("../document.js").Document, id: string) => import("../document.js").Document} */
+/** The last point's first handle opposite its second. @type {(document: import("../document/document.js").Document, id: string) => import("../document/document.js").Document} */
 const mirroredHandle = (document, id) =>
   changeTracks(document, new Set([id]), (track) => ({
     ...track,
@@ -75,7 +75,7 @@ const mirroredHandle = (document, id) =>
     ),
   }));
 
-/** @type {(state: PenState, track: import("../document.js").Track | undefined, scene: import("./tool.js").ToolScene) => PenOutcome} */
+/** @type {(state: PenState, track: import("../document/document.js").Track | undefined, scene: import("./tool.js").ToolScene) => PenOutcome} */
 function back(state, track, scene) {
   if (!track) return { state };
   const document = deletePoints(scene.document, new Map([[track.id, new Set([track.points.length - 1])]]));

@@ -1,24 +1,24 @@
 /** Selecting and moving: points, handles, tracks, boxes; along the curve with ctrl, copies with alt. */
 
-import { insertPoint, deletePoints, moveHandle, movePoints, nearestParameter, pasteTracks, changeTracks, findTrack, tracksWith } from "../edits.js";
-import { withKeyframe } from "../time_edits.js";
-import { boxOf } from "../geometry.js";
-import { hitTest } from "../hit.js";
-import * as selections from "../selection.js";
+import { insertPoint, deletePoints, moveHandle, movePoints, nearestParameter, pasteTracks, changeTracks, findTrack, tracksWith } from "./edits.js";
+import { withKeyframe } from "../document/time_edits.js";
+import { boxOf } from "../curve/geometry.js";
+import { hitTest } from "./hit.js";
+import * as selections from "../document/selection.js";
 import { imageAt, wentFar } from "./tool.js";
 
 /**
  * @typedef {import("./tool.js").ToolEvent} ToolEvent
  * @typedef {import("./tool.js").ToolScene} ToolScene
- * @typedef {import("../geometry.js").ImagePoint} ImagePoint
- * @typedef {import("../geometry.js").ViewPoint} ViewPoint
- * @typedef {import("../hit.js").Hit} Hit
+ * @typedef {import("../curve/geometry.js").ImagePoint} ImagePoint
+ * @typedef {import("../curve/geometry.js").ViewPoint} ViewPoint
+ * @typedef {import("./hit.js").Hit} Hit
  */
 
 /**
  * @typedef {{mode: "idle"}
  *   | {mode: "press" | "drag", hit: Hit, from: ImagePoint, view: ViewPoint, copy: boolean, slide: boolean}
- *   | {mode: "box", from: ImagePoint, before: import("../selection.js").Selection}} SelectState
+ *   | {mode: "box", from: ImagePoint, before: import("../document/selection.js").Selection}} SelectState
  * @typedef {import("./tool.js").Outcome<SelectState>} SelectOutcome
  */
 
@@ -44,7 +44,7 @@ function step(state, event, scene) {
   return { state: IDLE, ...(!event.shift && { selection: clicked(state.hit, scene) }) };
 }
 
-/** A mere click leaves what was hit, of all that was selected. @type {(hit: Hit, scene: ToolScene) => import("../selection.js").Selection} */
+/** A mere click leaves what was hit, of all that was selected. @type {(hit: Hit, scene: ToolScene) => import("../document/selection.js").Selection} */
 function clicked(hit, { document, selection }) {
   if (hit.part === "handle") return selection;
   const single = hit.part === "point" && (findTrack(document, hit.id)?.points.length ?? 0) > 1;
@@ -67,7 +67,7 @@ function press(event, scene) {
   return { state, selection: pressed(hit, event, scene) };
 }
 
-/** @type {(hit: Hit, event: ToolEvent, scene: ToolScene) => import("../selection.js").Selection} */
+/** @type {(hit: Hit, event: ToolEvent, scene: ToolScene) => import("../document/selection.js").Selection} */
 function pressed(hit, event, { document, selection }) {
   if (hit.part === "handle") return selection;
   const single = hit.part === "point" && (findTrack(document, hit.id)?.points.length ?? 0) > 1;
@@ -81,7 +81,7 @@ function pressed(hit, event, { document, selection }) {
   return chosen ? selection : selections.selectTracks(document, [hit.id]);
 }
 
-/** @type {(state: Extract<SelectState, {mode: "press" | "drag"}>, event: ToolEvent, scene: ToolScene) => {document: import("../document.js").Document, selection?: import("../selection.js").Selection}} */
+/** @type {(state: Extract<SelectState, {mode: "press" | "drag"}>, event: ToolEvent, scene: ToolScene) => {document: import("../document/document.js").Document, selection?: import("../document/selection.js").Selection}} */
 function dragged({ hit, from, copy, slide }, event, scene) {
   const { document, selection } = scene;
   const to = imageAt(scene, event);
@@ -96,7 +96,7 @@ function dragged({ hit, from, copy, slide }, event, scene) {
   return { document: movePoints(document, selections.movablePoints(document, selection), dx, dy) };
 }
 
-/** The moving point pulled along its curve: a keyframe at this frame. @type {(document: import("../document.js").Document, id: string, to: ImagePoint, frame: number) => import("../document.js").Document} */
+/** The moving point pulled along its curve: a keyframe at this frame. @type {(document: import("../document/document.js").Document, id: string, to: ImagePoint, frame: number) => import("../document/document.js").Document} */
 const slid = (document, id, to, frame) =>
   changeTracks(document, new Set([id]), (track) => {
     const since = frame - track.start;

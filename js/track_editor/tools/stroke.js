@@ -1,21 +1,21 @@
 /** Drawing in one stroke: free-hand, live (recorded in time), the grid brush, anchors. */
 
-import { newIds, wholeClip } from "../document.js";
-import { addTracks } from "../edits.js";
-import { selectTracks } from "../selection.js";
-import { recordedPoints, strokePoints } from "../smoothing.js";
+import { newIds, wholeClip } from "../document/document.js";
+import { addTracks } from "./edits.js";
+import { selectTracks } from "../document/selection.js";
+import { recordedPoints, strokePoints } from "../curve/smoothing.js";
 import { gridOf, imageAt, pixelOf, wentFar } from "./tool.js";
 
 /**
  * @typedef {import("./tool.js").ToolEvent} ToolEvent
  * @typedef {import("./tool.js").ToolScene} ToolScene
- * @typedef {import("../geometry.js").ImagePoint} ImagePoint
- * @typedef {Omit<import("../document.js").Track, "id">} Shape
+ * @typedef {import("../curve/geometry.js").ImagePoint} ImagePoint
+ * @typedef {Omit<import("../document/document.js").Track, "id">} Shape
  */
 
 /**
  * stroke: where the pointer was and when, since it went down; null while it is up. far: whether it has moved.
- * @typedef {{stroke: readonly {point: ImagePoint, frame: number}[] | null, far: boolean, from: import("../geometry.js").ViewPoint | null}} StrokeState
+ * @typedef {{stroke: readonly {point: ImagePoint, frame: number}[] | null, far: boolean, from: import("../curve/geometry.js").ViewPoint | null}} StrokeState
  */
 
 /** @type {StrokeState} */

@@ -3,14 +3,14 @@
  * what it did. `document` in an outcome is a draft until a later outcome says `commit`.
  */
 
-import { distance, toImage } from "../geometry.js";
+import { distance, toImage } from "../curve/geometry.js";
 
 /**
- * @typedef {import("../geometry.js").ViewPoint} ViewPoint
- * @typedef {import("../geometry.js").ImagePoint} ImagePoint
- * @typedef {import("../document.js").Document} Document
- * @typedef {import("../document.js").Grid} Grid
- * @typedef {import("../selection.js").Selection} Selection
+ * @typedef {import("../curve/geometry.js").ViewPoint} ViewPoint
+ * @typedef {import("../curve/geometry.js").ImagePoint} ImagePoint
+ * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../document/document.js").Grid} Grid
+ * @typedef {import("../document/selection.js").Selection} Selection
  */
 
 /**
@@ -22,7 +22,7 @@ import { distance, toImage } from "../geometry.js";
 
 /**
  * @typedef {object} ToolOptions
- * @property {import("../document.js").Interpolation} interpolation  of tracks drawn by points
+ * @property {import("../document/document.js").Interpolation} interpolation  of tracks drawn by points
  * @property {number} smoothing  of strokes, 0..1
  * @property {{spacing: number, size: number} | null} grid  px of the image; null draws single points
  * @property {boolean} still  whether the grid brush paints a region that stays
@@ -30,7 +30,7 @@ import { distance, toImage } from "../geometry.js";
 
 /**
  * document: what was last committed. pixel-sized things are measured in the view.
- * @typedef {import("../hit.js").Scene & {options: ToolOptions}} ToolScene
+ * @typedef {import("./hit.js").Scene & {options: ToolOptions}} ToolScene
  */
 
 /**

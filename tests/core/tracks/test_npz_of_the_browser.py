@@ -1,4 +1,4 @@
-"""TRACKS npz between Python and the browser's js/track_editor/npz.js, run in node."""
+"""TRACKS npz between Python and the browser's js/track_editor/io/npz.js, run in node."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DOCUMENT = next(case["document"] for case in CASES if case["name"] == "occluded 
 
 WRITE = """
 import { writeFileSync } from "node:fs";
-import { toNpz } from "./js/track_editor/npz.js";
+import { toNpz } from "./js/track_editor/io/npz.js";
 writeFileSync(process.argv[1], toNpz(JSON.parse(process.argv[2])));
 """
 READ = """
 import { readFileSync } from "node:fs";
-import { fromNpz } from "./js/track_editor/npz.js";
-import { sampleDocument } from "./js/track_editor/sampling.js";
+import { fromNpz } from "./js/track_editor/io/npz.js";
+import { sampleDocument } from "./js/track_editor/io/sampling.js";
 const canvas = JSON.parse(process.argv[2]);
 const bytes = readFileSync(process.argv[1]);
 const shapes = await fromNpz(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length), canvas);

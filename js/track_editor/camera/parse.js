@@ -1,10 +1,10 @@
 /** A document's camera moves, strictly: the same rules as motionstream_core's tracks/camera/parse_moves.py. */
 
-import { AMOUNTS, MAX_SEED, MOVES } from "./camera.js";
-import { EASINGS, MAX_FRAMES } from "./document.js";
-import { choice, count, fail, isObject, list, number, object } from "./strict_json.js";
+import { AMOUNTS, MAX_SEED, MOVES } from "./pose.js";
+import { EASINGS, MAX_FRAMES } from "../document/document.js";
+import { choice, count, fail, isObject, list, number, object } from "../document/strict_json.js";
 
-/** @typedef {import("./document.js").Move} Move */
+/** @typedef {import("../document/document.js").Move} Move */
 
 export const MAX_MOVES = 100;
 const NEEDED = ["move", "amount", "start", "duration"];

@@ -1,19 +1,19 @@
 /** What the keyboard's commands and the buttons of that name do to the model. */
 
-import { addMoves } from "./camera_edits.js";
-import { MAX_MOVES } from "./camera_parse.js";
-import { movesOf } from "./document.js";
+import { addMoves } from "../camera/edits.js";
+import { MAX_MOVES } from "../camera/parse.js";
+import { movesOf } from "../document/document.js";
 import * as edits from "./edits.js";
-import * as histories from "./history.js";
-import * as selections from "./selection.js";
-import { withHidden } from "./time_edits.js";
+import * as histories from "../document/history.js";
+import * as selections from "../document/selection.js";
+import { withHidden } from "../document/time_edits.js";
 import { keyframeAt } from "./timeline.js";
 
 /**
- * @typedef {import("./model.js").EditorModel} EditorModel
- * @typedef {import("./document.js").Track} Track
- * @typedef {import("./geometry.js").Viewport} Viewport
- * @typedef {import("./keyboard.js").Command} Command
+ * @typedef {import("../model.js").EditorModel} EditorModel
+ * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../curve/geometry.js").Viewport} Viewport
+ * @typedef {import("../view/keyboard.js").Command} Command
  */
 
 const PASTE_OFFSET_PX = 10;
@@ -66,7 +66,7 @@ function pasteTracks(model, tracks) {
   model.commit(document, { tracks: ids, points: new Map() });
 }
 
-/** A whole document, added: its tracks, and its camera's moves, as many as may be. @type {(model: EditorModel, pasted: import("./document.js").Document) => void} */
+/** A whole document, added: its tracks, and its camera's moves, as many as may be. @type {(model: EditorModel, pasted: import("../document/document.js").Document) => void} */
 export function pasteDocument(model, pasted) {
   const before = model.history.present;
   const moves = movesOf(pasted).slice(0, MAX_MOVES - movesOf(before).length);

@@ -1,15 +1,15 @@
 /** Buttons and fields around the surface: tools and their options, what is selected, menus, the transport. */
 
-import { INTERPOLATIONS } from "./curve.js";
-import { EASINGS, HOLDS, KINDS } from "./document.js";
-import { withInterpolation, withKind } from "./edits.js";
-import { withSpan } from "./time_edits.js";
+import { INTERPOLATIONS } from "../curve/curve.js";
+import { EASINGS, HOLDS, KINDS } from "../document/document.js";
+import { withInterpolation, withKind } from "../tools/edits.js";
+import { withSpan } from "../document/time_edits.js";
 import { cameraMenu } from "./camera_panel.js";
 import { button, choice, labelled, make, menu, numberField, show } from "./elements.js";
 
 /**
- * @typedef {import("./model.js").EditorModel} EditorModel
- * @typedef {import("./document.js").Track} Track
+ * @typedef {import("../model.js").EditorModel} EditorModel
+ * @typedef {import("../document/document.js").Track} Track
  * @typedef {{row: HTMLElement, update: () => void}} Panel
  */
 
@@ -43,7 +43,7 @@ const FILES = /** @type {const} */ ([
   ["document", "Export document"],
 ]);
 
-/** @type {(model: EditorModel, host: import("./editor.js").EditorHost, actions: {file: (what: string) => void, full: () => void, fit: () => void, help: () => void}) => Panel} */
+/** @type {(model: EditorModel, host: import("../editor.js").EditorHost, actions: {file: (what: string) => void, full: () => void, fit: () => void, help: () => void}) => Panel} */
 export function toolPanel(model, host, actions) {
   const tools = TOOLS.map(([name, text, title]) => ({ name, element: button(text, title, () => model.setTool(name)) }));
   const undo = button("Undo", "Undo (Ctrl+Z)", () => model.run({ name: "undo" }));
@@ -75,7 +75,7 @@ export function toolPanel(model, host, actions) {
 /** Options of the tool at hand. @type {(model: EditorModel) => Panel} */
 export function optionPanel(model) {
   const interpolation = choice("Curve through the points", INTERPOLATIONS.filter((each) => each !== "freehand"), (value) =>
-    model.setOptions({ interpolation: /** @type {import("./curve.js").Interpolation} */ (value) }),
+    model.setOptions({ interpolation: /** @type {import("../curve/curve.js").Interpolation} */ (value) }),
   );
   const smoothing = make("input", { type: "range", min: "0", max: "1", step: "0.05", title: "Smoothing of strokes", ariaLabel: "Smoothing" });
   smoothing.oninput = () => model.setOptions({ smoothing: smoothing.valueAsNumber });
@@ -117,17 +117,17 @@ export function selectionPanel(model) {
   /** @type {<K extends keyof Track>(key: K) => (value: string) => void} */
   const set = (key) => (value) => model.changeSelected((track) => ({ ...track, [key]: value }));
   const kind = choice("Kind: drag (green), path (blue), anchor (red)", KINDS, (value) =>
-    model.changeSelected((track) => withKind(track, /** @type {import("./document.js").Kind} */ (value))),
+    model.changeSelected((track) => withKind(track, /** @type {import("../document/document.js").Kind} */ (value))),
   );
   const interpolation = choice("Curve through the points", INTERPOLATIONS, (value) =>
-    model.changeSelected((track) => withInterpolation(track, /** @type {import("./curve.js").Interpolation} */ (value))),
+    model.changeSelected((track) => withInterpolation(track, /** @type {import("../curve/curve.js").Interpolation} */ (value))),
   );
   const start = numberField("First frame of the span", {}, (value) => model.changeSelected((track) => ({ ...track, start: value })));
   const duration = numberField("Frames that the travel takes", { min: 0 }, (value) =>
     model.changeSelected((track) => withSpan(track, track.start, value)),
   );
   const easing = choice("Easing; a choice takes keyframes away", ["", ...EASINGS], (value) =>
-    model.changeSelected(({ keyframes: _, ...track }) => ({ ...track, easing: /** @type {import("./document.js").Easing} */ (value || "linear") })),
+    model.changeSelected(({ keyframes: _, ...track }) => ({ ...track, easing: /** @type {import("../document/document.js").Easing} */ (value || "linear") })),
   );
   easing.options[0].textContent = "keyframes";
   const before = choice("Before its span: held visibly, or hidden", HOLDS, set("before"));

@@ -5,15 +5,15 @@
 
 import { sampleDocument } from "./sampling.js";
 import { sampledShape } from "./exchange.js";
-import { TrackFormatError } from "./strict_json.js";
+import { TrackFormatError } from "../document/strict_json.js";
 
 /**
- * @typedef {import("./document.js").Document} Document
- * @typedef {import("./document.js").Canvas} Canvas
+ * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../document/document.js").Canvas} Canvas
  * @typedef {{dtype: string, shape: number[], data: ArrayBuffer}} Npy
  */
 
-/** Shapes of the tracks in an npz file, scaled to the canvas. @type {(bytes: ArrayBuffer, canvas: Canvas) => Promise<Omit<import("./document.js").Track, "id">[]>} */
+/** Shapes of the tracks in an npz file, scaled to the canvas. @type {(bytes: ArrayBuffer, canvas: Canvas) => Promise<Omit<import("../document/document.js").Track, "id">[]>} */
 export async function fromNpz(bytes, canvas) {
   const arrays = await unzipped(bytes);
   const [points, visibility] = [array(arrays, "points", "<f4"), array(arrays, "visibility", "|b1")];

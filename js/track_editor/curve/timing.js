@@ -4,8 +4,8 @@ import { arcAt, curveLength, makeCurve, pointAtArc } from "./curve.js";
 import { clamp } from "./geometry.js";
 
 /**
- * @typedef {import("./document.js").Track} Track
- * @typedef {import("./document.js").Easing} Easing
+ * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../document/document.js").Easing} Easing
  * @typedef {import("./curve.js").Curve} Curve
  * @typedef {import("./geometry.js").ImagePoint} ImagePoint
  */

@@ -1,17 +1,17 @@
 /** The surface's two canvases: what is painted on which, and what need not be painted anew. */
 
-import { poseAt, seenAt } from "./camera.js";
+import { poseAt, seenAt } from "../camera/pose.js";
 import { Crowd } from "./crowd.js";
-import { movesOf } from "./document.js";
+import { movesOf } from "../document/document.js";
 import { CROWD, drawBase, drawTop, inImage, inView, strokeOutlines, strokeTracks } from "./render.js";
-import { trailOf } from "./sampling.js";
+import { trailOf } from "../io/sampling.js";
 
 /**
- * @typedef {import("./document.js").Track} Track
- * @typedef {import("./geometry.js").Size} Size
- * @typedef {import("./geometry.js").Viewport} Viewport
+ * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../curve/geometry.js").Size} Size
+ * @typedef {import("../curve/geometry.js").Viewport} Viewport
  * @typedef {CanvasRenderingContext2D} Context
- * @typedef {{model: import("./model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./render.js").Picture | null}} Scene
+ * @typedef {{model: import("../model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./render.js").Picture | null}} Scene
  */
 
 /** How strongly curves are shown as drawn, where the camera's view of them is shown too. */
@@ -67,7 +67,7 @@ export class Layers {
     const dragged = model.draft !== null && chosen.length > CROWD;
     this.trails(top, scene, dragged ? [] : chosen, "chosenTrails", 2, 1);
     const pose = throughCamera ? poseAt(movesOf(document), frame) : null;
-    const lens = pose && ((/** @type {import("./geometry.js").Vector} */ point) => seenAt(pose, document.canvas, point));
+    const lens = pose && ((/** @type {import("../curve/geometry.js").Vector} */ point) => seenAt(pose, document.canvas, point));
     drawTop(top, size, density, { document, selection, frame, view, lens, overlay, cursor });
     return this.exact;
   }

@@ -1,13 +1,13 @@
 /** Fields of the camera's moves. */
 
-import { AMOUNTS, MAX_SEED, MOVES } from "./camera.js";
-import { withAmount, withMoveKind, withMoveSpan } from "./camera_edits.js";
-import { EASINGS, movesOf } from "./document.js";
+import { AMOUNTS, MAX_SEED, MOVES } from "../camera/pose.js";
+import { withAmount, withMoveKind, withMoveSpan } from "../camera/edits.js";
+import { EASINGS, movesOf } from "../document/document.js";
 import { button, choice, labelled, make, menu, numberField, show } from "./elements.js";
 
 /**
- * @typedef {import("./model.js").EditorModel} EditorModel
- * @typedef {import("./document.js").MoveKind} MoveKind
+ * @typedef {import("../model.js").EditorModel} EditorModel
+ * @typedef {import("../document/document.js").MoveKind} MoveKind
  */
 
 /** @type {readonly (readonly [MoveKind, string])[]} */
@@ -55,7 +55,7 @@ export function cameraPanel(model) {
     model.changeMove((move) => withMoveSpan(move, move.start, value)),
   );
   const easing = choice("Easing of the move", EASINGS, (value) =>
-    model.changeMove((move) => ({ ...move, easing: /** @type {import("./document.js").Easing} */ (value) })),
+    model.changeMove((move) => ({ ...move, easing: /** @type {import("../document/document.js").Easing} */ (value) })),
   );
   const seed = numberField("Seed of the shake", { min: 0, max: MAX_SEED }, (value) => model.changeMove((move) => ({ ...move, seed: Math.round(value) })));
   const seen = make("input", { type: "checkbox", title: "Show the tracks as the camera sees them, too (C)", ariaLabel: "As the camera sees" });

@@ -3,7 +3,7 @@
  * becomes one list of [x, y, in_dx, in_dy, out_dx, out_dy]. Transforms and styles are not looked at.
  */
 
-import { TrackFormatError } from "./strict_json.js";
+import { TrackFormatError } from "../document/strict_json.js";
 
 const ARGUMENTS = { M: 2, L: 2, H: 1, V: 1, C: 6, S: 4, Q: 4, T: 2, A: 7, Z: 0 };
 

@@ -4,13 +4,13 @@
  * has its curves put in by whoever paints it: a few are stroked, a crowd comes as a bitmap (crowd.js).
  */
 
-import { gridOffsets, positionAt, visibleAt, curveOf } from "./timing.js";
+import { gridOffsets, positionAt, visibleAt, curveOf } from "../curve/timing.js";
 
 /**
- * @typedef {import("./document.js").Track} Track
- * @typedef {import("./document.js").Document} Document
- * @typedef {import("./geometry.js").Viewport} Viewport
- * @typedef {import("./geometry.js").Size} Size
+ * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../curve/geometry.js").Viewport} Viewport
+ * @typedef {import("../curve/geometry.js").Size} Size
  * @typedef {CanvasRenderingContext2D} Context
  */
 
@@ -95,12 +95,12 @@ export function strokeTracks(context, tracks, view, width, opacity) {
 /**
  * @typedef {object} TopScene
  * @property {Document} document
- * @property {import("./selection.js").Selection} selection
+ * @property {import("../document/selection.js").Selection} selection
  * @property {number} frame
  * @property {Viewport} view
- * @property {((point: import("./geometry.js").Vector) => {x: number, y: number, front: boolean}) | null} lens  where the camera sees a point; null as drawn
- * @property {import("./tools/tool.js").Overlay | null} overlay
- * @property {import("./geometry.js").ImagePoint | null} cursor
+ * @property {((point: import("../curve/geometry.js").Vector) => {x: number, y: number, front: boolean}) | null} lens  where the camera sees a point; null as drawn
+ * @property {import("../tools/tool.js").Overlay | null} overlay
+ * @property {import("../curve/geometry.js").ImagePoint | null} cursor
  */
 
 /** What makes the curves of a few selected tracks stand out. @type {(context: Context, tracks: readonly Track[], view: Viewport) => void} */
@@ -203,7 +203,7 @@ function drawHandles(context, track, view) {
   context.fill(ends);
 }
 
-/** @type {(context: Context, overlay: import("./tools/tool.js").Overlay, view: Viewport) => void} */
+/** @type {(context: Context, overlay: import("../tools/tool.js").Overlay, view: Viewport) => void} */
 function drawOverlay(context, overlay, view) {
   const place = (/** @type {{x: number, y: number}} */ { x, y }) => /** @type {[number, number]} */ ([x * view.scale + view.x, y * view.scale + view.y]);
   context.strokeStyle = "#ffffff";

@@ -4,8 +4,8 @@
  */
 
 /**
- * @typedef {import("./curve.js").Interpolation} Interpolation
- * @typedef {import("./curve.js").ControlPoint} ControlPoint
+ * @typedef {import("../curve/curve.js").Interpolation} Interpolation
+ * @typedef {import("../curve/curve.js").ControlPoint} ControlPoint
  * @typedef {"drag" | "path" | "anchor"} Kind
  * @typedef {"linear" | "ease_in" | "ease_out" | "ease_in_out"} Easing
  * @typedef {"hold" | "hide"} Hold

@@ -1,19 +1,19 @@
 /** Edits: each takes a document and gives a new one, which shares every track that it left alone. */
 
-import { inTime, withMoves } from "./camera_edits.js";
-import { makeCurve, movedCurve, pointAt, polyline } from "./curve.js";
-import { movesOf, newGroup, newIds } from "./document.js";
-import { clamp, toSegment } from "./geometry.js";
-import { withSpan } from "./time_edits.js";
-import { curveOf, rememberCurve } from "./timing.js";
+import { inTime, withMoves } from "../camera/edits.js";
+import { makeCurve, movedCurve, pointAt, polyline } from "../curve/curve.js";
+import { movesOf, newGroup, newIds } from "../document/document.js";
+import { clamp, toSegment } from "../curve/geometry.js";
+import { withSpan } from "../document/time_edits.js";
+import { curveOf, rememberCurve } from "../curve/timing.js";
 
 /**
- * @typedef {import("./document.js").Document} Document
- * @typedef {import("./document.js").Track} Track
- * @typedef {import("./document.js").Canvas} Canvas
- * @typedef {import("./document.js").ControlPoint} ControlPoint
- * @typedef {import("./document.js").Interpolation} Interpolation
- * @typedef {import("./geometry.js").ImagePoint} ImagePoint
+ * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../document/document.js").Canvas} Canvas
+ * @typedef {import("../document/document.js").ControlPoint} ControlPoint
+ * @typedef {import("../document/document.js").Interpolation} Interpolation
+ * @typedef {import("../curve/geometry.js").ImagePoint} ImagePoint
  * @typedef {ReadonlyMap<string, ReadonlySet<number>>} PointSet  indices of control points by track id
  * @typedef {ReadonlySet<string>} Ids
  */
@@ -197,7 +197,7 @@ export function withInterpolation(track, interpolation) {
   return { ...track, interpolation, points };
 }
 
-/** @type {(track: Track, kind: import("./document.js").Kind) => Track} */
+/** @type {(track: Track, kind: import("../document/document.js").Kind) => Track} */
 export function withKind(track, kind) {
   if (kind !== "anchor") return { ...track, kind };
   const { keyframes: _, ...rest } = track;

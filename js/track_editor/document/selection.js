@@ -1,10 +1,10 @@
 /** What is selected: whole tracks, and single control points. A group is selected as one. */
 
-import { inBox } from "./geometry.js";
+import { inBox } from "../curve/geometry.js";
 
 /**
  * @typedef {import("./document.js").Document} Document
- * @typedef {{readonly tracks: ReadonlySet<string>, readonly points: import("./edits.js").PointSet}} Selection
+ * @typedef {{readonly tracks: ReadonlySet<string>, readonly points: import("../tools/edits.js").PointSet}} Selection
  */
 
 /** @type {Selection} */
@@ -55,7 +55,7 @@ export function togglePoint(selection, id, index) {
 
 /**
  * What a box takes in: a track with all its control points inside is selected whole, of others the points inside.
- * @type {(document: Document, box: import("./geometry.js").ImageBox, before?: Selection) => Selection}
+ * @type {(document: Document, box: import("../curve/geometry.js").ImageBox, before?: Selection) => Selection}
  */
 export function selectBox(document, box, before = NOTHING) {
   const whole = new Set(before.tracks);

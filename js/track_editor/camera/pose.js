@@ -4,14 +4,14 @@
  * distance 1, the focal length the canvas's width.
  */
 
-import { clamp } from "./geometry.js";
-import { eased, shareAt } from "./timing.js";
+import { clamp } from "../curve/geometry.js";
+import { eased, shareAt } from "../curve/timing.js";
 
 /**
- * @typedef {import("./document.js").Move} Move
- * @typedef {import("./document.js").MoveKind} MoveKind
- * @typedef {import("./document.js").Canvas} Canvas
- * @typedef {import("./geometry.js").Vector} Vector
+ * @typedef {import("../document/document.js").Move} Move
+ * @typedef {import("../document/document.js").MoveKind} MoveKind
+ * @typedef {import("../document/document.js").Canvas} Canvas
+ * @typedef {import("../curve/geometry.js").Vector} Vector
  * @typedef {readonly [number, number, number, number, number, number, number, number, number]} Matrix  row by row
  */
 

@@ -1,15 +1,15 @@
 /** What lies under the pointer. Points come before curves, and what is selected before what is not. */
 
-import { polyline } from "./curve.js";
-import { bounds, toSegment, toView } from "./geometry.js";
-import { curveOf, positionAt } from "./timing.js";
+import { polyline } from "../curve/curve.js";
+import { bounds, toSegment, toView } from "../curve/geometry.js";
+import { curveOf, positionAt } from "../curve/timing.js";
 
 /**
- * @typedef {import("./document.js").Track} Track
- * @typedef {import("./geometry.js").ViewPoint} ViewPoint
- * @typedef {import("./geometry.js").Viewport} Viewport
- * @typedef {import("./geometry.js").ImageBox} ImageBox
- * @typedef {{document: import("./document.js").Document, selection: import("./selection.js").Selection, frame: number, view: Viewport}} Scene
+ * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../curve/geometry.js").ViewPoint} ViewPoint
+ * @typedef {import("../curve/geometry.js").Viewport} Viewport
+ * @typedef {import("../curve/geometry.js").ImageBox} ImageBox
+ * @typedef {{document: import("../document/document.js").Document, selection: import("../document/selection.js").Selection, frame: number, view: Viewport}} Scene
  */
 
 /**
@@ -21,7 +21,7 @@ import { curveOf, positionAt } from "./timing.js";
 
 export const REACH_PX = 9;
 
-/** @type {WeakMap<import("./curve.js").Curve, {line: {u: number, x: number, y: number}[], box: ImageBox | null}>} */
+/** @type {WeakMap<import("../curve/curve.js").Curve, {line: {u: number, x: number, y: number}[], box: ImageBox | null}>} */
 const lines = new WeakMap();
 
 /** The track's curve as a line, with the box around it; made once. @type {(track: Track) => {line: {u: number, x: number, y: number}[], box: ImageBox | null}} */

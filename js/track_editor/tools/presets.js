@@ -1,19 +1,19 @@
 /** Ready-made tracks and changes to tracks. Sizes in px of the image, times in frames. */
 
-import { pointAtArc, curveLength } from "./curve.js";
-import { wholeClip } from "./document.js";
+import { pointAtArc, curveLength } from "../curve/curve.js";
+import { wholeClip } from "../document/document.js";
 import { addTracks, changeTracks, movedTrack, tracksWith } from "./edits.js";
-import { spread } from "./time_edits.js";
-import { newGroup, newIds } from "./document.js";
-import { bounds, distance } from "./geometry.js";
-import { curveOf, positionAt } from "./timing.js";
+import { spread } from "../document/time_edits.js";
+import { newGroup, newIds } from "../document/document.js";
+import { bounds, distance } from "../curve/geometry.js";
+import { curveOf, positionAt } from "../curve/timing.js";
 
 /**
- * @typedef {import("./document.js").Document} Document
- * @typedef {import("./document.js").Canvas} Canvas
- * @typedef {import("./document.js").Track} Track
+ * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../document/document.js").Canvas} Canvas
+ * @typedef {import("../document/document.js").Track} Track
  * @typedef {import("./edits.js").Ids} Ids
- * @typedef {import("./geometry.js").ImagePoint} ImagePoint
+ * @typedef {import("../curve/geometry.js").ImagePoint} ImagePoint
  * @typedef {Omit<Track, "id">} Shape
  */
 
@@ -178,7 +178,7 @@ function samples(track) {
   return { points, halfX: ((columns - 1) * dx) / 2, halfY: ((rows - 1) * dy) / 2 };
 }
 
-/** @type {(document: Document, places: readonly {x: number, y: number, grid?: import("./document.js").Grid}[]) => Document} */
+/** @type {(document: Document, places: readonly {x: number, y: number, grid?: import("../document/document.js").Grid}[]) => Document} */
 function addAnchors(document, places) {
   const ids = newIds(document, places.length);
   const group = newGroup(document);

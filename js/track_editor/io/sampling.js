@@ -1,12 +1,12 @@
 /** What a document comes to: where every point is seen, frame by frame, as motionstream_core's tracks/drawn/document.py has it. */
 
-import { poseAt, seenAt } from "./camera.js";
-import { movesOf } from "./document.js";
-import { gridOffsets, positionAt, visibleAt } from "./timing.js";
+import { poseAt, seenAt } from "../camera/pose.js";
+import { movesOf } from "../document/document.js";
+import { gridOffsets, positionAt, visibleAt } from "../curve/timing.js";
 
 /**
- * @typedef {import("./document.js").Document} Document
- * @typedef {import("./document.js").Track} Track
+ * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../document/document.js").Track} Track
  */
 
 /**
@@ -33,7 +33,7 @@ export function sampleDocument(document, numFrames = document.canvas.num_frames)
 }
 
 const MAX_TRAIL = 200;
-/** @type {WeakMap<readonly import("./document.js").Move[], WeakMap<Track, Track>>} */
+/** @type {WeakMap<readonly import("../document/document.js").Move[], WeakMap<Track, Track>>} */
 const trails = new WeakMap();
 
 /**

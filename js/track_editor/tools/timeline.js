@@ -3,21 +3,21 @@
  * every track with its span, its keyframes and the spans in which it is hidden. What it looks like is in timeline_view.js.
  */
 
-import { changeMove, withMoveSpan } from "./camera_edits.js";
-import { parameterAtArc } from "./curve.js";
-import { movesOf } from "./document.js";
+import { changeMove, withMoveSpan } from "../camera/edits.js";
+import { parameterAtArc } from "../curve/curve.js";
+import { movesOf } from "../document/document.js";
 import { changeTracks, findTrack } from "./edits.js";
-import { withHidden, withKeyframe, withoutKeyframe, withSpan } from "./time_edits.js";
-import { clamp } from "./geometry.js";
-import { NOTHING, selectTracks, toggleTrack } from "./selection.js";
-import { curveOf, travelled } from "./timing.js";
+import { withHidden, withKeyframe, withoutKeyframe, withSpan } from "../document/time_edits.js";
+import { clamp } from "../curve/geometry.js";
+import { NOTHING, selectTracks, toggleTrack } from "../document/selection.js";
+import { curveOf, travelled } from "../curve/timing.js";
 
 /**
  * Sizes in CSS px of the timeline's surface. scroll: how far the rows are scrolled up.
  * @typedef {{readonly width: number, readonly height: number, readonly numFrames: number, readonly scroll: number}} Layout
- * @typedef {import("./document.js").Document} Document
- * @typedef {import("./document.js").Track} Track
- * @typedef {import("./selection.js").Selection} Selection
+ * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../document/selection.js").Selection} Selection
  */
 
 /**
@@ -86,7 +86,7 @@ export function hitTimeline(document, layout, x, y) {
   return { part: inside ? "bar" : "row", id };
 }
 
-/** @type {(move: import("./document.js").Move, index: number, layout: Layout, x: number) => TimelineHit} */
+/** @type {(move: import("../document/document.js").Move, index: number, layout: Layout, x: number) => TimelineHit} */
 function hitMove({ start, duration }, index, layout, x) {
   if (x < LABEL_PX) return { part: "move_row", index };
   if (isClose(layout, start + duration, x)) return { part: "move_end", index };
@@ -159,7 +159,7 @@ function pulled({ hit, from, hide }, frame, { document, selection }) {
   return "index" in hit ? changeTracks(document, one, (track) => movedHidden(track, hit, shift)) : document;
 }
 
-/** @type {(move: import("./document.js").Move, part: string, shift: number) => import("./document.js").Move} */
+/** @type {(move: import("../document/document.js").Move, part: string, shift: number) => import("../document/document.js").Move} */
 function pulledMove(move, part, shift) {
   const { start, duration } = move;
   if (part === "move") return withMoveSpan(move, start + shift, duration);

@@ -3,15 +3,15 @@
  * it by tests/data/documents.json. (A field given twice is found by Python alone: the browser's JSON keeps the last.)
  */
 
-import { INTERPOLATIONS } from "./curve.js";
-import { readMoves } from "./camera_parse.js";
-import { EASINGS, FORMAT, HOLDS, KINDS, MAX_FRAMES, VERSION, emptyDocument } from "./document.js";
-import { TrackFormatError, choice, count, fail, isObject, list, name, number, object, show } from "./strict_json.js";
+import { INTERPOLATIONS } from "../curve/curve.js";
+import { readMoves } from "../camera/parse.js";
+import { EASINGS, FORMAT, HOLDS, KINDS, MAX_FRAMES, VERSION, emptyDocument } from "../document/document.js";
+import { TrackFormatError, choice, count, fail, isObject, list, name, number, object, show } from "../document/strict_json.js";
 
 /**
- * @typedef {import("./document.js").Document} Document
- * @typedef {import("./document.js").Canvas} Canvas
- * @typedef {import("./document.js").Track} Track
+ * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../document/document.js").Canvas} Canvas
+ * @typedef {import("../document/document.js").Track} Track
  */
 
 const MAX_PX = 1e6;
@@ -152,7 +152,7 @@ function pair(value, place, first, second, remedy) {
   ];
 }
 
-/** @type {(value: unknown, place: string) => import("./document.js").Grid} */
+/** @type {(value: unknown, place: string) => import("../document/document.js").Grid} */
 function readGrid(value, place) {
   const fields = object(value, place, ["columns", "rows", "dx", "dy"]);
   return {

@@ -1,14 +1,14 @@
 /** The drawing surface: its size, the viewport, and pointers turned into a tool's events. */
 
-import { distance, fitted, panned, toImage, viewPoint, zoomed } from "./geometry.js";
-import { hitTest } from "./hit.js";
+import { distance, fitted, panned, toImage, viewPoint, zoomed } from "../curve/geometry.js";
+import { hitTest } from "../tools/hit.js";
 import { Layers } from "./layers.js";
-import { positionAt } from "./timing.js";
-import { findTrack } from "./edits.js";
+import { positionAt } from "../curve/timing.js";
+import { findTrack } from "../tools/edits.js";
 
 /**
- * @typedef {import("./geometry.js").ViewPoint} ViewPoint
- * @typedef {import("./document.js").Track} Track
+ * @typedef {import("../curve/geometry.js").ViewPoint} ViewPoint
+ * @typedef {import("../document/document.js").Track} Track
  */
 
 const FINGER_REACH_PX = 18;
@@ -18,7 +18,7 @@ const WHEEL_STEP = 1.0015;
 const SETTLE_MS = 120;
 
 export class Surface {
-  /** @type {import("./geometry.js").Viewport} */
+  /** @type {import("../curve/geometry.js").Viewport} */
   view = { scale: 1, x: 0, y: 0 };
   size = { width: 0, height: 0 };
   density = 1;
@@ -37,7 +37,7 @@ export class Surface {
   lastUp = { time: 0, at: viewPoint(0, 0) };
 
   /**
-   * @param {import("./model.js").EditorModel} model
+   * @param {import("../model.js").EditorModel} model
    * @param {() => void} focus  gives the editor the keyboard
    * @param {AbortSignal} signal  ends all listeners
    */
@@ -121,7 +121,7 @@ export class Surface {
     return viewPoint((event.clientX - box.left) * scale, (event.clientY - box.top) * scale);
   }
 
-  /** @type {(type: import("./tools/tool.js").ToolEvent["type"], event: PointerEvent) => void} */
+  /** @type {(type: import("../tools/tool.js").ToolEvent["type"], event: PointerEvent) => void} */
   send(type, event) {
     const { shiftKey: shift, altKey: alt } = event;
     const reach = event.pointerType === "mouse" ? MOUSE_REACH_PX : FINGER_REACH_PX;

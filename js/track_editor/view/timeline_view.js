@@ -1,21 +1,21 @@
 /** The timeline's surface: a canvas of ruler and rows, painted anew when something changed. */
 
 import { CAMERA_COLOUR, COLOURS, inView } from "./render.js";
-import { LABEL_PX, ROW_PX, RULER_PX, frameToX, hitTimeline, maxScroll, numRows, rowTop, scrolledTo, visibleRows } from "./timeline.js";
-import { movesOf } from "./document.js";
-import { clamp } from "./geometry.js";
+import { LABEL_PX, ROW_PX, RULER_PX, frameToX, hitTimeline, maxScroll, numRows, rowTop, scrolledTo, visibleRows } from "../tools/timeline.js";
+import { movesOf } from "../document/document.js";
+import { clamp } from "../curve/geometry.js";
 
 const CURSORS = { ruler: "col-resize", start: "ew-resize", end: "ew-resize", keyframe: "ew-resize", hidden_first: "ew-resize", hidden_last: "ew-resize", bar: "grab", move: "grab", move_start: "ew-resize", move_end: "ew-resize", move_row: "pointer", hidden: "grab", label: "pointer", row: "cell" };
 
 export class TimelineView {
-  /** @type {import("./timeline.js").Layout} */
+  /** @type {import("../tools/timeline.js").Layout} */
   layout = { width: 0, height: 0, numFrames: 1, scroll: 0 };
   density = 1;
   /** @type {number | null} */
   held = null;
 
   /**
-   * @param {import("./model.js").EditorModel} model
+   * @param {import("../model.js").EditorModel} model
    * @param {() => void} focus
    * @param {AbortSignal} signal
    */
@@ -59,7 +59,7 @@ export class TimelineView {
     if (row >= 0) this.layout = { ...this.layout, scroll: scrolledTo(this.layout, row + movesOf(document).length) };
   }
 
-  /** @type {(type: import("./timeline.js").TimelineEvent["type"], event: MouseEvent) => void} */
+  /** @type {(type: import("../tools/timeline.js").TimelineEvent["type"], event: MouseEvent) => void} */
   send(type, event) {
     const box = this.element.getBoundingClientRect();
     const scale = box.width ? this.layout.width / box.width : 1;
@@ -154,7 +154,7 @@ export class TimelineView {
     }
   }
 
-  /** @type {(context: CanvasRenderingContext2D, move: import("./document.js").Move, index: number, top: number) => void} */
+  /** @type {(context: CanvasRenderingContext2D, move: import("../document/document.js").Move, index: number, top: number) => void} */
   paintMove(context, { move, start, duration }, index, top) {
     const { layout } = this;
     const chosen = this.model.move === index;
@@ -174,7 +174,7 @@ export class TimelineView {
     context.fillText(move, 6, top + ROW_PX / 2, LABEL_PX - 10);
   }
 
-  /** @type {(context: CanvasRenderingContext2D, track: import("./document.js").Track, top: number) => void} */
+  /** @type {(context: CanvasRenderingContext2D, track: import("../document/document.js").Track, top: number) => void} */
   paintRow(context, track, top) {
     const { layout } = this;
     const selected = this.model.selection.tracks.has(track.id);

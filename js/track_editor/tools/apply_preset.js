@@ -4,7 +4,7 @@ import { findTrack } from "./edits.js";
 import * as presets from "./presets.js";
 
 /**
- * @typedef {import("./model.js").EditorModel} EditorModel
+ * @typedef {import("../model.js").EditorModel} EditorModel
  * @typedef {import("./presets.js").Shape} Shape
  */
 

@@ -4,14 +4,14 @@
  */
 
 import { strokeTracks } from "./render.js";
-import { curveOf } from "./timing.js";
+import { curveOf } from "../curve/timing.js";
 
 /**
- * @typedef {import("./document.js").Track} Track
- * @typedef {import("./curve.js").Curve} Curve
- * @typedef {import("./geometry.js").Viewport} Viewport
- * @typedef {import("./geometry.js").Size} Size
- * @typedef {import("./geometry.js").ImageBox} Box
+ * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../curve/curve.js").Curve} Curve
+ * @typedef {import("../curve/geometry.js").Viewport} Viewport
+ * @typedef {import("../curve/geometry.js").Size} Size
+ * @typedef {import("../curve/geometry.js").ImageBox} Box
  * @typedef {{readonly kind: string, readonly curve: Curve}} Shape
  */
 

@@ -1,19 +1,19 @@
 /** Other programs' forms: coordinate lists (KJNodes, core), ATI's 121 samples, SVG paths. Pure text in and out. */
 
-import { makeCurve } from "./curve.js";
-import { wholeClip } from "./document.js";
-import { parseDocument } from "./document_parse.js";
-import { TrackFormatError } from "./strict_json.js";
-import { imagePoint } from "./geometry.js";
-import { simplifiedInTime } from "./smoothing.js";
+import { makeCurve } from "../curve/curve.js";
+import { wholeClip } from "../document/document.js";
+import { parseDocument } from "./parse.js";
+import { TrackFormatError } from "../document/strict_json.js";
+import { imagePoint } from "../curve/geometry.js";
+import { simplifiedInTime } from "../curve/smoothing.js";
 import { svgSubpaths } from "./svg_path.js";
-import { spread } from "./time_edits.js";
+import { spread } from "../document/time_edits.js";
 import { sampleDocument } from "./sampling.js";
 
 /**
- * @typedef {import("./document.js").Document} Document
- * @typedef {import("./document.js").Canvas} Canvas
- * @typedef {import("./document.js").Track} Track
+ * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../document/document.js").Canvas} Canvas
+ * @typedef {import("../document/document.js").Track} Track
  * @typedef {Omit<Track, "id">} Shape
  * @typedef {{x: number, y: number, v: number}} Sample
  */
@@ -141,7 +141,7 @@ export function fromSvg(text, canvas) {
     const straight = points.every((point) => point.slice(2).every((value) => Math.abs(value) < 1e-9));
     return {
       kind: /** @type {const} */ ("path"),
-      interpolation: /** @type {import("./curve.js").Interpolation} */ (straight ? "linear" : "bezier"),
+      interpolation: /** @type {import("../curve/curve.js").Interpolation} */ (straight ? "linear" : "bezier"),
       points: straight ? points.map(([x, y]) => [x, y]) : points,
       ...wholeClip(canvas),
     };

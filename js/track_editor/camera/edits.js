@@ -1,14 +1,14 @@
 /** Edits of the camera's moves: each takes a document and gives a new one. */
 
-import { AMOUNTS } from "./camera.js";
-import { movesOf, wholeClip } from "./document.js";
-import { clamp } from "./geometry.js";
+import { AMOUNTS } from "./pose.js";
+import { movesOf, wholeClip } from "../document/document.js";
+import { clamp } from "../curve/geometry.js";
 
 /**
- * @typedef {import("./document.js").Document} Document
- * @typedef {import("./document.js").Canvas} Canvas
- * @typedef {import("./document.js").Move} Move
- * @typedef {import("./document.js").MoveKind} MoveKind
+ * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../document/document.js").Canvas} Canvas
+ * @typedef {import("../document/document.js").Move} Move
+ * @typedef {import("../document/document.js").MoveKind} MoveKind
  */
 
 /** Amounts of moves that one can see and that leave the picture in sight. @type {Record<MoveKind, number>} */

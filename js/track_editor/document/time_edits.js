@@ -1,6 +1,6 @@
 /** Edits of a track's time: its span, its keyframes, the spans in which it is hidden. Each gives a new track. */
 
-import { clamp } from "./geometry.js";
+import { clamp } from "../curve/geometry.js";
 
 /** @typedef {import("./document.js").Track} Track */
 
