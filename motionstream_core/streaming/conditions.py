@@ -112,13 +112,14 @@ class StreamConditions:
             if image is None or vae is None:
                 raise ValueError("image and vae are needed: this model starts from an image")
             frame_size = (image.shape[3], image.shape[4])
-            latents = image_latents(spec, vae, image)
         if frame_size is None:
             raise ValueError("frame_size is needed: there is no image to read it from")
         self.frame_size = frame_size
         video = VideoShape(1, *frame_size)
         shape = spec.vae_stride.latent_shape(video, spec.backbone.out_channels, spec.backbone.patch)
         self.latent_size = (shape.height, shape.width)
+        if spec.image_rule != "none" and latents is None and image is not None and vae is not None:
+            latents = image_latents(spec, vae, image)
         self._image = None if latents is None else latents.to(self._device, self._dtype)
 
     def __call__(self, chunk: Chunk) -> Conditions:

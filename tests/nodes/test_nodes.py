@@ -176,11 +176,6 @@ def test_a_teacher_is_sent_to_its_own_node(pack: Pack, parts: tuple[Any, Any], t
         stream(pack, teacher, parts[1])
 
 
-def test_motion_of_another_size_is_refused(pack: Pack, parts: tuple[Any, Any]) -> None:
-    with pytest.raises(ValueError, match=r"^motion: it was made for 32 x 32 px, but this video is 64 x 32 px"):
-        stream(pack, *parts, motion=tracks_of(pack), width=64)
-
-
 def test_a_vae_of_another_kind_is_refused(pack: Pack, parts: tuple[Any, Any]) -> None:
     tiny_vae = pack("motionstream_core.models.vae.tiny_vae")
     other = pack("nodes.host.vae").StreamVae(tiny_vae.TinyVae(tiny_vae.TAEW2_2), "taew2_2")
