@@ -42,15 +42,26 @@ const rows = await page.evaluate(
     const nothing = { tracks: new Set(), points: new Map() };
     const pointer = (type, x, y) => {
       const box = surface.element.getBoundingClientRect();
-      return surface.element.dispatchEvent(new PointerEvent(type, { clientX: box.left + x, clientY: box.top + y, pointerId: 1, pointerType: "mouse", bubbles: true, button: type === "pointermove" ? -1 : 0 }));
+      return surface.element.dispatchEvent(
+        new PointerEvent(type, {
+          clientX: box.left + x,
+          clientY: box.top + y,
+          pointerId: 1,
+          pointerType: "mouse",
+          bubbles: true,
+          button: type === "pointermove" ? -1 : 0,
+        }),
+      );
     };
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     const loaded = (await window.threadMs()) - began;
     surface.element.setPointerCapture = () => {};
     const middle = [surface.size.width / 2, surface.size.height / 2];
     const works = {
-      "playing": { every: (i) => model.setFrame(i % 81) },
-      "pointer over the tracks": { every: (i) => pointer("pointermove", middle[0] + 90 * Math.sin(i / 9), middle[1] + 60 * Math.cos(i / 7)) },
+      playing: { every: (i) => model.setFrame(i % 81) },
+      "pointer over the tracks": {
+        every: (i) => pointer("pointermove", middle[0] + 90 * Math.sin(i / 9), middle[1] + 60 * Math.cos(i / 7)),
+      },
       "dragging one track": {
         start: () => {
           model.select({ tracks: new Set(["t1"]), points: new Map() });
@@ -60,8 +71,8 @@ const rows = await page.evaluate(
         every: (i) => pointer("pointermove", middle[0] + 90 * Math.sin(i / 9), middle[1] + 60 * Math.cos(i / 7)),
         stop: () => pointer("pointerup", ...middle),
       },
-      "panning": { every: (i) => ((surface.view = { ...surface.view, x: 40 * Math.sin(i / 5) }), model.changed()) },
-      "zooming": { every: (i) => surface.zoom(i % 40 < 20 ? 1.05 : 1 / 1.05), stop: () => surface.fit() },
+      panning: { every: (i) => ((surface.view = { ...surface.view, x: 40 * Math.sin(i / 5) }), model.changed()) },
+      zooming: { every: (i) => surface.zoom(i % 40 < 20 ? 1.05 : 1 / 1.05), stop: () => surface.fit() },
       "a box over more and more tracks": {
         start: () => pointer("pointerdown", 1, 1),
         every: (i) => pointer("pointermove", (2 * middle[0] * (i % 100)) / 100, (2 * middle[1] * (i % 100)) / 100),
@@ -93,7 +104,11 @@ const rows = await page.evaluate(
         };
         requestAnimationFrame(step);
       });
-      rows.push([name, (frames / ((performance.now() - from) / 1000)).toFixed(1), (((await window.threadMs()) - busyBefore) / frames).toFixed(1)]);
+      rows.push([
+        name,
+        (frames / ((performance.now() - from) / 1000)).toFixed(1),
+        (((await window.threadMs()) - busyBefore) / frames).toFixed(1),
+      ]);
       stop?.();
     }
     return rows;
@@ -101,6 +116,7 @@ const rows = await page.evaluate(
   [numTracks, numPoints],
 );
 console.log(`${numTracks} tracks of ${numPoints} points`);
-for (const [name, rate, busy] of rows) console.log(`${name.padEnd(32)} ${rate.padStart(6)} redraws/s  ${busy.padStart(6)} ms`);
+for (const [name, rate, busy] of rows)
+  console.log(`${name.padEnd(32)} ${rate.padStart(6)} redraws/s  ${busy.padStart(6)} ms`);
 await browser.close();
 server.close();

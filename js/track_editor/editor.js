@@ -36,14 +36,37 @@ export class TrackEditor {
     this.surface = new Surface(this.model, focus, signal);
     this.timeline = new TimelineView(this.model, focus, signal);
     this.backdrop = new Backdrop(this.surface, this.model);
-    this.transfer = new Transfer(this.model, { say: (message) => this.say(message), picture: (file) => this.pictureGiven(file) });
+    this.transfer = new Transfer(this.model, {
+      say: (message) => this.say(message),
+      picture: (file) => this.pictureGiven(file),
+    });
     this.panels = this.makePanels();
     const [tools, options, selection, camera, transport] = this.panels.map(({ row }) => row);
     // The keyboard goes to a field of text, so that the page around takes no key for a shortcut of its own.
-    this.keys = make("textarea", { className: "mste-keys", ariaLabel: "Trajectories: arrow keys and letters draw, ? lists the keys" });
+    this.keys = make("textarea", {
+      className: "mste-keys",
+      ariaLabel: "Trajectories: arrow keys and letters draw, ? lists the keys",
+    });
     this.problem = make("div", { className: "mste-problem", hidden: true });
-    this.help = make("div", { className: "mste-help", hidden: true, onclick: () => this.toggleHelp() }, ...HELP.map(([keys, what]) => make("p", {}, make("b", {}, keys), ` ${what}`)));
-    this.element = make("div", { className: "mste" }, tools, options, selection, camera, this.problem, this.keys, this.surface.element, this.timeline.element, transport, this.help);
+    this.help = make(
+      "div",
+      { className: "mste-help", hidden: true, onclick: () => this.toggleHelp() },
+      ...HELP.map(([keys, what]) => make("p", {}, make("b", {}, keys), ` ${what}`)),
+    );
+    this.element = make(
+      "div",
+      { className: "mste" },
+      tools,
+      options,
+      selection,
+      camera,
+      this.problem,
+      this.keys,
+      this.surface.element,
+      this.timeline.element,
+      transport,
+      this.help,
+    );
     this.listen(signal);
     this.repaint();
   }
@@ -51,15 +74,19 @@ export class TrackEditor {
   makePanels() {
     const { model } = this;
     return [
-      toolPanel(model, this.host, { file: (what) => this.transfer.file(what), full: () => this.toggleFull(), fit: () => this.surface.fit(), help: () => this.toggleHelp() }),
+      toolPanel(model, this.host, {
+        file: (what) => this.transfer.file(what),
+        full: () => this.toggleFull(),
+        fit: () => this.surface.fit(),
+        help: () => this.toggleHelp(),
+      }),
       optionPanel(model),
       selectionPanel(model),
       cameraPanel(model),
-      transportPanel(
-        model,
-        { play: () => this.togglePlay(), fitToNode: () => this.fitToHost() },
-        () => ({ hint: this.message || this.surface.hint, mismatch: this.mismatch() }),
-      ),
+      transportPanel(model, { play: () => this.togglePlay(), fitToNode: () => this.fitToHost() }, () => ({
+        hint: this.message || this.surface.hint,
+        mismatch: this.mismatch(),
+      })),
     ];
   }
 
@@ -72,9 +99,13 @@ export class TrackEditor {
     this.transfer.listen(this.keys, this.element, signal);
     // What is done in the editor is no business of the graph below it.
     for (const name of ["pointerdown", "mousedown", "keydown", "copy", "cut", "paste"]) {
-      this.element.addEventListener(name, (event) => {
-        if (!(event instanceof MouseEvent && event.button === 1)) event.stopPropagation();
-      }, options);
+      this.element.addEventListener(
+        name,
+        (event) => {
+          if (!(event instanceof MouseEvent && event.button === 1)) event.stopPropagation();
+        },
+        options,
+      );
     }
     this.element.addEventListener("wheel", (event) => event.stopPropagation(), options);
   }
@@ -163,7 +194,9 @@ export class TrackEditor {
     if (this.problem.hidden === (problem === null) && this.problem.dataset.text === String(problem)) return;
     this.problem.hidden = problem === null;
     this.problem.dataset.text = String(problem);
-    const anew = button("Start anew", "Give the text up and begin with an empty drawing", () => this.model.startAnew(this.host.canvas() ?? DEFAULT_CANVAS));
+    const anew = button("Start anew", "Give the text up and begin with an empty drawing", () =>
+      this.model.startAnew(this.host.canvas() ?? DEFAULT_CANVAS),
+    );
     this.problem.replaceChildren(`This cannot be edited: ${problem} `, anew);
   }
 
@@ -201,8 +234,9 @@ export class TrackEditor {
   /** Escape with nothing left to cancel closes what lies open. */
   leaves() {
     const { model } = this;
-    if (!this.help.hidden) return this.toggleHelp(), true;
-    const idle = !model.busy && !model.cursor && !model.toolState?.id && !model.selection.tracks.size && model.move === null;
+    if (!this.help.hidden) return (this.toggleHelp(), true);
+    const idle =
+      !model.busy && !model.cursor && !model.toolState?.id && !model.selection.tracks.size && model.move === null;
     if (!idle || !this.overlay) return false;
     this.toggleFull();
     return true;

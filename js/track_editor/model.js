@@ -171,7 +171,13 @@ export class EditorModel {
   send(event, view = { scale: 1, x: 0, y: 0 }) {
     if (this.problem !== null) return;
     const full = { at: { x: 0, y: 0 }, frame: this.frame, shift: false, alt: false, ctrl: false, reach: 9, ...event };
-    const scene = { document: this.history.present, selection: this.selection, frame: this.frame, view, options: this.options };
+    const scene = {
+      document: this.history.present,
+      selection: this.selection,
+      frame: this.frame,
+      view,
+      options: this.options,
+    };
     const outcome = this.tool.step(this.toolState, full, scene);
     this.toolState = outcome.state;
     if (outcome.overlay !== undefined) this.overlay = outcome.overlay;
@@ -212,7 +218,10 @@ export class EditorModel {
   add(shapes) {
     const document = this.history.present;
     const ids = newIds(document, shapes.length);
-    const made = edits.addTracks(document, shapes.map((shape, i) => ({ id: ids[i], ...shape })));
+    const made = edits.addTracks(
+      document,
+      shapes.map((shape, i) => ({ id: ids[i], ...shape })),
+    );
     this.commit(made, { tracks: new Set(ids), points: new Map() });
   }
 

@@ -16,7 +16,11 @@ const page = await browser.newPage({ viewport: { width: 1500, height: 950 } });
 page.setDefaultTimeout(120_000); // a busy machine takes its time
 page.on("pageerror", (error) => seen.problems.push(String(error)));
 await page.goto(`http://127.0.0.1:${port}/`, { waitUntil: "domcontentloaded" });
-await page.waitForFunction(() => window.app?.graph && window.LiteGraph?.registered_node_types?.MotionStreamTrackEditor, null, { timeout: 120_000 });
+await page.waitForFunction(
+  () => window.app?.graph && window.LiteGraph?.registered_node_types?.MotionStreamTrackEditor,
+  null,
+  { timeout: 120_000 },
+);
 await page.waitForTimeout(3000);
 await page.keyboard.press("Escape");
 seen.problems.length = 0; // what the front end itself stumbles over while it starts
@@ -25,11 +29,19 @@ seen.problems.length = 0; // what the front end itself stumbles over while it st
 const inNode = (what, more) =>
   page.evaluate(
     ([source, more]) => {
-      const all = (graph) => (graph.nodes ?? graph._nodes).flatMap((node) => [node, ...(node.subgraph ? all(node.subgraph) : [])]);
-      const node = all(window.app.rootGraph ?? window.app.graph).find(({ comfyClass }) => comfyClass === "MotionStreamTrackEditor");
+      const all = (graph) =>
+        (graph.nodes ?? graph._nodes).flatMap((node) => [node, ...(node.subgraph ? all(node.subgraph) : [])]);
+      const node = all(window.app.rootGraph ?? window.app.graph).find(
+        ({ comfyClass }) => comfyClass === "MotionStreamTrackEditor",
+      );
       const widget = (name) => node.widgets.find((each) => each.name === name);
       const element = widget("track_editor").element.querySelector(".mste") ?? document.querySelector(".mste");
-      return new Function("node", "widget", "element", "more", `return (async () => (${source}))()`)(node, widget, element, more);
+      return new Function("node", "widget", "element", "more", `return (async () => (${source}))()`)(
+        node,
+        widget,
+        element,
+        more,
+      );
     },
     [what, more],
   );
@@ -39,7 +51,9 @@ const wait = (ms) => page.waitForTimeout(ms);
 const prompt = JSON.parse(readFileSync(promptFile, "utf8"));
 await page.evaluate((prompt) => window.app.loadApiJson(prompt, "editor"), prompt);
 await wait(2500);
-await inNode("node.pos = [60, 80], node.setSize([620, 760]), window.app.canvas.ds.reset?.(), node.graph.setDirtyCanvas(true, true)");
+await inNode(
+  "node.pos = [60, 80], node.setSize([620, 760]), window.app.canvas.ds.reset?.(), node.graph.setDirtyCanvas(true, true)",
+);
 await wait(500);
 seen.saved_widgets = await inNode("node.serialize().widgets_values");
 
@@ -61,8 +75,11 @@ seen.colours = await inNode(COLOURS);
 /** Where an image point lies on the page, found from the surface's size alone: the clip is fitted into its middle. */
 async function place(x, y) {
   const box = await page.locator(".mste-surface").boundingBox();
-  const { width, height } = prompt[Object.keys(prompt).find((key) => prompt[key].class_type === "MotionStreamTrackEditor")].inputs;
-  const scaleOnPage = await page.locator(".mste-surface").evaluate((e) => e.getBoundingClientRect().width / e.clientWidth);
+  const { width, height } =
+    prompt[Object.keys(prompt).find((key) => prompt[key].class_type === "MotionStreamTrackEditor")].inputs;
+  const scaleOnPage = await page
+    .locator(".mste-surface")
+    .evaluate((e) => e.getBoundingClientRect().width / e.clientWidth);
   const scale = Math.min(box.width / scaleOnPage - 24, ((box.height / scaleOnPage - 24) * width) / height) / width;
   const at = (size, length, value) => size / 2 + (value - length / 2) * scale * scaleOnPage;
   return [box.x + at(box.width, width, x), box.y + at(box.height, height, y)];
@@ -139,7 +156,8 @@ seen.copies = await page.evaluate(async () => {
 const finished = page.evaluate(
   () =>
     new Promise((done) => {
-      for (const name of ["execution_success", "execution_error"]) window.app.api.addEventListener(name, ({ detail }) => done({ name, detail }));
+      for (const name of ["execution_success", "execution_error"])
+        window.app.api.addEventListener(name, ({ detail }) => done({ name, detail }));
     }),
 );
 await page.evaluate(() => window.app.queuePrompt(0));
@@ -169,12 +187,20 @@ const client = await page.context().newCDPSession(page);
 writeFileSync(`${folder}/dropped.png`, Buffer.from((await inNode(PICTURE, "#10a0e0")).split(",")[1], "base64"));
 const [x, y] = await place(64, 64);
 for (const type of ["dragEnter", "dragOver", "drop"]) {
-  await client.send("Input.dispatchDragEvent", { type, x, y, data: { items: [], files: [`${folder}/dropped.png`], dragOperationsMask: 1 } });
+  await client.send("Input.dispatchDragEvent", {
+    type,
+    x,
+    y,
+    data: { items: [], files: [`${folder}/dropped.png`], dragOperationsMask: 1 },
+  });
 }
 await wait(2500);
 seen.dropped = await pictures();
 await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
-await inNode(`fetch(more).then((answer) => answer.blob()).then((blob) => navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]))`, await inNode(PICTURE, "#e0a010"));
+await inNode(
+  `fetch(more).then((answer) => answer.blob()).then((blob) => navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]))`,
+  await inNode(PICTURE, "#e0a010"),
+);
 await inNode("element.querySelector('.mste-keys').focus()");
 await page.keyboard.press("Control+v");
 await wait(2500);
@@ -237,7 +263,8 @@ if (seen.nested) {
   });
 }
 if (seen.promoted !== null && seen.promoted !== undefined) {
-  const other = '{"format":"motionstream-tracks","version":1,"canvas":{"width":128,"height":128,"num_frames":49,"fps":16},"tracks":[{"id":"o","kind":"anchor","interpolation":"linear","points":[[30,90]],"start":0,"duration":48}]}';
+  const other =
+    '{"format":"motionstream-tracks","version":1,"canvas":{"width":128,"height":128,"num_frames":49,"fps":16},"tracks":[{"id":"o","kind":"anchor","interpolation":"linear","points":[[30,90]],"start":0,"duration":48}]}';
   await page.evaluate((other) => (window.promoted.value = other), other);
   await wait(900);
   await inNode("element.querySelector('.mste-keys').focus()");

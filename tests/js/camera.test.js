@@ -38,13 +38,18 @@ for (const each of data.valid) {
 
 for (const [index, each] of data.invalid.entries()) {
   test(`what is wrong with a camera is refused at its place: ${index} ${each.place}`, () => {
-    assert.throws(() => read(each.document), (error) => error instanceof TrackFormatError && error.message.includes(each.place));
+    assert.throws(
+      () => read(each.document),
+      (error) => error instanceof TrackFormatError && error.message.includes(each.place),
+    );
   });
 }
 
 test("the hand-held shake is the reference's, wave by wave", () => {
   for (const { move, frames, degrees } of data.shakes) {
-    frames.forEach((frame, i) => shakeAt(move, frame).forEach((value, axis) => assert.ok(Math.abs(value - degrees[i][axis]) < 2e-9)));
+    frames.forEach((frame, i) =>
+      shakeAt(move, frame).forEach((value, axis) => assert.ok(Math.abs(value - degrees[i][axis]) < 2e-9)),
+    );
   }
 });
 
@@ -52,7 +57,10 @@ test("an orbit keeps the middle, a dolly halves the way, a zoom magnifies about 
   const seen = (move, amount, point) => seenAt(poseAt([{ move, amount, start: 0, duration: 24 }], 24), CANVAS, point);
   const middle = seen("orbit", 70, { x: 160, y: 100 });
   assert.ok(Math.hypot(middle.x - 160, middle.y - 100) < 1e-9 && middle.front);
-  for (const [move, amount] of [["dolly", 0.5], ["zoom", 2]]) {
+  for (const [move, amount] of [
+    ["dolly", 0.5],
+    ["zoom", 2],
+  ]) {
     const { x, y } = seen(move, amount, { x: 200, y: 70 });
     assert.ok(Math.hypot(x - 240, y - 40) < 1e-9, `${move} ${x}, ${y}`);
   }

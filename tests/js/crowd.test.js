@@ -7,8 +7,33 @@ import { movePoints, moveTracks } from "../../js/track_editor/tools/edits.js";
 import { panned, toView, zoomed } from "../../js/track_editor/curve/geometry.js";
 
 const canvas = { width: 320, height: 200, num_frames: 25, fps: 16 };
-const track = (id, points, kind = "path") => ({ id, kind, interpolation: "catmull_rom", points, start: 0, duration: 24 });
-const document = { canvas, tracks: [track("a", [[10, 20], [60, 20], [90, 80]]), track("b", [[5, 5], [50, 90]], "drag"), track("c", [[7, 7]], "anchor")] };
+const track = (id, points, kind = "path") => ({
+  id,
+  kind,
+  interpolation: "catmull_rom",
+  points,
+  start: 0,
+  duration: 24,
+});
+const document = {
+  canvas,
+  tracks: [
+    track("a", [
+      [10, 20],
+      [60, 20],
+      [90, 80],
+    ]),
+    track(
+      "b",
+      [
+        [5, 5],
+        [50, 90],
+      ],
+      "drag",
+    ),
+    track("c", [[7, 7]], "anchor"),
+  ],
+};
 const shapes = shapesOf(document.tracks);
 const all = new Set(["a", "b", "c"]);
 
@@ -25,7 +50,8 @@ test("any other change is no step", () => {
   const kind = { ...document, tracks: document.tracks.map((each) => ({ ...each, kind: "path" })) };
   const order = { ...document, tracks: [...document.tracks].reverse() };
   const fewer = { ...document, tracks: document.tracks.slice(1) };
-  for (const changed of [one, point, kind, order, fewer]) assert.equal(commonStep(shapes, shapesOf(changed.tracks)), null);
+  for (const changed of [one, point, kind, order, fewer])
+    assert.equal(commonStep(shapes, shapesOf(changed.tracks)), null);
 });
 
 test("a carried picture lies where its points lie now", () => {
@@ -33,7 +59,10 @@ test("a carried picture lies where its points lie now", () => {
   const after = panned(zoomed(before, { x: 100, y: 50 }, 1.3), 11, -5);
   const step = { dx: 12.5, dy: -3 };
   const by = carried(before, after, step);
-  for (const point of [{ x: 0, y: 0 }, { x: 33, y: 170 }]) {
+  for (const point of [
+    { x: 0, y: 0 },
+    { x: 33, y: 170 },
+  ]) {
     const was = toView(before, point);
     const is = toView(after, { x: point.x + step.dx, y: point.y + step.dy });
     assert.ok(Math.hypot(was.x * by.scale + by.x - is.x, was.y * by.scale + by.y - is.y) < 1e-9);
@@ -61,6 +90,8 @@ test("the bitmap stays within its budget, and on whole px of the screen", () => 
   const size = { width: 3000, height: 2000 };
   const box = worthPainting(endless, size, 1.25);
   for (const edge of Object.values(box)) assert.ok(Math.abs(edge * 1.25 - Math.round(edge * 1.25)) < 1e-6);
-  assert.ok((box.right - box.left) * (box.bottom - box.top) * 1.25 ** 2 < 1.01 * Math.max(2 ** 23, 3000 * 2000 * 1.25 ** 2));
+  assert.ok(
+    (box.right - box.left) * (box.bottom - box.top) * 1.25 ** 2 < 1.01 * Math.max(2 ** 23, 3000 * 2000 * 1.25 ** 2),
+  );
   assert.ok(box.left <= 0 && box.right >= 3000);
 });

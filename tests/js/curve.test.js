@@ -3,11 +3,23 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { arcAt, curveLength, makeCurve, movedCurve, parameterAtArc, pointAt, pointAtArc, polyline } from "../../js/track_editor/curve/curve.js";
+import {
+  arcAt,
+  curveLength,
+  makeCurve,
+  movedCurve,
+  parameterAtArc,
+  pointAt,
+  pointAtArc,
+  polyline,
+} from "../../js/track_editor/curve/curve.js";
 
 const data = JSON.parse(readFileSync(new URL("../data/curves.json", import.meta.url), "utf8"));
 const near = (point, [x, y], words) =>
-  assert.ok(Math.hypot(point.x - x, point.y - y) < data.tolerance_px, `${words}: ${point.x}, ${point.y} for ${x}, ${y}`);
+  assert.ok(
+    Math.hypot(point.x - x, point.y - y) < data.tolerance_px,
+    `${words}: ${point.x}, ${point.y} for ${x}, ${y}`,
+  );
 
 for (const each of data.cases) {
   test(`curve agrees with the reference: ${each.name}`, () => {
@@ -26,9 +38,16 @@ for (const each of data.cases) {
 }
 
 test("a moved curve is the curve of moved points", () => {
-  const points = [[0, 0], [50, 80], [120, -10]];
+  const points = [
+    [0, 0],
+    [50, 80],
+    [120, -10],
+  ];
   const moved = movedCurve(makeCurve(points, "catmull_rom"), 7, -3);
-  const anew = makeCurve(points.map(([x, y]) => [x + 7, y - 3]), "catmull_rom");
+  const anew = makeCurve(
+    points.map(([x, y]) => [x + 7, y - 3]),
+    "catmull_rom",
+  );
   for (let arc = 0; arc < 250; arc += 9) {
     const { x, y } = pointAtArc(anew, arc);
     near(pointAtArc(moved, arc), [x, y], `arc ${arc}`);
@@ -36,8 +55,31 @@ test("a moved curve is the curve of moved points", () => {
 });
 
 test("a polyline runs through the curve and takes one step where it is straight", () => {
-  const straight = polyline(makeCurve([[0, 0], [10, 0], [10, 10]], "linear"));
-  assert.deepEqual(straight.map(({ u, x, y }) => [u, x, y]), [[0, 0, 0], [1, 10, 0], [2, 10, 10]]);
-  const bent = makeCurve([[0, 0], [50, 80], [120, -10]], "catmull_rom");
+  const straight = polyline(
+    makeCurve(
+      [
+        [0, 0],
+        [10, 0],
+        [10, 10],
+      ],
+      "linear",
+    ),
+  );
+  assert.deepEqual(
+    straight.map(({ u, x, y }) => [u, x, y]),
+    [
+      [0, 0, 0],
+      [1, 10, 0],
+      [2, 10, 10],
+    ],
+  );
+  const bent = makeCurve(
+    [
+      [0, 0],
+      [50, 80],
+      [120, -10],
+    ],
+    "catmull_rom",
+  );
   for (const { u, x, y } of polyline(bent)) near(pointAt(bent, u), [x, y], `u ${u}`);
 });

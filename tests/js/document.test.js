@@ -62,6 +62,13 @@ test("names are new", () => {
 });
 
 test("numbers are written to a thousandth, without minus zero", () => {
-  const track = { id: "a", kind: "path", interpolation: "linear", points: [[1.23456, -0.00001]], start: 0, duration: 3 };
+  const track = {
+    id: "a",
+    kind: "path",
+    interpolation: "linear",
+    points: [[1.23456, -0.00001]],
+    start: 0,
+    duration: 3,
+  };
   assert.match(serialise({ canvas: CANVAS, tracks: [track] }), /\[\[1\.235,0\]\]/);
 });

@@ -9,10 +9,16 @@ const files = readdirSync(ROOT, { recursive: true }).filter((name) => name.endsW
 test("only the entry file knows ComfyUI's page, and nothing comes from elsewhere", () => {
   assert.ok(files.includes("motionstream.js") && files.length > 20);
   for (const name of files) {
-    const imports = [...readFileSync(new URL(name, ROOT), "utf8").matchAll(/^import .*?from "([^"]+)";/gms)].map(([, from]) => from);
+    const imports = [...readFileSync(new URL(name, ROOT), "utf8").matchAll(/^import .*?from "([^"]+)";/gms)].map(
+      ([, from]) => from,
+    );
     for (const from of imports) {
       assert.ok(from.startsWith("./") || from.startsWith("../"), `${name} imports ${from}`);
-      assert.equal(from.includes("/scripts/"), name === "motionstream.js" && from.includes("/scripts/"), `${name} imports ${from}`);
+      assert.equal(
+        from.includes("/scripts/"),
+        name === "motionstream.js" && from.includes("/scripts/"),
+        `${name} imports ${from}`,
+      );
     }
   }
 });

@@ -9,9 +9,17 @@ const { options } = ui;
 
 test("free-hand with the mouse, and the point goes where it was drawn", options, async () => {
   await ui.button("free-hand").click();
-  await ui.drag([[40, 100], [120, 40], [200, 100], [280, 60]]);
+  await ui.drag([
+    [40, 100],
+    [120, 40],
+    [200, 100],
+    [280, 60],
+  ]);
   const { tracks } = await ui.saved();
-  assert.deepEqual(tracks.map(({ kind, interpolation }) => [kind, interpolation]), [["path", "freehand"]]);
+  assert.deepEqual(
+    tracks.map(({ kind, interpolation }) => [kind, interpolation]),
+    [["path", "freehand"]],
+  );
   const [[first, ...rest]] = await ui.page.evaluate(() => window.sample(window.read(window.saved.at(-1))));
   near([first.x, first.y], [40, 100]);
   near([rest.at(-1).x, rest.at(-1).y], [280, 60]);
@@ -21,10 +29,18 @@ test("free-hand with the mouse, and the point goes where it was drawn", options,
 test("points, dragging one, undo and redo by keys", options, async () => {
   await ui.page.keyboard.press("Tab"); // the keyboard alone gets there as well, see below
   await ui.button("Draw by points").click();
-  for (const [x, y] of [[40, 40], [160, 40], [160, 160]]) await ui.click(x, y);
+  for (const [x, y] of [
+    [40, 40],
+    [160, 40],
+    [160, 160],
+  ])
+    await ui.click(x, y);
   await ui.page.keyboard.press("Enter");
   await ui.page.keyboard.press("v");
-  await ui.drag([[160, 40], [200, 80]]);
+  await ui.drag([
+    [160, 40],
+    [200, 80],
+  ]);
   near((await ui.saved()).tracks[0].points[1], [200, 80]);
   await ui.page.keyboard.press("Control+z");
   near((await ui.saved()).tracks[0].points[1], [160, 40]);
@@ -36,7 +52,16 @@ test("points, dragging one, undo and redo by keys", options, async () => {
 
 test("selecting by a press does not move what lies under the pointer", options, async () => {
   await ui.page.evaluate(() => {
-    const track = { kind: "path", interpolation: "linear", points: [[40, 100], [260, 100]], start: 0, duration: 24 };
+    const track = {
+      kind: "path",
+      interpolation: "linear",
+      points: [
+        [40, 100],
+        [260, 100],
+      ],
+      start: 0,
+      duration: 24,
+    };
     window.editor.model.add([track]);
     window.editor.model.run({ name: "escape" });
   });
@@ -54,11 +79,18 @@ test("box select, nudge, copy and paste, duplicate, delete", options, async () =
   await ui.button("Anchor").click();
   for (const x of [50, 80, 250]) await ui.click(x, 50);
   await ui.button("Select and move").click();
-  await ui.drag([[30, 30], [100, 80]]);
+  await ui.drag([
+    [30, 30],
+    [100, 80],
+  ]);
   await ui.page.keyboard.press("ArrowRight");
   await ui.page.keyboard.press("Shift+ArrowDown");
   let { tracks } = await ui.saved();
-  [[51, 60], [81, 60], [250, 50]].forEach((point, i) => near(tracks[i].points[0], point, 0.6));
+  [
+    [51, 60],
+    [81, 60],
+    [250, 50],
+  ].forEach((point, i) => near(tracks[i].points[0], point, 0.6));
   await ui.page.keyboard.press("Control+c");
   await ui.page.keyboard.press("Control+v");
   tracks = (await ui.saved()).tracks;
@@ -96,7 +128,9 @@ test("a live drag is recorded in time, its pauses too", options, async () => {
   const [start, middle, rest] = await ui.page.evaluate(async () => {
     const { positionAt } = await import("/js/track_editor/curve/timing.js");
     const [track] = window.editor.model.document.tracks;
-    return [0, track.duration / 4, track.duration - 6].map((frame) => positionAt(track, frame)).map(({ x, y }) => [x, y]);
+    return [0, track.duration / 4, track.duration - 6]
+      .map((frame) => positionAt(track, frame))
+      .map(({ x, y }) => [x, y]);
   });
   near(start, [60, 100], 2);
   near(rest, [260, 100], 2);
@@ -105,7 +139,17 @@ test("a live drag is recorded in time, its pauses too", options, async () => {
 
 test("the timeline: scrub, move a span, hide, keyframe", options, async () => {
   await ui.page.evaluate(() => {
-    const track = { id: "a", kind: "path", interpolation: "linear", points: [[20, 100], [260, 100]], start: 0, duration: 12 };
+    const track = {
+      id: "a",
+      kind: "path",
+      interpolation: "linear",
+      points: [
+        [20, 100],
+        [260, 100],
+      ],
+      start: 0,
+      duration: 12,
+    };
     window.editor.model.add([track]);
   });
   await ui.settled();
@@ -115,7 +159,10 @@ test("the timeline: scrub, move a span, hide, keyframe", options, async () => {
         const { frameToX, rowTop } = await import("/js/track_editor/tools/timeline.js");
         const { timeline } = window.editor;
         const box = timeline.element.getBoundingClientRect();
-        return [box.left + frameToX(timeline.layout, frame), box.top + (row < 0 ? 8 : rowTop(timeline.layout, row) + 8)];
+        return [
+          box.left + frameToX(timeline.layout, frame),
+          box.top + (row < 0 ? 8 : rowTop(timeline.layout, row) + 8),
+        ];
       },
       [frame, row],
     );
@@ -136,7 +183,10 @@ test("the timeline: scrub, move a span, hide, keyframe", options, async () => {
   await ui.page.mouse.dblclick(...(await at(13, 0)));
   assert.equal((await ui.saved()).tracks[0].keyframes.length, 3);
   await ui.page.keyboard.press("h");
-  assert.deepEqual((await ui.saved()).tracks[0].hidden, [[8, 8], [10, 11]]);
+  assert.deepEqual((await ui.saved()).tracks[0].hidden, [
+    [8, 8],
+    [10, 11],
+  ]);
 });
 
 test("presets, static borders and background in one choice", options, async () => {
@@ -153,11 +203,17 @@ test("the grid brush with its size, moved as one", options, async () => {
   await ui.page.getByLabel("Spacing of the grid").fill("8");
   await ui.page.getByLabel("Size of the grid").fill("32");
   await ui.page.getByLabel("Size of the grid").press("Enter");
-  await ui.drag([[60, 60], [120, 100], [200, 100]]);
+  await ui.drag([
+    [60, 60],
+    [120, 100],
+    [200, 100],
+  ]);
   assert.deepEqual((await ui.saved()).tracks[0].grid, { columns: 5, rows: 5, dx: 8, dy: 8 });
   await ui.button("Select and move").click();
   const before = (await ui.saved()).tracks[0].points[0];
-  await ui.page.evaluate(() => window.editor.model.select({ tracks: new Set([window.editor.model.document.tracks[0].id]), points: new Map() }));
+  await ui.page.evaluate(() =>
+    window.editor.model.select({ tracks: new Set([window.editor.model.document.tracks[0].id]), points: new Map() }),
+  );
   await ui.page.getByLabel("Trajectories").focus();
   await ui.page.keyboard.press("ArrowUp");
   near((await ui.saved()).tracks[0].points[0], [before[0], before[1] - 1], 0.01);
@@ -168,11 +224,26 @@ test("keyboard only: reach the surface by Tab, draw, time, and leave full screen
     await ui.page.keyboard.press("Tab");
     if (await ui.page.evaluate(() => document.activeElement.className === "mste-keys")) break;
   }
-  for (const key of ["p", "ArrowRight", "Enter", "Shift+ArrowRight", "Shift+ArrowRight", "Enter", "Shift+ArrowDown", "Enter", "Escape"]) {
+  for (const key of [
+    "p",
+    "ArrowRight",
+    "Enter",
+    "Shift+ArrowRight",
+    "Shift+ArrowRight",
+    "Enter",
+    "Shift+ArrowDown",
+    "Enter",
+    "Escape",
+  ]) {
     await ui.page.keyboard.press(key);
   }
-  assert.deepEqual((await ui.saved()).tracks[0].points, [[161, 100], [181, 100], [181, 110]]);
-  for (const key of ["v", "Escape", "Escape", "]", "}", "}", "ArrowLeft", ".", ".", ".", "k"]) await ui.page.keyboard.press(key);
+  assert.deepEqual((await ui.saved()).tracks[0].points, [
+    [161, 100],
+    [181, 100],
+    [181, 110],
+  ]);
+  for (const key of ["v", "Escape", "Escape", "]", "}", "}", "ArrowLeft", ".", ".", ".", "k"])
+    await ui.page.keyboard.press(key);
   const [track] = (await ui.saved()).tracks;
   assert.deepEqual(track.points[1], [180, 100]);
   assert.equal(track.keyframes[1][0], 3);
@@ -181,7 +252,9 @@ test("keyboard only: reach the surface by Tab, draw, time, and leave full screen
   await ui.page.keyboard.press("Enter");
   assert.ok(await ui.page.evaluate(() => document.querySelector(".mste-full").clientWidth === innerWidth));
   await ui.page.keyboard.press("Escape");
-  assert.ok(await ui.page.evaluate(() => !document.querySelector(".mste-full") && document.querySelector("#place .mste")));
+  assert.ok(
+    await ui.page.evaluate(() => !document.querySelector(".mste-full") && document.querySelector("#place .mste")),
+  );
 });
 
 test("space plays and stops", options, async () => {
@@ -198,9 +271,25 @@ test("npz out, and in again", options, async () => {
   const [before, after] = await ui.page.evaluate(async () => {
     const { toNpz, fromNpz } = await import("/js/track_editor/io/npz.js");
     const { model } = window.editor;
-    model.add([{ kind: "path", interpolation: "catmull_rom", points: [[20, 100], [90, 20], [260, 100]], start: 2, duration: 12, hidden: [[4, 6]] }]);
+    model.add([
+      {
+        kind: "path",
+        interpolation: "catmull_rom",
+        points: [
+          [20, 100],
+          [90, 20],
+          [260, 100],
+        ],
+        start: 2,
+        duration: 12,
+        hidden: [[4, 6]],
+      },
+    ]);
     const shapes = await fromNpz(toNpz(model.document).buffer, window.canvas);
-    return [window.sample(model.document), window.sample({ canvas: window.canvas, tracks: shapes.map((shape) => ({ id: "b", ...shape })) })];
+    return [
+      window.sample(model.document),
+      window.sample({ canvas: window.canvas, tracks: shapes.map((shape) => ({ id: "b", ...shape })) }),
+    ];
   });
   before[0].forEach(({ x, y, v }, frame) => {
     assert.equal(after[0][frame].v, v);
@@ -223,7 +312,9 @@ test("text that is no document is shown, and left alone until the user gives it 
 test("another canvas is told, and taken over on request", options, async () => {
   await ui.button("Anchor").click();
   await ui.click(160, 100);
-  await ui.page.evaluate(() => (window.canvas = { width: 640, height: 200, num_frames: 49, fps: 16 }) && window.editor.repaint());
+  await ui.page.evaluate(
+    () => (window.canvas = { width: 640, height: 200, num_frames: 49, fps: 16 }) && window.editor.repaint(),
+  );
   await ui.settled();
   assert.match(await ui.page.locator(".mste-status").textContent(), /node: 640 × 200 px, 49 frames/);
   await ui.button("Scale the drawing").click();
@@ -234,12 +325,18 @@ test("another canvas is told, and taken over on request", options, async () => {
 
 test("what was drawn comes back from its text", options, async () => {
   await ui.button("free-hand").click();
-  await ui.drag([[40, 100], [120, 40], [280, 60]]);
+  await ui.drag([
+    [40, 100],
+    [120, 40],
+    [280, 60],
+  ]);
   const text = await ui.page.evaluate(() => window.saved.at(-1));
   await ui.page.reload();
   await ui.page.waitForFunction(() => window.ready);
   await ui.page.evaluate((text) => window.editor.setText(text), text);
-  const again = await ui.page.evaluate(async () => (await import("/js/track_editor/document/document.js")).serialise(window.editor.model.document));
+  const again = await ui.page.evaluate(async () =>
+    (await import("/js/track_editor/document/document.js")).serialise(window.editor.model.document),
+  );
   assert.equal(again, text);
 });
 

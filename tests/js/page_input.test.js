@@ -25,7 +25,10 @@ test("zoom by the wheel keeps its place, the right button pans, 0 fits", options
   await ui.page.keyboard.press("0");
   near(await ui.place(100, 60), spot, 0.5);
   await ui.page.keyboard.down("Space");
-  await ui.drag([[100, 60], [140, 60]]);
+  await ui.drag([
+    [100, 60],
+    [140, 60],
+  ]);
   await ui.page.keyboard.up("Space");
   assert.equal(await ui.page.evaluate(() => window.editor.model.playing), false);
   assert.equal(await ui.page.evaluate(() => window.saved.length), 0);
@@ -51,7 +54,8 @@ test("a lost pointer gives back what was begun", options, async () => {
 test("events do not leave the editor, but the middle button does", options, async () => {
   await ui.page.evaluate(() => {
     window.heard = [];
-    for (const name of ["pointerdown", "keydown", "wheel", "copy", "paste"]) document.addEventListener(name, (e) => window.heard.push(`${name} ${e.button ?? e.key ?? ""}`));
+    for (const name of ["pointerdown", "keydown", "wheel", "copy", "paste"])
+      document.addEventListener(name, (e) => window.heard.push(`${name} ${e.button ?? e.key ?? ""}`));
   });
   await ui.click(50, 50);
   await ui.page.keyboard.press("Delete");
@@ -79,44 +83,52 @@ const ORANGE = [0xf0, 0x80, 0x20];
 async function dropFiles(files, [x, y]) {
   const client = await ui.page.context().newCDPSession(ui.page);
   const data = { items: [], files, dragOperationsMask: 1 };
-  for (const type of ["dragEnter", "dragOver", "drop"]) await client.send("Input.dispatchDragEvent", { type, x, y, data });
+  for (const type of ["dragEnter", "dragOver", "drop"])
+    await client.send("Input.dispatchDragEvent", { type, x, y, data });
 }
 
-test("files dropped from outside: tracks are added, a picture is shown, the page around hears nothing", options, async () => {
-  const folder = await mkdtemp(join(tmpdir(), "editor-"));
-  const file = async (name, content) => (await writeFile(join(folder, name), content), join(folder, name));
-  try {
-    await ui.page.evaluate(() => {
-      window.heard = [];
-      for (const name of ["dragover", "drop"]) document.addEventListener(name, () => window.heard.push(name));
-    });
-    const middle = await ui.place(160, 100);
-    await dropFiles([await file("kj.json", '[[{"x":10,"y":20},{"x":60,"y":20}]]')], middle);
-    await ui.page.waitForFunction(() => window.saved.length === 1);
-    await dropFiles([await file("path.svg", '<svg><path d="M10 10C20 20 30 20 40 10"/></svg>')], middle);
-    await ui.page.waitForFunction(() => window.saved.length === 2);
-    assert.equal((await ui.saved()).tracks.length, 2);
-    await dropFiles([await file("picture.png", Buffer.from((await picture()).split(",")[1], "base64"))], middle);
-    await ui.page.waitForFunction(() => window.given === "picture.png");
-    await ui.settled();
-    assert.deepEqual(await ui.colour(300, 190), ORANGE);
-    await dropFiles([await file("broken.json", "{")], middle);
-    await ui.page.waitForFunction(() => /Not imported/.test(document.querySelector(".mste-status").textContent));
-    assert.equal((await ui.saved()).tracks.length, 2);
-    assert.deepEqual(await ui.page.evaluate(() => window.heard), []);
-    assert.deepEqual(ui.problems, []);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-});
+test(
+  "files dropped from outside: tracks are added, a picture is shown, the page around hears nothing",
+  options,
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), "editor-"));
+    const file = async (name, content) => (await writeFile(join(folder, name), content), join(folder, name));
+    try {
+      await ui.page.evaluate(() => {
+        window.heard = [];
+        for (const name of ["dragover", "drop"]) document.addEventListener(name, () => window.heard.push(name));
+      });
+      const middle = await ui.place(160, 100);
+      await dropFiles([await file("kj.json", '[[{"x":10,"y":20},{"x":60,"y":20}]]')], middle);
+      await ui.page.waitForFunction(() => window.saved.length === 1);
+      await dropFiles([await file("path.svg", '<svg><path d="M10 10C20 20 30 20 40 10"/></svg>')], middle);
+      await ui.page.waitForFunction(() => window.saved.length === 2);
+      assert.equal((await ui.saved()).tracks.length, 2);
+      await dropFiles([await file("picture.png", Buffer.from((await picture()).split(",")[1], "base64"))], middle);
+      await ui.page.waitForFunction(() => window.given === "picture.png");
+      await ui.settled();
+      assert.deepEqual(await ui.colour(300, 190), ORANGE);
+      await dropFiles([await file("broken.json", "{")], middle);
+      await ui.page.waitForFunction(() => /Not imported/.test(document.querySelector(".mste-status").textContent));
+      assert.equal((await ui.saved()).tracks.length, 2);
+      assert.deepEqual(await ui.page.evaluate(() => window.heard), []);
+      assert.deepEqual(ui.problems, []);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  },
+);
 
 test("pasted from the system's clipboard: a picture, and tracks as text", options, async () => {
   await ui.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await ui.page.getByLabel("Trajectories").focus();
-  await ui.page.evaluate(async (url) => {
-    const blob = await (await fetch(url)).blob();
-    await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
-  }, await picture());
+  await ui.page.evaluate(
+    async (url) => {
+      const blob = await (await fetch(url)).blob();
+      await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+    },
+    await picture(),
+  );
   await ui.page.keyboard.press("Control+v");
   await ui.page.waitForFunction(() => window.given);
   await ui.settled();
@@ -124,7 +136,15 @@ test("pasted from the system's clipboard: a picture, and tracks as text", option
   await ui.page.evaluate(() => navigator.clipboard.writeText("M0 0L9 9"));
   await ui.page.keyboard.press("Control+v");
   await ui.settled();
-  assert.deepEqual((await ui.saved()).tracks.map(({ points }) => points.map((point) => point.slice(0, 2))), [[[0, 0], [9, 9]]]);
+  assert.deepEqual(
+    (await ui.saved()).tracks.map(({ points }) => points.map((point) => point.slice(0, 2))),
+    [
+      [
+        [0, 0],
+        [9, 9],
+      ],
+    ],
+  );
 });
 
 /** An anchor set with the mouse, pulled away, and the picture around it as sharp as the screen is. */
@@ -133,7 +153,10 @@ async function placesRightly() {
   await ui.click(80, 60);
   near((await ui.saved()).tracks[0].points[0], [80, 60], 1.5);
   await ui.button("Select and move").click();
-  await ui.drag([[80, 60], [200, 120]]);
+  await ui.drag([
+    [80, 60],
+    [200, 120],
+  ]);
   near((await ui.saved()).tracks[0].points[0], [200, 120], 1.5);
 }
 
@@ -150,7 +173,10 @@ for (const zoom of [0.5, 2]) {
   });
 
   test(`at ${zoom * 100} % of browser zoom, which leaves the page ${1 / zoom} times the room`, options, async () => {
-    await ui.open({ deviceScaleFactor: zoom, viewport: { width: Math.round(1000 / zoom), height: Math.round(800 / zoom) } });
+    await ui.open({
+      deviceScaleFactor: zoom,
+      viewport: { width: Math.round(1000 / zoom), height: Math.round(800 / zoom) },
+    });
     await ui.page.evaluate(() => (document.getElementById("place").style.cssText = "width: 100vw; height: 100vh"));
     await placesRightly();
   });
@@ -159,7 +185,9 @@ for (const zoom of [0.5, 2]) {
 for (const deviceScaleFactor of [0.5, 1.25, 2]) {
   test(`at ${deviceScaleFactor * 100} % browser zoom, and scaled by the graph`, options, async () => {
     await ui.open({ deviceScaleFactor });
-    await ui.page.evaluate(() => (document.getElementById("place").style.cssText += "transform: scale(0.6); transform-origin: 0 0"));
+    await ui.page.evaluate(
+      () => (document.getElementById("place").style.cssText += "transform: scale(0.6); transform-origin: 0 0"),
+    );
     await ui.button("Anchor").click();
     await ui.click(80, 60);
     near((await ui.saved()).tracks[0].points[0], [80, 60], 1.5);
@@ -176,9 +204,27 @@ test("pen: draws as a mouse does, whatever its pressure and tilt", options, asyn
   for (const force of [0.05, 0.9]) {
     await ui.button("free-hand").click();
     await ui.settled();
-    const path = await Promise.all([[40, 100], [80, 80], [120, 60], [200, 100]].map(([x, y]) => ui.place(x, y)));
+    const path = await Promise.all(
+      [
+        [40, 100],
+        [80, 80],
+        [120, 60],
+        [200, 100],
+      ].map(([x, y]) => ui.place(x, y)),
+    );
     const send = (type, [x, y], buttons) =>
-      client.send("Input.dispatchMouseEvent", { type, x, y, button: "left", buttons, force, tiltX: 40, tiltY: 10, pointerType: "pen", clickCount: 1 });
+      client.send("Input.dispatchMouseEvent", {
+        type,
+        x,
+        y,
+        button: "left",
+        buttons,
+        force,
+        tiltX: 40,
+        tiltY: 10,
+        pointerType: "pen",
+        clickCount: 1,
+      });
     await send("mousePressed", path[0], 1);
     for (const at of path.slice(1)) await send("mouseMoved", at, 1);
     await send("mouseReleased", path.at(-1), 0);
@@ -197,8 +243,18 @@ test("touch: a finger draws, two fingers zoom, pressure does not matter", option
   await ui.button("free-hand").click();
   const client = await ui.page.context().newCDPSession(ui.page);
   const send = (type, points) =>
-    client.send("Input.dispatchTouchEvent", { type, touchPoints: points.map(([x, y], id) => ({ x, y, id, force: 0.1 + 0.4 * id })) });
-  const path = await Promise.all([[40, 100], [80, 80], [120, 60], [200, 100]].map(([x, y]) => ui.place(x, y)));
+    client.send("Input.dispatchTouchEvent", {
+      type,
+      touchPoints: points.map(([x, y], id) => ({ x, y, id, force: 0.1 + 0.4 * id })),
+    });
+  const path = await Promise.all(
+    [
+      [40, 100],
+      [80, 80],
+      [120, 60],
+      [200, 100],
+    ].map(([x, y]) => ui.place(x, y)),
+  );
   await send("touchStart", [path[0]]);
   for (const at of path.slice(1)) await send("touchMove", [at]);
   await send("touchEnd", []);
@@ -207,13 +263,15 @@ test("touch: a finger draws, two fingers zoom, pressure does not matter", option
   const [a, b] = [await ui.place(120, 100), await ui.place(200, 100)];
   await send("touchStart", [a]);
   await send("touchStart", [a, b]);
-  await send("touchMove", [[a[0] - 60, a[1]], [b[0] + 60, b[1]]]);
+  await send("touchMove", [
+    [a[0] - 60, a[1]],
+    [b[0] + 60, b[1]],
+  ]);
   await send("touchEnd", []);
   await ui.settled();
   assert.equal((await ui.saved()).tracks.length, 1);
   assert.ok((await ui.page.evaluate(() => window.editor.surface.view.scale)) > 3);
 });
-
 
 test("a crowd that moves, pans or zooms shows what painting it anew would show", options, async () => {
   const differences = await ui.page.evaluate(async () => {
@@ -221,13 +279,26 @@ test("a crowd that moves, pans or zooms shows what painting it anew would show",
     const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     const tracks = Array.from({ length: 100 }, (_, i) => {
       const [x, y] = [(i * 37) % 320, (i * 91) % 200];
-      return { kind: i % 2 ? "path" : "drag", interpolation: "catmull_rom", points: [[x, y], [x + 20, y + 9], [x + 9, y + 30]], start: 0, duration: 20 };
+      return {
+        kind: i % 2 ? "path" : "drag",
+        interpolation: "catmull_rom",
+        points: [
+          [x, y],
+          [x + 20, y + 9],
+          [x + 9, y + 30],
+        ],
+        start: 0,
+        duration: 20,
+      };
     });
     model.add(tracks);
     surface.settle = () => {}; // it would paint anew by itself
     await frame();
     const px = 1 / (surface.view.scale * surface.density);
-    const look = () => [surface.layers.base, surface.layers.top].map((canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data);
+    const look = () =>
+      [surface.layers.base, surface.layers.top].map(
+        (canvas) => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data,
+      );
     look(); // the first look changes how the browser paints
     const differs = async (change) => {
       surface.repaint();
@@ -242,13 +313,23 @@ test("a crowd that moves, pans or zooms shows what painting it anew would show",
       }
       surface.repaint();
       await frame();
-      const [few, all] = look().map((layer, k) => layer.reduce((n, value, i) => n + Number(Math.abs(value - carried[k][i]) > 3), 0));
+      const [few, all] = look().map((layer, k) =>
+        layer.reduce((n, value, i) => n + Number(Math.abs(value - carried[k][i]) > 3), 0),
+      );
       return [made, few, all];
     };
     const { moveTracks } = await import("/js/track_editor/tools/edits.js");
-    const moved = (dx, dy) => () => model.take({ document: moveTracks(model.history.present, model.selection.tracks, dx * px, dy * px) });
-    const pan = (x, y) => () => ((surface.view = { ...surface.view, x: surface.view.x + x, y: surface.view.y + y }), model.changed());
-    const found = { near: await differs(moved(40, -25)), far: await differs(moved(-700, 0)), pan: await differs(pan(31, -12)), away: await differs(pan(900, 0)) };
+    const moved = (dx, dy) => () =>
+      model.take({ document: moveTracks(model.history.present, model.selection.tracks, dx * px, dy * px) });
+    const pan = (x, y) => () => (
+      (surface.view = { ...surface.view, x: surface.view.x + x, y: surface.view.y + y }), model.changed()
+    );
+    const found = {
+      near: await differs(moved(40, -25)),
+      far: await differs(moved(-700, 0)),
+      pan: await differs(pan(31, -12)),
+      away: await differs(pan(900, 0)),
+    };
     model.draft = null;
     surface.fit();
     model.run({ name: "escape" });
@@ -256,5 +337,6 @@ test("a crowd that moves, pans or zooms shows what painting it anew would show",
     return { ...found, resting: await differs(pan(-60, 33)) };
   });
   // A handful of values may differ in the smoothing of lines; a picture a px off differs in thousands.
-  for (const [name, [made, below, above]] of Object.entries(differences)) assert.ok(made === 1 && below + above < 50, `${name}: ${made} ${below} ${above}`);
+  for (const [name, [made, below, above]] of Object.entries(differences))
+    assert.ok(made === 1 && below + above < 50, `${name}: ${made} ${below} ${above}`);
 });

@@ -9,20 +9,43 @@ const ends = (points) => points.map(([x, y]) => [x, y]);
 
 test("lines, absolute and relative, repeated and closed", () => {
   assert.deepEqual(pathData("M1 2 3,4-5 6z m1,1 2 0V9h-1").map(ends), [
-    [[1, 2], [3, 4], [-5, 6], [1, 2]],
-    [[2, 3], [4, 3], [4, 9], [3, 9]],
+    [
+      [1, 2],
+      [3, 4],
+      [-5, 6],
+      [1, 2],
+    ],
+    [
+      [2, 3],
+      [4, 3],
+      [4, 9],
+      [3, 9],
+    ],
   ]);
 });
 
 test("curves keep their control points, S and T mirror the one before", () => {
   const [cubic] = pathData("M0 0C1 2 3 4 5 6S9 9 10 6");
-  assert.deepEqual(cubic, [[0, 0, 0, 0, 1, 2], [5, 6, -2, -2, 2, 2], [10, 6, -1, 3, 0, 0]]);
+  assert.deepEqual(cubic, [
+    [0, 0, 0, 0, 1, 2],
+    [5, 6, -2, -2, 2, 2],
+    [10, 6, -1, 3, 0, 0],
+  ]);
   const [parabola] = pathData("M0 0Q3 6 6 0T12 0");
-  assert.deepEqual(parabola, [[0, 0, 0, 0, 2, 4], [6, 0, -2, 4, 2, -4], [12, 0, -2, -4, 0, 0]]);
+  assert.deepEqual(parabola, [
+    [0, 0, 0, 0, 2, 4],
+    [6, 0, -2, 4, 2, -4],
+    [12, 0, -2, -4, 0, 0],
+  ]);
 });
 
 test("an arc lies on its circle", () => {
-  for (const [flags, expected] of [["0 0", 0.5], ["1 1", 1.5], ["0 1", 0.5], ["1 0", 1.5]]) {
+  for (const [flags, expected] of [
+    ["0 0", 0.5],
+    ["1 1", 1.5],
+    ["0 1", 0.5],
+    ["1 0", 1.5],
+  ]) {
     const [points] = pathData(`M100 0A100 100 0 ${flags} 0 100`);
     const curve = makeCurve(points, "bezier");
     assert.ok(Math.abs(curveLength(curve) / (100 * Math.PI) - expected) < 1e-3, `${flags}: ${curveLength(curve)}`);
@@ -43,10 +66,27 @@ test("shapes of a file", () => {
     <polygon points="0,0 4,0 4,4"/><rect x="1" y="1" width="2" height="3"/><circle cx="10" cy="10" r="5"/></svg>`;
   const found = svgSubpaths(svg);
   assert.deepEqual(found.slice(0, 4).map(ends), [
-    [[1, 1], [2, 2]],
-    [[0, 1], [5, 1]],
-    [[0, 0], [4, 0], [4, 4], [0, 0]],
-    [[1, 1], [3, 1], [3, 4], [1, 4], [1, 1]],
+    [
+      [1, 1],
+      [2, 2],
+    ],
+    [
+      [0, 1],
+      [5, 1],
+    ],
+    [
+      [0, 0],
+      [4, 0],
+      [4, 4],
+      [0, 0],
+    ],
+    [
+      [1, 1],
+      [3, 1],
+      [3, 4],
+      [1, 4],
+      [1, 1],
+    ],
   ]);
   assert.ok(Math.abs(curveLength(makeCurve(found[4], "bezier")) - 10 * Math.PI) < 0.02);
 });

@@ -49,9 +49,20 @@ test("out of two nested subgraphs, and into another one", () => {
 
 test("a widget's value: its own, that of the outermost subgraph that promotes it, or none where a node gives it", () => {
   const widgets = (value) => [{ name: "document", value }];
-  const inner = graphOf([{ id: 7, widgets: widgets("inner"), inputs: { document: [-10, 0] } }, { id: 8, widgets: widgets("own") }], { inputNode: { id: -10 } });
-  const middle = graphOf([{ id: 6, subgraph: inner, widgets: widgets("middle"), inputs: { document: [-10, 0] } }], { inputNode: { id: -10 } });
-  const root = graphOf([{ id: 5, subgraph: middle, widgets: [{ name: "drawing", value: "outer" }] }, { id: 9, widgets: widgets("unused"), inputs: { document: [5, 0] } }]);
+  const inner = graphOf(
+    [
+      { id: 7, widgets: widgets("inner"), inputs: { document: [-10, 0] } },
+      { id: 8, widgets: widgets("own") },
+    ],
+    { inputNode: { id: -10 } },
+  );
+  const middle = graphOf([{ id: 6, subgraph: inner, widgets: widgets("middle"), inputs: { document: [-10, 0] } }], {
+    inputNode: { id: -10 },
+  });
+  const root = graphOf([
+    { id: 5, subgraph: middle, widgets: [{ name: "drawing", value: "outer" }] },
+    { id: 9, widgets: widgets("unused"), inputs: { document: [5, 0] } },
+  ]);
   // The outermost slot bears another name than the widget below it, and is not linked.
   root.getNodeById(5).inputs = [{ name: "drawing_1", widget: { name: "drawing" }, link: null }];
   for (const graph of [inner, middle]) graph.rootGraph = root;

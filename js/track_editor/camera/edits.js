@@ -12,7 +12,17 @@ import { clamp } from "../curve/geometry.js";
  */
 
 /** Amounts of moves that one can see and that leave the picture in sight. @type {Record<MoveKind, number>} */
-const FIRST_AMOUNTS = { pan: 10, tilt: 6, roll: 10, dolly: 0.25, truck: 0.2, pedestal: 0.12, orbit: 20, zoom: 1.4, handheld: 0.8 };
+const FIRST_AMOUNTS = {
+  pan: 10,
+  tilt: 6,
+  roll: 10,
+  dolly: 0.25,
+  truck: 0.2,
+  pedestal: 0.12,
+  orbit: 20,
+  zoom: 1.4,
+  handheld: 0.8,
+};
 
 /** @type {(document: Document, moves: readonly Move[]) => Document} */
 export function withMoves({ canvas, tracks }, moves) {
@@ -31,11 +41,18 @@ export const newMove = (canvas, kind) => ({
 export const addMoves = (document, moves) => withMoves(document, [...movesOf(document), ...moves]);
 
 /** @type {(document: Document, index: number) => Document} */
-export const removeMove = (document, index) => withMoves(document, movesOf(document).filter((_, i) => i !== index));
+export const removeMove = (document, index) =>
+  withMoves(
+    document,
+    movesOf(document).filter((_, i) => i !== index),
+  );
 
 /** @type {(document: Document, index: number, change: (move: Move) => Move) => Document} */
 export const changeMove = (document, index, change) =>
-  withMoves(document, movesOf(document).map((move, i) => (i === index ? change(move) : move)));
+  withMoves(
+    document,
+    movesOf(document).map((move, i) => (i === index ? change(move) : move)),
+  );
 
 /** Another kind of move at the same time, with an amount that suits it. @type {(move: Move, kind: MoveKind, canvas: Canvas) => Move} */
 export const withMoveKind = ({ start, duration }, kind, canvas) => ({ ...newMove(canvas, kind), start, duration });
@@ -47,4 +64,5 @@ export const withAmount = (move, amount) => ({ ...move, amount: clamp(amount, ..
 export const withMoveSpan = (move, start, duration) => ({ ...move, start, duration: Math.max(0, duration) });
 
 /** Times by `ratio`. @type {(moves: readonly Move[], ratio: number) => Move[]} */
-export const inTime = (moves, ratio) => moves.map((move) => ({ ...move, start: move.start * ratio, duration: move.duration * ratio }));
+export const inTime = (moves, ratio) =>
+  moves.map((move) => ({ ...move, start: move.start * ratio, duration: move.duration * ratio }));

@@ -58,7 +58,11 @@ export function shakeAt({ amount, start, duration, seed = 0 }, frame) {
   const edge = (/** @type {number} */ frames) => eased(clamp(frames / fade, 0, 1), "ease_in_out");
   const size = amount * edge(since) * edge(duration - since);
   const wave = (/** @type {number} */ axis) =>
-    WEIGHTS.reduce((sum, weight, k) => sum + weight * Math.sin(2 * Math.PI * (CYCLES_PER_FRAME[k] * since + phase(seed, 4 * axis + k))), 0);
+    WEIGHTS.reduce(
+      (sum, weight, k) =>
+        sum + weight * Math.sin(2 * Math.PI * (CYCLES_PER_FRAME[k] * since + phase(seed, 4 * axis + k))),
+      0,
+    );
   return [size * wave(0), size * wave(1), (size * wave(2)) / 2];
 }
 
@@ -118,7 +122,11 @@ function times(a, b) {
  * @type {(pose: Pose, canvas: Canvas, point: Vector) => {x: number, y: number, front: boolean}}
  */
 export function seenAt({ rotation: r, centre, zoom }, { width, height }, point) {
-  const [vx, vy, vz] = [(point.x - width / 2) / width - centre[0], (point.y - height / 2) / width - centre[1], 1 - centre[2]];
+  const [vx, vy, vz] = [
+    (point.x - width / 2) / width - centre[0],
+    (point.y - height / 2) / width - centre[1],
+    1 - centre[2],
+  ];
   const depth = r[2] * vx + r[5] * vy + r[8] * vz;
   const focal = (width * zoom) / Math.max(depth, NEAR);
   return {

@@ -53,7 +53,10 @@ export function makeCurve(points, interpolation) {
           : catmullRomHandles(points[i - 1], a, d, points[i + 2]);
     pieces.set([a[0], a[1], a[0] + bx, a[1] + by, d[0] + cx, d[1] + cy, d[0], d[1]], i * 8);
   }
-  return curveOfPieces(Float64Array.from(points, (_, i) => i), pieces);
+  return curveOfPieces(
+    Float64Array.from(points, (_, i) => i),
+    pieces,
+  );
 }
 
 /** @type {(knots: Float64Array, pieces: Float64Array) => Curve} */

@@ -65,9 +65,16 @@ export function strokePoints(stroke, smoothing, pixel) {
  */
 export function recordedPoints(samples, smoothing, pixel) {
   const distinct = samples.filter(({ frame }, i) => i === 0 || frame - samples[i - 1].frame > 0.02);
-  const smooth = averaged(distinct.map(({ point }) => point), Math.round(smoothing * 6));
+  const smooth = averaged(
+    distinct.map(({ point }) => point),
+    Math.round(smoothing * 6),
+  );
   const start = samples[0].frame;
-  const kept = simplifiedInTime(smooth, distinct.map(({ frame }) => frame), 0.5 * pixel);
+  const kept = simplifiedInTime(
+    smooth,
+    distinct.map(({ frame }) => frame),
+    0.5 * pixel,
+  );
   const duration = distinct[distinct.length - 1].frame - start;
   return {
     points: kept.map((index) => smooth[index]),

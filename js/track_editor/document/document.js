@@ -72,8 +72,7 @@ export function newIds(document, count) {
 }
 
 /** A group's name that no track bears. @type {(document: Document) => string} */
-export const newGroup = (document) =>
-  firstFree("g", new Set(document.tracks.map((track) => track.group ?? "")), 1)[0];
+export const newGroup = (document) => firstFree("g", new Set(document.tracks.map((track) => track.group ?? "")), 1)[0];
 
 /** @type {(letter: string, taken: Set<string>, count: number) => string[]} */
 function firstFree(letter, taken, count) {
@@ -93,7 +92,10 @@ export function serialise(document) {
   const { canvas, tracks } = document;
   const moves = movesOf(document).map(plainMove);
   const camera = moves.length ? { camera: moves } : {};
-  return JSON.stringify({ format: FORMAT, version: VERSION, canvas, tracks: tracks.map(plainTrack), ...camera }, rounded);
+  return JSON.stringify(
+    { format: FORMAT, version: VERSION, canvas, tracks: tracks.map(plainTrack), ...camera },
+    rounded,
+  );
 }
 
 /** @type {(move: Move) => object} */
@@ -108,7 +110,8 @@ const plainMove = ({ move, amount, start, duration, easing, seed }) => ({
 
 /** @type {(track: Track) => object} */
 function plainTrack(track) {
-  const { id, kind, interpolation, points, start, duration, easing, keyframes, before, after, hidden, grid, group } = track;
+  const { id, kind, interpolation, points, start, duration, easing, keyframes, before, after, hidden, grid, group } =
+    track;
   return {
     id,
     kind,

@@ -14,7 +14,9 @@ export const startHistory = (value) => ({ past: null, present: value, future: nu
 
 /** A new present; what was undone before is let go. @type {<T>(history: History<T>, value: T) => History<T>} */
 export const record = (history, value) =>
-  value === history.present ? history : { past: { value: history.present, rest: history.past }, present: value, future: null };
+  value === history.present
+    ? history
+    : { past: { value: history.present, rest: history.past }, present: value, future: null };
 
 /** @type {<T>(history: History<T>) => History<T>} */
 export const undo = (history) =>

@@ -7,7 +7,13 @@ import { clamp } from "../curve/geometry.js";
 /** Another span; keyframes keep their share of it. @type {(track: Track, start: number, duration: number) => Track} */
 export function withSpan(track, start, duration) {
   const ratio = track.duration > 0 ? duration / track.duration : 0;
-  const keyframes = track.keyframes && duration > 0 ? spread(track.keyframes.map(([frame, u]) => [frame * ratio, u]), duration) : undefined;
+  const keyframes =
+    track.keyframes && duration > 0
+      ? spread(
+          track.keyframes.map(([frame, u]) => [frame * ratio, u]),
+          duration,
+        )
+      : undefined;
   const { keyframes: _, ...rest } = track;
   return { ...rest, start, duration: Math.max(0, duration), ...(keyframes && { keyframes }) };
 }
@@ -36,7 +42,10 @@ export function spread(keyframes, duration) {
  */
 export function withKeyframe(track, frame, u) {
   const { easing: _, ...rest } = track;
-  const before = track.keyframes ?? [[0, 0], [track.duration, track.points.length - 1]];
+  const before = track.keyframes ?? [
+    [0, 0],
+    [track.duration, track.points.length - 1],
+  ];
   const others = before.filter(([at]) => Math.abs(at - frame) >= 0.5);
   return { ...rest, keyframes: spread([...others, [frame, clamp(u, 0, track.points.length - 1)]], track.duration) };
 }
@@ -56,7 +65,10 @@ export function withHidden(track, span, hide) {
   const [first, last] = [Math.round(Math.min(...span)), Math.round(Math.max(...span))];
   /** @type {[number, number][]} */
   const cut = (track.hidden ?? []).flatMap(([a, b]) =>
-    /** @type {[number, number][]} */ ([[a, Math.min(b, first - 1)], [Math.max(a, last + 1), b]]).filter(([x, y]) => x <= y),
+    /** @type {[number, number][]} */ ([
+      [a, Math.min(b, first - 1)],
+      [Math.max(a, last + 1), b],
+    ]).filter(([x, y]) => x <= y),
   );
   const spans = hide ? [...cut, /** @type {[number, number]} */ ([first, last])] : cut;
   /** @type {[number, number][]} */

@@ -62,7 +62,8 @@ export function fromCoordinates(text, canvas) {
     }
   }
   if (!Array.isArray(value) || !value.length) throw new TrackFormatError("there are no tracks in it");
-  if (value.every((entry) => typeof entry === "string")) return value.flatMap((entry) => fromCoordinates(entry, canvas));
+  if (value.every((entry) => typeof entry === "string"))
+    return value.flatMap((entry) => fromCoordinates(entry, canvas));
   const lists = isSample(value[0]) ? [value] : value;
   const numSamples = Math.max(...lists.map((list) => (Array.isArray(list) ? list.length : 0)));
   return lists.map((list, track) => sampledShape(samplesOf(list, track), numSamples, canvas));
@@ -77,7 +78,10 @@ function samplesOf(list, track) {
   if (!Array.isArray(list) || !list.length) throw new TrackFormatError(`track ${track} has no samples`);
   return list.map((each, index) => {
     const [x, y, v = 1] = Array.isArray(each) ? each : [each?.x, each?.y, each?.v];
-    for (const [field, value] of [["x", x], ["y", y]]) {
+    for (const [field, value] of [
+      ["x", x],
+      ["y", y],
+    ]) {
       if (typeof value !== "number" || !(Math.abs(value) <= MAX_PX)) {
         throw new TrackFormatError(
           `track ${track}, sample ${index}: field '${field}' is ${JSON.stringify(value)}; it must be a number of pixels`,
@@ -107,7 +111,10 @@ export function sampledShape(samples, numSamples, canvas) {
     IMPORT_TOLERANCE_PX,
   );
   const duration = frameOf(samples.length - 1);
-  const keyframes = spread(kept.map((index, k) => [frameOf(index), k]), duration);
+  const keyframes = spread(
+    kept.map((index, k) => [frameOf(index), k]),
+    duration,
+  );
   return {
     kind: "path",
     interpolation: "linear",

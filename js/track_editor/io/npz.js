@@ -19,9 +19,13 @@ export async function fromNpz(bytes, canvas) {
   const [points, visibility] = [array(arrays, "points", "<f4"), array(arrays, "visibility", "|b1")];
   const [numFrames, numTracks, two] = points.shape;
   if (points.shape.length !== 3 || two !== 2 || visibility.shape.join() !== `${numFrames},${numTracks}`) {
-    throw new TrackFormatError(`npz: points is (${points.shape}), visibility (${visibility.shape}); they must be (t n 2) and (t n)`);
+    throw new TrackFormatError(
+      `npz: points is (${points.shape}), visibility (${visibility.shape}); they must be (t n 2) and (t n)`,
+    );
   }
-  const [width, height] = ["width", "height"].map((name) => Number(new BigInt64Array(array(arrays, name, "<i8").data)[0]));
+  const [width, height] = ["width", "height"].map((name) =>
+    Number(new BigInt64Array(array(arrays, name, "<i8").data)[0]),
+  );
   const [sx, sy] = [canvas.width / width, canvas.height / height];
   const [xy, seen] = [new Float32Array(points.data), new Uint8Array(visibility.data)];
   return Array.from({ length: numTracks }, (_, n) => {
@@ -87,7 +91,10 @@ function parsedNpy(bytes) {
   const head = new TextDecoder("latin1").decode(bytes.subarray(wide ? 12 : 10, start));
   const [, dtype, order, shape] = /'descr': '([^']+)', 'fortran_order': (\w+), 'shape': \(([^)]*)\)/.exec(head) ?? [];
   if (!dtype || order !== "False") throw new TrackFormatError("npz: an array in it is not in C order, or no npy");
-  const sizes = shape.split(",").filter((each) => each.trim()).map(Number);
+  const sizes = shape
+    .split(",")
+    .filter((each) => each.trim())
+    .map(Number);
   const data = bytes.slice(start).buffer;
   const width = Number(dtype.slice(2));
   if (data.byteLength !== sizes.reduce((product, each) => product * each, width)) {
@@ -105,7 +112,11 @@ async function unzipped(bytes) {
   const arrays = new Map();
   let at = view.getUint32(end + 16, true);
   for (let left = view.getUint16(end + 10, true); left > 0; left--) {
-    const [method, packed, nameSize] = [view.getUint16(at + 10, true), view.getUint32(at + 20, true), view.getUint16(at + 28, true)];
+    const [method, packed, nameSize] = [
+      view.getUint16(at + 10, true),
+      view.getUint32(at + 20, true),
+      view.getUint16(at + 28, true),
+    ];
     const local = view.getUint32(at + 42, true);
     const name = new TextDecoder().decode(new Uint8Array(bytes, at + 46, nameSize));
     const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
@@ -130,9 +141,28 @@ function zipped(files) {
   for (const [name, content] of files) {
     const label = new TextEncoder().encode(name);
     // Version 2.0, no flags, stored, 1 January 1980; then the checksum and both sizes.
-    const common = [20, 0, 0, 0, 0, 0, 0, 0, 33, 0, ...u32(crc32(content)), ...u32(content.length), ...u32(content.length), ...u16(label.length), 0, 0];
+    const common = [
+      20,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      33,
+      0,
+      ...u32(crc32(content)),
+      ...u32(content.length),
+      ...u32(content.length),
+      ...u16(label.length),
+      0,
+      0,
+    ];
     locals.push(Uint8Array.of(...u32(0x04034b50), ...common, ...label), content);
-    entries.push(Uint8Array.of(...u32(0x02014b50), 20, 0, ...common, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ...u32(offset), ...label));
+    entries.push(
+      Uint8Array.of(...u32(0x02014b50), 20, 0, ...common, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ...u32(offset), ...label),
+    );
     offset += 30 + label.length + content.length;
   }
   const directory = entries.reduce((sum, { length }) => sum + length, 0);

@@ -6,7 +6,18 @@
 import { INTERPOLATIONS } from "../curve/curve.js";
 import { readMoves } from "../camera/parse.js";
 import { EASINGS, FORMAT, HOLDS, KINDS, MAX_FRAMES, VERSION, emptyDocument } from "../document/document.js";
-import { TrackFormatError, choice, count, fail, isObject, list, name, number, object, show } from "../document/strict_json.js";
+import {
+  TrackFormatError,
+  choice,
+  count,
+  fail,
+  isObject,
+  list,
+  name,
+  number,
+  object,
+  show,
+} from "../document/strict_json.js";
 
 /**
  * @typedef {import("../document/document.js").Document} Document
@@ -108,7 +119,11 @@ function readTrack(value, place) {
 function point(value, place, interpolation) {
   const bezier = interpolation === "bezier";
   if (!Array.isArray(value) || !(value.length === 2 || (bezier && value.length === 6))) {
-    fail(place, value, `a point of ${interpolation} is [x, y]${bezier ? " or [x, y, in_dx, in_dy, out_dx, out_dy]" : ""}`);
+    fail(
+      place,
+      value,
+      `a point of ${interpolation} is [x, y]${bezier ? " or [x, y, in_dx, in_dy, out_dx, out_dy]" : ""}`,
+    );
   }
   const numbers = list(value, place, (each, at) => number(each, at, -MAX_PX, MAX_PX));
   return bezier && numbers.length === 2 ? [...numbers, 0, 0, 0, 0] : numbers;
@@ -146,10 +161,7 @@ function readHidden(value, place) {
 /** @type {(value: unknown, place: string, first: number[], second: number[], remedy: string) => [number, number]} */
 function pair(value, place, first, second, remedy) {
   if (!Array.isArray(value) || value.length !== 2) fail(place, value, remedy);
-  return [
-    number(value[0], `${place}[0]`, first[0], first[1]),
-    number(value[1], `${place}[1]`, second[0], second[1]),
-  ];
+  return [number(value[0], `${place}[0]`, first[0], first[1]), number(value[1], `${place}[1]`, second[0], second[1])];
 }
 
 /** @type {(value: unknown, place: string) => import("../document/document.js").Grid} */

@@ -20,7 +20,10 @@ export function sampleDocument(document, numFrames = document.canvas.num_frames)
   const moves = movesOf(document);
   const poses = moves.length ? frames.map((frame) => poseAt(moves, frame)) : null;
   return tracks.flatMap((track) => {
-    const path = frames.map((frame) => ({ ...positionAt(track, frame), v: /** @type {0 | 1} */ (Number(visibleAt(track, frame))) }));
+    const path = frames.map((frame) => ({
+      ...positionAt(track, frame),
+      v: /** @type {0 | 1} */ (Number(visibleAt(track, frame))),
+    }));
     return gridOffsets(track).map((offset) =>
       path.map(({ x, y, v }, i) => {
         const point = { x: x + offset.x, y: y + offset.y };

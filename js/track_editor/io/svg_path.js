@@ -12,11 +12,13 @@ export function svgSubpaths(text) {
   if (!text.startsWith("<")) return pathData(text);
   const found = [];
   for (const [, name, attributes] of text.matchAll(/<(path|polyline|polygon|line|circle|ellipse|rect)\b([^>]*)>/g)) {
-    const value = (/** @type {string} */ key) => new RegExp(`(?:^|\\s)${key}\\s*=\\s*["']([^"']*)["']`).exec(attributes)?.[1];
+    const value = (/** @type {string} */ key) =>
+      new RegExp(`(?:^|\\s)${key}\\s*=\\s*["']([^"']*)["']`).exec(attributes)?.[1];
     const number = (/** @type {string} */ key) => Number(value(key) ?? 0);
     const [x, y, w, h] = ["x", "y", "width", "height"].map(number);
     if (name === "path") found.push(...pathData(value("d") ?? ""));
-    else if (name === "line") found.push(...pathData(`M${number("x1")} ${number("y1")}L${number("x2")} ${number("y2")}`));
+    else if (name === "line")
+      found.push(...pathData(`M${number("x1")} ${number("y1")}L${number("x2")} ${number("y2")}`));
     else if (name === "rect") found.push(...pathData(`M${x} ${y}h${w}v${h}h${-w}z`));
     else if (name === "circle" || name === "ellipse") {
       const [rx, ry] = name === "circle" ? [number("r"), number("r")] : [number("rx"), number("ry")];

@@ -52,7 +52,8 @@ export function widgetBehind(node, name) {
   for (let step = 0; at && step < MAX_STEPS; step++) {
     const wanted = name;
     const slot = at.inputs?.find((input) => (input.widget?.name ?? input.name) === wanted);
-    if (slot?.link === null || slot?.link === undefined) return at.widgets?.find((widget) => widget.name === wanted) ?? null;
+    if (slot?.link === null || slot?.link === undefined)
+      return at.widgets?.find((widget) => widget.name === wanted) ?? null;
     /** @type {Graph | null | undefined} */
     const graph = at.graph;
     const link = graph && linkOf(graph, slot.link);
@@ -98,7 +99,9 @@ function hostOf(graph, inner) {
 /** The image file that a loader names; null for other nodes. @type {(node: GraphNode | null) => FileName | null} */
 export function fileOf(node) {
   const value = node?.widgets?.find(({ name }) => name === "image")?.value;
-  return typeof value === "string" && /\.(png|jpe?g|webp|gif|bmp|avif|tiff?)(\s*\[\w+\])?$/i.test(value) ? fileName(value) : null;
+  return typeof value === "string" && /\.(png|jpe?g|webp|gif|bmp|avif|tiff?)(\s*\[\w+\])?$/i.test(value)
+    ? fileName(value)
+    : null;
 }
 
 /** "folder/name.png [output]" in its parts. @type {(text: string) => FileName} */

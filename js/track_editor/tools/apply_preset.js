@@ -15,7 +15,8 @@ export function applyPreset(model, name) {
   const [size, middle] = [Math.min(canvas.width, canvas.height), { x: canvas.width / 2, y: canvas.height / 2 }];
   const ids = model.selection.tracks;
   if (name === "circle") applyShape(model, presets.circle(canvas, middle, size / 6));
-  if (name === "wave") applyShape(model, presets.wave(canvas, { x: canvas.width / 4, y: middle.y }, canvas.width / 2, size / 10));
+  if (name === "wave")
+    applyShape(model, presets.wave(canvas, { x: canvas.width / 4, y: middle.y }, canvas.width / 2, size / 10));
   if (name === "shake") applyShape(model, presets.shake(canvas, middle, size / 40));
   if (name === "fall") applyShape(model, presets.fall(canvas, middle));
   if (name === "mirror_x") model.commit(presets.mirror(document, ids, "x"));

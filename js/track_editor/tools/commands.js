@@ -27,8 +27,10 @@ const COMMANDS = {
   redo: (model) => model.travel(histories.redo),
   tool: (model, { tool }) => model.setTool(tool ?? "select"),
   select_all: (model) => model.select(selections.selectAll(model.history.present)),
-  next_track: (model, { step = 1 }) => model.select(selections.neighbourTrack(model.history.present, model.selection, step)),
-  next_point: (model, { step = 1 }) => model.select(selections.neighbourPoint(model.history.present, model.selection, step)),
+  next_track: (model, { step = 1 }) =>
+    model.select(selections.neighbourTrack(model.history.present, model.selection, step)),
+  next_point: (model, { step = 1 }) =>
+    model.select(selections.neighbourPoint(model.history.present, model.selection, step)),
   copy: (model) => void (clipboard = edits.tracksWith(model.history.present, model.selection.tracks)),
   cut: (model) => (model.run({ name: "copy" }), deleteTracks(model)),
   duplicate: (model) => pasteTracks(model, model.selectedTracks),
@@ -42,7 +44,10 @@ const COMMANDS = {
   last_frame: (model) => model.setFrame(model.lastFrame),
   step_frame: (model, { step = 1 }) => model.setFrame(Math.round(model.frame) + step),
   insert_point: (model) => insertPoints(model),
-  keyframe: (model) => model.changeSelected((track) => (track.kind === "anchor" || track.points.length < 2 ? track : keyframeAt(track, model.frame))),
+  keyframe: (model) =>
+    model.changeSelected((track) =>
+      track.kind === "anchor" || track.points.length < 2 ? track : keyframeAt(track, model.frame),
+    ),
   hide_frame: (model) => toggleHidden(model),
   camera_view: (model) => model.setCameraView(!model.cameraView),
   group: (model) => model.commit(edits.regroup(model.history.present, model.selection.tracks, true)),
@@ -70,7 +75,12 @@ function pasteTracks(model, tracks) {
 export function pasteDocument(model, pasted) {
   const before = model.history.present;
   const moves = movesOf(pasted).slice(0, MAX_MOVES - movesOf(before).length);
-  const { document, ids } = edits.pasteTracks(moves.length ? addMoves(before, moves) : before, pasted.tracks, PASTE_OFFSET_PX, PASTE_OFFSET_PX);
+  const { document, ids } = edits.pasteTracks(
+    moves.length ? addMoves(before, moves) : before,
+    pasted.tracks,
+    PASTE_OFFSET_PX,
+    PASTE_OFFSET_PX,
+  );
   model.commit(document, { tracks: ids, points: new Map() });
 }
 
@@ -92,7 +102,8 @@ function insertPoints(model) {
   let document = model.history.present;
   for (const track of edits.tracksWith(document, model.selection.tracks)) {
     const after = [...(model.selection.points.get(track.id) ?? track.points.keys())].sort((a, b) => b - a);
-    for (const index of after) if (index + 1 < track.points.length) document = edits.insertPoint(document, track.id, index + 0.5);
+    for (const index of after)
+      if (index + 1 < track.points.length) document = edits.insertPoint(document, track.id, index + 0.5);
   }
   model.commit(document, { tracks: model.selection.tracks, points: new Map() });
 }

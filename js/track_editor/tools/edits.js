@@ -42,7 +42,9 @@ export const tracksWith = (document, ids) => document.tracks.filter((track) => i
 /** @type {(track: Track, dx: number, dy: number) => Track} */
 export function movedTrack(track, dx, dy) {
   // The common case without a copy in between: hundreds of tracks may be dragged at once.
-  const points = track.points.map((p) => (p.length === 2 ? [p[0] + dx, p[1] + dy] : [p[0] + dx, p[1] + dy, ...p.slice(2)]));
+  const points = track.points.map((p) =>
+    p.length === 2 ? [p[0] + dx, p[1] + dy] : [p[0] + dx, p[1] + dy, ...p.slice(2)],
+  );
   const moved = { ...track, points };
   rememberCurve(moved, movedCurve(curveOf(track), dx, dy));
   return moved;
@@ -106,7 +108,10 @@ export const insertPoint = (document, id, u) =>
 
 /** @type {(points: readonly ControlPoint[], i: number, t: number) => ControlPoint[]} */
 function splitBezier(points, i, t) {
-  const mix = (/** @type {number[]} */ a, /** @type {number[]} */ b) => [a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t];
+  const mix = (/** @type {number[]} */ a, /** @type {number[]} */ b) => [
+    a[0] + (b[0] - a[0]) * t,
+    a[1] + (b[1] - a[1]) * t,
+  ];
   const less = (/** @type {number[]} */ a, /** @type {number[]} */ b) => [a[0] - b[0], a[1] - b[1]];
   const [start, stop] = [full(points[i]), full(points[i + 1])];
   const a = start.slice(0, 2);
@@ -156,7 +161,9 @@ const withPoints = (track, points, shift) => ({
   ...track,
   points,
   ...(track.keyframes && {
-    keyframes: track.keyframes.map(([frame, u]) => /** @type {[number, number]} */ ([frame, clamp(shift(u), 0, points.length - 1)])),
+    keyframes: track.keyframes.map(
+      ([frame, u]) => /** @type {[number, number]} */ ([frame, clamp(shift(u), 0, points.length - 1)]),
+    ),
   }),
 });
 
@@ -191,7 +198,8 @@ export function withInterpolation(track, interpolation) {
   }
   const curve = makeCurve(track.points, track.interpolation === "linear" ? "linear" : "catmull_rom");
   const points = track.points.map(([x, y], i) => {
-    const handle = (/** @type {number} */ at) => (at < 0 || at >= curve.pieces.length ? [0, 0] : [curve.pieces[at] - x, curve.pieces[at + 1] - y]);
+    const handle = (/** @type {number} */ at) =>
+      at < 0 || at >= curve.pieces.length ? [0, 0] : [curve.pieces[at] - x, curve.pieces[at + 1] - y];
     return track.points.length < 2 ? [x, y, 0, 0, 0, 0] : [x, y, ...handle((i - 1) * 8 + 4), ...handle(i * 8 + 2)];
   });
   return { ...track, interpolation, points };

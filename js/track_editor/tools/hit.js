@@ -87,7 +87,10 @@ const handleHits = (track, { view }, at) =>
   track.interpolation !== "bezier"
     ? []
     : track.points.flatMap(([x, y, inX = 0, inY = 0, outX = 0, outY = 0], index) =>
-        /** @type {["in" | "out", number, number][]} */ ([["in", inX, inY], ["out", outX, outY]])
+        /** @type {["in" | "out", number, number][]} */ ([
+          ["in", inX, inY],
+          ["out", outX, outY],
+        ])
           .filter(([, dx, dy]) => dx || dy)
           .map(([side, dx, dy]) => ({
             hit: { part: /** @type {const} */ ("handle"), id: track.id, index, side },

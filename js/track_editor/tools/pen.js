@@ -24,7 +24,8 @@ function step(state, event, scene) {
   if (!track) state = { ...IDLE };
   if (event.type === "down") return press(track, event, scene);
   if (event.type === "finish") return { state: IDLE, overlay: null };
-  if (event.type === "cancel") return { state: { ...state, pressed: null, made: null }, document: scene.document, overlay: null };
+  if (event.type === "cancel")
+    return { state: { ...state, pressed: null, made: null }, document: scene.document, overlay: null };
   if (event.type === "back") return back(state, track, scene);
   if (!track) return { state };
   const last = track.points[track.points.length - 1];
@@ -48,7 +49,14 @@ function press(track, event, scene) {
     const { interpolation } = scene.options;
     const grid = gridOf(scene.options);
     const made = addTracks(scene.document, [
-      { id, kind: "path", interpolation, points: [pointOf(at, interpolation)], ...wholeClip(scene.document.canvas), ...(grid && { grid }) },
+      {
+        id,
+        kind: "path",
+        interpolation,
+        points: [pointOf(at, interpolation)],
+        ...wholeClip(scene.document.canvas),
+        ...(grid && { grid }),
+      },
     ]);
     return { state: { id, pressed: event.at, made }, document: made, selection: selectTracks(made, [id]) };
   }

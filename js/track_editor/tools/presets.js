@@ -52,7 +52,14 @@ export function shake(canvas, centre, size, perSecond = 8, seed = 1) {
   });
   const { duration } = wholeClip(canvas);
   const keyframes = points.map((_, i) => /** @type {[number, number]} */ ([(duration * i) / count, i]));
-  return { kind: "path", interpolation: "catmull_rom", points, start: 0, duration, keyframes: spread(keyframes, duration) };
+  return {
+    kind: "path",
+    interpolation: "catmull_rom",
+    points,
+    start: 0,
+    duration,
+    keyframes: spread(keyframes, duration),
+  };
 }
 
 /** Straight down to the clip's lower edge, ever faster. @type {(canvas: Canvas, from: ImagePoint) => Shape} */
@@ -113,9 +120,7 @@ export const reverse = (document, ids) => changeTracks(document, ids, reversed);
 /** @type {(track: Track) => Track} */
 export function reversed(track) {
   const last = track.points.length - 1;
-  const points = track.points
-    .map(([x, y, ...h]) => (h.length ? [x, y, h[2], h[3], h[0], h[1]] : [x, y]))
-    .reverse();
+  const points = track.points.map(([x, y, ...h]) => (h.length ? [x, y, h[2], h[3], h[0], h[1]] : [x, y])).reverse();
   const { easing, keyframes, ...rest } = track;
   const back = easing === "ease_in" ? "ease_out" : easing === "ease_out" ? "ease_in" : easing;
   // Reversed in time as well, so that where the point paused it pauses again.

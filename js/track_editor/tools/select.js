@@ -1,6 +1,16 @@
 /** Selecting and moving: points, handles, tracks, boxes; along the curve with ctrl, copies with alt. */
 
-import { insertPoint, deletePoints, moveHandle, movePoints, nearestParameter, pasteTracks, changeTracks, findTrack, tracksWith } from "./edits.js";
+import {
+  insertPoint,
+  deletePoints,
+  moveHandle,
+  movePoints,
+  nearestParameter,
+  pasteTracks,
+  changeTracks,
+  findTrack,
+  tracksWith,
+} from "./edits.js";
 import { withKeyframe } from "../document/time_edits.js";
 import { boxOf } from "../curve/geometry.js";
 import { hitTest } from "./hit.js";
@@ -60,7 +70,11 @@ function press(event, scene) {
     return { state: { mode: "box", from, before }, selection: before };
   }
   if (hit.part === "point" && event.alt) {
-    return { state: IDLE, document: deletePoints(scene.document, new Map([[hit.id, new Set([hit.index])]])), commit: true };
+    return {
+      state: IDLE,
+      document: deletePoints(scene.document, new Map([[hit.id, new Set([hit.index])]])),
+      commit: true,
+    };
   }
   /** @type {SelectState} */
   const state = { mode: "press", hit, from, view: event.at, copy: event.alt, slide: event.ctrl && hit.part === "now" };

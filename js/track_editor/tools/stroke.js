@@ -29,8 +29,10 @@ const strokeTool = (name, shape) => ({
   step(state, event, scene) {
     const at = { point: imageAt(scene, event), frame: event.frame };
     if (event.type === "cancel") return { state: IDLE, document: scene.document, overlay: null };
-    if (event.type === "down") return { state: { stroke: [at], far: false, from: event.at }, overlay: overlayOf([at], scene) };
-    if (!state.stroke || !state.from) return event.type === "move" ? { state, overlay: overlayOf([at], scene) } : { state };
+    if (event.type === "down")
+      return { state: { stroke: [at], far: false, from: event.at }, overlay: overlayOf([at], scene) };
+    if (!state.stroke || !state.from)
+      return event.type === "move" ? { state, overlay: overlayOf([at], scene) } : { state };
     const stroke = event.type === "move" || event.type === "up" ? [...state.stroke, at] : state.stroke;
     const far = state.far || wentFar(state.from, event);
     if (event.type !== "up") return { state: { ...state, stroke, far }, overlay: overlayOf(stroke, scene) };
@@ -53,13 +55,25 @@ function overlayOf(stroke, { options }) {
 /** @type {(at: ImagePoint, scene: ToolScene) => Shape} */
 const anchorShape = ({ x, y }, { document, options }) => {
   const grid = gridOf(options);
-  return { kind: "anchor", interpolation: "linear", points: [[x, y]], ...wholeClip(document.canvas), ...(grid && { grid }) };
+  return {
+    kind: "anchor",
+    interpolation: "linear",
+    points: [[x, y]],
+    ...wholeClip(document.canvas),
+    ...(grid && { grid }),
+  };
 };
 
 /** @type {(stroke: readonly {point: ImagePoint}[], far: boolean, scene: ToolScene) => Shape} */
 function pathShape(stroke, far, scene) {
   const grid = gridOf(scene.options);
-  const points = far ? strokePoints(stroke.map(({ point }) => point), scene.options.smoothing, pixelOf(scene)) : [stroke[0].point];
+  const points = far
+    ? strokePoints(
+        stroke.map(({ point }) => point),
+        scene.options.smoothing,
+        pixelOf(scene),
+      )
+    : [stroke[0].point];
   return {
     kind: "path",
     interpolation: "freehand",
@@ -70,7 +84,9 @@ function pathShape(stroke, far, scene) {
 }
 
 /** A smoothed line with a span of its own. */
-export const freehandTool = strokeTool("freehand", (stroke, far, scene) => (far ? pathShape(stroke, far, scene) : null));
+export const freehandTool = strokeTool("freehand", (stroke, far, scene) =>
+  far ? pathShape(stroke, far, scene) : null,
+);
 
 /** A grid around the pointer: dragged along its way as one object, or still, as a region that must stay. */
 export const gridTool = strokeTool("grid", (stroke, far, scene) =>
@@ -78,7 +94,9 @@ export const gridTool = strokeTool("grid", (stroke, far, scene) =>
 );
 
 /** A point that stays where the pointer is let go. */
-export const anchorTool = strokeTool("anchor", (stroke, _, scene) => anchorShape(stroke[stroke.length - 1].point, scene));
+export const anchorTool = strokeTool("anchor", (stroke, _, scene) =>
+  anchorShape(stroke[stroke.length - 1].point, scene),
+);
 
 /** A drag in real time, while the clip plays: where the pointer was at every moment. */
 export const recordTool = strokeTool("record", (stroke, far, scene) => {

@@ -39,7 +39,11 @@ export const frameToX = ({ width, numFrames }, frame) =>
 
 /** The frame at x, not rounded, within the clip. @type {(layout: Layout, x: number) => number} */
 export const xToFrame = ({ width, numFrames }, x) =>
-  clamp(((x - LABEL_PX - MARGIN_PX) / Math.max(1, width - LABEL_PX - 2 * MARGIN_PX)) * (numFrames - 1), 0, numFrames - 1);
+  clamp(
+    ((x - LABEL_PX - MARGIN_PX) / Math.max(1, width - LABEL_PX - 2 * MARGIN_PX)) * (numFrames - 1),
+    0,
+    numFrames - 1,
+  );
 
 /** @type {(layout: Layout, row: number) => number} */
 export const rowTop = ({ scroll }, row) => RULER_PX + row * ROW_PX - scroll;
@@ -131,7 +135,8 @@ function press(event, frame, { document, selection, layout }) {
   const hit = hitTimeline(document, layout, event.x, event.y);
   if (!hit) return { state: null };
   if (hit.part === "ruler") return { state: { hit, from: frame, hide: false, moved: false }, frame: Math.round(frame) };
-  if (isMove(hit)) return { state: { hit, from: frame, hide: false, moved: false }, selection: NOTHING, move: hit.index };
+  if (isMove(hit))
+    return { state: { hit, from: frame, hide: false, moved: false }, selection: NOTHING, move: hit.index };
   if (event.shift) return { state: null, selection: toggleTrack(document, selection, hit.id) };
   const chosen = selection.tracks.has(hit.id) ? selection : selectTracks(document, [hit.id]);
   return { state: { hit, from: frame, hide: event.alt, moved: false }, selection: chosen };
@@ -174,7 +179,9 @@ function movedKeyframe(track, index, shift) {
   const low = index > 0 ? keyframes[index - 1][0] + 0.5 : 0;
   const high = index + 1 < keyframes.length ? keyframes[index + 1][0] - 0.5 : track.duration;
   if (low > high) return track;
-  const moved = keyframes.map(([frame, u], i) => /** @type {[number, number]} */ ([i === index ? clamp(frame + shift, low, high) : frame, u]));
+  const moved = keyframes.map(
+    ([frame, u], i) => /** @type {[number, number]} */ ([i === index ? clamp(frame + shift, low, high) : frame, u]),
+  );
   return { ...track, keyframes: moved };
 }
 
@@ -183,7 +190,10 @@ function movedHidden(track, hit, shift) {
   const span = track.hidden?.[hit.index];
   if (!span) return track;
   const rest = { ...track, hidden: track.hidden?.filter((_, i) => i !== hit.index) };
-  const [first, last] = [span[0] + (hit.part === "hidden_last" ? 0 : shift), span[1] + (hit.part === "hidden_first" ? 0 : shift)];
+  const [first, last] = [
+    span[0] + (hit.part === "hidden_last" ? 0 : shift),
+    span[1] + (hit.part === "hidden_first" ? 0 : shift),
+  ];
   return withHidden(rest, [first, last], true);
 }
 

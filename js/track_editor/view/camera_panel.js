@@ -38,8 +38,11 @@ const UNITS = {
 
 /** The menu that adds moves. @type {(model: EditorModel) => HTMLSelectElement} */
 export const cameraMenu = (model) =>
-  menu("Camera", "Moves of the camera, as a layer over everything drawn: what is drawn lies on a plane that the camera sees", PRESETS, (kind) =>
-    model.addMove(/** @type {MoveKind} */ (kind)),
+  menu(
+    "Camera",
+    "Moves of the camera, as a layer over everything drawn: what is drawn lies on a plane that the camera sees",
+    PRESETS,
+    (kind) => model.addMove(/** @type {MoveKind} */ (kind)),
   );
 
 /** The move worked on, where there is one. @type {(model: EditorModel) => import("./panel.js").Panel} */
@@ -49,19 +52,38 @@ export function cameraPanel(model) {
   const kind = choice("What the camera does", MOVES, (value) =>
     model.changeMove((move) => withMoveKind(move, /** @type {MoveKind} */ (value), model.document.canvas)),
   );
-  const amount = numberField("Amount", { min: -360, max: 360, step: 0.01 }, (value) => model.changeMove((move) => withAmount(move, value)));
-  const start = numberField("First frame of the move", {}, (value) => model.changeMove((move) => withMoveSpan(move, value, move.duration)));
+  const amount = numberField("Amount", { min: -360, max: 360, step: 0.01 }, (value) =>
+    model.changeMove((move) => withAmount(move, value)),
+  );
+  const start = numberField("First frame of the move", {}, (value) =>
+    model.changeMove((move) => withMoveSpan(move, value, move.duration)),
+  );
   const duration = numberField("Frames that the move takes", { min: 0 }, (value) =>
     model.changeMove((move) => withMoveSpan(move, move.start, value)),
   );
   const easing = choice("Easing of the move", EASINGS, (value) =>
     model.changeMove((move) => ({ ...move, easing: /** @type {import("../document/document.js").Easing} */ (value) })),
   );
-  const seed = numberField("Seed of the shake", { min: 0, max: MAX_SEED }, (value) => model.changeMove((move) => ({ ...move, seed: Math.round(value) })));
-  const seen = make("input", { type: "checkbox", title: "Show the tracks as the camera sees them, too (C)", ariaLabel: "As the camera sees" });
+  const seed = numberField("Seed of the shake", { min: 0, max: MAX_SEED }, (value) =>
+    model.changeMove((move) => ({ ...move, seed: Math.round(value) })),
+  );
+  const seen = make("input", {
+    type: "checkbox",
+    title: "Show the tracks as the camera sees them, too (C)",
+    ariaLabel: "As the camera sees",
+  });
   seen.onchange = () => model.setCameraView(seen.checked);
   const seedField = labelled("seed", seed);
-  const fields = make("span", { className: "mste-fields" }, kind, labelled("amount", amount), labelled("start", start), labelled("frames", duration), easing, seedField);
+  const fields = make(
+    "span",
+    { className: "mste-fields" },
+    kind,
+    labelled("amount", amount),
+    labelled("start", start),
+    labelled("frames", duration),
+    easing,
+    seedField,
+  );
   const remove = button("Remove", "Remove this move of the camera", () => model.removeMove());
   const row = make("div", { className: "mste-row mste-camera" }, labelled("as seen", seen), which, fields, remove);
   const update = () => {
@@ -71,7 +93,9 @@ export function cameraPanel(model) {
     seen.checked = model.cameraView;
     const names = ["camera", ...moves.map(({ move }, i) => `${i + 1} ${move}`)];
     if (names.join() !== [...which.options].map(({ text }) => text).join()) {
-      which.replaceChildren(...names.map((text, i) => make("option", { value: String(i - 1), disabled: i === 0, hidden: i === 0 }, text)));
+      which.replaceChildren(
+        ...names.map((text, i) => make("option", { value: String(i - 1), disabled: i === 0, hidden: i === 0 }, text)),
+      );
     }
     which.value = String(model.move ?? -1);
     const move = model.move === null ? null : moves[model.move];

@@ -54,7 +54,11 @@ export function commonStep(before, after) {
  */
 export function carried(before, after, step) {
   const scale = after.scale / before.scale;
-  return { scale, x: after.x + step.dx * after.scale - before.x * scale, y: after.y + step.dy * after.scale - before.y * scale };
+  return {
+    scale,
+    x: after.x + step.dx * after.scale - before.x * scale,
+    y: after.y + step.dy * after.scale - before.y * scale,
+  };
 }
 
 /** The box around the curves' Bezier points, in px of the surface. @type {(shapes: readonly Shape[], view: Viewport) => Box} */
@@ -70,7 +74,12 @@ export function hullOf(shapes, view) {
     }
   }
   const { scale } = view;
-  return { left: left * scale + view.x, top: top * scale + view.y, right: right * scale + view.x, bottom: bottom * scale + view.y };
+  return {
+    left: left * scale + view.x,
+    top: top * scale + view.y,
+    right: right * scale + view.x,
+    bottom: bottom * scale + view.y,
+  };
 }
 
 /** What of `hull` is worth painting: on the surface, or a little beyond it. @type {(hull: Box, size: Size, density: number) => Box} */
@@ -78,7 +87,10 @@ export function worthPainting(hull, { width, height }, density) {
   const room = Math.sqrt(MAX_BITMAP_PX / Math.max(1, width * height * density * density));
   const margin = Math.max(0, Math.min(MARGIN, (room - 1) / 2));
   // Whole px of the screen, so that the picture lies on them.
-  const [low, high] = [(/** @type {number} */ x) => Math.floor(x * density) / density, (/** @type {number} */ x) => Math.ceil(x * density) / density];
+  const [low, high] = [
+    (/** @type {number} */ x) => Math.floor(x * density) / density,
+    (/** @type {number} */ x) => Math.ceil(x * density) / density,
+  ];
   return {
     left: low(Math.max(hull.left - 2, -margin * width)),
     top: low(Math.max(hull.top - 2, -margin * height)),
@@ -139,7 +151,8 @@ export class Crowd {
     const { shapes: before, place: then, hull, box } = this.painted;
     const { size, density, width, opacity, view } = place;
     const step = commonStep(before, shapes);
-    if (!step || then.size !== size || then.density !== density || then.width !== width || then.opacity !== opacity) return null;
+    if (!step || then.size !== size || then.density !== density || then.width !== width || then.opacity !== opacity)
+      return null;
     const by = carried(then.view, view, step);
     const near = by.scale <= MAX_ZOOM && by.scale >= 1 / MAX_ZOOM;
     return near && shows(box, hull, by, size) ? by : null;

@@ -19,12 +19,18 @@ export function make(tag, properties = {}, ...children) {
 }
 
 /** @type {(text: string, title: string, onclick: () => void) => HTMLButtonElement} */
-export const button = (text, title, onclick) => make("button", { type: "button", title, ariaLabel: title, onclick }, text);
+export const button = (text, title, onclick) =>
+  make("button", { type: "button", title, ariaLabel: title, onclick }, text);
 
 /** A select that is a menu: it shows its title, and choosing does something. @type {(title: string, tooltip: string, choices: readonly (readonly [string, string])[], chosen: (value: string) => void) => HTMLSelectElement} */
 export function menu(title, tooltip, choices, chosen) {
   const head = make("option", { value: "", selected: true, disabled: true, hidden: true }, title);
-  const select = make("select", { title: tooltip, ariaLabel: title }, head, ...choices.map(([value, text]) => make("option", { value }, text)));
+  const select = make(
+    "select",
+    { title: tooltip, ariaLabel: title },
+    head,
+    ...choices.map(([value, text]) => make("option", { value }, text)),
+  );
   select.onchange = () => {
     const { value } = select;
     select.value = "";
@@ -35,14 +41,25 @@ export function menu(title, tooltip, choices, chosen) {
 
 /** A select that holds a value. @type {(title: string, choices: readonly string[], changed: (value: string) => void) => HTMLSelectElement} */
 export function choice(title, choices, changed) {
-  const select = make("select", { title, ariaLabel: title }, ...choices.map((each) => make("option", { value: each }, each.replaceAll("_", " "))));
+  const select = make(
+    "select",
+    { title, ariaLabel: title },
+    ...choices.map((each) => make("option", { value: each }, each.replaceAll("_", " "))),
+  );
   select.onchange = () => changed(select.value);
   return select;
 }
 
 /** @type {(title: string, attributes: {min?: number, max?: number, step?: number}, changed: (value: number) => void) => HTMLInputElement} */
 export function numberField(title, { min = -1e6, max = 1e6, step = 1 }, changed) {
-  const input = make("input", { type: "number", title, ariaLabel: title, min: String(min), max: String(max), step: String(step) });
+  const input = make("input", {
+    type: "number",
+    title,
+    ariaLabel: title,
+    min: String(min),
+    max: String(max),
+    step: String(step),
+  });
   input.onchange = () => {
     const value = input.valueAsNumber;
     if (value >= Number(input.min) && value <= Number(input.max)) changed(value);

@@ -67,7 +67,8 @@ export class Layers {
     const dragged = model.draft !== null && chosen.length > CROWD;
     this.trails(top, scene, dragged ? [] : chosen, "chosenTrails", 2, 1);
     const pose = throughCamera ? poseAt(movesOf(document), frame) : null;
-    const lens = pose && ((/** @type {import("../curve/geometry.js").Vector} */ point) => seenAt(pose, document.canvas, point));
+    const lens =
+      pose && ((/** @type {import("../curve/geometry.js").Vector} */ point) => seenAt(pose, document.canvas, point));
     drawTop(top, size, density, { document, selection, frame, view, lens, overlay, cursor });
     return this.exact;
   }

@@ -15,7 +15,11 @@ import { button, choice, labelled, make, menu, numberField, show } from "./eleme
 
 /** @type {readonly (readonly [string, string, string])[]} */
 const TOOLS = [
-  ["select", "Select", "Select and move (V). Double click on a curve adds a point; alt click deletes one; alt drag copies; ctrl drag of the moving point sets a keyframe"],
+  [
+    "select",
+    "Select",
+    "Select and move (V). Double click on a curve adds a point; alt click deletes one; alt drag copies; ctrl drag of the moving point sets a keyframe",
+  ],
   ["pen", "Points", "Draw by points (P). Enter, or the last point again, ends"],
   ["freehand", "Free", "Draw free-hand (F): blue, with a span of its own"],
   ["record", "Live", "Drag live (R): green, recorded in time while the clip plays"],
@@ -55,10 +59,22 @@ export function toolPanel(model, host, actions) {
     undo,
     redo,
     menu("Presets", "Motions for what is selected, or as a new track", PRESETS, (name) => model.preset(name)),
-    menu("Still", "Static anchors in one click", [["border", "Hold the borders"], ["background", "Hold the background"]], (name) => model.preset(name)),
+    menu(
+      "Still",
+      "Static anchors in one click",
+      [
+        ["border", "Hold the borders"],
+        ["background", "Hold the background"],
+      ],
+      (name) => model.preset(name),
+    ),
     cameraMenu(model),
     menu("File", "Import and export", FILES, actions.file),
-    host.pictures ? menu("Picture", "What lies below the tracks; a picture may be dropped or pasted too", host.pictures, (which) => host.choosePicture?.(which)) : null,
+    host.pictures
+      ? menu("Picture", "What lies below the tracks; a picture may be dropped or pasted too", host.pictures, (which) =>
+          host.choosePicture?.(which),
+        )
+      : null,
     make("span", { className: "mste-gap" }),
     button("Fit", "Show the whole frame (0)", actions.fit),
     button("?", "Keys", actions.help),
@@ -74,15 +90,26 @@ export function toolPanel(model, host, actions) {
 
 /** Options of the tool at hand. @type {(model: EditorModel) => Panel} */
 export function optionPanel(model) {
-  const interpolation = choice("Curve through the points", INTERPOLATIONS.filter((each) => each !== "freehand"), (value) =>
-    model.setOptions({ interpolation: /** @type {import("../curve/curve.js").Interpolation} */ (value) }),
+  const interpolation = choice(
+    "Curve through the points",
+    INTERPOLATIONS.filter((each) => each !== "freehand"),
+    (value) => model.setOptions({ interpolation: /** @type {import("../curve/curve.js").Interpolation} */ (value) }),
   );
-  const smoothing = make("input", { type: "range", min: "0", max: "1", step: "0.05", title: "Smoothing of strokes", ariaLabel: "Smoothing" });
+  const smoothing = make("input", {
+    type: "range",
+    min: "0",
+    max: "1",
+    step: "0.05",
+    title: "Smoothing of strokes",
+    ariaLabel: "Smoothing",
+  });
   smoothing.oninput = () => model.setOptions({ smoothing: smoothing.valueAsNumber });
   const grid = make("input", { type: "checkbox", title: "A grid of points instead of one", ariaLabel: "Grid" });
   grid.onchange = () => model.setOptions({ grid: grid.checked ? model.gridSize : null });
   const size = (/** @type {"spacing" | "size"} */ key, /** @type {string} */ title) =>
-    numberField(title, { min: 1, max: 4096 }, (value) => model.setOptions({ grid: { ...model.gridSize, [key]: value } }));
+    numberField(title, { min: 1, max: 4096 }, (value) =>
+      model.setOptions({ grid: { ...model.gridSize, [key]: value } }),
+    );
   const [spacing, extent] = [size("spacing", "Spacing of the grid in px"), size("size", "Size of the grid in px")];
   const still = make("input", { type: "checkbox", title: "The grid is a region that must stay", ariaLabel: "Stays" });
   still.onchange = () => model.setOptions({ still: still.checked });
@@ -120,14 +147,21 @@ export function selectionPanel(model) {
     model.changeSelected((track) => withKind(track, /** @type {import("../document/document.js").Kind} */ (value))),
   );
   const interpolation = choice("Curve through the points", INTERPOLATIONS, (value) =>
-    model.changeSelected((track) => withInterpolation(track, /** @type {import("../curve/curve.js").Interpolation} */ (value))),
+    model.changeSelected((track) =>
+      withInterpolation(track, /** @type {import("../curve/curve.js").Interpolation} */ (value)),
+    ),
   );
-  const start = numberField("First frame of the span", {}, (value) => model.changeSelected((track) => ({ ...track, start: value })));
+  const start = numberField("First frame of the span", {}, (value) =>
+    model.changeSelected((track) => ({ ...track, start: value })),
+  );
   const duration = numberField("Frames that the travel takes", { min: 0 }, (value) =>
     model.changeSelected((track) => withSpan(track, track.start, value)),
   );
   const easing = choice("Easing; a choice takes keyframes away", ["", ...EASINGS], (value) =>
-    model.changeSelected(({ keyframes: _, ...track }) => ({ ...track, easing: /** @type {import("../document/document.js").Easing} */ (value || "linear") })),
+    model.changeSelected(({ keyframes: _, ...track }) => ({
+      ...track,
+      easing: /** @type {import("../document/document.js").Easing} */ (value || "linear"),
+    })),
   );
   easing.options[0].textContent = "keyframes";
   const before = choice("Before its span: held visibly, or hidden", HOLDS, set("before"));

@@ -154,7 +154,12 @@ function drawNow(context, size, { document, frame, view, selection, lens }) {
 /** The clip's frame as the camera sees it now: the plane on which everything is drawn. @type {(context: Context, lens: NonNullable<TopScene["lens"]>, scene: TopScene) => void} */
 function drawPlane(context, lens, { document, view }) {
   const { width, height } = document.canvas;
-  const corners = [[0, 0], [width, 0], [width, height], [0, height]].map(([x, y]) => lens({ x, y }));
+  const corners = [
+    [0, 0],
+    [width, 0],
+    [width, height],
+    [0, height],
+  ].map(([x, y]) => lens({ x, y }));
   if (!corners.every(({ front }) => front)) return;
   context.strokeStyle = CAMERA_COLOUR;
   context.lineWidth = 1.5;
@@ -169,7 +174,10 @@ function drawPlane(context, lens, { document, view }) {
 /** Control points as squares (chosen ones white), the first one larger; Bezier handles. @type {(context: Context, track: Track, scene: TopScene) => void} */
 function drawControls(context, track, { view, selection }) {
   const chosen = selection.points.get(track.id);
-  const place = (/** @type {number} */ x, /** @type {number} */ y) => [x * view.scale + view.x, y * view.scale + view.y];
+  const place = (/** @type {number} */ x, /** @type {number} */ y) => [
+    x * view.scale + view.x,
+    y * view.scale + view.y,
+  ];
   const colour = COLOURS[track.kind];
   context.lineWidth = 1;
   if (track.interpolation === "bezier") drawHandles(context, track, view);
@@ -188,7 +196,10 @@ function drawHandles(context, track, view) {
   const [lines, ends] = [new Path2D(), new Path2D()];
   for (const [x, y, inX = 0, inY = 0, outX = 0, outY = 0] of track.points) {
     const [px, py] = [x * view.scale + view.x, y * view.scale + view.y];
-    for (const [dx, dy] of [[inX, inY], [outX, outY]]) {
+    for (const [dx, dy] of [
+      [inX, inY],
+      [outX, outY],
+    ]) {
       if (!dx && !dy) continue;
       const [hx, hy] = [px + dx * view.scale, py + dy * view.scale];
       lines.moveTo(px, py);
@@ -205,7 +216,8 @@ function drawHandles(context, track, view) {
 
 /** @type {(context: Context, overlay: import("../tools/tool.js").Overlay, view: Viewport) => void} */
 function drawOverlay(context, overlay, view) {
-  const place = (/** @type {{x: number, y: number}} */ { x, y }) => /** @type {[number, number]} */ ([x * view.scale + view.x, y * view.scale + view.y]);
+  const place = (/** @type {{x: number, y: number}} */ { x, y }) =>
+    /** @type {[number, number]} */ ([x * view.scale + view.x, y * view.scale + view.y]);
   context.strokeStyle = "#ffffff";
   context.lineWidth = 1.5;
   if (overlay.kind === "line") {
@@ -230,7 +242,10 @@ function drawOverlay(context, overlay, view) {
 /** @type {(context: Context, at: {x: number, y: number}, view: Viewport) => void} */
 function drawCrosshair(context, at, view) {
   const [x, y] = [at.x * view.scale + view.x, at.y * view.scale + view.y];
-  for (const [colour, width] of /** @type {[string, number][]} */ ([["#000000", 3], ["#ffffff", 1]])) {
+  for (const [colour, width] of /** @type {[string, number][]} */ ([
+    ["#000000", 3],
+    ["#ffffff", 1],
+  ])) {
     context.strokeStyle = colour;
     context.lineWidth = width;
     context.beginPath();

@@ -1,11 +1,37 @@
 /** The timeline's surface: a canvas of ruler and rows, painted anew when something changed. */
 
 import { CAMERA_COLOUR, COLOURS, inView } from "./render.js";
-import { LABEL_PX, ROW_PX, RULER_PX, frameToX, hitTimeline, maxScroll, numRows, rowTop, scrolledTo, visibleRows } from "../tools/timeline.js";
+import {
+  LABEL_PX,
+  ROW_PX,
+  RULER_PX,
+  frameToX,
+  hitTimeline,
+  maxScroll,
+  numRows,
+  rowTop,
+  scrolledTo,
+  visibleRows,
+} from "../tools/timeline.js";
 import { movesOf } from "../document/document.js";
 import { clamp } from "../curve/geometry.js";
 
-const CURSORS = { ruler: "col-resize", start: "ew-resize", end: "ew-resize", keyframe: "ew-resize", hidden_first: "ew-resize", hidden_last: "ew-resize", bar: "grab", move: "grab", move_start: "ew-resize", move_end: "ew-resize", move_row: "pointer", hidden: "grab", label: "pointer", row: "cell" };
+const CURSORS = {
+  ruler: "col-resize",
+  start: "ew-resize",
+  end: "ew-resize",
+  keyframe: "ew-resize",
+  hidden_first: "ew-resize",
+  hidden_last: "ew-resize",
+  bar: "grab",
+  move: "grab",
+  move_start: "ew-resize",
+  move_end: "ew-resize",
+  move_row: "pointer",
+  hidden: "grab",
+  label: "pointer",
+  row: "cell",
+};
 
 export class TimelineView {
   /** @type {import("../tools/timeline.js").Layout} */
@@ -33,7 +59,11 @@ export class TimelineView {
     this.element.addEventListener("pointerup", (event) => this.end(event, "up"), options);
     this.element.addEventListener("pointercancel", (event) => this.end(event, "cancel"), options);
     this.element.addEventListener("lostpointercapture", (event) => this.end(event, "cancel"), options);
-    this.element.addEventListener("dblclick", (event) => (event.stopPropagation(), this.send("double", event)), options);
+    this.element.addEventListener(
+      "dblclick",
+      (event) => (event.stopPropagation(), this.send("double", event)),
+      options,
+    );
     this.element.addEventListener("contextmenu", (event) => (event.preventDefault(), event.stopPropagation()), options);
     this.element.addEventListener("wheel", (event) => this.wheel(event), { signal, passive: false });
     const observer = new ResizeObserver(() => this.resize());
@@ -87,7 +117,12 @@ export class TimelineView {
     }
     const box = this.element.getBoundingClientRect();
     const scale = box.width ? this.layout.width / box.width : 1;
-    const hit = hitTimeline(this.model.document, this.layout, (event.clientX - box.left) * scale, (event.clientY - box.top) * scale);
+    const hit = hitTimeline(
+      this.model.document,
+      this.layout,
+      (event.clientX - box.left) * scale,
+      (event.clientY - box.top) * scale,
+    );
     this.canvas.style.cursor = hit ? CURSORS[hit.part] : "default";
   }
 
@@ -143,7 +178,8 @@ export class TimelineView {
     context.fillStyle = "#262a31";
     context.fillRect(0, 0, width, RULER_PX);
     const pitch = (width - LABEL_PX) / Math.max(1, numFrames - 1);
-    const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10000, 100000].find((each) => each * pitch >= 34) ?? 1e6;
+    const step =
+      [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10000, 100000].find((each) => each * pitch >= 34) ?? 1e6;
     context.fillStyle = "#aab0ba";
     context.font = "10px sans-serif";
     context.textBaseline = "middle";

@@ -67,7 +67,8 @@ export class Transfer {
   async open(file) {
     try {
       if (file.type.startsWith("image/") && !file.type.includes("svg")) await this.host.picture(file);
-      else if (file.name.endsWith(".npz")) this.model.add(await fromNpz(await file.arrayBuffer(), this.model.document.canvas));
+      else if (file.name.endsWith(".npz"))
+        this.model.add(await fromNpz(await file.arrayBuffer(), this.model.document.canvas));
       else this.importTracks(await file.text());
     } catch (error) {
       this.host.say(`${file.name}: ${error instanceof Error ? error.message : error}`);

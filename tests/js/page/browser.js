@@ -9,12 +9,22 @@ const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const KINDS = { ".html": "text/html", ".js": "text/javascript", ".png": "image/png", ".json": "application/json" };
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 // Software painting, and no talk with the outside.
-const ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+];
 
 /** Why the page cannot be tested here; null where it can. */
 export async function missing() {
   if (!executable()) return "no Chromium was found; name one with CHROMIUM";
-  return import("playwright-core").then(() => null, () => "playwright-core is not installed; run npm ci");
+  return import("playwright-core").then(
+    () => null,
+    () => "playwright-core is not installed; run npm ci",
+  );
 }
 
 const executable = () => process.env.CHROMIUM ?? PLACES.find(existsSync);

@@ -41,7 +41,8 @@ export class Driver {
   /** Wait until the picture stays where it is: what the tools show may still be about to move it. */
   settled() {
     return this.page.evaluate(async () => {
-      const where = () => JSON.stringify([window.editor.surface.element.getBoundingClientRect(), window.editor.surface.view]);
+      const where = () =>
+        JSON.stringify([window.editor.surface.element.getBoundingClientRect(), window.editor.surface.view]);
       let before = "";
       for (let same = 0; same < 6; ) {
         await new Promise((done) => requestAnimationFrame(done));
@@ -67,7 +68,10 @@ export class Driver {
         const { surface } = window.editor;
         const box = surface.element.getBoundingClientRect();
         const scale = box.width / surface.size.width;
-        return [box.left + (x * surface.view.scale + surface.view.x) * scale, box.top + (y * surface.view.scale + surface.view.y) * scale];
+        return [
+          box.left + (x * surface.view.scale + surface.view.x) * scale,
+          box.top + (y * surface.view.scale + surface.view.y) * scale,
+        ];
       },
       [x, y],
     );
@@ -93,7 +97,11 @@ export class Driver {
   colour(x, y) {
     return this.page.evaluate(
       ([x, y]) => {
-        const { layers: { base }, view, density } = window.editor.surface;
+        const {
+          layers: { base },
+          view,
+          density,
+        } = window.editor.surface;
         const at = [(x * view.scale + view.x) * density, (y * view.scale + view.y) * density];
         return [...base.getContext("2d").getImageData(...at, 1, 1).data].slice(0, 3);
       },
