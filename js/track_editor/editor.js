@@ -1,10 +1,10 @@
 /** The editor on a page: model, surface, timeline and panels put together, with keyboard and playing. */
 
+import { EditorModel } from "./model.js";
 import { Backdrop } from "./view/backdrop.js";
 import { cameraPanel } from "./view/camera_panel.js";
-import { make, button } from "./view/elements.js";
+import { button, make } from "./view/elements.js";
 import { commandOf } from "./view/keyboard.js";
-import { EditorModel } from "./model.js";
 import { HELP, optionPanel, selectionPanel, toolPanel, transportPanel } from "./view/panel.js";
 import { addStyle } from "./view/style.js";
 import { Surface } from "./view/surface.js";

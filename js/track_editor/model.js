@@ -3,20 +3,20 @@
  * every command. Views read it and are told when something changed.
  */
 
-import { applyPreset } from "./tools/apply_preset.js";
 import { addMoves, changeMove, newMove, removeMove } from "./camera/edits.js";
 import { MAX_MOVES } from "./camera/parse.js";
-import { runCommand } from "./tools/commands.js";
-import { emptyDocument, movesOf, newIds, serialise } from "./document/document.js";
-import { parseDocument } from "./io/parse.js";
-import * as edits from "./tools/edits.js";
 import { clamp } from "./curve/geometry.js";
+import { emptyDocument, movesOf, newIds, serialise } from "./document/document.js";
 import * as histories from "./document/history.js";
 import * as selections from "./document/selection.js";
-import { stepTimeline } from "./tools/timeline.js";
+import { parseDocument } from "./io/parse.js";
+import { applyPreset } from "./tools/apply_preset.js";
+import { runCommand } from "./tools/commands.js";
+import * as edits from "./tools/edits.js";
 import { penTool } from "./tools/pen.js";
 import { selectTool } from "./tools/select.js";
 import { anchorTool, freehandTool, gridTool, recordTool } from "./tools/stroke.js";
+import { stepTimeline } from "./tools/timeline.js";
 
 /**
  * @typedef {import("./document/document.js").Document} Document

@@ -4,9 +4,9 @@
  * the node and a promoted widget of a subgraph say nothing.
  */
 
-import { make } from "./view/elements.js";
 import { TrackEditor } from "./editor.js";
 import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "./io/upstream.js";
+import { make } from "./view/elements.js";
 
 const DEFAULT_FPS = 16;
 const READ_AGAIN_MS = 250;

@@ -5,9 +5,9 @@ import test from "node:test";
 
 import { poseAt, seenAt, shakeAt } from "../../js/track_editor/camera/pose.js";
 import { serialise } from "../../js/track_editor/document/document.js";
+import { TrackFormatError } from "../../js/track_editor/document/strict_json.js";
 import { parseDocument } from "../../js/track_editor/io/parse.js";
 import { sampleDocument, trailOf } from "../../js/track_editor/io/sampling.js";
-import { TrackFormatError } from "../../js/track_editor/document/strict_json.js";
 
 const data = JSON.parse(readFileSync(new URL("../data/camera.json", import.meta.url), "utf8"));
 const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };

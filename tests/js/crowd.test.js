@@ -1,10 +1,9 @@
 // A crowd's bitmap: when it may be shown once more, and where.
 import assert from "node:assert/strict";
 import test from "node:test";
-
-import { carried, commonStep, hullOf, shapesOf, shows, worthPainting } from "../../js/track_editor/view/crowd.js";
-import { movePoints, moveTracks } from "../../js/track_editor/tools/edits.js";
 import { panned, toView, zoomed } from "../../js/track_editor/curve/geometry.js";
+import { movePoints, moveTracks } from "../../js/track_editor/tools/edits.js";
+import { carried, commonStep, hullOf, shapesOf, shows, worthPainting } from "../../js/track_editor/view/crowd.js";
 
 const canvas = { width: 320, height: 200, num_frames: 25, fps: 16 };
 const track = (id, points, kind = "path") => ({

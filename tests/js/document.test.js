@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { emptyDocument, newGroup, newIds, serialise } from "../../js/track_editor/document/document.js";
-import { parseDocument } from "../../js/track_editor/io/parse.js";
 import { TrackFormatError } from "../../js/track_editor/document/strict_json.js";
+import { parseDocument } from "../../js/track_editor/io/parse.js";
 import { sampleDocument } from "../../js/track_editor/io/sampling.js";
 
 const data = JSON.parse(readFileSync(new URL("../data/documents.json", import.meta.url), "utf8"));

@@ -3,15 +3,15 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { curveLength, makeCurve, pointAt } from "../../js/track_editor/curve/curve.js";
-import * as edits from "../../js/track_editor/tools/edits.js";
-import * as times from "../../js/track_editor/document/time_edits.js";
-import { redo, record, startHistory, undo } from "../../js/track_editor/document/history.js";
-import { hitTest } from "../../js/track_editor/tools/hit.js";
-import { parseDocument } from "../../js/track_editor/io/parse.js";
-import { serialise } from "../../js/track_editor/document/document.js";
-import * as selections from "../../js/track_editor/document/selection.js";
-import { curveOf, positionAt, visibleAt } from "../../js/track_editor/curve/timing.js";
 import { fitted, panned, toImage, toView, zoomed } from "../../js/track_editor/curve/geometry.js";
+import { curveOf, positionAt, visibleAt } from "../../js/track_editor/curve/timing.js";
+import { serialise } from "../../js/track_editor/document/document.js";
+import { record, redo, startHistory, undo } from "../../js/track_editor/document/history.js";
+import * as selections from "../../js/track_editor/document/selection.js";
+import * as times from "../../js/track_editor/document/time_edits.js";
+import { parseDocument } from "../../js/track_editor/io/parse.js";
+import * as edits from "../../js/track_editor/tools/edits.js";
+import { hitTest } from "../../js/track_editor/tools/hit.js";
 
 const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };
 const path = (id, points, more = {}) => ({

@@ -1,15 +1,14 @@
 // Presets and interchange against closed forms; strokes against the line that was drawn.
 import assert from "node:assert/strict";
 import test from "node:test";
-
-import * as exchange from "../../js/track_editor/io/exchange.js";
-import * as presets from "../../js/track_editor/tools/presets.js";
-import { serialise } from "../../js/track_editor/document/document.js";
-import { parseDocument } from "../../js/track_editor/io/parse.js";
-import { makeCurve, pointAtArc, curveLength } from "../../js/track_editor/curve/curve.js";
+import { curveLength, makeCurve, pointAtArc } from "../../js/track_editor/curve/curve.js";
 import { recordedPoints, strokePoints } from "../../js/track_editor/curve/smoothing.js";
-import { sampleDocument } from "../../js/track_editor/io/sampling.js";
 import { positionAt, visibleAt } from "../../js/track_editor/curve/timing.js";
+import { serialise } from "../../js/track_editor/document/document.js";
+import * as exchange from "../../js/track_editor/io/exchange.js";
+import { parseDocument } from "../../js/track_editor/io/parse.js";
+import { sampleDocument } from "../../js/track_editor/io/sampling.js";
+import * as presets from "../../js/track_editor/tools/presets.js";
 
 const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };
 const drawn = (...shapes) => ({ canvas: CANVAS, tracks: shapes.map((shape, i) => ({ id: `t${i + 1}`, ...shape })) });

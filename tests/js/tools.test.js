@@ -1,11 +1,13 @@
 // Tools and the timeline as state machines: pointer events in, documents out.
 import assert from "node:assert/strict";
 import test from "node:test";
-
+import { positionAt, visibleAt } from "../../js/track_editor/curve/timing.js";
 import { serialise } from "../../js/track_editor/document/document.js";
-import { parseDocument } from "../../js/track_editor/io/parse.js";
-import { commandOf } from "../../js/track_editor/view/keyboard.js";
 import { NOTHING, selectTracks } from "../../js/track_editor/document/selection.js";
+import { parseDocument } from "../../js/track_editor/io/parse.js";
+import { penTool } from "../../js/track_editor/tools/pen.js";
+import { selectTool } from "../../js/track_editor/tools/select.js";
+import { anchorTool, freehandTool, gridTool, recordTool } from "../../js/track_editor/tools/stroke.js";
 import {
   frameToX,
   hitTimeline,
@@ -16,10 +18,7 @@ import {
   visibleRows,
   xToFrame,
 } from "../../js/track_editor/tools/timeline.js";
-import { positionAt, visibleAt } from "../../js/track_editor/curve/timing.js";
-import { penTool } from "../../js/track_editor/tools/pen.js";
-import { selectTool } from "../../js/track_editor/tools/select.js";
-import { anchorTool, freehandTool, gridTool, recordTool } from "../../js/track_editor/tools/stroke.js";
+import { commandOf } from "../../js/track_editor/view/keyboard.js";
 
 const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };
 const OPTIONS = { interpolation: "catmull_rom", smoothing: 0.3, grid: null, still: false };

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 Pack = Callable[[str], Any]
-MODULES = ("track_transform_nodes", "track_time_nodes", "track_filter_nodes", "track_file_nodes", "track_preview")
+MODULES = ("transform", "retime", "filter", "exchange", "preview")
 RETIME = {
     "length": 0,
     "start": 0,
@@ -46,7 +46,7 @@ def payload(num_frames: int = 5, num_tracks: int = 2, first_x: float = 0.0) -> d
 
 def nodes_of(pack: Pack) -> list[Any]:
     names = pack("nodes").NODES
-    return [node for node in names if node.__module__.rpartition(".")[2] in MODULES]
+    return [node for node in names if node.__module__.endswith(tuple(f".tracks.{name}" for name in MODULES))]
 
 
 def test_every_node_explains_itself_and_no_output_bears_an_inputs_id(pack: Pack) -> None:

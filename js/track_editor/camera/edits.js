@@ -1,8 +1,8 @@
 /** Edits of the camera's moves: each takes a document and gives a new one. */
 
-import { AMOUNTS } from "./pose.js";
-import { movesOf, wholeClip } from "../document/document.js";
 import { clamp } from "../curve/geometry.js";
+import { movesOf, wholeClip } from "../document/document.js";
+import { AMOUNTS } from "./pose.js";
 
 /**
  * @typedef {import("../document/document.js").Document} Document

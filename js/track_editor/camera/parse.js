@@ -1,8 +1,8 @@
 /** A document's camera moves, strictly: the same rules as motionstream_core's tracks/camera/parse_moves.py. */
 
-import { AMOUNTS, MAX_SEED, MOVES } from "./pose.js";
 import { EASINGS, MAX_FRAMES } from "../document/document.js";
 import { choice, count, fail, isObject, list, number, object } from "../document/strict_json.js";
+import { AMOUNTS, MAX_SEED, MOVES } from "./pose.js";
 
 /** @typedef {import("../document/document.js").Move} Move */
 

@@ -1,14 +1,14 @@
 /** Other programs' forms: coordinate lists (KJNodes, core), ATI's 121 samples, SVG paths. Pure text in and out. */
 
 import { makeCurve } from "../curve/curve.js";
-import { wholeClip } from "../document/document.js";
-import { parseDocument } from "./parse.js";
-import { TrackFormatError } from "../document/strict_json.js";
 import { imagePoint } from "../curve/geometry.js";
 import { simplifiedInTime } from "../curve/smoothing.js";
-import { svgSubpaths } from "./svg_path.js";
+import { wholeClip } from "../document/document.js";
+import { TrackFormatError } from "../document/strict_json.js";
 import { spread } from "../document/time_edits.js";
+import { parseDocument } from "./parse.js";
 import { sampleDocument } from "./sampling.js";
+import { svgSubpaths } from "./svg_path.js";
 
 /**
  * @typedef {import("../document/document.js").Document} Document
@@ -45,7 +45,8 @@ function held(path) {
 export function importText(text, canvas) {
   const trimmed = text.trim();
   if (/^(<|[Mm]\s*[-+.\d])/.test(trimmed)) return fromSvg(trimmed, canvas);
-  if (/^\{[^]*"format"/.test(trimmed)) return parseDocument(trimmed, canvas).tracks.map(({ id: _, ...shape }) => shape);
+  if (/^\{[\s\S]*"format"/.test(trimmed))
+    return parseDocument(trimmed, canvas).tracks.map(({ id: _, ...shape }) => shape);
   return fromCoordinates(trimmed, canvas);
 }
 

@@ -3,9 +3,9 @@
  * visibility bool (t n), ids int64 (n), height and width int64 (). Read stored or deflated, written stored.
  */
 
-import { sampleDocument } from "./sampling.js";
-import { sampledShape } from "./exchange.js";
 import { TrackFormatError } from "../document/strict_json.js";
+import { sampledShape } from "./exchange.js";
+import { sampleDocument } from "./sampling.js";
 
 /**
  * @typedef {import("../document/document.js").Document} Document
@@ -74,7 +74,7 @@ export function toNpz(document) {
 function npy(dtype, shape, data) {
   const tuple = `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
   const head = `{'descr': '${dtype}', 'fortran_order': False, 'shape': ${tuple}, }`;
-  const padded = head.padEnd(Math.ceil((head.length + 11) / 64) * 64 - 11) + "\n";
+  const padded = `${head.padEnd(Math.ceil((head.length + 11) / 64) * 64 - 11)}\n`;
   const bytes = new Uint8Array(10 + padded.length + data.length);
   bytes.set([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, padded.length & 255, padded.length >> 8]);
   bytes.set(new TextEncoder().encode(padded), 10);

@@ -3,11 +3,10 @@
  * it by tests/data/documents.json. (A field given twice is found by Python alone: the browser's JSON keeps the last.)
  */
 
-import { INTERPOLATIONS } from "../curve/curve.js";
 import { readMoves } from "../camera/parse.js";
-import { EASINGS, FORMAT, HOLDS, KINDS, MAX_FRAMES, VERSION, emptyDocument } from "../document/document.js";
+import { INTERPOLATIONS } from "../curve/curve.js";
+import { EASINGS, emptyDocument, FORMAT, HOLDS, KINDS, MAX_FRAMES, VERSION } from "../document/document.js";
 import {
-  TrackFormatError,
   choice,
   count,
   fail,
@@ -17,6 +16,7 @@ import {
   number,
   object,
   show,
+  TrackFormatError,
 } from "../document/strict_json.js";
 
 /**

@@ -1,8 +1,8 @@
 /** What a document comes to: where every point is seen, frame by frame, as motionstream_core's tracks/drawn/document.py has it. */
 
 import { poseAt, seenAt } from "../camera/pose.js";
-import { movesOf } from "../document/document.js";
 import { gridOffsets, positionAt, visibleAt } from "../curve/timing.js";
+import { movesOf } from "../document/document.js";
 
 /**
  * @typedef {import("../document/document.js").Document} Document

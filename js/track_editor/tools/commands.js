@@ -3,10 +3,10 @@
 import { addMoves } from "../camera/edits.js";
 import { MAX_MOVES } from "../camera/parse.js";
 import { movesOf } from "../document/document.js";
-import * as edits from "./edits.js";
 import * as histories from "../document/history.js";
 import * as selections from "../document/selection.js";
 import { withHidden } from "../document/time_edits.js";
+import * as edits from "./edits.js";
 import { keyframeAt } from "./timeline.js";
 
 /**
@@ -39,7 +39,7 @@ const COMMANDS = {
   back: (model, _, view) => (isDrawingByPoints(model) ? model.send({ type: "back" }, view) : deleteChosen(model)),
   nudge: (model, { dx = 0, dy = 0 }, view) => nudge(model, dx, dy, view),
   press: (model, _, view) => press(model, view),
-  escape: (model, _, view) => escape(model, view),
+  escape: (model, _, view) => stepOut(model, view),
   first_frame: (model) => model.setFrame(0),
   last_frame: (model) => model.setFrame(model.lastFrame),
   step_frame: (model, { step = 1 }) => model.setFrame(Math.round(model.frame) + step),
@@ -143,7 +143,7 @@ function sendCursor(model, type, view = { scale: 1, x: 0, y: 0 }) {
 }
 
 /** One step back out: of a drag, of a line being drawn, of the crosshair, of the selection. @type {(model: EditorModel, view?: Viewport) => void} */
-function escape(model, view) {
+function stepOut(model, view) {
   if (model.busy) {
     model.send({ type: "cancel" }, view);
     model.draft = null;

@@ -2,10 +2,10 @@
 
 import { inTime, withMoves } from "../camera/edits.js";
 import { makeCurve, movedCurve, pointAt, polyline } from "../curve/curve.js";
-import { movesOf, newGroup, newIds } from "../document/document.js";
 import { clamp, toSegment } from "../curve/geometry.js";
-import { withSpan } from "../document/time_edits.js";
 import { curveOf, rememberCurve } from "../curve/timing.js";
+import { movesOf, newGroup, newIds } from "../document/document.js";
+import { withSpan } from "../document/time_edits.js";
 
 /**
  * @typedef {import("../document/document.js").Document} Document

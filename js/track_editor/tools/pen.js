@@ -1,9 +1,9 @@
 /** Drawing by points: every click one more; a drag pulls Bezier handles; the last point again, or Enter, ends it. */
 
-import { wholeClip, newIds } from "../document/document.js";
-import { addTracks, changeTracks, deletePoints, findTrack, moveHandle } from "./edits.js";
 import { distance, imagePoint, toView } from "../curve/geometry.js";
+import { newIds, wholeClip } from "../document/document.js";
 import { selectTracks } from "../document/selection.js";
+import { addTracks, changeTracks, deletePoints, findTrack, moveHandle } from "./edits.js";
 import { gridOf, imageAt, wentFar } from "./tool.js";
 
 /**

@@ -1,12 +1,11 @@
 /** Ready-made tracks and changes to tracks. Sizes in px of the image, times in frames. */
 
-import { pointAtArc, curveLength } from "../curve/curve.js";
-import { wholeClip } from "../document/document.js";
-import { addTracks, changeTracks, movedTrack, tracksWith } from "./edits.js";
-import { spread } from "../document/time_edits.js";
-import { newGroup, newIds } from "../document/document.js";
+import { curveLength, pointAtArc } from "../curve/curve.js";
 import { bounds, distance } from "../curve/geometry.js";
 import { curveOf, positionAt } from "../curve/timing.js";
+import { newGroup, newIds, wholeClip } from "../document/document.js";
+import { spread } from "../document/time_edits.js";
+import { addTracks, changeTracks, movedTrack, tracksWith } from "./edits.js";
 
 /**
  * @typedef {import("../document/document.js").Document} Document

@@ -1,20 +1,20 @@
 /** Selecting and moving: points, handles, tracks, boxes; along the curve with ctrl, copies with alt. */
 
+import { boxOf } from "../curve/geometry.js";
+import * as selections from "../document/selection.js";
+import { withKeyframe } from "../document/time_edits.js";
 import {
-  insertPoint,
+  changeTracks,
   deletePoints,
+  findTrack,
+  insertPoint,
   moveHandle,
   movePoints,
   nearestParameter,
   pasteTracks,
-  changeTracks,
-  findTrack,
   tracksWith,
 } from "./edits.js";
-import { withKeyframe } from "../document/time_edits.js";
-import { boxOf } from "../curve/geometry.js";
 import { hitTest } from "./hit.js";
-import * as selections from "../document/selection.js";
 import { imageAt, wentFar } from "./tool.js";
 
 /**

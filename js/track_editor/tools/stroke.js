@@ -1,9 +1,9 @@
 /** Drawing in one stroke: free-hand, live (recorded in time), the grid brush, anchors. */
 
-import { newIds, wholeClip } from "../document/document.js";
-import { addTracks } from "./edits.js";
-import { selectTracks } from "../document/selection.js";
 import { recordedPoints, strokePoints } from "../curve/smoothing.js";
+import { newIds, wholeClip } from "../document/document.js";
+import { selectTracks } from "../document/selection.js";
+import { addTracks } from "./edits.js";
 import { gridOf, imageAt, pixelOf, wentFar } from "./tool.js";
 
 /**

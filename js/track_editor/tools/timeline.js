@@ -5,12 +5,12 @@
 
 import { changeMove, withMoveSpan } from "../camera/edits.js";
 import { parameterAtArc } from "../curve/curve.js";
-import { movesOf } from "../document/document.js";
-import { changeTracks, findTrack } from "./edits.js";
-import { withHidden, withKeyframe, withoutKeyframe, withSpan } from "../document/time_edits.js";
 import { clamp } from "../curve/geometry.js";
-import { NOTHING, selectTracks, toggleTrack } from "../document/selection.js";
 import { curveOf, travelled } from "../curve/timing.js";
+import { movesOf } from "../document/document.js";
+import { NOTHING, selectTracks, toggleTrack } from "../document/selection.js";
+import { withHidden, withKeyframe, withoutKeyframe, withSpan } from "../document/time_edits.js";
+import { changeTracks, findTrack } from "./edits.js";
 
 /**
  * Sizes in CSS px of the timeline's surface. scroll: how far the rows are scrolled up.

@@ -1,7 +1,7 @@
 /** Fields of the camera's moves. */
 
-import { AMOUNTS, MAX_SEED, MOVES } from "../camera/pose.js";
 import { withAmount, withMoveKind, withMoveSpan } from "../camera/edits.js";
+import { AMOUNTS, MAX_SEED, MOVES } from "../camera/pose.js";
 import { EASINGS, movesOf } from "../document/document.js";
 import { button, choice, labelled, make, menu, numberField, show } from "./elements.js";
 

@@ -3,8 +3,8 @@
  * anew when they change otherwise.
  */
 
-import { strokeTracks } from "./render.js";
 import { curveOf } from "../curve/timing.js";
+import { strokeTracks } from "./render.js";
 
 /**
  * @typedef {import("../document/document.js").Track} Track

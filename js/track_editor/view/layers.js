@@ -1,10 +1,10 @@
 /** The surface's two canvases: what is painted on which, and what need not be painted anew. */
 
 import { poseAt, seenAt } from "../camera/pose.js";
-import { Crowd } from "./crowd.js";
 import { movesOf } from "../document/document.js";
-import { CROWD, drawBase, drawTop, inImage, inView, strokeOutlines, strokeTracks } from "./render.js";
 import { trailOf } from "../io/sampling.js";
+import { Crowd } from "./crowd.js";
+import { CROWD, drawBase, drawTop, inImage, inView, strokeOutlines, strokeTracks } from "./render.js";
 
 /**
  * @typedef {import("../document/document.js").Track} Track

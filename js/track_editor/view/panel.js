@@ -2,8 +2,8 @@
 
 import { INTERPOLATIONS } from "../curve/curve.js";
 import { EASINGS, HOLDS, KINDS } from "../document/document.js";
-import { withInterpolation, withKind } from "../tools/edits.js";
 import { withSpan } from "../document/time_edits.js";
+import { withInterpolation, withKind } from "../tools/edits.js";
 import { cameraMenu } from "./camera_panel.js";
 import { button, choice, labelled, make, menu, numberField, show } from "./elements.js";
 

@@ -4,7 +4,7 @@
  * has its curves put in by whoever paints it: a few are stroked, a crowd comes as a bitmap (crowd.js).
  */
 
-import { gridOffsets, positionAt, visibleAt, curveOf } from "../curve/timing.js";
+import { curveOf, gridOffsets, positionAt, visibleAt } from "../curve/timing.js";
 
 /**
  * @typedef {import("../document/document.js").Track} Track

@@ -1,10 +1,10 @@
 /** The drawing surface: its size, the viewport, and pointers turned into a tool's events. */
 
 import { distance, fitted, panned, toImage, viewPoint, zoomed } from "../curve/geometry.js";
-import { hitTest } from "../tools/hit.js";
-import { Layers } from "./layers.js";
 import { positionAt } from "../curve/timing.js";
 import { findTrack } from "../tools/edits.js";
+import { hitTest } from "../tools/hit.js";
+import { Layers } from "./layers.js";
 
 /**
  * @typedef {import("../curve/geometry.js").ViewPoint} ViewPoint

@@ -1,20 +1,20 @@
 /** The timeline's surface: a canvas of ruler and rows, painted anew when something changed. */
 
-import { CAMERA_COLOUR, COLOURS, inView } from "./render.js";
+import { clamp } from "../curve/geometry.js";
+import { movesOf } from "../document/document.js";
 import {
-  LABEL_PX,
-  ROW_PX,
-  RULER_PX,
   frameToX,
   hitTimeline,
+  LABEL_PX,
   maxScroll,
   numRows,
+  ROW_PX,
+  RULER_PX,
   rowTop,
   scrolledTo,
   visibleRows,
 } from "../tools/timeline.js";
-import { movesOf } from "../document/document.js";
-import { clamp } from "../curve/geometry.js";
+import { CAMERA_COLOUR, COLOURS, inView } from "./render.js";
 
 const CURSORS = {
   ruler: "col-resize",

@@ -1,11 +1,11 @@
 /** What comes in and goes out: the clipboard, files dropped, opened and saved. */
 
-import { pasteDocument } from "../tools/commands.js";
 import { FORMAT, serialise } from "../document/document.js";
-import { parseDocument } from "../io/parse.js";
-import { download, make } from "./elements.js";
 import { ATI_NUM_SAMPLES, importText, toCoordinates, toSvg } from "../io/exchange.js";
 import { fromNpz, toNpz } from "../io/npz.js";
+import { parseDocument } from "../io/parse.js";
+import { pasteDocument } from "../tools/commands.js";
+import { download, make } from "./elements.js";
 import { COLOURS } from "./render.js";
 
 /**
