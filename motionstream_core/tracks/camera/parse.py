@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ..easing import EASINGS
 from ..spline import Array
-from ..strict_json import count, decoded, fail, fields_of, items_of, number
+from ..strict_json import choice, count, decoded, fail, fields_of, items_of, number
 from ..tracks import TrackFormatError
-from .moves import Move
-from .parse_moves import read_moves
+from .moves import AMOUNTS, MAX_SEED, MOVES, Move
 from .path import CameraPath
 
+MAX_MOVES = 100
 MAX_POSES = 100_000
 _FAR = 1e9
 _ROTATION_ERROR = 1e-3
@@ -45,6 +46,33 @@ def parse_camera(text: str, height: int, width: int) -> CameraFile:
     if isinstance(value, list) and value and isinstance(value[0], dict) and "move" not in value[0]:
         return CameraFile(poses=_poses(value, "camera", height, width))
     return CameraFile(moves=read_moves(value))
+
+
+def read_moves(value: Any, place: str = "camera") -> tuple[Move, ...]:
+    """The moves of a decoded list: a list of its own, or the layer `camera` of a trajectory document.
+
+    Raises TrackFormatError naming field, value and remedy for anything else.
+    """
+    moves = tuple(items_of(value, place, _move))
+    if len(moves) > MAX_MOVES:
+        fail(place, len(moves), f"at most {MAX_MOVES} moves can be combined; leave some out", "number of moves ")
+    return moves
+
+
+def _move(value: Any, place: str) -> Move:
+    kind = value.get("move") if isinstance(value, dict) else None
+    fields = fields_of(
+        value, place, ("move", "amount", "start", "duration"), ("seed",) if kind == "handheld" else ("easing",)
+    )
+    kind = choice(fields["move"], f"{place}.move", MOVES)
+    return Move(
+        kind,
+        number(fields["amount"], f"{place}.amount", *AMOUNTS[kind]),
+        number(fields["start"], f"{place}.start", -1e6, 1e6),
+        number(fields["duration"], f"{place}.duration", 0, 1e6),
+        choice(fields.get("easing", "linear"), f"{place}.easing", EASINGS),
+        count(fields.get("seed", 0), f"{place}.seed", MAX_SEED, low=0),
+    )
 
 
 def _file(fields: dict[str, Any], height: int, width: int) -> CameraFile:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from ..camera.parse_moves import read_moves
+from ..camera.parse import read_moves
 from ..easing import EASINGS, HOLDS, Timing
 from ..parse import MAX_COORDINATE_PX
 from ..spline import INTERPOLATIONS

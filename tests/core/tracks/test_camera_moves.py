@@ -12,7 +12,7 @@ import pytest
 
 from motionstream_core.tracks import Canvas, TrackFormatError, parse_document
 from motionstream_core.tracks.camera.moves import AMOUNTS, Move, plane_seen, poses_of, shake_phase
-from motionstream_core.tracks.camera.parse_moves import read_moves
+from motionstream_core.tracks.camera.parse import read_moves
 
 DATA = json.loads((Path(__file__).parents[2] / "data" / "camera.json").read_text("utf-8"))
 CANVAS = Canvas(64, 48, 9, 16)
