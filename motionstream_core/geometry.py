@@ -40,10 +40,6 @@ class LatentShape:
     height: int
     width: int
 
-    def tensor_shape(self, batch_size: int = 1) -> tuple[int, int, int, int, int]:
-        """(b c f h w)"""
-        return (batch_size, self.num_channels, self.num_frames, self.height, self.width)
-
 
 @dataclass(frozen=True)
 class VaeStride:

@@ -14,7 +14,7 @@ from .emit import to_ati, to_coordinate_json
 from .from_mask import at_rest, grid_in_mask, spread_in_mask, with_mask
 from .grid import point_grid
 from .npz import load_npz, save_npz
-from .parse import ATI_NUM_SAMPLES, parse_ati, parse_tracks
+from .parse import parse_tracks
 from .resample import resample
 from .retime import retime
 from .select import covered, drawn_by_lot, select, visible_share
@@ -23,7 +23,6 @@ from .tracks import NUM_IDS, TrackFormatError, Tracks, assign_ids
 from .transform import Placement, Span, middle_of, transform
 
 __all__ = [
-    "ATI_NUM_SAMPLES",
     "NUM_IDS",
     "CameraFile",
     "CameraPath",
@@ -47,7 +46,6 @@ __all__ = [
     "grid_in_mask",
     "load_npz",
     "middle_of",
-    "parse_ati",
     "parse_camera",
     "parse_document",
     "parse_tracks",

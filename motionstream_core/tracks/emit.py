@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .parse import ATI_NUM_SAMPLES
 from .resample import resample
 from .tracks import Tracks
+
+ATI_NUM_SAMPLES = 121
 
 
 def to_coordinate_json(tracks: Tracks) -> str:

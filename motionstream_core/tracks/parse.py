@@ -9,7 +9,6 @@ import ast
 import json
 import os
 import re
-import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, NoReturn
@@ -18,9 +17,9 @@ import numpy as np
 import torch
 
 from .npz import load_npz
+from .strict_json import show
 from .tracks import TrackFormatError, Tracks, assign_ids
 
-ATI_NUM_SAMPLES = 121
 MAX_COORDINATE_PX = 1e6
 
 _FIELDS = ("x", "y", "v")
@@ -65,23 +64,6 @@ def parse_tracks(source: object, *, height: int, width: int, allow_empty: bool =
     return _padded(sample_lists, height, width, seed)
 
 
-def parse_ati(source: str | Sequence[Any], *, height: int, width: int, seed: int = 0) -> Tracks:
-    """Tracks of 121 samples of ATI's interchange form: coordinate lists of exactly 121 samples over the whole clip.
-
-    Raises TrackFormatError as parse_tracks does, and for a track of any other length. Source: bytedance/ATI.
-    """
-    sample_lists = _sample_lists(source)
-    for index, samples in enumerate(sample_lists):
-        if len(samples) != ATI_NUM_SAMPLES:
-            raise TrackFormatError(
-                f"track {index} has {len(samples)} samples; ATI has exactly {ATI_NUM_SAMPLES} over the whole clip. "
-                f"Read other lengths with parse_tracks and resample them"
-            )
-    if not sample_lists:
-        raise TrackFormatError("there are no tracks; give at least one")
-    return _padded(sample_lists, height, width, seed)
-
-
 def _padded(sample_lists: list[list[Sample]], height: int, width: int, seed: int) -> Tracks:
     num_frames = max(len(samples) for samples in sample_lists)
     points = np.empty((num_frames, len(sample_lists), 2), dtype=np.float32)
@@ -99,7 +81,7 @@ def _sample_lists(source: object) -> list[list[Sample]]:
     """One list of samples per track; an empty list for empty text and the empty list."""
     entries = _decoded(source) if isinstance(source, str) else source
     if not isinstance(entries, list | tuple):
-        raise TrackFormatError(f"found {_show(entries)} where a list of tracks is needed: [[sample, ...], ...]")
+        raise TrackFormatError(f"found {show(entries)} where a list of tracks is needed: [[sample, ...], ...]")
     if any(isinstance(entry, str) for entry in entries):
         return _tracks_of_texts(entries)
     if entries and _is_sample(entries[0]):
@@ -112,10 +94,10 @@ def _tracks_of_texts(entries: Sequence[object]) -> list[list[Sample]]:
     raw: list[object] = []
     for index, entry in enumerate(entries):
         if not isinstance(entry, str):
-            raise TrackFormatError(f"entry {index} is {_show(entry)} among texts; give only texts or only lists")
+            raise TrackFormatError(f"entry {index} is {show(entry)} among texts; give only texts or only lists")
         decoded = _decoded(entry)
         if not isinstance(decoded, list) or not decoded:
-            raise TrackFormatError(f"text {index} is {_show(decoded)}; it must be a list with at least one sample")
+            raise TrackFormatError(f"text {index} is {show(decoded)}; it must be a list with at least one sample")
         raw.extend([decoded] if _is_sample(decoded[0]) else decoded)
     return [_samples(entry, index) for index, entry in enumerate(raw)]
 
@@ -129,7 +111,7 @@ def _is_sample(entry: object) -> bool:
 
 def _samples(entry: object, track: int) -> list[Sample]:
     if not isinstance(entry, list | tuple):
-        raise TrackFormatError(f"track {track} is {_show(entry)}; it must be a list of samples {_SAMPLE_FORMS}")
+        raise TrackFormatError(f"track {track} is {show(entry)}; it must be a list of samples {_SAMPLE_FORMS}")
     if not entry:
         raise TrackFormatError(f"track {track} has no samples; give it at least one, or leave it out")
     return [_sample(sample, track, index) for index, sample in enumerate(entry)]
@@ -145,7 +127,7 @@ def _sample(sample: object, track: int, index: int) -> Sample:
         value = fields[field]
         if not _is_number(value) or not -MAX_COORDINATE_PX <= value <= MAX_COORDINATE_PX:
             bound = f", from -{MAX_COORDINATE_PX:.0f} to {MAX_COORDINATE_PX:.0f}" if _is_number(value) else ""
-            fail(f"field '{field}' is {_show(value)}; it must be a finite number of pixels{bound}")
+            fail(f"field '{field}' is {show(value)}; it must be a finite number of pixels{bound}")
         return float(value)
 
     if isinstance(sample, _Record) and sample.repeated is not None:
@@ -155,13 +137,13 @@ def _sample(sample: object, track: int, index: int) -> Sample:
     elif isinstance(sample, Mapping):
         fields = sample
     else:
-        fail(f"found {_show(sample)}; a sample is {_SAMPLE_FORMS}")
+        fail(f"found {show(sample)}; a sample is {_SAMPLE_FORMS}")
     for field in fields:
         if field not in _FIELDS:
-            fail(f"field {_show(field)} is unknown; a sample is {_SAMPLE_FORMS}")
+            fail(f"field {show(field)} is unknown; a sample is {_SAMPLE_FORMS}")
     visible = fields.get("v", 1)
     if not (isinstance(visible, bool) or _is_number(visible)) or visible not in (0, 1):
-        fail(f"field 'v' is {_show(visible)}; it must be 1 (visible) or 0 (invisible)")
+        fail(f"field 'v' is {show(visible)}; it must be 1 (visible) or 0 (invisible)")
     return coordinate("x"), coordinate("y"), float(visible)
 
 
@@ -193,7 +175,7 @@ def _decoded(text: str) -> object:
         raise
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError) as error:
         raise TrackFormatError(
-            f"the text {_show(text)} is neither JSON ({json_error}) nor a Python literal ({error}); "
+            f"the text {show(text)} is neither JSON ({json_error}) nor a Python literal ({error}); "
             f"write [[{{'x': 1, 'y': 2}}, ...], ...]"
         ) from error
 
@@ -222,10 +204,3 @@ def _dict_nodes(node: ast.expr, path: tuple[int, ...]) -> Iterator[tuple[tuple[i
     elif isinstance(node, ast.List | ast.Tuple):
         for index, element in enumerate(node.elts):
             yield from _dict_nodes(element, (*path, index))
-
-
-def _show(value: object) -> str:
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # a whole number of more than 4300 digits has no repr
-        return f"a huge {type(value).__name__}"

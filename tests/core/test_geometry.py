@@ -54,12 +54,6 @@ def test_video_shape_names_the_side_that_is_too_small(name: str) -> None:
         VideoShape(**{**sides, name: 0})
 
 
-def test_latent_shape_as_a_tensor_shape() -> None:
-    shape = LatentShape(num_channels=16, num_frames=21, height=60, width=104)
-    assert shape.tensor_shape() == (1, 16, 21, 60, 104)
-    assert shape.tensor_shape(batch_size=3) == (3, 16, 21, 60, 104)
-
-
 def test_wans_sizes() -> None:
     wan_21, wan_22 = VaeStride(4, 8), VaeStride(4, 16)
     assert wan_21.latent_shape(VideoShape(81, 480, 832), 16) == LatentShape(16, 21, 60, 104)

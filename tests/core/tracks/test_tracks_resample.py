@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from motionstream_core.tracks import Tracks, parse_ati, parse_tracks, resample
+from motionstream_core.tracks import Tracks, parse_tracks, resample
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 STRIDE_PX = 8
@@ -90,8 +90,7 @@ def test_drawn_trajectories_land_in_the_right_cells(name: str) -> None:
     with Image.open(photo) as image:
         width, height = image.size
     text = source.read_text()
-    tracks = resample(parse_ati(text, height=height, width=width), 81)
-    assert torch.equal(resample(parse_tracks(text, height=height, width=width), 81).points, tracks.points)
+    tracks = resample(parse_tracks(text, height=height, width=width), 81)
     shown = tracks.visibility & tracks.in_frame()
     cells = (tracks.points / STRIDE_PX).floor()
 
