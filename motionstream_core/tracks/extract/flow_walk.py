@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,48 +22,35 @@ RECENT = 8  # frames for which a point that came back may still be half covered
 HALF_COSTS = 0.05  # what likeness of one half alone is worth less than that of the whole
 
 
-class WalkSettings(Protocol):
-    """What a walk needs of its tracker: `tracker.OpenCvTracker` says what each means."""
+@dataclass(frozen=True)
+class FlowSettings:
+    """What a walk is done by.
 
-    @property
-    def flow(self) -> FlowKind: ...
+    flow, window_px, num_levels: see `flow.there_and_back`. round_trip_px: a point follows the flow while the way back
+    ends within that of where it came from. keep, regain: `patches.similarity` to its looks from which a point is
+    visible, after it was visible and after it was not. renewal: rate at which looks are renewed. reach_px: how far
+    from its companions' prediction a point is looked for; anchor_px: how far the flow is corrected towards the point's
+    looks, which stops slow drift. blur_px, floor: of `patches.levelled`.
+    """
 
-    @property
-    def window_px(self) -> int: ...
-
-    @property
-    def num_levels(self) -> int: ...
-
-    @property
-    def round_trip_px(self) -> float: ...
-
-    @property
-    def keep(self) -> float: ...
-
-    @property
-    def regain(self) -> float: ...
-
-    @property
-    def renewal(self) -> float: ...
-
-    @property
-    def reach_px(self) -> float: ...
-
-    @property
-    def anchor_px(self) -> float: ...
-
-    @property
-    def blur_px(self) -> float: ...
-
-    @property
-    def floor(self) -> float: ...
+    flow: FlowKind = "lucas_kanade"
+    window_px: int = 13
+    num_levels: int = 4
+    round_trip_px: float = 1.0
+    keep: float = 0.6
+    regain: float = 0.7
+    renewal: float = 0.05
+    reach_px: float = 3.0
+    anchor_px: float = 1.0
+    blur_px: float = 8.0
+    floor: float = 4.0
 
 
 class FlowWalk:
     """Every point of one pass at the frame that the pass has come to."""
 
-    def __init__(self, tracker: WalkSettings, queries: Floats) -> None:
-        self.tracker, self.queries = tracker, queries
+    def __init__(self, settings: FlowSettings, queries: Floats) -> None:
+        self.settings, self.queries = settings, queries
         self.place = queries[:, 1:].astype(np.float32).copy()
         self.started = np.zeros(len(queries), bool)
         self.visible = np.zeros(len(queries), bool)
@@ -77,7 +65,7 @@ class FlowWalk:
     def to(self, frame: Frames, t: int) -> None:
         """Go on to frame t, and take in the points whose query it is."""
         picture = Picture(frame)
-        flat = levelled(picture.grey, self.tracker.blur_px, self.tracker.floor)
+        flat = levelled(picture.grey, self.settings.blur_px, self.settings.floor)
         if self._levelled is not None:
             self._advance(picture, flat)
         self._levelled, self._frame = flat, t
@@ -90,24 +78,24 @@ class FlowWalk:
 
     def _advance(self, picture: Picture, flat: Any) -> None:
         """Every started point to its place in the next picture."""
-        tracker = self.tracker
+        settings = self.settings
         place, followed = self._flow(flat)
         blind = np.flatnonzero(self.visible & (structure(self.looks) < BLIND))
         place[blind], followed[blind] = self._companions.carry_on(blind, self.place[blind]), True
         sure = np.flatnonzero(followed)
-        place[sure] = picture.find(self.looks[sure], place[sure], tracker.anchor_px, ANCHOR_STEPS, self._pose[sure])
+        place[sure] = picture.find(self.looks[sure], place[sure], settings.anchor_px, ANCHOR_STEPS, self._pose[sure])
         seen = picture.looks(place, self._pose)
         self._dim(seen, followed)
         alike = np.where(followed, similarity(self.looks, seen), -1)
-        trusted = self.visible & (alike >= tracker.keep)
+        trusted = self.visible & (alike >= settings.keep)
         self._companions.compare(place - self.place, trusted)
         unsure = np.flatnonzero(self.started & (alike < SURE))
         whole = alike.copy()
         self._look_elsewhere(picture, unsure, place, trusted, alike, seen)
         inside = ((place >= 0) & (place < picture.size)).all(1)
-        threshold = np.where(self.visible, tracker.keep, tracker.regain)
+        threshold = np.where(self.visible, settings.keep, settings.regain)
         now = self.started & inside & (alike >= threshold)
-        rate = (tracker.renewal * now).astype(np.float32)
+        rate = (settings.renewal * now).astype(np.float32)
         self.looks.patch += rate[:, None] * (seen.patch - self.looks.patch)
         self.looks.color += rate[:, None, None] * (seen.color - self.looks.color)
         self.visible = now
@@ -132,7 +120,7 @@ class FlowWalk:
         """Try `rows` where their companions say they are; place, alike and seen take over what is found there."""
         if not len(rows):
             return
-        tracker = self.tracker
+        settings = self.settings
         fit = self._companions.predict(rows, place, trusted)
         astray = ~fit.sure
         fit.place[astray] = self._companions.carry_on(rows[astray], self.place[rows[astray]])
@@ -141,7 +129,7 @@ class FlowWalk:
         pose = self._pose[rows]
         pose = np.where(hidden[:, None, None], fit.linear @ pose, pose)
         looks = self.looks[rows]
-        other = picture.find(looks, fit.place, tracker.reach_px, FIND_STEPS, pose)
+        other = picture.find(looks, fit.place, settings.reach_px, FIND_STEPS, pose)
         turned = picture.looks(other, pose)
         # half its looks will do where the occluder's edge may still be near, and where the companions say it is
         near_edge = fit.sure & (self._since_hidden[rows] < RECENT)
@@ -150,7 +138,7 @@ class FlowWalk:
         )
         better = other_alike > alike[rows]
         alike[rows] = np.where(better, other_alike, alike[rows])
-        lost = alike[rows] < np.where(hidden, tracker.regain, tracker.keep)
+        lost = alike[rows] < np.where(hidden, settings.regain, settings.keep)
         place[rows] = np.where(lost[:, None], fit.place, np.where(better[:, None], other, place[rows]))
         found = better & ~lost
         self._pose[rows[found]] = pose[found]
@@ -165,12 +153,12 @@ class FlowWalk:
 
     def _flow(self, flat: Any) -> tuple[Floats, NDArray[np.bool_]]:
         """Where the visible points went (n 2), and which of them come back to where they were (n)."""
-        tracker = self.tracker
+        settings = self.settings
         moved, followed = self.place.copy(), np.zeros(len(self.place), bool)
         who = np.flatnonzero(self.visible)
         if len(who):
             moved[who], astray = there_and_back(
-                tracker.flow, self._levelled, flat, self.place[who], tracker.window_px, tracker.num_levels
+                settings.flow, self._levelled, flat, self.place[who], settings.window_px, settings.num_levels
             )
-            followed[who] = astray < tracker.round_trip_px
+            followed[who] = astray < settings.round_trip_px
         return moved, followed

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from ..grid import point_grid
 from ..tracks import Tracks
-from .flow import FlowKind
-from .flow_walk import FlowWalk
+from .flow_walk import FlowSettings, FlowWalk
 from .frames import ArrayFrames, Frames, FrameSource, backwards, forwards
 from .patches import Floats
 
@@ -24,7 +23,7 @@ Queries = NDArray[np.floating]
 Followed: TypeAlias = tuple[Floats, NDArray[np.bool_]]
 """Points float32 (t n 2) px and visibility bool (t n) of some frames in a row."""
 Report: TypeAlias = Callable[[int, int], None]
-"""Told (frames followed so far, frames to follow in all); both directions count. What it raises ends the tracking."""
+"""Called with (frames followed, frames to follow in all); both directions count. What it raises ends the tracking."""
 
 SUPPORT_GRID = 16
 SPARSE = 200  # fewer points than that are too few to say where a hidden neighbour went
@@ -157,31 +156,14 @@ def track_both_ways(
 
 
 @dataclass(frozen=True)
-class OpenCvTracker:
+class OpenCvTracker(FlowSettings):
     """Pyramidal Lucas-Kanade with a round-trip check; hidden points are predicted, and come back by their looks.
 
-    A point follows the flow while the way back ends within `round_trip_px` of where it came from. Where it does not,
-    or where the point no longer looks like itself, the median motion of those who were its neighbours in its query's
-    frame is tried instead, and whichever place looks more like the point is taken. The point is visible where that is
-    like enough: `keep` after it was visible, `regain` after it was not (`patches.similarity` to looks that are
-    renewed at the rate `renewal`). An invisible point moves with its neighbours and keeps its looks and its identity.
-
-    flow, window_px, num_levels: see `flow.there_and_back`. reach_px: how far from the
-    neighbours' prediction a point is looked for; anchor_px: how far the flow is corrected towards the point's looks,
-    which stops slow drift. blur_px, floor: of `patches.levelled`.
+    A point follows the flow. Where the way back ends elsewhere, or where the point no longer looks like itself, the
+    median motion of those who were its neighbours in its query's frame is tried instead, and whichever place looks more
+    like the point is taken. The point is visible where that is like enough. An invisible point moves with its
+    neighbours and keeps its looks and its identity.
     """
-
-    flow: FlowKind = "lucas_kanade"
-    window_px: int = 13
-    num_levels: int = 4
-    round_trip_px: float = 1.0
-    keep: float = 0.6
-    regain: float = 0.7
-    renewal: float = 0.05
-    reach_px: float = 3.0
-    anchor_px: float = 1.0
-    blur_px: float = 8.0
-    floor: float = 4.0
 
     @property
     def name(self) -> str:
@@ -196,7 +178,7 @@ class OpenCvTracker:
         return track_both_ways(self, frames, queries, report)
 
     def follow(self, frames: Iterable[Frames], queries: Queries) -> Iterator[Followed]:
-        """See `StreamTracker.follow`: a piece is one frame, told as soon as that frame is there."""
+        """See `StreamTracker.follow`: a piece is one frame, handed out as soon as that frame is there."""
         try:
             import cv2  # noqa: F401
         except ImportError as error:
