@@ -15,7 +15,6 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..checkpoints import LoadedModel, load_model, load_tiny_vae
-from ..evaluation.track_error import lucas_kanade_error
 from ..evaluation.world.report import frames_tensor, to_video
 from ..models.vae.tiny_vae import TinyVae
 from ..streaming.conditions import KnownTracks, StreamConditions, encode_prompt
@@ -26,6 +25,7 @@ from ..streaming.stream import StreamSettings, stream_chunks
 from ..tracks import Tracks, contact_sheet, parse_tracks, resample
 from ..world.judge import locate
 from .example import Example, drawn_example
+from .track_error import lucas_kanade_error
 from .weights import STUDENT, TINY_VAE
 
 

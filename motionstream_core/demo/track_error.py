@@ -1,6 +1,6 @@
-"""How far a video's content strays from the tracks it was told, by optical flow alone: for images of anything.
+"""How far a video's content strays from its input tracks, by optical flow alone: for a photo of anything.
 
-Pyramidal Lucas-Kanade (OpenCV) follows the told points from the first frame through enlarged frames. On small frames
+Pyramidal Lucas-Kanade (OpenCV) follows the points from the first frame through enlarged frames. On small frames
 with little texture it is a rough judge: `make evaluate` uses colour centroids instead, on scenes that it knows.
 """
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from motionstream_core.evaluation.track_error import ENLARGE, lucas_kanade_error
+from motionstream_core.demo.track_error import ENLARGE, lucas_kanade_error
 from motionstream_core.tracks import Tracks
 
 SIZE, FRAMES = 128, 9
