@@ -15,8 +15,7 @@ from .from_mask import at_rest, grid_in_mask, spread_in_mask, with_mask
 from .grid import point_grid
 from .npz import load_npz, save_npz
 from .parse import parse_tracks
-from .resample import resample
-from .retime import retime
+from .retime import resample, retime
 from .select import covered, drawn_by_lot, select, visible_share
 from .smooth import smooth
 from .tracks import NUM_IDS, TrackFormatError, Tracks, assign_ids

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .resample import resample
+from .retime import resample
 from .tracks import Tracks
 
 ATI_NUM_SAMPLES = 121

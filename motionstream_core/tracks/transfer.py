@@ -7,8 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from .resample import resample
-from .retime import retime
+from .retime import resample, retime
 from .select import covered, select
 from .tracks import Tracks
 from .transform import Placement, transform
