@@ -25,79 +25,79 @@ from .tracks.extract.tracker import OpenCvTracker, Tracker
 
 
 def main(arguments: list[str] | None = None) -> int:
-    given = _parser().parse_args(arguments)
+    args = _parser().parse_args(arguments)
     try:
-        given.command(given)
+        args.command(args)
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        print(f"{given.name}: {error}", file=sys.stderr)
+        print(f"{args.name}: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def render(given: argparse.Namespace) -> None:
+def render(args: argparse.Namespace) -> None:
     """`motionstream render`."""
-    renderer = _renderer(given)
+    renderer = _renderer(args)
     job = read_job(
         renderer,
-        given.prompt,
-        given.image,
-        given.tracks,
-        num_frames=given.frames,
-        frame_size=given.size,
-        negative=given.negative,
+        args.prompt,
+        args.image,
+        args.tracks,
+        num_frames=args.frames,
+        frame_size=args.size,
+        negative=args.negative,
     )
-    pace = render_to_file(renderer, job, given.out, StreamSettings(seed=given.seed), _teacher_settings(given))
-    print(f"video                {given.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
+    pace = render_to_file(renderer, job, args.out, StreamSettings(seed=args.seed), _teacher_settings(args))
+    print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
     print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
     if renderer.device.type == "cuda":
         print(f"peak GPU memory      {torch.cuda.max_memory_allocated(renderer.device) / 2**20:.0f} MiB")
 
 
-def evaluate(given: argparse.Namespace) -> None:
+def evaluate(args: argparse.Namespace) -> None:
     """`motionstream evaluate`."""
-    footage = find_footage(given.dataset, given.split)
-    if given.clips is not None:
-        if given.clips < 1:
-            raise ValueError(f"clips is {given.clips}; it must be at least 1")
-        footage = footage[: given.clips]
-    renderer = _renderer(given)
+    footage = find_footage(args.dataset, args.split)
+    if args.clips is not None:
+        if args.clips < 1:
+            raise ValueError(f"clips is {args.clips}; it must be at least 1")
+        footage = footage[: args.clips]
+    renderer = _renderer(args)
     spec = renderer.loaded.spec
     protocol = Protocol(
-        frame_size=given.size or spec.frame_size,
-        max_frames=given.frames,
-        fps=None if given.every_frame else spec.fps,
-        grid=given.grid,
+        frame_size=args.size or spec.frame_size,
+        max_frames=args.frames,
+        fps=None if args.every_frame else spec.fps,
+        grid=args.grid,
     )
-    lpips, notes = _lpips(given.lpips, renderer.device)
-    judge = ClipJudge(_tracker(given, renderer.device), lpips)
+    lpips, notes = _lpips(args.lpips, renderer.device)
+    judge = ClipJudge(_tracker(args, renderer.device), lpips)
     plan = Plan(
         protocol,
-        () if given.variants == "none" else COUNTERFACTUALS if given.variants == "all" else _variants(given.variants),
-        given.prompt,
-        given.negative,
-        StreamSettings(seed=given.seed),
-        _teacher_settings(given),
-        model=" ".join(map(_stamp, (given.model, given.vae, given.encoders))),
+        () if args.variants == "none" else COUNTERFACTUALS if args.variants == "all" else _variants(args.variants),
+        args.prompt,
+        args.negative,
+        StreamSettings(seed=args.seed),
+        _teacher_settings(args),
+        model=" ".join(map(_stamp, (args.model, args.vae, args.encoders))),
     )
-    given.out.mkdir(parents=True, exist_ok=True)
-    results = ClipRuns(renderer, footage, plan, judge, given.out, lambda line: print(line, flush=True)).run()
+    args.out.mkdir(parents=True, exist_ok=True)
+    results = ClipRuns(renderer, footage, plan, judge, args.out, lambda line: print(line, flush=True)).run()
     width = protocol.frame_size[1]
     about = {
-        "model": f"{given.model} ({spec.role})",
-        "dataset": f"{given.dataset}, {len(footage)} clips",
+        "model": f"{args.model} ({spec.role})",
+        "dataset": f"{args.dataset}, {len(footage)} clips",
         "frames": f"{width}x{protocol.frame_size[0]} px, at most {protocol.max_frames}, "
         + ("every frame" if protocol.fps is None else f"{protocol.fps:g} a second"),
         "tracks": f"grid of {protocol.grid} x {protocol.grid}, followed by {judge.tracker.name}",
-        "seed": str(given.seed),
+        "seed": str(args.seed),
         "computed on": _device_name(renderer.device),
     }
-    write_csv(given.out / "clips.csv", results, width)
-    write_page(given.out / "report.html", results, about, width, notes)
+    write_csv(args.out / "clips.csv", results, width)
+    write_page(args.out / "report.html", results, about, width, notes)
     for note in notes:
         print(note)
     print(text_table([*total_rows(results, width), *paper_rows(results)]))
-    print(f"report  {given.out / 'report.html'}\nfigures {given.out / 'clips.csv'}")
+    print(f"report  {args.out / 'report.html'}\nfigures {args.out / 'clips.csv'}")
 
 
 def _stamp(path: Path | None) -> str:
@@ -150,29 +150,29 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", type=float, metavar="GIB", help="of the GPU for weights; the rest waits on the CPU")
 
 
-def _renderer(given: argparse.Namespace) -> Renderer:
-    budget = None if given.memory is None else int(given.memory * 2**30)
+def _renderer(args: argparse.Namespace) -> Renderer:
+    budget = None if args.memory is None else int(args.memory * 2**30)
     return open_renderer(
-        given.model,
-        vae=given.vae,
-        encoders=given.encoders,
-        role=given.role,
-        device=torch.device(given.device),
+        args.model,
+        vae=args.vae,
+        encoders=args.encoders,
+        role=args.role,
+        device=torch.device(args.device),
         budget_bytes=budget,
     )
 
 
-def _teacher_settings(given: argparse.Namespace) -> TeacherSettings:
-    text, motion = given.weights or (None, None)
-    return TeacherSettings(given.steps, text, motion)
+def _teacher_settings(args: argparse.Namespace) -> TeacherSettings:
+    text, motion = args.weights or (None, None)
+    return TeacherSettings(args.steps, text, motion)
 
 
-def _tracker(given: argparse.Namespace, device: torch.device) -> Tracker:
-    if given.tracks == "opencv":
+def _tracker(args: argparse.Namespace, device: torch.device) -> Tracker:
+    if args.tracks == "opencv":
         return OpenCvTracker()
-    if given.cotracker is None:
+    if args.cotracker is None:
         raise ValueError("--tracks cotracker needs --cotracker FILE, the checkpoint scaled_offline.pth")
-    return CoTracker3.load(given.cotracker, device)
+    return CoTracker3.load(args.cotracker, device)
 
 
 def _lpips(asked: str, device: torch.device) -> tuple[Lpips | None, list[str]]:

@@ -16,14 +16,14 @@ from .tiny_vae_weights import VARIANTS
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, or 1 with a line on stderr for a file that cannot be read or written."""
-    given = _parser().parse_args(arguments)
-    known = {"role": given.role, "family": given.family, "variant": given.variant}
+    args = _parser().parse_args(arguments)
+    known = {"role": args.role, "family": args.family, "variant": args.variant}
     try:
-        if given.command == "inspect":
-            print("\n".join(describe(given.file, **known)))
+        if args.command == "inspect":
+            print("\n".join(describe(args.file, **known)))
         else:
-            convert(given.file, given.target, given.to, **known)
-            print(f"wrote {given.target}")
+            convert(args.file, args.target, args.to, **known)
+            print(f"wrote {args.target}")
     except (OSError, ValueError, ImportError, MemoryError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -56,15 +56,15 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
-def faults_between(wanted: Shapes, given: Shapes) -> Faults:
-    """What `given` lacks, has beside, or has in another shape than `wanted`."""
+def faults_between(expected: Shapes, found: Shapes) -> Faults:
+    """What `found` lacks, has beside, or has in another shape than `expected`."""
     return Faults(
-        sorted(wanted.keys() - given.keys()),
-        sorted(given.keys() - wanted.keys()),
+        sorted(expected.keys() - found.keys()),
+        sorted(found.keys() - expected.keys()),
         [
-            f"{name} is {given[name]}, not {wanted[name]}"
-            for name in sorted(wanted.keys() & given.keys())
-            if given[name] != wanted[name]
+            f"{name} is {found[name]}, not {expected[name]}"
+            for name in sorted(expected.keys() & found.keys())
+            if found[name] != expected[name]
         ],
     )
 
@@ -210,10 +210,10 @@ def _track_head(shapes: Shapes, config: Mapping[str, Any], out_channels: int) ->
 
 def _closest(shapes: Shapes) -> str:
     """Which family's tensors these are nearest to, and how they differ: by names, whatever the number of layers."""
-    given = _one_block(shapes)
+    found = _one_block(shapes)
     names = {family: set(_one_block(model_shapes(_one_layer(family.spec)))) for family in FAMILIES}
-    best = min(FAMILIES, key=lambda family: len(names[family] ^ given.keys()))
-    missing, unknown = sorted(names[best] - given.keys()), sorted(given.keys() - names[best])
+    best = min(FAMILIES, key=lambda family: len(names[family] ^ found.keys()))
+    missing, unknown = sorted(names[best] - found.keys()), sorted(found.keys() - names[best])
     return f"Closest is {best.title}: missing {_some(missing)}; unknown {_some(unknown)}"
 
 

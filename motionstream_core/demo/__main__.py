@@ -21,15 +21,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), help="where to write, without suffix")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    given = parser.parse_args()
+    args = parser.parse_args()
     try:
-        if (given.image is None) != (given.tracks is None):
+        if (args.image is None) != (args.tracks is None):
             raise ValueError("give both IMAGE and TRACKS, or neither")
-        if given.image is None:
-            job = own_job(given.frames)
+        if args.image is None:
+            job = own_job(args.frames)
         else:
-            job = users_job(given.image, given.tracks, given.prompt, STUDENT_SPEC.frame_size, given.frames)
-        print_report(run_demo(job, given.out, given.seed, given.device), given.device)
+            job = users_job(args.image, args.tracks, args.prompt, STUDENT_SPEC.frame_size, args.frames)
+        print_report(run_demo(job, args.out, args.seed, args.device), args.device)
     except (ValueError, OSError, ImportError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2

@@ -25,7 +25,7 @@ class Example:
 
 
 def drawn_example(num_frames: int = 49, size_px: int = 128) -> Example:
-    """Each object is led along its own curve: an arc, a wave, a loop; five points on each are told."""
+    """Each object is led along its own curve: an arc, a wave, a loop; five points on each are tracked."""
     rng = np.random.default_rng(EXAMPLE_SEED)
     level = LEVELS["plain"]
     scene = sample_scene(rng, level, size_px)
@@ -39,11 +39,11 @@ def drawn_example(num_frames: int = 49, size_px: int = 128) -> Example:
         # a third of the way round the middle of the frame, the second object in a wave
         arm = path.center[0] - size_px / 2
         angle = eased * 1.2
-        turned = np.stack(
+        rotated = np.stack(
             [np.cos(angle) * arm[0] - np.sin(angle) * arm[1], np.sin(angle) * arm[0] + np.cos(angle) * arm[1]], -1
         )
         swing = 1 - 0.35 * np.sin(np.pi * eased) ** 2 if index != 1 else 1 - 0.3 * np.sin(2 * np.pi * eased) ** 2
-        center = size_px / 2 + turned * swing[:, None]
+        center = size_px / 2 + rotated * swing[:, None]
         paths.append(
             Path(
                 center.astype(np.float32),
@@ -51,10 +51,9 @@ def drawn_example(num_frames: int = 49, size_px: int = 128) -> Example:
                 np.ones(num_frames, np.float32),
             )
         )
-    still = Camera(np.zeros((num_frames, 2), np.float32), np.ones(num_frames, np.float32))
-    clip = render(scene, Motion(tuple(paths), still), size_px)
-    told = np.concatenate([np.flatnonzero(clip.owner == sprite)[:5] for sprite in range(3)])
+    clip = render(scene, Motion(tuple(paths), Camera.at_rest(num_frames)), size_px)
+    tracked = np.concatenate([np.flatnonzero(clip.owner == sprite)[:5] for sprite in range(3)])
     # a hand draws on without knowing what will be hidden: all points count as visible
-    points = torch.from_numpy(clip.points[:, told]).float()
+    points = torch.from_numpy(clip.points[:, tracked]).float()
     tracks = Tracks(points, torch.ones(points.shape[:2], dtype=torch.bool), size_px, size_px)
     return Example(scene, clip.frames[0], tracks, clip.caption.split(" , ")[0] + " , still air")

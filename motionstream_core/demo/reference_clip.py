@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..streaming.render.video_file import VideoFile
 from ..world import Clip, Motion, Path, render
-from ..world.scene import Camera, Sprite
+from ..world.scene import Camera
 from .example import drawn_example
 
 REFERENCE_SIDE_PX = 256
@@ -26,14 +26,15 @@ LOOKS = (("yellow", "square"), ("blue", "circle"), ("cyan", "diamond"))
 
 
 def reference_clip(num_frames: int = REFERENCE_FRAMES, size_px: int = REFERENCE_SIDE_PX) -> Clip:
-    """One object swings sideways and back, one goes round, one drops and comes up again, over a still ground.
+    """One object swings sideways and back, one goes round, one drops and comes up again, over a ground at rest.
 
     Colours, shapes and ground are not those of `example.drawn_example`, and patterned, so that points can be followed;
     places in the first frame are, in its proportions. The true points come with it.
     """
     example = drawn_example(2)
     unit = size_px / example.image.shape[0]
-    starts = [_first_centre(example.tracks.points[0, 5 * index : 5 * index + 5]) for index in range(3)]
+    # the first of each object's five points is its centre
+    starts = [example.tracks.points[0, 5 * index].double().numpy() for index in range(3)]
     u = np.linspace(0, 1, num_frames)[:, None]
     there_and_back = 0.5 - 0.5 * np.cos(2 * np.pi * u)
     around = 2 * np.pi * u * u * (3 - 2 * u)
@@ -51,20 +52,12 @@ def reference_clip(num_frames: int = REFERENCE_FRAMES, size_px: int = REFERENCE_
         )
         for start, way in zip(starts, ways, strict=True)
     )
-    still = Camera(np.zeros((num_frames, 2), np.float32), np.ones(num_frames, np.float32))
     sprites = tuple(
-        _patterned(sprite, *looks, unit) for sprite, looks in zip(example.scene.sprites, LOOKS, strict=True)
+        replace(sprite, color=color, shape=shape, pattern="dots", radius_px=sprite.radius_px * unit)
+        for sprite, (color, shape) in zip(example.scene.sprites, LOOKS, strict=True)
     )
     scene = replace(example.scene, sprites=sprites, texture=_fine_waves(), background_angle=2.0, effect="still air")
-    return render(scene, Motion(paths, still), size_px)
-
-
-def _first_centre(points: torch.Tensor) -> np.ndarray:
-    return points[0].double().numpy()  # the first told point of an object is its centre
-
-
-def _patterned(sprite: Sprite, color: str, shape: str, unit: float) -> Sprite:
-    return replace(sprite, color=color, shape=shape, pattern="dots", radius_px=sprite.radius_px * unit)
+    return render(scene, Motion(paths, Camera.at_rest(num_frames)), size_px)
 
 
 def _fine_waves() -> np.ndarray:

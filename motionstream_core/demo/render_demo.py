@@ -142,8 +142,8 @@ def _track_error(video: np.ndarray, job: Job) -> tuple[float, str]:
         error, share = lucas_kanade_error(video, job.tracks)
         return error, f"Lucas-Kanade, {share:.0%} of the points could be followed"
     centers, _ = locate(video, job.example.scene)
-    told = job.tracks.points[:, ::5].numpy()  # the first of each object's five points is its centre
-    return float(np.linalg.norm(centers - told, axis=-1)[1:].mean()), "colour centroids of the objects"
+    drawn = job.tracks.points[:, ::5].numpy()  # the first of each object's five points is its centre
+    return float(np.linalg.norm(centers - drawn, axis=-1)[1:].mean()), "colour centroids of the objects"
 
 
 def _peak_memory_mib(device: str) -> float:

@@ -48,42 +48,42 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, help="instead: one stream of this length, to see whether it drifts")
     parser.add_argument("--bf16", action="store_true", help="compute in bf16: quicker where the processor has it")
-    given = parser.parse_args()
-    vae = load_tiny_vae(given.weights / "tiny_vae.safetensors")
-    student = load_model(given.weights / "student.safetensors", torch.float32)
-    if given.minutes is not None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=given.bf16):
-            endurance(student, vae, given.minutes, given.out)
+    args = parser.parse_args()
+    vae = load_tiny_vae(args.weights / "tiny_vae.safetensors")
+    student = load_model(args.weights / "student.safetensors", torch.float32)
+    if args.minutes is not None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            endurance(student, vae, args.minutes, args.out)
         return
-    teacher = load_model(given.weights / "teacher.safetensors", torch.float32)
+    teacher = load_model(args.weights / "teacher.safetensors", torch.float32)
     generators = {
         **reference_generators(vae),
         "student": student_generator(student, vae),
-        "teacher": teacher_generator(teacher, vae, given.teacher_steps, *given.teacher_weights),
+        "teacher": teacher_generator(teacher, vae, args.teacher_steps, *args.teacher_weights),
     }
-    given.out.mkdir(parents=True, exist_ok=True)
+    args.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[str, Score]] = {}
     for kind in CASE_KINDS:
-        cases = [held_out_case(index, kind) for index in range(given.clips)]
+        cases = [held_out_case(index, kind) for index in range(args.clips)]
         for name, generate in generators.items():
-            videos = generate_all(cases, generate, given.jobs, given.bf16)
+            videos = generate_all(cases, generate, args.jobs, args.bf16)
             _record(results, kind, name, score(cases, videos))
             if name in ("student", "teacher"):
-                save_sheets(given.out / f"{kind}_{name}.png", cases[:SHEET_CLIPS], videos)
+                save_sheets(args.out / f"{kind}_{name}.png", cases[:SHEET_CLIPS], videos)
     no_sink = StreamSettings(sink_frames=0, window_frames=student.spec.sink_frames + student.spec.window_frames)
     long_generators = {
         "frozen": generators["frozen"],
         "student": generators["student"],
         "student without sink": student_generator(student, vae, no_sink),
     }
-    cases = [held_out_case(index, "plain", LONG_FRAMES) for index in range(given.long_clips)]
+    cases = [held_out_case(index, "plain", LONG_FRAMES) for index in range(args.long_clips)]
     for name, generate in long_generators.items() if cases else ():
-        videos = generate_all(cases, generate, given.jobs, given.bf16)
+        videos = generate_all(cases, generate, args.jobs, args.bf16)
         _record(results, "193 frames: first 49", name, score(cases, videos, FIRST))
         _record(results, "193 frames: last 48", name, score(cases, videos, LAST))
-        save_sheets(given.out / f"long_{name.replace(' ', '_')}.png", cases[:SHEET_CLIPS], videos)
+        save_sheets(args.out / f"long_{name.replace(' ', '_')}.png", cases[:SHEET_CLIPS], videos)
     values = {kind: {name: asdict(value) for name, value in row.items()} for kind, row in results.items()}
-    (given.out / "scores.json").write_text(json.dumps(values, indent=1))
+    (args.out / "scores.json").write_text(json.dumps(values, indent=1))
     print(table(results))
 
 
@@ -135,7 +135,7 @@ def _record(results: dict[str, dict[str, Score]], kind: str, name: str, value: S
 
 
 def save_sheets(path: Path, cases: list[Case], videos: list[Video]) -> None:
-    """One picture: for every case a row of generated frames above a row of true ones, with the told tracks."""
+    """One picture: for every case a row of generated frames above a row of true ones, with the input tracks."""
     rows = []
     for case, video in zip(cases, videos, strict=False):
         for frames in (video, case.clip.frames):

@@ -31,7 +31,7 @@ def draw_tracks(
     tracks: of the same number of frames; a frame size other than (h w) is scaled. Invisible points are not drawn,
         since their coordinates mean nothing, nor is a step that begins or ends at one.
     tail_frames: steps of tail, 0 for none. radius: of the dots, px; by default from frame size and crowding.
-    on_frame: told the number of frames drawn, after each; it may raise to end the work.
+    on_frame: called after each frame with the number of frames drawn; it may raise to end the work.
 
     Raises ValueError for frames of another form and for a differing number of frames.
     """

@@ -133,13 +133,12 @@ def _catmull_rom_handles(points: Array) -> tuple[Array, Array]:
     step = _chord(start, stop)
     before = np.where((_chord(before, start) < COINCIDENT_PX)[:, None], 2 * start - stop, before)
     after = np.where((_chord(stop, after) < COINCIDENT_PX)[:, None], 2 * stop - start, after)
-    still = step < COINCIDENT_PX
-    d0, d1, d2 = (
-        np.sqrt(np.where(still, 1.0, chord))[:, None] for chord in (_chord(before, start), step, _chord(stop, after))
-    )
+    coincident = step < COINCIDENT_PX
+    chords = _chord(before, start), step, _chord(stop, after)
+    d0, d1, d2 = (np.sqrt(np.where(coincident, 1.0, chord))[:, None] for chord in chords)
     leaving = ((start - before) / d0 - (stop - before) / (d0 + d1)) * d1 + (stop - start)
     arriving = ((after - stop) / d2 - (after - start) / (d1 + d2)) * d1 + (stop - start)
-    moving = ~still[:, None]
+    moving = ~coincident[:, None]
     return np.where(moving, leaving / 3, 0.0), np.where(moving, -arriving / 3, 0.0)
 
 

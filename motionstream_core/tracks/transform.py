@@ -78,8 +78,8 @@ def transform(tracks: Tracks, target: Placement, about: Tensor, span: Span | Non
     values = torch.lerp(Placement().values(), target.values(), shares[:, None]).to(device)
     scale, angle, shift = values[:, None, 0:2], values[:, 2:3].deg2rad(), values[:, None, 3:5]
     x, y = ((tracks.points.double() - centre) * scale).unbind(-1)
-    turned = torch.stack([x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos()], dim=-1)
-    return Tracks((turned + centre + shift).float(), tracks.visibility, tracks.height, tracks.width, tracks.ids)
+    rotated = torch.stack([x * angle.cos() - y * angle.sin(), x * angle.sin() + y * angle.cos()], dim=-1)
+    return Tracks((rotated + centre + shift).float(), tracks.visibility, tracks.height, tracks.width, tracks.ids)
 
 
 def middle_of(tracks: Tracks) -> Tensor:

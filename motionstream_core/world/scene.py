@@ -91,6 +91,11 @@ class Camera:
     offset: Array
     zoom: Array
 
+    @classmethod
+    def at_rest(cls, num_frames: int) -> Camera:
+        """A camera that stays where it is."""
+        return cls(np.zeros((num_frames, 2), np.float32), np.ones(num_frames, np.float32))
+
     def to_view(self, points: Array, size_px: int) -> Array:
         """World points (t ... 2) in view coordinates of frame t."""
         extra = (1,) * (points.ndim - 2)
@@ -203,9 +208,10 @@ def _sample_path(
     """Waypoints every 12..26 frames, inside the frame nine times in ten; one sprite in eight stays where it is."""
     margin = sprite.radius_px * 0.8
     if rng.random() < 0.125:
-        still = np.ones((num_frames, 1))
         return Path(
-            (still * start).astype(np.float32), np.full(num_frames, angle, np.float32), np.ones(num_frames, np.float32)
+            (np.ones((num_frames, 1)) * start).astype(np.float32),
+            np.full(num_frames, angle, np.float32),
+            np.ones(num_frames, np.float32),
         )
     gap = rng.uniform(12, 26)
     count = int(np.ceil(num_frames / gap)) + 3
@@ -220,9 +226,9 @@ def _sample_path(
             if np.all(candidate > margin - leave) and np.all(candidate < size_px - margin + leave):
                 break
         points.append(np.clip(candidate, margin - leave, size_px - margin + leave))
-    turn = rng.uniform(0, 0.7) if rng.random() < 0.6 else 0.0
+    rotation = rng.uniform(0, 0.7) if rng.random() < 0.6 else 0.0
     grow = rng.uniform(0, 0.2) if rng.random() < 0.4 else 0.0
-    angles = angle + np.concatenate([[0], np.cumsum(rng.uniform(-turn, turn, count))])
+    angles = angle + np.concatenate([[0], np.cumsum(rng.uniform(-rotation, rotation, count))])
     scales = np.concatenate([[1], np.exp(rng.uniform(-grow, grow, count))])
     times = np.arange(num_frames) / gap
     return Path(
@@ -234,7 +240,7 @@ def _sample_path(
 
 def _sample_camera(rng: np.random.Generator, level: Level, num_frames: int, size_px: int) -> Camera:
     if rng.random() >= level.camera_probability:
-        return Camera(np.zeros((num_frames, 2), np.float32), np.ones(num_frames, np.float32))
+        return Camera.at_rest(num_frames)
     gap = rng.uniform(20, 40)
     count = int(np.ceil(num_frames / gap)) + 3
     offsets = np.concatenate([np.zeros((1, 2)), rng.uniform(-0.22, 0.22, (count, 2)) * size_px])
@@ -253,7 +259,7 @@ def _smooth(values: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[
 
 
 def mirrored(motion: Motion) -> Motion:
-    """The same starts, every displacement and turn mirrored left to right."""
+    """The same starts, every displacement and rotation mirrored left to right."""
     flip = np.array([-1, 1], np.float32)
     paths = tuple(
         replace(

@@ -1,4 +1,4 @@
-"""A clip of a dataset as a case to judge: frames in the model's time and frame, and the tracks that it is told."""
+"""A clip of a dataset as a case to judge: frames in the model's time and frame, and the input tracks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def frame_indices(num_frames: int, fps: float | None, protocol: Protocol) -> lis
 def read_clip(footage: Footage, protocol: Protocol, whole_chunks: Callable[[int], int]) -> tuple[Video, list[int]]:
     """Frames uint8 (t h w 3) of a case, and which of the footage's frames they are.
 
-    whole_chunks: the largest number of frames up to a given one that the model makes. Raises ValueError for a clip
+    whole_chunks: the largest number of frames up to a number that the model makes. Raises ValueError for a clip
     that is too short, and what the footage's file raises.
     """
     source, fps = footage.open()
@@ -71,14 +71,14 @@ def _read(source: FrameSource, indices: Sequence[int], frame_size: tuple[int, in
 
 
 def input_tracks(frames: Video, tracker: Tracker, grid: int) -> Tracks:
-    """What the model is told of a clip: a grid of points of the first frame, followed through the true frames.
+    """The tracks that a model gets of a clip: a grid of points of the first frame, followed through the true frames.
 
     Points that are never seen after the first frame are left out: they tell nothing and judge nothing.
     """
     height, width = frames.shape[1:3]
     tracks = follow(frames, grid_queries(height, width, grid, grid), tracker)
-    told = (tracks.visibility[1:] & tracks.in_frame()[1:]).any(dim=0)
-    return select(tracks, told)
+    seen_later = (tracks.visibility[1:] & tracks.in_frame()[1:]).any(dim=0)
+    return select(tracks, seen_later)
 
 
 def follow(frames: Video, queries: NDArray[np.floating], tracker: Tracker) -> Tracks:

@@ -52,7 +52,7 @@ class Footage:
 
 @dataclass(frozen=True)
 class PictureFrames:
-    """A `FrameSource` over picture files of one size, in the order given."""
+    """A `FrameSource` over picture files of one size, in that order."""
 
     paths: tuple[Path, ...]
     _size: tuple[int, int] = field(init=False, repr=False)
@@ -163,7 +163,7 @@ def _videos(folder: Path) -> list[Footage]:
     relative = [each.relative_to(folder) for each in files]
     names = ["_".join(each.with_suffix("").parts) for each in relative]
     counts = Counter(names)
-    # where two come to one name, their folders are told apart and the suffix stays
+    # where two come to one name, their folders tell them apart and the suffix stays
     chosen = [name if counts[name] == 1 else "__".join(each.parts) for name, each in zip(names, relative, strict=True)]
     if len(set(chosen)) != len(chosen) or {".", ".."} & set(chosen):
         raise ValueError(f"{folder}: two videos come to one name, or one has none; rename them")
@@ -184,11 +184,11 @@ def _captioned(folder: Path, found: list[Footage]) -> tuple[Footage, ...]:
             raise ValueError(f'{folder / "captions.json"} must be an object of captions by clip: {{"clip": "caption"}}')
         if unknown := sorted(captions.keys() - {each.name for each in found}):
             raise ValueError(f"{folder / 'captions.json'} names {unknown[0]!r}, which is no clip of {folder}")
-    told = []
+    captioned = []
     for each in found:
         beside = each.path.with_suffix(".txt")
         caption = captions.get(each.name)
         if caption is None and each.layout == "videos" and beside.is_file():
             caption = " ".join(beside.read_text("utf-8").split())
-        told.append(Footage(each.name, each.path, each.layout, each.fps, caption))
-    return tuple(told)
+        captioned.append(Footage(each.name, each.path, each.layout, each.fps, caption))
+    return tuple(captioned)

@@ -1,4 +1,4 @@
-"""What is measured of a video: how like the true clip it is, and how closely its content keeps to the told tracks."""
+"""What is measured of a video: how like the true clip it is, and how closely its content keeps to its input tracks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LPIPS_FRAMES = 8  # at a time
 
 @dataclass(frozen=True)
 class Likeness:
-    """To the true clip, over all frames after the first, which is given: PSNR in dB, SSIM, LPIPS (None without it)."""
+    """To the true clip, over all frames after the first, an input: PSNR in dB, SSIM, LPIPS (None without it)."""
 
     psnr_db: float
     ssim: float
@@ -27,7 +27,7 @@ class Likeness:
 
 @dataclass(frozen=True)
 class TrackError:
-    """epe_px: mean L2 distance between the visible told points and where the tracker finds them in the video, over all
+    """epe_px: mean L2 distance between the visible input points and where the tracker finds them in the video, over all
     frames after the first. followed: the share of those at which the tracker says that it sees the point."""
 
     epe_px: float
@@ -46,17 +46,17 @@ class ClipJudge:
         video, truth = video[1:], truth[1:]
         return Likeness(psnr_db(video, truth), _mean_ssim(video, truth), self._lpips(video, truth))
 
-    def track_error(self, video: Video, told: Tracks) -> TrackError:
-        """Of the points that are told to be visible in the first frame, which is where the tracker starts.
+    def track_error(self, video: Video, tracks: Tracks) -> TrackError:
+        """Of the points of the input tracks that are visible in the first frame, which is where the tracker starts.
 
         Raises ValueError where none is, or where none is visible later.
         """
-        usable = (told.visibility & told.in_frame()).numpy()
+        usable = (tracks.visibility & tracks.in_frame()).numpy()
         started = usable[0]
         counted = usable[1:, started]
         if not counted.any():
             raise ValueError("none of the told points is visible in the first frame and again later")
-        points = told.points[:, torch.from_numpy(started)].numpy()
+        points = tracks.points[:, torch.from_numpy(started)].numpy()
         queries = np.concatenate([np.zeros((points.shape[1], 1), np.float32), points[0]], axis=1)
         found = follow(video, queries, self.tracker)
         errors = endpoint_errors(found.points.numpy()[1:], points[1:], counted)

@@ -79,9 +79,9 @@ def _clip(result: ClipResult, width_px: int) -> str:
     rows = [(NAMES[variant], row, "own" if variant == OWN else "") for _, variant, row in clip_rows([result], width_px)]
     videos = "".join(_video(result.name, variant) for variant in result.variants if variant not in BOUNDS)
     prompt = f"prompt: {result.caption}" if result.caption else "no prompt"
-    told = [f"{result.num_frames} frames, {result.num_tracks} tracks", prompt, *result.notes]
+    facts = [f"{result.num_frames} frames, {result.num_tracks} tracks", prompt, *result.notes]
     return (
-        f"<h2>{_text(result.name)}</h2><p class=quiet>{_text('; '.join(told))}</p>"
+        f"<h2>{_text(result.name)}</h2><p class=quiet>{_text('; '.join(facts))}</p>"
         f"<div class=videos>{videos}</div>{_table(rows)}"
     )
 

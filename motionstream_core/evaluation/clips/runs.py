@@ -1,7 +1,7 @@
 """The clips of a dataset one after another: input tracks, videos, figures; what is done is kept and not done again.
 
-<out>/clips/<clip>/tracks.npz, input.json     what the model was told, and of which clip that is true
-<out>/clips/<clip>/<variant>.mp4, .jpg        truth on the left, the model on the right, the told tracks over both
+<out>/clips/<clip>/tracks.npz, input.json     what the model was given, and of which clip that is true
+<out>/clips/<clip>/<variant>.mp4, .jpg        truth on the left, the model on the right, their tracks over both
 <out>/clips/<clip>/result.json                figures of all variants; written last, so that it says "complete"
 """
 
@@ -162,12 +162,12 @@ class ClipRuns:
         figures: dict[str, dict[str, float | None]] = self._bounds(truth, own)
         notes = tuple(_read_json(folder / "input.json", required=True)["notes"])
         for variant in (OWN, *(self.plan.variants if footage.layout != "scenes" else ())):
-            told = own if variant == OWN else self._told(variant, footage, own)
-            if told is None:
+            tracks = own if variant == OWN else self._variant_tracks(variant, footage, own)
+            if tracks is None:
                 continue
-            video, pace = self._video(truth[0], told, prompts)
+            video, pace = self._video(truth[0], tracks, prompts)
             try:
-                measured: dict[str, float | None] = asdict(self.judge.track_error(video, told))
+                measured: dict[str, float | None] = asdict(self.judge.track_error(video, tracks))
             except ValueError as error:
                 if variant == OWN:
                     raise
@@ -181,7 +181,7 @@ class ClipRuns:
                 "first_frame_s": pace.first_frame_s,
             }
             figures[variant] = measured
-            save_side_by_side(folder / variant, truth, video, own, told, self.renderer.loaded.spec.fps)
+            save_side_by_side(folder / variant, truth, video, own, tracks, self.renderer.loaded.spec.fps)
             self._say(f"{footage.name}: {variant}: EPE {measured['epe_px']:.2f} px")
         result = ClipResult(
             footage.name, footage.layout, self.caption(footage), len(truth), own.num_tracks, figures, notes
@@ -191,17 +191,17 @@ class ClipRuns:
 
     def _bounds(self, truth: Video, own: Tracks) -> dict[str, dict[str, float | None]]:
         """From both sides: the first frame held for ever, and the true clip through the VAE."""
-        still = np.repeat(truth[:1], len(truth), 0)
+        frozen = np.repeat(truth[:1], len(truth), 0)
         counted = (own.visibility & own.in_frame())[1:] & (own.visibility & own.in_frame())[:1]
         rest = (own.points[1:] - own.points[:1]).norm(dim=-1)[counted]
         frames = torch.from_numpy(truth.copy()).float() / 255
         rebuilt = _to_video(self.renderer.reconstruction(frames).cpu())
         return {
-            "still": {**asdict(self.judge.likeness(still, truth)), "epe_px": float(rest.mean())},
+            "still": {**asdict(self.judge.likeness(frozen, truth)), "epe_px": float(rest.mean())},
             "vae": {**asdict(self.judge.likeness(rebuilt, truth)), **asdict(self.judge.track_error(rebuilt, own))},
         }
 
-    def _told(self, variant: str, footage: Footage, own: Tracks) -> Tracks | None:
+    def _variant_tracks(self, variant: str, footage: Footage, own: Tracks) -> Tracks | None:
         if variant != "other":
             return counterfactual(variant, own)
         index = self.footage.index(footage)
@@ -210,15 +210,15 @@ class ClipRuns:
                 return counterfactual(variant, own, load_npz(self.folder(other.name) / "tracks.npz"))
         return None  # a dataset of one clip has no other
 
-    def _video(self, image: Video, told: Tracks, prompts: tuple[EncodedPrompt, EncodedPrompt]) -> tuple[Video, Pace]:
+    def _video(self, image: Video, tracks: Tracks, prompts: tuple[EncodedPrompt, EncodedPrompt]) -> tuple[Video, Pace]:
         if not self._warm:  # the first video of a process loads kernels, which is no model's pace
             quick = replace(self.plan.teacher, num_steps=1)
-            for _ in self._frames(image, told, prompts, self.renderer.loaded.spec.lengths.moving.first, quick):
+            for _ in self._frames(image, tracks, prompts, self.renderer.loaded.spec.lengths.moving.first, quick):
                 pass
             self._warm = True
         parts: list[torch.Tensor] = []
         pace = Pace()
-        for frames in self._frames(image, told, prompts, told.num_frames, self.plan.teacher):
+        for frames in self._frames(image, tracks, prompts, tracks.num_frames, self.plan.teacher):
             parts.append(frames.cpu())  # waits for the device, so that the time is the chunk's
             pace.chunk(len(frames))
         return _to_video(torch.cat(parts)), pace
@@ -226,7 +226,7 @@ class ClipRuns:
     def _frames(
         self,
         image: Video,
-        told: Tracks,
+        tracks: Tracks,
         prompts: tuple[EncodedPrompt, EncodedPrompt],
         num_frames: int,
         teacher: TeacherSettings,
@@ -236,7 +236,7 @@ class ClipRuns:
         return self.renderer.video(
             prompts[0],
             image_tensor(image) if takes_image else None,
-            told,
+            tracks,
             num_frames,
             settings=self.plan.settings,
             teacher=teacher,
@@ -257,12 +257,12 @@ class ClipRuns:
         return _digest(self._input_key(footage), self.judge.tracker.name, asked, lpips, others)
 
 
-def save_side_by_side(stem: Path, truth: Video, video: Video, own: Tracks, told: Tracks, fps: float) -> None:
-    """`stem`.mp4: the true clip with its own tracks beside the video with the told ones; one frame as `stem`.jpg."""
+def save_side_by_side(stem: Path, truth: Video, video: Video, own: Tracks, tracks: Tracks, fps: float) -> None:
+    """`stem`.mp4: the true clip with its own tracks beside the video with its input tracks; one frame as `stem`.jpg."""
     shown = min(SHOWN_TRACKS, truth.shape[1] * truth.shape[2] // PX_PER_SHOWN_TRACK**2)
     halves = [
-        draw_tracks(torch.from_numpy(frames.copy()), select(tracks, drawn_by_lot(tracks, max(1, shown), 0)))
-        for frames, tracks in ((truth, own), (video, told))
+        draw_tracks(torch.from_numpy(frames.copy()), select(each, drawn_by_lot(each, max(1, shown), 0)))
+        for frames, each in ((truth, own), (video, tracks))
     ]
     both = torch.cat(halves, dim=2)
     with VideoFile(stem.with_suffix(".mp4"), fps, crf=20) as file:

@@ -36,16 +36,16 @@ def scene_tracks(footage: Footage, indices: Sequence[int], protocol: Protocol) -
     photos = [reconstruction.photos[index] for index in indices]
     source = PictureFrames((files[indices[0]],))
     path = camera_path(photos, source.height, source.width, protocol.frame_size)
-    sparse, told = sparse_points(reconstruction, photos, path)
+    sparse, tracks = sparse_points(reconstruction, photos, path)
     notes = []
     if any(np.abs(photo.camera.distortion).max(initial=0) > 0 for photo in photos):
         notes.append("the cameras' lens distortion is not applied; undistort the photographs for exact tracks")
     depth = _depth_file(footage.path, files[indices[0]].stem)
     if depth is None:
         notes.append(
-            f"no depth map: the tracks are the {told.num_tracks} points of the reconstruction in the first view"
+            f"no depth map: the tracks are the {tracks.num_tracks} points of the reconstruction in the first view"
         )
-        return told, notes
+        return tracks, notes
     kind = "metric" if depth.suffix == ".npy" else "near is bright"
     values = _depth_values(depth, source.height, source.width, protocol.frame_size)
     surface = DepthMap.from_sparse(values, kind, sparse, path.height, path.width)
@@ -77,16 +77,17 @@ def sparse_points(
     """
     first = photos[0]
     seen = reconstruction.points[first.seen] @ first.rotation.T + first.translation
-    placed = [path.projected(seen, frame) for frame in range(path.num_frames)]
-    points, depth = np.stack([each for each, _ in placed]), np.stack([each for _, each in placed])
+    views = [path.projected(seen, frame) for frame in range(path.num_frames)]
+    points, depth = np.stack([each for each, _ in views]), np.stack([each for _, each in views])
     observed = np.stack([np.isin(first.seen, photo.seen) for photo in photos])
     inside = ((points >= 0) & (points < (path.width, path.height))).all(-1) & (depth > 0)
     kept = inside[0]
     sparse = np.concatenate([points[0, kept], depth[0, kept, None]], axis=1)
-    told = torch.from_numpy(np.nan_to_num(points[:, kept]).astype(np.float32))
+    placed = torch.from_numpy(np.nan_to_num(points[:, kept]).astype(np.float32))
     # rounding to float32 may carry a point onto the frame's border
-    visible = torch.from_numpy((observed & inside)[:, kept]) & (told < torch.tensor([path.width, path.height])).all(-1)
-    return sparse, Tracks(told, visible, path.height, path.width)
+    before_border = (placed < torch.tensor([path.width, path.height])).all(-1)
+    visible = torch.from_numpy((observed & inside)[:, kept]) & before_border
+    return sparse, Tracks(placed, visible, path.height, path.width)
 
 
 def _depth_file(scene: Path, stem: str) -> Path | None:

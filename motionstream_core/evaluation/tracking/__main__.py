@@ -29,14 +29,14 @@ def main() -> int:
     parser.add_argument("--grid", type=int, nargs=2, default=(30, 30), metavar=("ROWS", "COLUMNS"))
     parser.add_argument("--out", type=Path, help="folder for the videos' overlays and contact sheets")
     parser.add_argument("--doc", type=Path, help="a page whose part between its markers is written anew")
-    given = parser.parse_args()
-    if given.videos:
-        part, text = "videos", videos_table(given.videos, tuple(given.grid), given.out)
+    args = parser.parse_args()
+    if args.videos:
+        part, text = "videos", videos_table(args.videos, tuple(args.grid), args.out)
     else:
-        part, text = "world", world_tables(given.clips)
+        part, text = "world", world_tables(args.clips)
     print(text)
-    if given.doc is not None:
-        given.doc.write_text(with_part(given.doc.read_text("utf-8"), part, text), "utf-8")
+    if args.doc is not None:
+        args.doc.write_text(with_part(args.doc.read_text("utf-8"), part, text), "utf-8")
     return 0
 
 

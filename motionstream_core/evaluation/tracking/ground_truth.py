@@ -56,12 +56,12 @@ def queries_of(clip: Clip) -> tuple[Queries, NDArray[np.int64]]:
 class Followed:
     """Every point in every frame after the first, of many clips, in a row (m).
 
-    error_px: told place to true place; told, true: visibility; speed_px: true motion since the frame before; hidden:
-    the point has been out of sight since frame 0; on_thing: it belongs to an object and not to the ground.
+    error_px: predicted to true place; predicted, true: visibility; speed_px: true motion since the frame before;
+    hidden: the point has been out of sight since frame 0; on_thing: it belongs to an object and not to the ground.
     """
 
     error_px: NDArray[np.floating]
-    told: NDArray[np.bool_]
+    predicted: NDArray[np.bool_]
     true: NDArray[np.bool_]
     speed_px: NDArray[np.floating]
     hidden: NDArray[np.bool_]
@@ -86,8 +86,9 @@ def follow(tracker: Tracker, clips: Iterator[Clip]) -> Followed:
 
 @dataclass(frozen=True)
 class Score:
-    """median_px, mean_px, within_1_px: over frames told and truly visible. precision: share of the told that is true;
-    recall: of the true that is told; usable: of the true that is told and within 2 px. count: truly visible frames."""
+    """median_px, mean_px, within_1_px: over frames predicted and truly visible. precision: share of the predicted that
+    is true; recall: of the true that is predicted; usable: of the true that is predicted and within 2 px. count: truly
+    visible frames."""
 
     median_px: float
     mean_px: float
@@ -100,9 +101,9 @@ class Score:
 
 def score(followed: Followed, chosen: NDArray[np.bool_]) -> Score:
     """The score over the chosen (m) rows; nan where there is nothing to judge."""
-    both = followed.told & followed.true & chosen
+    both = followed.predicted & followed.true & chosen
     error, num_true = followed.error_px[both], int((followed.true & chosen).sum())
-    num_told = int((followed.told & chosen).sum())
+    num_predicted = int((followed.predicted & chosen).sum())
 
     def share(part: float, whole: float) -> float:
         return part / whole if whole else float("nan")
@@ -112,7 +113,7 @@ def score(followed: Followed, chosen: NDArray[np.bool_]) -> Score:
         float(np.median(error)) if len(error) else nothing,
         float(error.mean()) if len(error) else nothing,
         share(float((error < 1).sum()), len(error)),
-        share(float(both.sum()), num_told),
+        share(float(both.sum()), num_predicted),
         share(float(both.sum()), num_true),
         share(float((error < 2).sum()), num_true),
         num_true,

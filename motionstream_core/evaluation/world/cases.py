@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ...world import LEVELS, Clip, Level, Motion, Scene, mirrored, panned, render, sample_motion, sample_scene
+from ...world import LEVELS, Camera, Clip, Level, Motion, Scene, mirrored, panned, render, sample_motion, sample_scene
 from ...world.scene import Path
 
 CaseKind = Literal["plain", "mirrored", "panned", "drag", "crossing"]
@@ -74,7 +74,7 @@ def held_out_case(
     told = _told(clip, kind, led)
     travel = np.linalg.norm(clip.centers - clip.centers[:1], axis=-1).max(0)
     counted = (clip.coverage >= MIN_COVERAGE) & (judged & (travel > MIN_TRAVEL_PX))[None]
-    counted[0] = False  # the first frame is given
+    counted[0] = False  # the first frame is an input
     if kind == "crossing":
         hidden = np.flatnonzero(clip.coverage[:, led] < HIDDEN)
         counted[: hidden[-1] + 1 if len(hidden) else num_frames] = False
@@ -91,15 +91,13 @@ def _told(clip: Clip, kind: CaseKind, led: int) -> NDArray[np.int64]:
 
 
 def _only(motion: Motion, led: int) -> Motion:
-    """The motion with every sprite but `led` at rest, without turn or growth of the one that moves, camera at rest."""
+    """The motion of sprite `led` alone, without rotation or growth: all others and the camera are at rest."""
     frames = motion.num_frames
     paths = []
     for index, path in enumerate(motion.paths):
         center = path.center if index == led else np.repeat(path.center[:1], frames, 0)
         paths.append(Path(center, np.repeat(path.angle[:1], frames), np.repeat(path.scale[:1], frames)))
-    camera = motion.camera
-    still = type(camera)(np.zeros_like(camera.offset), np.ones_like(camera.zoom))
-    return Motion(tuple(paths), still)
+    return Motion(tuple(paths), Camera.at_rest(frames))
 
 
 def _crossing(motion: Motion, scene: Scene, size_px: int) -> Motion:

@@ -39,14 +39,14 @@ class Loop:
         return index % PERIOD_FRAMES
 
     def tracks(self, num_frames: int) -> Tracks:
-        """The told tracks over `num_frames` frames."""
-        told = np.concatenate(
+        """The input tracks over `num_frames` frames."""
+        which = np.concatenate(
             [np.flatnonzero(self.clip.owner == s)[:POINTS_PER_OBJECT] for s in range(len(self.scene.sprites))]
         )
         place = self.frame(np.arange(num_frames))
-        points = torch.from_numpy(self.clip.points[place][:, told]).float()
+        points = torch.from_numpy(self.clip.points[place][:, which]).float()
         height, width = self.clip.frames.shape[1:3]
-        return Tracks(points, torch.from_numpy(self.clip.visibility[place][:, told]), height, width)
+        return Tracks(points, torch.from_numpy(self.clip.visibility[place][:, which]), height, width)
 
     def background(self) -> NDArray[np.bool_]:
         """Pixels (h w) that no object ever covers."""
@@ -70,7 +70,7 @@ class Second:
 
 
 def looping_case(index: int = 0, size_px: int = 128) -> Loop:
-    """A held-out scene of two objects that circle side by side, in still air, under a still camera."""
+    """A held-out scene of two objects that circle side by side, in still air, under a camera at rest."""
     rng = np.random.default_rng((HELD_OUT, index))
     scene = sample_scene(rng, LEVELS["plain"], size_px)
     while scene.effect != "still air" or len(scene.sprites) != 2:
@@ -79,12 +79,11 @@ def looping_case(index: int = 0, size_px: int = 128) -> Loop:
     paths = []
     for side in (-1, 1):  # each keeps to its own half: what is judged is drift and not occlusion
         middle = size_px * np.array([0.5 + 0.235 * side, 0.5])
-        turn = rng.uniform(0, 2 * np.pi)
-        circle = np.stack([np.cos(phase + turn), side * np.sin(phase + turn)], axis=1)
+        start_angle = rng.uniform(0, 2 * np.pi)
+        circle = np.stack([np.cos(phase + start_angle), side * np.sin(phase + start_angle)], axis=1)
         center = (middle + 0.085 * size_px * circle).astype(np.float32)
         paths.append(Path(center, np.zeros(PERIOD_FRAMES, np.float32), np.ones(PERIOD_FRAMES, np.float32)))
-    still = Camera(np.zeros((PERIOD_FRAMES, 2), np.float32), np.ones(PERIOD_FRAMES, np.float32))
-    return Loop(scene, render(scene, Motion(tuple(paths), still), size_px))
+    return Loop(scene, render(scene, Motion(tuple(paths), Camera.at_rest(PERIOD_FRAMES)), size_px))
 
 
 def endure(

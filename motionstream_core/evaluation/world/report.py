@@ -48,7 +48,7 @@ def case_tracks(case: Case) -> Tracks:
 
 
 def case_conditions(loaded: LoadedModel, vae: TinyVae, case: Case) -> StreamConditions:
-    """First frame, caption and told tracks of a case."""
+    """First frame, caption and input tracks of a case."""
     image = frames_tensor(case.clip.frames[:1])
     context = encode_prompt(loaded.model, loaded.spec, case.clip.caption)
     return StreamConditions(loaded.model, loaded.spec, context, KnownTracks(case_tracks(case)), image=image, vae=vae)
@@ -134,7 +134,7 @@ def generate_all(cases: list[Case], generate: Generator, num_jobs: int = 1, bf16
 
 
 def score(cases: list[Case], videos: list[Video], frames: slice = slice(None)) -> Score:
-    """Errors of the videos of cases, on the given frames. Raises ValueError when nothing moves in them."""
+    """Errors of the videos of cases, on `frames`. Raises ValueError when nothing moves in them."""
     errors, lost, quality = [], [], []
     for case, video in zip(cases, videos, strict=True):
         centers, found = locate(video, case.scene)

@@ -123,8 +123,8 @@ def poses_of(moves: Sequence[Move], frames: Array) -> Poses:
                 totals[kind] += degrees
         else:
             totals[each.move] += each.amount * each.share(frames)
-    crane = _turn(-totals["orbit"], 1)
-    head = _turn(totals["pan"], 1) @ _turn(totals["tilt"], 0) @ _turn(totals["roll"], 2)
+    crane = _rotation(-totals["orbit"], 1)
+    head = _rotation(totals["pan"], 1) @ _rotation(totals["tilt"], 0) @ _rotation(totals["roll"], 2)
     on_rig = np.stack([totals["truck"], -totals["pedestal"], totals["dolly"] - 1], axis=-1)  # from the point
     centre = (crane @ on_rig[..., None])[..., 0] + (0.0, 0.0, 1.0)
     return Poses(crane @ head, centre, zoom)
@@ -146,7 +146,7 @@ def plane_seen(
     return placed.clip(-MAX_COORDINATE_PX, MAX_COORDINATE_PX), depth[..., 0] >= NEAR
 
 
-def _turn(degrees: Array, axis: int) -> Array:
+def _rotation(degrees: Array, axis: int) -> Array:
     """Right-handed rotations (t 3 3) about `axis`."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     a, b = (axis + 1) % 3, (axis + 2) % 3

@@ -53,8 +53,8 @@ class CameraPath:
             raise ValueError(f"num_frames is {num_frames}; it must be at least 1")
         focal = width / 2 / math.tan(math.radians(fov_deg) / 2)
         picture = np.array([focal, focal, width / 2, height / 2])
-        still = np.tile(np.eye(3), (num_frames, 1, 1))
-        return cls(height, width, picture, np.tile(picture, (num_frames, 1)), still, np.zeros((num_frames, 3)))
+        unturned = np.tile(np.eye(3), (num_frames, 1, 1))
+        return cls(height, width, picture, np.tile(picture, (num_frames, 1)), unturned, np.zeros((num_frames, 3)))
 
     @classmethod
     def from_poses(cls, intrinsics: Array, camera_to_world: Array, height: int, width: int) -> CameraPath:
@@ -92,11 +92,11 @@ class CameraPath:
             return values[index] + share[:, None] * (values[after] - values[index])
 
         steps = self.rotation[index].transpose(0, 2, 1) @ self.rotation[after]
-        turned = np.stack([_part_of(step, part) for step, part in zip(steps, share, strict=True)])
+        rotated = np.stack([_part_of(step, part) for step, part in zip(steps, share, strict=True)])
         return replace(
             self,
             intrinsics=between(self.intrinsics),
-            rotation=self.rotation[index] @ turned,
+            rotation=self.rotation[index] @ rotated,
             centre=between(self.centre),
         )
 

@@ -41,8 +41,8 @@ def camera_tracks(
     if origin.ndim != 2 or origin.shape[1] != 2 or not np.isfinite(origin).all():
         raise ValueError(f"points has shape {tuple(points.shape)}; it must be (n 2), finite px of the picture")
     distance = depth.at(origin, path.height, path.width)
-    still = np.broadcast_to(origin, (path.num_frames, *origin.shape))
-    placed, z, seen = _placed(path, still, distance)
+    resting = np.broadcast_to(origin, (path.num_frames, *origin.shape))
+    placed, z, seen = _placed(path, resting, distance)
     if occlusion and np.ptp(depth.distance) > 0:
         surface = Occlusion(path, depth, tolerance)
         for frame in range(path.num_frames):
@@ -129,5 +129,5 @@ def _tracks(placed: Array, seen: NDArray[np.bool_], path: CameraPath, ids: Tenso
     points = np.nan_to_num(placed, nan=0.0).clip(-MAX_COORDINATE_PX, MAX_COORDINATE_PX).astype(np.float32)
     # Rounding to float32 may carry a point onto the frame's border.
     seen = seen & (points < (path.width, path.height)).all(axis=-1)
-    given = assign_ids(points.shape[1]) if ids is None else ids
-    return Tracks(torch.from_numpy(points), torch.from_numpy(seen), path.height, path.width, given)
+    ids = assign_ids(points.shape[1]) if ids is None else ids
+    return Tracks(torch.from_numpy(points), torch.from_numpy(seen), path.height, path.width, ids)

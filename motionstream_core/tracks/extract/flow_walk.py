@@ -130,11 +130,11 @@ class FlowWalk:
         pose = np.where(hidden[:, None, None], fit.linear @ pose, pose)
         looks = self.looks[rows]
         other = picture.find(looks, fit.place, settings.reach_px, FIND_STEPS, pose)
-        turned = picture.looks(other, pose)
+        other_looks = picture.looks(other, pose)
         # half its looks will do where the occluder's edge may still be near, and where the companions say it is
         near_edge = fit.sure & (self._since_hidden[rows] < RECENT)
         other_alike = np.maximum(
-            similarity(looks, turned), np.where(near_edge, best_half(looks, turned) - HALF_COSTS, -1)
+            similarity(looks, other_looks), np.where(near_edge, best_half(looks, other_looks) - HALF_COSTS, -1)
         )
         better = other_alike > alike[rows]
         alike[rows] = np.where(better, other_alike, alike[rows])
@@ -142,7 +142,7 @@ class FlowWalk:
         place[rows] = np.where(lost[:, None], fit.place, np.where(better[:, None], other, place[rows]))
         found = better & ~lost
         self._pose[rows[found]] = pose[found]
-        seen.patch[rows[found]], seen.color[rows[found]] = turned.patch[found], turned.color[found]
+        seen.patch[rows[found]], seen.color[rows[found]] = other_looks.patch[found], other_looks.color[found]
 
     def _dim(self, seen: Looks, followed: NDArray[np.bool_]) -> None:
         """Every point's looks as the light of this picture shows them: hidden points' looks fade with the others'."""

@@ -11,7 +11,7 @@ from .patches import Floats
 
 NEAR, FAR = 20, 12  # companions of a point: the nearest, and some from all over the picture (a camera moves them all)
 APART_PX = 0.35  # px a frame by which companions may differ and still count as moving together,
-TURN = 0.03  # and per px of distance between them, since things turn and grow
+APART_PER_PX = 0.03  # and per px of distance between them, since things turn and grow
 MEMORY = 0.97  # how much of a companion's record outlives a frame
 SLOWING = 0.9  # speed a frame later of a point with nobody to go by
 SPREAD = 3.0  # the weight of a companion falls to half at so many times the distance of the nearest ones
@@ -61,7 +61,7 @@ class Companions:
         reach = np.linalg.norm(place[self._who[new]] - place[new, None], axis=-1)
         usual = np.maximum(np.median(reach[:, :near], axis=1, keepdims=True), 1.0)
         self._distance[new] = reach / usual
-        self._allowed[new] = APART_PX + TURN * reach
+        self._allowed[new] = APART_PX + APART_PER_PX * reach
         self._apart[new] = 0
         whole = np.zeros(len(place), bool)
         whole[new] = True

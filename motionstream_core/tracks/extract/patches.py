@@ -74,14 +74,14 @@ class Picture:
 
     def looks(self, points: Floats, linear: Floats | None = None) -> Looks:
         """What is around points (n 2); with linear (n 2 2), as it looks when turned and scaled back by that."""
-        around = points[:, None] + _turned(np.array(_SIDES, np.float32) * _PART_SHIFT, linear)
+        around = points[:, None] + _rotated(np.array(_SIDES, np.float32) * _PART_SHIFT, linear)
         color = _sample(self._soft, around[..., 0], around[..., 1])
         return Looks(self.patches(points, linear), color.reshape(len(points), len(_SIDES), 3))
 
     def patches(self, points: Floats, linear: Floats | None = None) -> Floats:
         """The grey part of `looks`."""
         grid = np.stack(np.meshgrid(_AXIS, _AXIS), axis=-1).reshape(-1, 2)
-        around = points[:, None] + _turned(grid, linear)
+        around = points[:, None] + _rotated(grid, linear)
         x, y = (around[..., axis].reshape(-1, SIDE) for axis in range(2))
         grey = _sample(self.grey, x, y).reshape(-1, SIDE * SIDE)
         return (grey - (grey @ WEIGHTS)[:, None]) * _ROOTS
@@ -141,7 +141,7 @@ def _nearness(first: Floats, second: Floats) -> Floats:
     return np.clip(1 - np.linalg.norm(first - second, axis=-1) / COLOR_SCALE, 0, 1)
 
 
-def _turned(offsets: Floats, linear: Floats | None) -> Floats:
+def _rotated(offsets: Floats, linear: Floats | None) -> Floats:
     """Offsets (m 2) as (1 m 2), or turned for each point, (n m 2)."""
     if linear is None:
         return offsets[None]

@@ -64,7 +64,7 @@ def test_errors_are_counted_where_they_are(clip: Clip) -> None:
     assert s.precision == 1 and s.recall == pytest.approx(things.sum() / followed.true.sum())
     assert s.usable == s.recall  # 1.5 px is near enough
     assert np.isnan(score(followed, ~followed.on_thing).median_px)
-    wrong = replace(followed, told=~followed.true)
+    wrong = replace(followed, predicted=~followed.true)
     assert score(wrong, everything).precision == 0
 
 
