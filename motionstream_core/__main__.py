@@ -73,7 +73,7 @@ def evaluate(args: argparse.Namespace) -> None:
     judge = ClipJudge(_tracker(args, renderer.device), lpips)
     plan = Plan(
         protocol,
-        () if args.variants == "none" else COUNTERFACTUALS if args.variants == "all" else _variants(args.variants),
+        _variants(args.variants),
         args.prompt,
         args.negative,
         StreamSettings(seed=args.seed),
@@ -90,7 +90,7 @@ def evaluate(args: argparse.Namespace) -> None:
         + ("every frame" if protocol.fps is None else f"{protocol.fps:g} a second"),
         "tracks": f"grid of {protocol.grid} x {protocol.grid}, followed by {judge.tracker.name}",
         "seed": str(args.seed),
-        "computed on": _device_name(renderer.device),
+        "computed on": torch.cuda.get_device_name(renderer.device) if renderer.device.type == "cuda" else "CPU",
     }
     write_csv(args.out / "clips.csv", results, width)
     write_page(args.out / "report.html", results, about, width, notes)
@@ -188,6 +188,8 @@ def _lpips(asked: str, device: torch.device) -> tuple[Lpips | None, list[str]]:
 
 
 def _variants(text: str) -> tuple[str, ...]:
+    if text in ("all", "none"):
+        return COUNTERFACTUALS if text == "all" else ()
     chosen = tuple(text.split(","))
     if unknown := [each for each in chosen if each not in COUNTERFACTUALS]:
         raise ValueError(f"--variants: {unknown[0]!r} is unknown; known are {', '.join(COUNTERFACTUALS)}")
@@ -200,10 +202,6 @@ def _size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is no size; give WIDTHxHEIGHT, as in 832x480")
     return int(height), int(width)
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
 if __name__ == "__main__":

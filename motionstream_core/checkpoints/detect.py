@@ -83,7 +83,9 @@ def detect_wan(
     role, family: what the caller knows; a family must be one that the tensors fit. Raises ValueError that lists missing
     and unknown tensors and names the closest family, or that asks for the role where nothing tells it.
     """
-    role = role or (BY_KEY[_known(family)].role if family else None)
+    if family and family not in BY_KEY:
+        raise ValueError(f"family is {family!r}; known are {', '.join(BY_KEY)}")
+    role = role or (BY_KEY[family].role if family else None)
     try:
         backbone = _backbone(shapes, stored.config)
     except KeyError:
@@ -101,7 +103,8 @@ def detect_wan(
             + _closest(shapes)
         )
     chosen = _of_role(fitting, role or role_hint(stored) or _default_role(fitting))
-    spec = _spec_of(chosen, backbone, head)
+    layout = InputLayout(chosen.slots(head.out_channels if head else 0))  # type: ignore[arg-type]
+    spec = replace(chosen.spec, backbone=backbone, layout=layout, track_head=head)
     faults = faults_between(model_shapes(spec), shapes)
     if faults.count:
         raise ValueError(f"closest is {chosen.name_of(backbone)}: {faults}")
@@ -154,11 +157,6 @@ def _fits(family: Family, backbone: WanConfig, head: TrackHeadConfig | None) -> 
     return (channels, spec.backbone.out_channels) == (backbone.in_channels, backbone.out_channels)
 
 
-def _spec_of(family: Family, backbone: WanConfig, head: TrackHeadConfig | None) -> ModelSpec:
-    slots = family.slots(head.out_channels if head else 0)
-    return replace(family.spec, backbone=backbone, layout=InputLayout(slots), track_head=head)  # type: ignore[arg-type]
-
-
 def _backbone(shapes: Shapes, config: Mapping[str, Any]) -> WanConfig:
     """Sizes from the shapes; what they do not show from config.json, else as every published Wan has it.
 
@@ -168,8 +166,8 @@ def _backbone(shapes: Shapes, config: Mapping[str, Any]) -> WanConfig:
         raise ValueError(f"patch_embedding.weight is {tuple(shapes['patch_embedding.weight'])}; Wan's has five axes")
     dim, in_channels, *patch = shapes["patch_embedding.weight"]
     layers = {int(found[1]) for name in shapes if (found := re.match(r"blocks\.(\d+)\.", name))}
-    said = config.get("num_attention_heads") or config.get("num_heads")
-    if not said and dim % HEAD_DIM:
+    num_heads = config.get("num_attention_heads") or config.get("num_heads")
+    if not num_heads and dim % HEAD_DIM:
         raise ValueError(
             f"the model is {dim} wide, which is no multiple of Wan's head size {HEAD_DIM}; its config.json must say "
             "num_attention_heads"
@@ -178,7 +176,7 @@ def _backbone(shapes: Shapes, config: Mapping[str, Any]) -> WanConfig:
     return WanConfig(
         dim=dim,
         ffn_dim=shapes["blocks.0.ffn.0.weight"][0],
-        num_heads=int(said or dim // HEAD_DIM),
+        num_heads=int(num_heads or dim // HEAD_DIM),
         num_layers=max(layers) + 1,
         in_channels=in_channels,
         out_channels=shapes["head.head.weight"][0] // (patch[0] * patch[1] * patch[2]),
@@ -196,40 +194,32 @@ def _track_head(shapes: Shapes, config: Mapping[str, Any], out_channels: int) ->
     if "track_head.temporal_conv.weight" not in shapes:
         return None
     channels, id_dim, stride = shapes["track_head.temporal_conv.weight"][:3]
-    said = config.get("track_config") or {}
+    track_config = config.get("track_config") or {}
     return TrackHeadConfig(
         variant="temporal_conv",
         coordinates="round",
         id_dim=id_dim,
         out_channels=channels,
         time_stride=stride,
-        space_stride=int(said.get("vae_spatial_compression", 16 if out_channels == 48 else 8)),
+        space_stride=int(track_config.get("vae_spatial_compression", 16 if out_channels == 48 else 8)),
         bias="track_head.temporal_conv.bias" in shapes,
     )
 
 
 def _closest(shapes: Shapes) -> str:
     """Which family's tensors these are nearest to, and how they differ: by names, whatever the number of layers."""
-    found = _one_block(shapes)
-    names = {family: set(_one_block(model_shapes(_one_layer(family.spec)))) for family in FAMILIES}
+    found, names = _one_block(shapes), {}
+    for family in FAMILIES:
+        one_layer = replace(family.spec, backbone=replace(family.spec.backbone, num_layers=1))
+        names[family] = set(_one_block(model_shapes(one_layer)))
     best = min(FAMILIES, key=lambda family: len(names[family] ^ found.keys()))
     missing, unknown = sorted(names[best] - found.keys()), sorted(found.keys() - names[best])
     return f"Closest is {best.title}: missing {_some(missing)}; unknown {_some(unknown)}"
 
 
-def _one_layer(spec: ModelSpec) -> ModelSpec:
-    return replace(spec, backbone=replace(spec.backbone, num_layers=1))
-
-
 def _one_block(shapes: Shapes) -> Shapes:
     """The same with all blocks' names as one, `blocks.*`."""
     return {re.sub(r"^blocks\.\d+\.", "blocks.*.", name): shape for name, shape in shapes.items()}
-
-
-def _known(key: str) -> str:
-    if key not in BY_KEY:
-        raise ValueError(f"family is {key!r}; known are {', '.join(BY_KEY)}")
-    return key
 
 
 def _with(there: object, what: str) -> str:

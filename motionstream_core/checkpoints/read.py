@@ -148,16 +148,15 @@ def _read_safetensors(path: Path, shapes_only: bool) -> Stored:
     try:
         # torch maps the file as memory of its own, which a small machine refuses; numpy looks at its header alone
         with safe_open(str(path), framework="np" if shapes_only else "pt") as file:
-            read = _shape_of if shapes_only else _tensor_of
-            return Stored({name: read(file, name) for name in file.keys()}, file.metadata() or {})  # noqa: SIM118
+            tensors = {
+                name: _shape_of(file, name) if shapes_only else file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118
+            }
+            return Stored(tensors, file.metadata() or {})
     except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file: {error}") from error
     except RuntimeError as error:
         raise MemoryError(f"{path} is larger than this machine's memory can map: {error}") from error
-
-
-def _tensor_of(file: Any, name: str) -> Tensor:
-    return file.get_tensor(name)
 
 
 def _shape_of(file: Any, name: str) -> Tensor:

@@ -41,8 +41,18 @@ _PARTS = {
     "residual.6": "conv2",
     "shortcut": "conv_shortcut",
 }
+_PARTS_BACK = {theirs: ours for ours, theirs in _PARTS.items()}
 _PREFIXES = ("first_stage_model.", "vae.")
 _STATISTICS = {16: (WAN21_MEAN, WAN21_STD), 48: (WAN22_MEAN, WAN22_STD)}
+# What config.json may say and the shapes do not show.
+_CONFIG_ONLY = (
+    "latents_mean",
+    "latents_std",
+    "temperal_downsample",
+    "dim_mult",
+    "attn_scales",
+    "scale_factor_spatial",
+)
 _RESNETS_DOWN, _RESNETS_UP = 2, 3  # residual blocks in a stage; what follows them changes the size
 
 
@@ -113,20 +123,16 @@ def vae_config(stored: Stored) -> dict[str, Any]:
         raise ValueError(
             f"these are no weights of a Wan VAE: {error} is not there; the first names are {some}"
         ) from None
-    said = {name: value for name, value in stored.config.items() if name in _SAID}
-    if "latents_mean" not in said:
+    config = {name: value for name, value in stored.config.items() if name in _CONFIG_ONLY}
+    if "latents_mean" not in config:
         if found["z_dim"] not in _STATISTICS:
             raise ValueError(
                 f"the VAE has {found['z_dim']} latent channels; mean and spread are known for 16 and 48, else "
                 "config.json must say latents_mean and latents_std"
             )
         mean, std = _STATISTICS[found["z_dim"]]
-        said |= {"latents_mean": list(mean), "latents_std": list(std)}
-    return found | said
-
-
-# What config.json may say and the shapes do not show.
-_SAID = ("latents_mean", "latents_std", "temperal_downsample", "dim_mult", "attn_scales", "scale_factor_spatial")
+        config |= {"latents_mean": list(mean), "latents_std": list(std)}
+    return found | config
 
 
 def _config_from(shapes: Shapes) -> dict[str, Any]:
@@ -199,6 +205,3 @@ def _renamed_part(name: str, parts: Mapping[str, str]) -> str:
         if f".{part}." in name:
             return name.replace(f".{part}.", f".{other}.")
     return name
-
-
-_PARTS_BACK = {theirs: ours for ours, theirs in _PARTS.items()}

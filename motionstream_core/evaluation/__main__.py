@@ -131,7 +131,11 @@ def plot_endurance(seconds: Sequence[Second], path: Path) -> None:
 
 def _record(results: dict[str, dict[str, Score]], kind: str, name: str, value: Score) -> None:
     results.setdefault(kind, {})[name] = value
-    print(f"{kind:20} {name:22} {_text(value)}", flush=True)
+    text = (
+        f"EPE {value.epe_px:6.2f} px  median {value.median_px:6.2f} px  lost {value.lost:6.1%}  "
+        f"PSNR {value.psnr_db:5.2f} dB"
+    )
+    print(f"{kind:20} {name:22} {text}", flush=True)
 
 
 def save_sheets(path: Path, cases: list[Case], videos: list[Video]) -> None:
@@ -144,13 +148,6 @@ def save_sheets(path: Path, cases: list[Case], videos: list[Video]) -> None:
             )
             rows.append(sheet.numpy())
     Image.fromarray(np.concatenate(rows)).save(path)
-
-
-def _text(value: Score) -> str:
-    return (
-        f"EPE {value.epe_px:6.2f} px  median {value.median_px:6.2f} px  lost {value.lost:6.1%}  "
-        f"PSNR {value.psnr_db:5.2f} dB"
-    )
 
 
 def table(results: Mapping[str, Mapping[str, Score]]) -> str:

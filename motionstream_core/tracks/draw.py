@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .overlay import Dots, Strokes, id_colors, paint
+from .brush import Dots, Strokes, id_colors, paint
 from .tracks import Tracks
 
 _BACKGROUND = (20, 21, 26)

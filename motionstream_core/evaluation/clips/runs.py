@@ -27,6 +27,7 @@ from ...streaming.render.renderer import Renderer, TeacherSettings
 from ...streaming.render.video_file import VideoFile
 from ...streaming.stream import StreamSettings
 from ...tracks import Tracks, draw_tracks, drawn_by_lot, load_npz, save_npz, select
+from ..world.report import to_video
 from .cases import Protocol, Video, first_frame, input_tracks, read_clip
 from .counterfactuals import COUNTERFACTUALS, counterfactual
 from .datasets import Footage
@@ -195,7 +196,7 @@ class ClipRuns:
         counted = (own.visibility & own.in_frame())[1:] & (own.visibility & own.in_frame())[:1]
         rest = (own.points[1:] - own.points[:1]).norm(dim=-1)[counted]
         frames = torch.from_numpy(truth.copy()).float() / 255
-        rebuilt = _to_video(self.renderer.reconstruction(frames).cpu())
+        rebuilt = to_video(self.renderer.reconstruction(frames).cpu())
         return {
             "still": {**asdict(self.judge.likeness(frozen, truth)), "epe_px": float(rest.mean())},
             "vae": {**asdict(self.judge.likeness(rebuilt, truth)), **asdict(self.judge.track_error(rebuilt, own))},
@@ -221,7 +222,7 @@ class ClipRuns:
         for frames in self._frames(image, tracks, prompts, tracks.num_frames, self.plan.teacher):
             parts.append(frames.cpu())  # waits for the device, so that the time is the chunk's
             pace.chunk(len(frames))
-        return _to_video(torch.cat(parts)), pace
+        return to_video(torch.cat(parts)), pace
 
     def _frames(
         self,
@@ -271,10 +272,6 @@ def save_side_by_side(stem: Path, truth: Video, video: Video, own: Tracks, track
     part = stem.with_suffix(".jpg.part")
     poster.save(part, "JPEG", quality=88)
     os.replace(part, stem.with_suffix(".jpg"))
-
-
-def _to_video(frames: torch.Tensor) -> Video:
-    return (frames.float().clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
 
 
 def _digest(*parts: Any) -> str:

@@ -103,7 +103,7 @@ def endure(
         raise ValueError(f"num_seconds must be at least 1, got {num_seconds}")
     fps = round(loaded.spec.fps)
     stride, plan = loaded.spec.vae_stride, loaded.spec.chunk_plan
-    latent_frames = plan.chunk(plan_length(num_seconds * fps, stride.time, plan.chunk_frames)).stop
+    latent_frames = plan.chunk(last_chunk(num_seconds * fps, stride.time, plan.chunk_frames)).stop
     image = frames_tensor(loop.clip.frames[:1])
     context = encode_prompt(loaded.model, loaded.spec, loop.scene.caption)
     tracks = KnownTracks(loop.tracks(stride.num_frames(latent_frames)))
@@ -129,7 +129,7 @@ def endure(
     return seconds, kept
 
 
-def plan_length(num_frames: int, time_stride: int, chunk_frames: int) -> int:
+def last_chunk(num_frames: int, time_stride: int, chunk_frames: int) -> int:
     """Index of the chunk with which a stream has at least `num_frames` frames."""
     return -(-num_frames // (time_stride * chunk_frames)) + 1
 

@@ -8,7 +8,7 @@ import torch
 
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
-from motionstream_core.evaluation.world.endurance import PERIOD_FRAMES, _Judge, endure, looping_case, plan_length
+from motionstream_core.evaluation.world.endurance import PERIOD_FRAMES, _Judge, endure, last_chunk, looping_case
 
 
 def test_the_true_loop_shows_no_drift() -> None:
@@ -51,5 +51,5 @@ def test_a_stream_is_judged_second_by_second() -> None:
 
 def test_chunks_fill_the_asked_length() -> None:
     for num_frames in (1, 12, 13, 160, 9600):
-        index = plan_length(num_frames, 4, 3)
+        index = last_chunk(num_frames, 4, 3)
         assert 1 + 12 * index >= num_frames

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from motionstream_core.tracks import Tracks, contact_sheet, draw_tracks, point_grid
-from motionstream_core.tracks.overlay import id_colors
+from motionstream_core.tracks.brush import id_colors
 
 HEIGHT, WIDTH = 80, 120
 

@@ -1,4 +1,4 @@
-"""Anti-aliased strokes and dots laid over an image: the brush of draw.py, which knows nothing of tracks but ids."""
+"""Anti-aliased strokes and dots painted over an image: what draw.py draws with; it knows nothing of tracks but ids."""
 
 from __future__ import annotations
 
