@@ -19,7 +19,7 @@ from motionstream_core.tracks.camera.seen import camera_grid, camera_tracks, see
 HEIGHT, WIDTH, FOV = 120, 200, 70.0
 FOCAL = 100 / math.tan(math.radians(35))
 MIDDLE = np.array([100.0, 60.0])
-LAYERS = json.loads((Path(__file__).parents[2] / "data" / "camera.json").read_text("utf-8"))["valid"]
+LAYERS = json.loads((Path(__file__).parents[3] / "data" / "camera.json").read_text("utf-8"))["valid"]
 DEPTH = DepthMap.constant(4.0)
 TOLERANCE_PX = 0.01
 

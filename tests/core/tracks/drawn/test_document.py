@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from motionstream_core.tracks import Canvas, Document, TrackFormatError, parse_document
 from tests.data.mutate_document import mutated, well_formed
 
-DATA = json.loads((Path(__file__).parents[2] / "data" / "documents.json").read_text("utf-8"))
+DATA = json.loads((Path(__file__).parents[3] / "data" / "documents.json").read_text("utf-8"))
 CANVAS = Canvas(64, 48, 9, 16)
-CAMERA = json.loads((Path(__file__).parents[2] / "data" / "camera.json").read_text("utf-8"))["valid"]
+CAMERA = json.loads((Path(__file__).parents[3] / "data" / "camera.json").read_text("utf-8"))["valid"]
 VALID = {case["name"]: case["document"] for case in DATA["valid"]}
 
 

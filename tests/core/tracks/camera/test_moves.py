@@ -14,7 +14,7 @@ from motionstream_core.tracks import Canvas, TrackFormatError, parse_document
 from motionstream_core.tracks.camera.moves import AMOUNTS, Move, plane_seen, poses_of, shake_phase
 from motionstream_core.tracks.camera.parse import read_moves
 
-DATA = json.loads((Path(__file__).parents[2] / "data" / "camera.json").read_text("utf-8"))
+DATA = json.loads((Path(__file__).parents[3] / "data" / "camera.json").read_text("utf-8"))
 CANVAS = Canvas(64, 48, 9, 16)
 CENTRE = np.array([[[160.0, 100.0], [200.0, 100.0], [160.0, 60.0]]])  # of 320 x 200 px, right of it, above it
 
