@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export IMAGE TRACKS PROMPT OUT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-host test-gpu bench train-demo evaluate results study
+.PHONY: help setup demo check test test-fast test-host test-gpu bench train-demo evaluate results study
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ check: setup node_modules/.installed ## Lint, formatting, types, and the tests o
 
 test: setup ## Every test that needs no GPU
 	$(RUN) -m pytest -q -m "not gpu"
+
+test-fast: setup ## The inner loop, under a minute: no test marked slow or thorough
+	$(RUN) -m pytest -q -m "not (slow or thorough or gpu or host or weights)"
 
 test-host: setup ## Tests inside a real ComfyUI
 	$(RUN) -m pytest -q -m host

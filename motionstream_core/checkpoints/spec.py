@@ -107,7 +107,7 @@ class ModelSpec:
         return backbone.num_layers * frames * rows * columns * backbone.dim * element_bytes
 
     def check_takes_motion(self) -> None:
-        """Raise ValueError, saying why, for a model that cannot be told motion: whoever is given tracks asks this."""
+        """Raise ValueError, saying why, for a model that cannot follow tracks."""
         if self.track_head is None:
             raise ValueError(
                 "this checkpoint has no track head: it was trained without trajectories, as plain Wan, Self-Forcing, "

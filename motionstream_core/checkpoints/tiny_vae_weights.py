@@ -29,7 +29,7 @@ FIRST_CONV = "decoder.1.weight"
 
 
 def is_tiny_vae(stored: Stored) -> bool:
-    """Whether these tensors are laid out as taehv's."""
+    """Whether these tensors have the names of taehv's."""
     return TINY_VAE_KEY in stored.metadata or {FIRST_CONV, "encoder.0.weight"} <= stored.tensors.keys()
 
 
@@ -54,7 +54,7 @@ def detect_tiny_vae(stored: Stored, variant: str | None = None) -> tuple[str, Ti
     if faults[closest].count:
         raise ValueError(f"these tensors are no tiny VAE. Closest is {closest}: {faults[closest]}")
     fitting = [name for name, found in faults.items() if not found.count]
-    name = fitting[0] if len(fitting) == 1 else _told_apart(fitting, stored.tensors)
+    name = fitting[0] if len(fitting) == 1 else _by_precision(fitting, stored.tensors)
     return name, VARIANTS[name]
 
 
@@ -64,7 +64,7 @@ def tiny_vae_shapes(config: TinyVaeConfig) -> dict[str, tuple[int, ...]]:
         return shapes_of(TinyVae(config).state_dict())
 
 
-def _told_apart(fitting: list[str], tensors: Mapping[str, Tensor]) -> str:
+def _by_precision(fitting: list[str], tensors: Mapping[str, Tensor]) -> str:
     """taehv's or lightx2v's, of two variants with the same shapes."""
     weight = tensors[FIRST_CONV]
     if weight.dtype == torch.float16:

@@ -67,9 +67,8 @@ def bits(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.dtype, bytes]]:
 
 
 @pytest.mark.parametrize("layout", get_args(Layout))
-@pytest.mark.parametrize("mixed", [False, True])
-def test_there_and_back_bit_for_bit(tmp_path: Path, layout: str, mixed: bool) -> None:
-    weights = foreign(tmp_path / "a.pt", mixed)
+def test_there_and_back_bit_for_bit(tmp_path: Path, layout: str) -> None:
+    weights = foreign(tmp_path / "a.pt", True)
     there, back = tmp_path / ("there" if layout == "diffusers" else "there.safetensors"), tmp_path / "back.safetensors"
     assert main(["convert", str(tmp_path / "a.pt"), str(there), "--to", layout]) == 0
     assert main(["convert", str(there), str(back), "--to", "original"]) == 0

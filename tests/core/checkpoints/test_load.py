@@ -113,9 +113,7 @@ def test_plain_wan_in_every_naming(tmp_path: Path, family: str) -> None:
         assert loaded.spec == spec and same(loaded.model.state_dict(), weights)
 
 
-@pytest.mark.parametrize(
-    "dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2], ids=str
-)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e4m3fn], ids=str)
 def test_weights_keep_their_dtype_until_they_are_cast(tmp_path: Path, dtype: torch.dtype) -> None:
     """Large ones in `dtype`, norms in fp32, as files of fp8 are."""
     weights = {
@@ -183,8 +181,7 @@ def tiny_weights(config: object = TAEW2_1, dtype: torch.dtype = torch.float16) -
     return {name: value.to(dtype) for name, value in TinyVae(config).state_dict().items()}  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-@pytest.mark.parametrize("config", [TAEW2_1, TAEW2_2], ids=["taew2_1", "taew2_2"])
+@pytest.mark.parametrize(("suffix", "config"), [("safetensors", TAEW2_1), ("pth", TAEW2_2)], ids=["2.1", "2.2"])
 def test_taehvs_files(tmp_path: Path, suffix: str, config: object) -> None:
     weights, path = tiny_weights(config), tmp_path / f"any.{suffix}"
     torch.save(weights, path) if suffix == "pth" else save_file(weights, str(path))

@@ -47,7 +47,7 @@ SPEC = ModelSpec(
     frame_size=(32, 48),
 )
 TINY = TinyVaeConfig(latent_channels=4, decoder_widths=(12, 8, 8, 6), encoder_width=4, encoder_lookahead=True)
-DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 
 counts = st.integers(1, 64)
 floats = st.floats(0.0, 100.0)
