@@ -208,6 +208,7 @@ def test_every_file_has_a_subject() -> None:
     assert [path for path in files if path.stem in NAMES_WITHOUT_A_SUBJECT] == []
 
 
+@pytest.mark.thorough
 def test_importing_core_loads_no_heavy_extra() -> None:
     modules = [".".join(p.with_suffix("").parts).removesuffix(".__init__") for p in python_files(CORE)]
     quiet = [module for module in modules if not module.endswith("__main__")]

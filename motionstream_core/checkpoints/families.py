@@ -2,8 +2,8 @@
 
 A family is recognised by its input channels, its track head, its image cross-attention and its role. Widths and numbers
 of layers are read from the tensors, so one entry serves every size. Sources, for every number here: Wan-Video/Wan2.1
-and Wan2.2 (wan/configs), aigc-apps/VideoX-Fun, guandeh17/Self-Forcing (configs), NVlabs/LongLive (configs), thu-
-ml/Causal-Forcing (configs), hao-ai-lab/FastVideo (fastvideo/configs/pipelines/wantrack.py,
+and Wan2.2 (wan/configs), aigc-apps/VideoX-Fun, guandeh17/Self-Forcing (configs), NVlabs/LongLive (configs),
+thu-ml/Causal-Forcing (configs), hao-ai-lab/FastVideo (fastvideo/configs/pipelines/wantrack.py,
 fastvideo/models/dits/trackwan).
 """
 

@@ -74,7 +74,7 @@ def dot_places(image: np.ndarray) -> list[tuple[float, float]]:
 
 
 @needs_weights
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_demo_writes_a_video_and_a_sheet_and_prints_its_numbers(
     tmp_path: Path, demo: Demo, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,7 +178,7 @@ def test_npz_tracks_of_the_photos_size(tmp_path: Path) -> None:
 
 
 @needs_weights
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_users_job_runs(tmp_path: Path, demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:
     av = pytest.importorskip("av", reason="needs PyAV")
     pytest.importorskip("cv2", reason="needs OpenCV")

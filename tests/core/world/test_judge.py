@@ -37,6 +37,7 @@ def scene() -> Scene:
 PLACES = [(32.3, 34.0), (92.0, 40.6), (58.5, 96.2)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", CASE_KINDS)
 def test_error_on_true_held_out_clips(kind: CaseKind) -> None:
     errors, lost = [], []

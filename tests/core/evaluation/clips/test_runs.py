@@ -20,6 +20,7 @@ from motionstream_core.streaming.render.renderer import Renderer
 from motionstream_core.streaming.render.video_file import VideoFile
 from motionstream_core.tracks.extract.frames import VideoFrames
 
+pytestmark = pytest.mark.thorough
 FRAMES = 13
 CLIPS = ("one", "two")
 

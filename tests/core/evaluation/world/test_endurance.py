@@ -39,6 +39,7 @@ def test_the_background_is_what_objects_never_cover() -> None:
     assert not np.ptp(loop.clip.frames[:, free].astype(int), axis=0).any()
 
 
+@pytest.mark.thorough
 def test_a_stream_is_judged_second_by_second() -> None:
     student, vae = load_model(STUDENT, torch.float32), load_tiny_vae(TINY_VAE)
     seconds, kept = endure(student, vae, looping_case(), 2, keep_seconds=(1,))
