@@ -65,6 +65,7 @@ def weights_file(tmp_path: Path) -> Path:
     return tmp_path / "vgg.safetensors"
 
 
+@pytest.mark.thorough
 def test_the_distance_is_the_papers(weights_file: Path) -> None:
     torch.manual_seed(1)
     frames, target = torch.rand(2, 3, 2, 32, 48), torch.rand(2, 3, 2, 32, 48)

@@ -147,6 +147,7 @@ def test_score_of_known_videos(cases: Cases) -> None:
     assert late.epe_px > frozen.epe_px
 
 
+@pytest.mark.thorough
 def test_jobs_change_nothing(cases: Cases) -> None:
     """Clips at a time or one by one: the same videos in the same order."""
     held = [cases["plain", index] for index in INDICES]
