@@ -19,7 +19,7 @@ pytest.importorskip("diffusers", reason="Wan's VAE needs diffusers")
 pytest.importorskip("transformers", reason="Wan's text encoder needs transformers")
 
 from motionstream_core.__main__ import main
-from motionstream_core.checkpoints import LoadedModel, build_model, load_model, load_tiny_vae, save_model, save_tiny_vae
+from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae, save_model, save_tiny_vae
 from motionstream_core.checkpoints.families import BY_KEY
 from motionstream_core.demo.render_demo import _chunks, own_job
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
@@ -31,7 +31,7 @@ from motionstream_core.streaming.decode import FullStreamingDecoder
 from motionstream_core.streaming.render.fit import image_tensor
 from motionstream_core.streaming.render.job import Pace
 from motionstream_core.streaming.render.prompts import EncodedPrompt
-from motionstream_core.streaming.render.renderer import Renderer, TeacherSettings, cache_bytes, open_renderer
+from motionstream_core.streaming.render.renderer import Renderer, TeacherSettings, open_renderer
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
 from motionstream_core.tracks.extract.frames import VideoFrames
@@ -285,11 +285,10 @@ def test_the_command_writes_the_video(folder: Path, tmp_path: Path, capsys: pyte
     assert "--image is missing" in capsys.readouterr().err
 
 
-def test_the_cache_of_track_v0_at_full_size_is_what_its_shapes_say() -> None:
-    with torch.device("meta"):
-        model = build_model(BY_KEY["track_v0"].spec).to(torch.bfloat16)
-    # keys and values, 30 layers, 6 latent frames of 30 x 52 tokens, 1536 wide, two bytes each
-    assert cache_bytes(LoadedModel(model, BY_KEY["track_v0"].spec)) == 2 * 30 * 6 * 1560 * 1536 * 2
+def test_the_cache_of_a_full_size_stream_is_reckoned() -> None:
+    """Of 30 layers, 30 x 52 tokens, 1536 wide, two bytes: keys and values of 6 latent frames, and 2 keys unrotated."""
+    spec = BY_KEY["track_v0"].spec
+    assert spec.cache_bytes(spec.frame_size, 2) == (2 * 6 + 2) * 30 * 1560 * 1536 * 2
 
 
 def test_pace_counts_from_the_first_generated_chunk() -> None:
