@@ -11,19 +11,19 @@ import torch
 
 torch.set_num_threads(1 if os.environ.get("OMP_NUM_THREADS") == "1" else min(2, torch.get_num_threads()))
 
-# They render whole videos, or hold the cache to a slow truth case by case.
-WHOLE_RUNS = {"test_causal_truth", "test_renderer"}
+# They render whole videos, or hold the cache and its attention to a slow truth case by case.
+WHOLE_RUNS = {"test_causal_truth", "test_renderer", "test_sparse_causal"}
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Trainings and whole runs are thorough."""
+    if item.path.parent.name == "training" or item.path.stem in WHOLE_RUNS:
+        item.add_marker(pytest.mark.thorough)
+
+
+@pytest.hookimpl(trylast=True)  # of what the markers have left
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What `make test-fast` leaves out beside marked tests, and the part of it that one of its processes runs.
-
-    Trainings and whole runs count as thorough. PART=I/N in the environment keeps every N-th file from the I-th on.
-    """
-    for item in items:
-        if item.path.parent.name == "training" or item.path.stem in WHOLE_RUNS:
-            item.add_marker(pytest.mark.thorough)
+    """PART=I/N in the environment runs the I-th of N parts, in order: `make test-fast` has one for each core."""
     if part := os.environ.get("PART"):
-        first, step = map(int, part.split("/"))
-        kept = set(sorted({item.path for item in items})[first - 1 :: step])
-        items[:] = [item for item in items if item.path in kept]
+        number, count = map(int, part.split("/"))
+        items[:] = items[len(items) * (number - 1) // count : len(items) * number // count]

@@ -25,6 +25,7 @@ from motionstream_core.checkpoints.vae_weights import vae_config, vae_to_diffuse
 from motionstream_core.geometry import ChunkPlan
 from motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2
 
+pytestmark = pytest.mark.thorough
 transformer_wan = pytest.importorskip("diffusers.models.transformers.transformer_wan", reason="the reference")
 
 PUBLISHED: dict[str, dict[str, list[int]]] = json.loads(
