@@ -35,15 +35,9 @@ class GradientPolicy:
 
     Alone this is Self-Forcing: the steps before run without gradient, and the context is the model's own output.
     Under torch.no_grad() nothing carries gradient: the rollout of a step that trains the critic.
-    from_frame: chunks that start before this latent frame carry no gradient (long rollouts, judged at their end).
     """
 
     exit_step: int
-    from_frame: int = 0
-
-    def wants_gradient(self, chunk: Chunk, step: int) -> bool:
-        """Whether denoise step `step` of `chunk` is to carry gradient."""
-        return step == self.exit_step and chunk.start >= self.from_frame
 
 
 class StepCallback(Protocol):
@@ -114,7 +108,7 @@ def _generate(
 
     def predict_clean(noisy: Tensor, sigma: float) -> Tensor:
         nonlocal step
-        wanted = gradient is not None and gradient.wants_gradient(chunk, step)
+        wanted = gradient is not None and step == gradient.exit_step
         with torch.set_grad_enabled(wanted and torch.is_grad_enabled()):
             velocity = _predict(model, layout, given, noisy, sigma, cache)
             clean = _pin(clean_from_velocity(noisy, velocity, sigma), first)

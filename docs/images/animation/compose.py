@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
@@ -28,6 +27,7 @@ from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks.drawn.document import Canvas
 from motionstream_core.tracks.drawn.parse import parse_document
 
+ROOT = Path(__file__).resolve().parents[3]
 PROMPT = "a red triangle and a pink square and a green triangle , still air"
 CANVAS = Canvas(128, 128, 49, 16.0)
 SIDE, GAP, BAR = 400, 16, 34

@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from ...checkpoints.spec import ModelSpec
 from ...geometry import VaeStride
 from ...models.encoders import ImageEncoder, TextEncoder, require_parts
-from ...models.vae.tiny_vae import TinyVae
 from ...models.vae.wan_vae import WanVae
-from ...models.word_encoder import WordEncoder
 from ...streaming.conditions import Encoder, image_latents
 
 
@@ -55,46 +53,6 @@ class ClipEncoders(Protocol):
     def caption_fault(self, caption: str) -> str | None:
         """Why this caption cannot be used, or None."""
         ...
-
-
-class BundledEncoders:
-    """The tiny VAE; captions stay words.
-
-    vocabulary: a caption with another word in it is a fault; None lets every caption pass.
-    Raises ValueError for a VAE whose first latent frame knows later frames, or for another image rule.
-    """
-
-    def __init__(self, vae: TinyVae, spec: ModelSpec | None = None) -> None:
-        if vae.config.encoder_lookahead:
-            raise ValueError("this tiny VAE encodes with lookahead: a clip's first latent is not its first image's")
-        if spec is not None and spec.image_rule == "grey_clip":
-            raise ValueError("image_rule is 'grey_clip'; the bundled encoders make 'first_latent' and 'none'")
-        self._vae, self._device = vae.eval(), next(vae.parameters()).device
-        self._words = WordEncoder(spec.vocabulary, 1, spec.backbone.text_len) if spec and spec.vocabulary else None
-        self.name = f"tiny vae {digest(vae)}, words {'known' if self._words else 'any'}"
-        self.stride = vae.config.stride
-        self.empty_text = None
-
-    @torch.no_grad()
-    def vae_latents(self, frames: Tensor) -> Tensor:
-        return self._vae.encode(frames.to(self._device)).float().cpu()
-
-    def image_condition(self, frames: Tensor) -> Tensor | None:
-        return None
-
-    def text(self, captions: Sequence[str]) -> list[Tensor] | None:
-        return None
-
-    def image_tokens(self, image: Tensor) -> Tensor | None:
-        return None
-
-    def caption_fault(self, caption: str) -> str | None:
-        try:
-            if self._words is not None:
-                self._words.tokenize([caption])
-        except ValueError as error:
-            return str(error)
-        return None
 
 
 class WanEncoders:

@@ -1,4 +1,4 @@
-"""What the tiny VAE is trained on: crops of the procedural world, of a folder of videos, or of stored latents.
+"""What the tiny VAE is trained on: crops of the procedural worlds, or of a folder of videos.
 
 A source is asked for clip number `index` and answers the same clip whenever and in whichever process it is asked, so
 a training that goes on at step s simply asks from index s * batch_size on.
@@ -7,7 +7,6 @@ a training that goes on at step s simply asks from index s * batch_size on.
 from __future__ import annotations
 
 import itertools
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -41,23 +38,21 @@ class CropShape:
 
 @dataclass(frozen=True)
 class VaeClip:
-    """frames (3 t h w) in [0, 1], and their latents (c f h w) where they are stored; both with b in front in batches.
+    """frames (3 t h w) in [0, 1], with b in front in batches.
 
     index: the numbers of the clips, for what else is drawn for each of them.
     """
 
     frames: Tensor
-    latents: Tensor | None
     index: tuple[int, ...]
 
     def to(self, device: torch.device) -> VaeClip:
         """The same on `device`."""
-        return VaeClip(self.frames.to(device), None if self.latents is None else self.latents.to(device), self.index)
+        return VaeClip(self.frames.to(device), self.index)
 
     def part(self, positions: slice) -> VaeClip:
         """Some clips of a batch."""
-        latents = None if self.latents is None else self.latents[positions]
-        return VaeClip(self.frames[positions], latents, self.index[positions])
+        return VaeClip(self.frames[positions], self.index[positions])
 
 
 class ClipSource(Protocol):
@@ -81,7 +76,7 @@ class WorldCrops:
         rng = np.random.default_rng((self.seed, 1, index))
         start = int(rng.integers(0, len(frames) - self.shape.num_frames + 1))
         crop = _crop(frames[start : start + self.shape.num_frames], self.shape.size_px, rng)
-        return VaeClip(_tensor(crop), None, (index,))
+        return VaeClip(_tensor(crop), (index,))
 
     def _render(self, number: int) -> NDArray[np.uint8]:
         if self._last is None or self._last[0] != number:
@@ -106,7 +101,7 @@ class LeavesCrops:
         rng = np.random.default_rng((self.seed, 1, index))
         start = int(rng.integers(0, 49 - self.shape.num_frames + 1))
         frames = render_leaves(self._last[1], slice(start, start + self.shape.num_frames)).frames
-        return VaeClip(_tensor(_crop(frames, self.shape.size_px, rng)), None, (index,))
+        return VaeClip(_tensor(_crop(frames, self.shape.size_px, rng)), (index,))
 
 
 class VideoCrops:
@@ -128,7 +123,7 @@ class VideoCrops:
             video = self.videos[(first + offset) % len(self.videos)]
             rng = np.random.default_rng((self.seed, index, offset))
             try:
-                return VaeClip(_tensor(self._read(video, rng)), None, (index,))
+                return VaeClip(_tensor(self._read(video, rng)), (index,))
             except (OSError, ValueError) as error:
                 self._report(video.path, error)
         raise RuntimeError(f"none of the {len(self.videos)} videos can be read")
@@ -144,74 +139,9 @@ class VideoCrops:
             warnings.warn(f"{path} is left out: {error}", stacklevel=3)
 
 
-class ReplayCrops:
-    """Clips and latents that `write_replay` stored; every one is seen once before any is seen again.
-
-    Raises FileNotFoundError for a folder without them.
-    """
-
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.seed = seed
-        self._places: list[tuple[Path, int]] = []
-        for path in sorted(folder.glob("replay_*.safetensors")):
-            with safe_open(str(path), framework="pt") as file:
-                self._places += [(path, row) for row in range(file.get_slice("frames").get_shape()[0])]
-        if not self._places:
-            raise FileNotFoundError(f"no replay_*.safetensors in {folder}")
-        self._order: tuple[int, NDArray[np.int64]] | None = None
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: int) -> VaeClip:
-        path, row = self._places[self._shuffled(index // len(self))[index % len(self)]]
-        with safe_open(str(path), framework="pt") as file:
-            frames, latents = (file.get_slice(name)[row : row + 1][0] for name in ("frames", "latents"))
-        return VaeClip(frames.float() / 255, latents, (index,))
-
-    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
-        if self._order is None or self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(len(self))
-        return self._order[1]
-
-
-def write_replay(
-    folder: Path,
-    source: ClipSource,
-    encode: Callable[[Tensor], Tensor],
-    num_clips: int,
-    clips_per_shard: int = 64,
-    report: Callable[[int, int], None] | None = None,
-) -> None:
-    """Encode clips 0..num_clips-1 of a source once and store them with their latents; shards already there stay.
-
-    encode: frames (b 3 t h w) to latents (b c f h w), on whatever device. `report` gets (shards done, shards).
-    """
-    num_shards = -(-num_clips // clips_per_shard)
-    folder.mkdir(parents=True, exist_ok=True)
-    for shard in range(num_shards):
-        path = folder / f"replay_{shard:05d}.safetensors"
-        if not path.exists():
-            first = shard * clips_per_shard
-            clips = [source[index] for index in range(first, min(num_clips, first + clips_per_shard))]
-            with torch.no_grad():
-                latents = torch.cat([encode(clip.frames[None]).float().cpu() for clip in clips])
-            frames = (torch.stack([clip.frames for clip in clips]) * 255 + 0.5).to(torch.uint8)
-            partial = path.with_name(path.name + ".part")
-            save_file({"frames": frames, "latents": latents}, str(partial))
-            os.replace(partial, path)
-        if report:
-            report(shard + 1, num_shards)
-
-
 def collate_clips(clips: list[VaeClip]) -> VaeClip:
     """A batch of clips."""
-    stored = [clip.latents for clip in clips if clip.latents is not None]
-    return VaeClip(
-        torch.stack([clip.frames for clip in clips]),
-        torch.stack(stored) if stored else None,
-        tuple(index for clip in clips for index in clip.index),
-    )
+    return VaeClip(torch.stack([clip.frames for clip in clips]), tuple(i for clip in clips for i in clip.index))
 
 
 def clip_batches(

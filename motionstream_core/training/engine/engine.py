@@ -82,14 +82,14 @@ class MicroBatches:
 
 
 class Part:
-    """One trained network with its optimizer and its average. `model.name...` of parameters in `still` do not move."""
+    """One trained network with its optimizer and its average. Parameters below `frozen_prefixes` do not move."""
 
     def __init__(self, name: str, model: nn.Module, optimizer: Optimizer, ema: Ema | None) -> None:
         self.name = name
         self.model = model
         self.optimizer = optimizer
         self.ema = ema
-        self.still: tuple[str, ...] = ()
+        self.frozen_prefixes: tuple[str, ...] = ()
 
     def freeze(self, prefixes: Sequence[str]) -> None:
         """From now on leave parameters whose names begin with one of `prefixes` as they are; none unfreezes all.
@@ -99,13 +99,13 @@ class Part:
         for prefix in prefixes:
             if not any(name.startswith(prefix) for name in self.optimizer.parameters):
                 raise ValueError(f"{self.name} has no parameter whose name begins with {prefix!r}")
-        self.still = tuple(prefixes)
+        self.frozen_prefixes = tuple(prefixes)
 
     def gradients(self) -> list[Tensor]:
         """This rank's gradients of all parameters that move, in the order of their names; others are dropped."""
         found = []
         for name, parameter in self.optimizer.parameters.items():
-            if self.still and name.startswith(self.still):
+            if self.frozen_prefixes and name.startswith(self.frozen_prefixes):
                 parameter.grad = None
             elif parameter.grad is not None:
                 found.append(local(parameter.grad))

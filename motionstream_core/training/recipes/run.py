@@ -16,7 +16,7 @@ from ..engine.engine import Compute, Engine
 from ..engine.log import Log
 from ..stages.causal import StudentTraining, train_student
 from ..stages.causal_loss import causal_loss
-from ..stages.distill import DistillTraining, Reencode, train_distilled
+from ..stages.distill import DistillTraining, train_distilled
 from ..stages.ode import OdeTraining, write_trajectories
 
 
@@ -86,13 +86,12 @@ class Run:
         clips: TrainingClips,
         training: DistillTraining,
         video: Watch | None = None,
-        reencode: Reencode | None = None,
         start_from: str = "causal",
     ) -> None:
         """From the run's causal model, as the stage `start_from` left it, to its student."""
         start = self.load(start_from)
         save = self.saver("student", start.spec)
         averaged = train_distilled(
-            self.engine, start, self.load("teacher"), clips, training, self.folder, self.log, save, video, reencode
+            self.engine, start, self.load("teacher"), clips, training, self.folder, self.log, save, video
         )
         self.finish("student", start.spec, averaged)

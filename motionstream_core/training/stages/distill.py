@@ -9,10 +9,9 @@ more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -42,7 +41,6 @@ class DistillTraining:
 
     num_steps: steps of the student, each after critic_steps of the critic.
     text_weight, motion_weight: joint guidance of the real score.
-    long_latent_frames: length of the rollouts where it is more than the view's; the last frames are judged.
     truth_weight: weight of a squared error to the clips' true latents beside distribution matching. On the procedural
         world image, tracks and caption nearly fix the clip, so it helps there; 0 for real footage.
     """
@@ -61,7 +59,6 @@ class DistillTraining:
     motion_weight: float = 1.5
     levels: LevelRange = field(default_factory=LevelRange)
     view: View = WHOLE_CLIP
-    long_latent_frames: int | None = None
     truth_weight: float = 0.0
     warmup_steps: int = 10
     save_every: int = 50
@@ -72,23 +69,11 @@ class DistillTraining:
     def __post_init__(self) -> None:
         if self.critic_steps < 1:
             raise ValueError(f"critic_steps is {self.critic_steps}; the critic must learn at least once a step")
-        if self.long_latent_frames is not None and self.long_latent_frames < self.view.latent_frames:
-            raise ValueError(
-                f"long_latent_frames is {self.long_latent_frames}, less than the {self.view.latent_frames} that are "
-                "judged; leave it out for rollouts of the clips' own length"
-            )
-        if self.truth_weight and self.long_latent_frames:
-            raise ValueError("truth_weight needs clips as long as the rollout; leave out long_latent_frames")
 
     @property
     def plan(self) -> LoopPlan:
         """How long and how often."""
         return LoopPlan(self.num_steps, self.save_every, self.log_every, video_every=self.video_every)
-
-    @property
-    def rollout_frames(self) -> int:
-        """Latent frames of one rollout."""
-        return self.long_latent_frames or self.view.latent_frames
 
 
 @dataclass(frozen=True)
@@ -102,19 +87,6 @@ class Draw:
     generator: torch.Generator
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The judged part of a rollout (b c f h w), the conditions of that part, and how many frames of it are given."""
-
-    clip: Tensor
-    batch: Batch
-    num_given: int
-
-
-Reencode = Callable[[Tensor], Tensor]
-"""Latents 0..s (b c s+1 h w) -> the image latent (b c 1 h w) of the last frame that they decode to."""
-
-
 class Distiller:
     """The losses of both networks, from micro-batch to scalar."""
 
@@ -126,42 +98,38 @@ class Distiller:
         scores: Scores,
         clips: TrainingClips,
         device: torch.device,
-        reencode: Reencode | None = None,
     ) -> None:
-        if training.rollout_frames > training.view.latent_frames and reencode is None:
-            raise ValueError("rollouts longer than what is judged need a VAE that makes their first frame an image")
         self.training = training
         self.student = student
         self.spec = spec
         self.scores = scores
         self.clips = clips
         self.device = device
-        self.reencode = reencode
 
     def student_loss(self, train_step: int, micro: int, micro_size: int) -> Tensor:
         """Distribution matching on a rollout with gradient, and the error to the true clip where it is asked for."""
         draw = self._draw(train_step, 0, micro, micro_size)
-        judged = self._roll(draw)
+        clip, num_pinned = self._roll(draw), int(self.spec.pin_first_latent)
         loss = distribution_loss(
-            self.scores, judged.clip, judged.batch, draw.ids, self.training.levels, draw.generator, judged.num_given
+            self.scores, clip, draw.batch, draw.ids, self.training.levels, draw.generator, num_pinned
         )
         if self.training.truth_weight:
-            weight = track_weight(draw.batch, self.spec)
-            error = weighted_error(judged.clip, draw.batch.latents, weight, judged.num_given)
+            error = weighted_error(clip, draw.batch.latents, track_weight(draw.batch, self.spec), num_pinned)
             loss = loss + self.training.truth_weight * error
         return loss
 
-    def critic_loss(self, train_step: int, turn: int, micro: int, micro_size: int) -> Tensor:
-        """Flow matching of the critic on what the student makes now; turn counts the critic's steps from 1."""
-        draw = self._draw(train_step, turn, micro, micro_size)
+    def critic_loss(self, train_step: int, critic_step: int, micro: int, micro_size: int) -> Tensor:
+        """Flow matching of the critic on what the student makes now; critic_step counts from 1."""
+        draw = self._draw(train_step, critic_step, micro, micro_size)
         with torch.no_grad():
-            judged = self._roll(draw)
-        batch = judged.batch.with_latents(judged.clip.float())
+            clip = self._roll(draw)
+        batch = draw.batch.with_latents(clip.float())
         flow = draw_flow(batch, self.scores.fake.spec, Told.everything(micro_size), draw.generator)
         return flow_loss(self.scores.fake.model, self.scores.fake.spec, batch, replace(flow, ids=draw.ids), 0.0)
 
-    def _draw(self, train_step: int, turn: int, micro: int, micro_size: int) -> Draw:
-        key = (self.training.seed, train_step, turn, micro)
+    def _draw(self, train_step: int, critic_step: int, micro: int, micro_size: int) -> Draw:
+        """critic_step 0 is the student's own step."""
+        key = (self.training.seed, train_step, critic_step, micro)
         rng = np.random.default_rng(key)
         batch = self.clips.batch(micro_size, self.training.view, rng).to(self.device)
         # one for all micro-batches: sharded ranks must run the same passes
@@ -171,77 +139,13 @@ class Distiller:
         ids = random_ids(micro_size, batch.points.shape[2], generator).to(self.device)
         return Draw(batch, ids, exit_step, seed, generator)
 
-    def _roll(self, draw: Draw) -> Judged:
-        """A clip of the student's own, under the draw's conditions."""
-        num_frames, judged_frames = self.training.rollout_frames, self.training.view.latent_frames
-        batch = lengthened(draw.batch, num_frames, self.spec)
-        told = Told.everything(len(batch.captions)).to(self.device)
-        whole = conditions_of(self.student, batch, draw.ids, self.spec, told)
-        policy = GradientPolicy(draw.exit_step, from_frame=num_frames - judged_frames)
-        shape = batch.latents.shape
+    def _roll(self, draw: Draw) -> Tensor:
+        """A clip (b c f h w) of the student's own, under the draw's conditions."""
+        told = Told.everything(len(draw.batch.captions)).to(self.device)
+        whole = conditions_of(self.student, draw.batch, draw.ids, self.spec, told)
+        shape, policy = draw.batch.latents.shape, GradientPolicy(draw.exit_step)
         rolled = training_rollout(self.student, self.spec, whole, shape, policy, draw.noise_seed)
-        clip = torch.cat([chunk.latents for chunk in rolled], dim=2)
-        if num_frames == judged_frames:
-            return Judged(clip, batch, int(self.spec.pin_first_latent))
-        assert self.reencode is not None
-        return last_part(clip, batch, judged_frames, self.spec, self.reencode)
-
-
-def lengthened(batch: Batch, num_latent_frames: int, spec: ModelSpec) -> Batch:
-    """The batch with tracks for `num_latent_frames`: they go on backwards, then forwards again, as often as needed.
-
-    Latents after the clip's own are zeros; of a rollout's latents only the first is read.
-    """
-    missing = num_latent_frames - batch.latents.shape[2]
-    if missing <= 0:
-        return batch
-    if batch.image is not None:
-        raise ValueError("long rollouts of models whose image condition is a grey clip are not supported")
-    count, own = spec.vae_stride.num_frames(num_latent_frames), batch.points.shape[1]
-    period = 2 * (own - 1)
-    place = torch.arange(count, device=batch.points.device) % period
-    place = torch.minimum(place, period - place)
-    latents = batch.latents
-    padding = latents.new_zeros(*latents.shape[:2], missing, *latents.shape[3:])
-    return replace(
-        batch,
-        latents=torch.cat([latents, padding], dim=2),
-        points=batch.points[:, place],
-        visibility=batch.visibility[:, place],
-    )
-
-
-def last_part(clip: Tensor, batch: Batch, num_latent_frames: int, spec: ModelSpec, reencode: Reencode) -> Judged:
-    """The last latent frames of a long rollout as a clip of its own: its first frame becomes the image it starts from.
-
-    The latent before which the part is cut stands for four frames; a clip's first latent stands for one, so the last of
-    the four is encoded anew. The first frame's CLIP tokens stay those of the stream's image.
-    """
-    start = clip.shape[2] - num_latent_frames
-    with torch.no_grad():
-        first = reencode(clip[:, :, : start + 1].detach())
-    part = torch.cat([first.to(clip.dtype), clip[:, :, start + 1 :]], dim=2)
-    frames = slice(spec.vae_stride.time * start, None)
-    told = replace(
-        batch,
-        latents=part.detach().float(),
-        points=batch.points[:, frames],
-        visibility=batch.visibility[:, frames],
-    )
-    return Judged(part, told, 1)
-
-
-class FrameVae(Protocol):
-    """What `reencoder` needs of a VAE: latents (b c f h w) to frames (b 3 t h w) in [0, 1], and back."""
-
-    def decode(self, latents: Tensor) -> Tensor: ...
-
-    def encode(self, frames: Tensor) -> Tensor: ...
-
-
-def reencoder(vae: FrameVae, context: int = 4) -> Reencode:
-    """Decodes the last `context` latents, whose memory is enough for the last frame, and encodes that frame alone."""
-    return lambda latents: vae.encode(vae.decode(latents[:, :, -context:])[:, :, -1:])
+        return torch.cat([chunk.latents for chunk in rolled], dim=2)
 
 
 def train_distilled(
@@ -254,7 +158,6 @@ def train_distilled(
     log: Log,
     on_save: Watch | None = None,
     on_video: Watch | None = None,
-    reencode: Reencode | None = None,
     name: str = "student",
 ) -> TrackWan | None:
     """Train, or go on training, the student that starts as `start`; the critic starts as `teacher`.
@@ -267,17 +170,17 @@ def train_distilled(
     critic = engine.part("critic", critic_model, training.critic)
     real = LoadedModel(engine.frozen(teacher.model), teacher.spec)
     scores = Scores(real, LoadedModel(critic_model, teacher.spec), training.text_weight, training.motion_weight)
-    losses = Distiller(training, start.model, start.spec, scores, clips, engine.device, reencode)
+    losses = Distiller(training, start.model, start.spec, scores, clips, engine.device)
 
     def step(train_step: int) -> Mapping[str, float]:
         rate = min(1.0, (train_step + 1) / max(1, training.warmup_steps))
         critic_loss = 0.0
-        for turn in range(1, training.critic_steps + 1):
+        for critic_step in range(1, training.critic_steps + 1):
             done = engine.accumulate(
                 critic,
                 training.batches,
-                lambda micro, size, turn=turn: losses.critic_loss(train_step, turn, micro, size),
-                context=f"critic, step {train_step}, turn {turn}",
+                lambda micro, size, critic_step=critic_step: losses.critic_loss(train_step, critic_step, micro, size),
+                context=f"critic, step {train_step}.{critic_step}",
             )
             critic_loss += done["loss"] / training.critic_steps
         done = engine.accumulate(

@@ -373,12 +373,6 @@ def test_a_caller_without_gradient_gets_none_of_it(model: SpyModel, cache: KVCac
         torch.testing.assert_close(one.latents, other.latents.detach())
 
 
-def test_chunks_before_the_judged_part_carry_no_gradient(model: SpyModel, cache: KVCache) -> None:
-    policy = GradientPolicy(exit_step=0, from_frame=6)
-    rolled = list(start(model, Source(model), cache, ChunkPlan(), 12, gradient=policy))
-    assert [each.latents.requires_grad for each in rolled] == [False, False, True, True]
-
-
 @pytest.mark.parametrize("exit_step", [-1, NUM_STEPS])
 def test_an_exit_step_that_is_none_is_refused(model: SpyModel, cache: KVCache, exit_step: int) -> None:
     with pytest.raises(ValueError, match="sigmas must"):

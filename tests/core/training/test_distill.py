@@ -22,9 +22,6 @@ from motionstream_core.training.stages.conditions import (
 from motionstream_core.training.stages.distill import (
     Distiller,
     DistillTraining,
-    last_part,
-    lengthened,
-    reencoder,
 )
 from motionstream_core.training.stages.distribution_matching import (
     LevelRange,
@@ -79,11 +76,7 @@ def distiller(batch: Batch, **knobs: Any) -> Distiller:
     training = DistillTraining(view=View(FRAMES, SIDE), **knobs)
     scores = Scores(loaded(TEACHER, 1), loaded(TEACHER, 2), training.text_weight, training.motion_weight)
     clips: Any = OneBatch(batch)
-    return Distiller(training, loaded(STUDENT, 3).model, STUDENT, scores, clips, CPU, fake_reencode)
-
-
-def fake_reencode(latents: Tensor) -> Tensor:
-    return latents[:, :, -1:] + 100
+    return Distiller(training, loaded(STUDENT, 3).model, STUDENT, scores, clips, CPU)
 
 
 # What distribution matching does
@@ -229,60 +222,10 @@ def test_micro_batches_of_a_step_leave_at_the_same_step() -> None:
     assert {each[0] for each in exits} == {0, 1, 2}
 
 
-# Rollouts longer than what the teacher knows
-
-
-def test_tracks_go_back_and_forth_in_a_long_rollout() -> None:
-    batch = a_batch()
-    batch = batch.with_tracks(batch.points, draw(*batch.visibility.shape, seed=8) > 0)
-    longer = lengthened(batch, 9, STUDENT)
-    assert longer.latents.shape[2] == 9 and longer.points.shape[1] == 33
-    places = [*range(13), *range(11, -1, -1), *range(1, 9)]
-    for frame, place in enumerate(places):
-        assert torch.equal(longer.points[:, frame], batch.points[:, place])
-        assert torch.equal(longer.visibility[:, frame], batch.visibility[:, place])
-    assert lengthened(batch, FRAMES, STUDENT) is batch
-
-
-def test_the_last_part_is_a_clip_of_its_own() -> None:
-    batch = lengthened(a_batch(), 7, STUDENT)
-    clip = draw(2, CHANNELS, 7, SIDE, SIDE, seed=6)
-    part = last_part(clip, batch, FRAMES, STUDENT, fake_reencode)
-    assert torch.equal(part.clip[:, :, 0], clip[:, :, 3] + 100) and torch.equal(part.clip[:, :, 1:], clip[:, :, 4:])
-    assert torch.equal(part.batch.latents, part.clip)
-    # its first frame is the last of the four that latent 3 stands for: frame 12
-    assert torch.equal(part.batch.points, batch.points[:, 12:]) and part.batch.points.shape[1] == 13
-    assert part.num_given == 1
-
-
-def test_a_long_rollout_is_judged_and_differentiated_at_its_end() -> None:
-    losses = distiller(a_batch(), long_latent_frames=10)
-    losses.student_loss(0, 0, 2).backward()
-    assert weights_with_gradient(losses.student)
-    judged = losses._roll(losses._draw(0, 0, 0, 2))
-    assert judged.clip.shape[2] == FRAMES and judged.clip.requires_grad
-
-
-def test_reencoding_looks_at_the_last_frame_only() -> None:
-    class Vae:
-        def decode(self, latents: Tensor) -> Tensor:
-            assert latents.shape[2] == 4
-            return latents.repeat_interleave(4, 2)[:, :3, 3:]
-
-        def encode(self, frames: Tensor) -> Tensor:
-            assert frames.shape[2] == 1
-            return -frames
-
-    latents = draw(2, CHANNELS, 9, SIDE, SIDE, seed=1)
-    assert torch.equal(reencoder(Vae())(latents), -latents[:, :3, -1:])
-
-
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
         ({"critic_steps": 0}, "critic_steps is 0"),
-        ({"long_latent_frames": 2}, "long_latent_frames is 2, less than the 4"),
-        ({"long_latent_frames": 7, "truth_weight": 1.0}, "truth_weight"),
     ],
 )
 def test_knobs_that_do_not_fit_are_refused(knobs: dict[str, Any], message: str) -> None:

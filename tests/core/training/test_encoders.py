@@ -18,11 +18,10 @@ from motionstream_core.checkpoints.spec import ModelSpec
 from motionstream_core.geometry import VaeStride
 from motionstream_core.models.conditioning import InputLayout
 from motionstream_core.models.encoders import MAX_TEXT_TOKENS
-from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
+from motionstream_core.models.vae.tiny_vae import TinyVaeConfig
 from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.models.wan import WanConfig
-from motionstream_core.training.data.encoders import BundledEncoders, WanEncoders
-from motionstream_core.training.recipes.bundled_specs import TEACHER_SPEC
+from motionstream_core.training.data.encoders import WanEncoders
 from tests.core.wan_folder import WORDS, save_encoders, save_vae
 
 CPU = torch.device("cpu")
@@ -156,31 +155,6 @@ def test_without_transformers_the_error_names_the_package(folder: Path, monkeypa
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ImportError, match="pip install transformers"):
         WanEncoders.load(folder, SPEC, CPU)
-
-
-# --- the bundled ones
-
-
-def test_the_tiny_vae_and_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    vae = TinyVae(TINY)
-    made = BundledEncoders(vae)
-    frames = torch.rand(1, 3, 5, 16, 16)
-    torch.testing.assert_close(made.vae_latents(frames), vae.encode(frames), rtol=0, atol=0)
-    assert made.text(["anything"]) is None and made.empty_text is None and made.caption_fault("anything") is None
-    known = BundledEncoders(vae, TEACHER_SPEC)
-    assert known.caption_fault("a red circle , snow") is None
-    assert "unknown words elephant" in (known.caption_fault("a red elephant") or "")
-    with torch.no_grad():
-        next(vae.parameters()).add_(1e-3)
-    assert BundledEncoders(vae).name != made.name
-
-
-def test_a_tiny_vae_that_looks_ahead_is_refused() -> None:
-    with pytest.raises(ValueError, match="lookahead"):
-        BundledEncoders(TinyVae(replace(TINY, encoder_lookahead=True)))
-    with pytest.raises(ValueError, match="grey_clip"):
-        BundledEncoders(TinyVae(TINY), SPEC)
 
 
 def test_latents_leave_the_device_as_plain_floats(encoders: WanEncoders) -> None:

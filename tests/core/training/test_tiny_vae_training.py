@@ -18,10 +18,7 @@ from motionstream_core.training.data.vae_clips import (
     HELD_OUT_INDEX,
     ClipSource,
     CropShape,
-    ReplayCrops,
     VaeClip,
-    WorldCrops,
-    write_replay,
 )
 from motionstream_core.training.engine.engine import Compute, Engine, TrainingDiverged
 from motionstream_core.training.engine.log import Log
@@ -96,7 +93,7 @@ class NoisyPictures:
         frames[index % 3, :, 4:11, 3:13] += 0.7
         if index in self.broken:
             frames[0, 0, 0, 0] = torch.nan
-        return VaeClip(frames, None, (index,))
+        return VaeClip(frames, (index,))
 
 
 def fp32_engine() -> Engine:
@@ -338,7 +335,7 @@ def test_a_short_training_brings_several_db(tmp_path: Path) -> None:
 
     class OneClip:
         def __getitem__(self, index: int) -> VaeClip:
-            return VaeClip(clip.frames, None, (index,))
+            return VaeClip(clip.frames, (index,))
 
     training = TinyVaeTraining(
         num_steps=50, batch_size=1, num_frames=5, crop_px=16, learning_rate=1e-2, latent_noise=0.0, warmup_steps=5
@@ -449,43 +446,6 @@ def test_the_papers_preset_holds_the_papers_numbers() -> None:
 
 
 # --- other sources
-
-
-def test_stored_latents_train_as_those_encoded_on_the_way(tmp_path: Path) -> None:
-    vae = tiny_vae().eval().requires_grad_(False)
-    world = WorldCrops(ADVERSARIAL.crop, (1, 0, 0), seed=3)
-    done: list[tuple[int, int]] = []
-    write_replay(tmp_path, world, vae.encode, num_clips=5, clips_per_shard=2, report=lambda *pair: done.append(pair))
-    assert done == [(1, 3), (2, 3), (3, 3)]
-    replay = ReplayCrops(tmp_path, seed=1)
-    assert len(replay) == 5
-    for index in range(10):
-        clip = replay[index]
-        assert clip.latents is not None and clip.index == (index,)
-        assert torch.equal(clip.latents, vae.encode(clip.frames[None])[0])
-    for epoch in (range(0, 5), range(5, 10)):
-        found = {number for number in range(5) for i in epoch if torch.equal(replay[i].frames, world[number].frames)}
-        assert found == set(range(5))
-
-    class WithoutLatents:
-        def __getitem__(self, index: int) -> VaeClip:
-            return replace(replay[index], latents=None)
-
-    class OtherLatents:
-        def __getitem__(self, index: int) -> VaeClip:
-            clip = replay[index]
-            assert clip.latents is not None
-            return replace(clip, latents=clip.latents + 1)
-
-    stored, encoded, other = (
-        train(tmp_path / str(n), source=s) for n, s in enumerate((replay, WithoutLatents(), OtherLatents()))
-    )
-    assert not differing(stored, encoded) and differing(stored, other)
-    kept = (tmp_path / "replay_00001.safetensors").stat().st_mtime_ns
-    write_replay(tmp_path, world, vae.encode, num_clips=5, clips_per_shard=2)
-    assert (tmp_path / "replay_00001.safetensors").stat().st_mtime_ns == kept
-    with pytest.raises(FileNotFoundError, match="replay_"):
-        ReplayCrops(tmp_path / "empty", seed=1)
 
 
 def write_videos(folder: Path, sizes_px: dict[str, int]) -> None:

@@ -19,7 +19,7 @@ class Numbers:
     """Clip i is a frame of the value i."""
 
     def __getitem__(self, index: int) -> VaeClip:
-        return VaeClip(torch.full((3, 1, 8, 8), float(index)), None, (index,))
+        return VaeClip(torch.full((3, 1, 8, 8), float(index)), (index,))
 
 
 def test_world_crops_are_the_same_whenever_they_are_asked() -> None:

@@ -139,7 +139,7 @@ def train_tiny_vae(
     """Train `vae`, or go on training it, and return it on the CPU: its average where `ema_decay` says so.
 
     source: clips of `training.crop`. encode: the frozen encoder on the engine's device, when the decoder alone is
-    trained; None is the encoder of `vae` itself. Clips that bring latents are not encoded. held_out: source of the
+    trained; None is the encoder of `vae` itself. held_out: source of the
     clips to judge by, under numbers that are never trained on; None is `source`. lpips: on any device.
     on_save: (what would be returned now, steps done) at every checkpoint, on rank 0.
     State lives in `<folder>/<name>.state`; name is `tiny-vae` or `tiny-vae-decoder` where it is not given. Raises

@@ -68,7 +68,7 @@ def latent_noise(shape: torch.Size, clips: tuple[int, ...], seed: int) -> Tensor
 class TinyVaeStep:
     """Called with train_step, it trains `vae` and, once it has a say, `discriminator` by one step each.
 
-    encode: the frozen encoder where the decoder alone is trained and the clips bring no latents. Decoder and
+    encode: the frozen encoder where the decoder alone is trained. Decoder and
     discriminator see the same clips; the discriminator, what was decoded before the decoder's step.
     """
 
@@ -148,8 +148,6 @@ class TinyVaeStep:
         if self.training.trains == "both":
             latents = self.model.encode(clip.frames).float()
             return latents, self.training.scale_weight * scale_penalty(latents)
-        if clip.latents is not None:
-            return clip.latents.float(), 0.0
         with torch.no_grad():
             return self.encode(clip.frames).float(), 0.0
 
