@@ -157,7 +157,7 @@ def test_a_planted_import_is_found(path: str, line: str) -> None:
     ("path", "line"),
     [
         ("motionstream_core/models/wan.py", "from ..geometry import VideoShape\nfrom .rope import Rope\nimport torch"),
-        ("motionstream_core/demo/world/scene.py", "from ...training import teacher\nfrom ... import __version__"),
+        ("motionstream_core/demo/world/scene.py", "from ...training import teacher\nfrom ...geometry import Chunk"),
         ("motionstream_core/models/nodes.py", "from . import server, execution"),
         ("nodes/streaming/streamer.py", "from ..motionstream_core.streaming import rollout\nimport folder_paths"),
     ],
@@ -228,3 +228,11 @@ def test_requirements_leave_comfyuis_packages_alone() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert names == project["dependencies"]
     assert not {re.split(r"[^\w-]", name)[0] for name in names} & {"torch", "torchvision", "numpy", "transformers"}
+
+
+def test_the_version_stands_once() -> None:
+    """pyproject.toml has it, where the registry reads it; the changelog's newest release is that one."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    released = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert released[0] == version
+    assert not any("__version__ =" in (ROOT / path).read_text("utf-8") for path in python_files(CORE))
