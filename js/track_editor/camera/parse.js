@@ -1,4 +1,4 @@
-/** A document's camera moves, strictly: the same rules as motionstream_core's tracks/camera/parse_moves.py. */
+/** A document's camera moves, strictly: the same rules as motionstream_core's tracks/camera/parse.py. */
 
 import { EASINGS, MAX_FRAMES } from "../document/document.js";
 import { choice, count, fail, isObject, list, number, object } from "../document/strict_json.js";
