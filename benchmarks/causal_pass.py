@@ -24,7 +24,7 @@ from motionstream_core.training.data import Batch
 from motionstream_core.training.data.trajectories import Trajectories
 from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC
 from motionstream_core.training.stages.causal_loss import CausalMasks, causal_loss
-from motionstream_core.training.stages.conditions import Told, conditions_of, random_ids
+from motionstream_core.training.stages.conditions import Conditioned, conditions_of, random_ids
 from motionstream_core.training.stages.losses import track_weight
 from motionstream_core.training.stages.student import rollout_loss
 from tests.core.training.teacher_forcing import teacher_forced
@@ -45,7 +45,7 @@ def random_trajectories(count: int) -> Trajectories:
 
 def chunk_loop_loss(known: Trajectories, model: TrackWan, step: int) -> Tensor:
     level = int(np.random.default_rng(step).integers(len(SPEC.step_list)))
-    told = Told.everything(len(known)).to(known.clean.device)
+    told = Conditioned.on_everything(len(known)).to(known.clean.device)
     whole = conditions_of(model, known.batch, known.ids, SPEC, told)
     chunks = teacher_forced(model, SPEC, whole, known.levels[:, level], known.clean, level)
     return rollout_loss(chunks, known.clean, track_weight(known.batch, SPEC))
@@ -75,12 +75,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--threads", type=int)
-    given = parser.parse_args()
-    if given.threads:
-        torch.set_num_threads(given.threads)
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     hardware = torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU"
-    known = random_trajectories(given.batch).to(device)
+    known = random_trajectories(args.batch).to(device)
     torch.manual_seed(0)
     model = build_model(SPEC).to(device)
     passes = {
@@ -88,21 +88,21 @@ def main() -> None:
         for through in (False, True)
     }
     print(
-        f"bundled student, {NUM_LATENT_FRAMES} latent frames of {CELLS} x {CELLS}, batch {given.batch}, forward and "
+        f"bundled student, {NUM_LATENT_FRAMES} latent frames of {CELLS} x {CELLS}, batch {args.batch}, forward and "
         f"backward, {hardware}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     print(
         "| precision | chunk loop s | one pass, past detached s | ratio | one pass, gradient through past s | ratio |"
     )
     print("|---|---|---|---|---|---|")
-    for precision in given.precision:
+    for precision in args.precision:
         half = precision == "bf16"
-        loop = seconds_per_step(model, lambda step: chunk_loop_loss(known, model, step), given.steps, half)
+        loop = seconds_per_step(model, lambda step: chunk_loop_loss(known, model, step), args.steps, half)
         cells = [f"{loop:.2f}"]
         for through in (False, True):
             one_pass = passes[through]
             seconds = seconds_per_step(
-                model, lambda step, one_pass=one_pass: one_pass(model, step, 0, given.batch), given.steps, half
+                model, lambda step, one_pass=one_pass: one_pass(model, step, 0, args.batch), args.steps, half
             )
             cells += [f"{seconds:.2f}", f"{loop / seconds:.2f}"]
         print(f"| {precision} | {' | '.join(cells)} |", flush=True)

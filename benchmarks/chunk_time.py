@@ -59,10 +59,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("outputs/chunk_time.png"))
-    given = parser.parse_args()
+    args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     hardware = torch.cuda.get_device_name() if device == "cuda" else f"{platform.processor() or platform.machine()} CPU"
-    seconds, memory = measure(given.chunks, device)
+    seconds, memory = measure(args.chunks, device)
     print(f"bundled student, 128 x 128, {torch.get_num_threads()} threads, {hardware}, torch {torch.__version__}")
     print("| chunk | seconds | peak memory MiB |\n|---|---|---|")
     for index, (taken, peak) in enumerate(zip(seconds, memory, strict=True), start=1):
@@ -70,8 +70,8 @@ def main() -> None:
     if len(seconds) >= 100:
         early, late = np.median(seconds[5:15]), np.median(seconds[90:100])
         print(f"median of chunks 91-100 / median of chunks 6-15: {late / early:.3f}")
-    plot(seconds, memory, given.out)
-    print(f"plot: {given.out}")
+    plot(seconds, memory, args.out)
+    print(f"plot: {args.out}")
 
 
 def plot(seconds: list[float], memory: list[float], path: Path) -> None:

@@ -26,7 +26,10 @@ const rows = await page.evaluate(
     window.canvas = { width: 832, height: 480, num_frames: 81, fps: 16 };
     editor.setText("");
     let seed = 7;
-    const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+    const random = () => {
+      seed = (seed * 16807) % 2147483647;
+      return seed / 2147483647;
+    };
     const tracks = Array.from({ length: numTracks }, () => {
       let [x, y, angle] = [random() * 832, random() * 480, random() * 7];
       const points = Array.from({ length: numPoints }, () => {
@@ -71,7 +74,12 @@ const rows = await page.evaluate(
         every: (i) => pointer("pointermove", middle[0] + 90 * Math.sin(i / 9), middle[1] + 60 * Math.cos(i / 7)),
         stop: () => pointer("pointerup", ...middle),
       },
-      panning: { every: (i) => ((surface.view = { ...surface.view, x: 40 * Math.sin(i / 5) }), model.changed()) },
+      panning: {
+        every: (i) => {
+          surface.view = { ...surface.view, x: 40 * Math.sin(i / 5) };
+          model.changed();
+        },
+      },
       zooming: { every: (i) => surface.zoom(i % 40 < 20 ? 1.05 : 1 / 1.05), stop: () => surface.fit() },
       "a box over more and more tracks": {
         start: () => pointer("pointerdown", 1, 1),

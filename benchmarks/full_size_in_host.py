@@ -28,9 +28,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=832)
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--chunks", type=int, default=3, help="generated chunks of 12 frames, after the first one")
-    given = parser.parse_args(own.split())
+    args = parser.parse_args(own.split())
     sys.argv = ["main.py", *host.split()]  # what ComfyUI reads
-    return given
+    return args
 
 
 def load_pack(checkout: Path) -> None:
@@ -64,8 +64,8 @@ def random_weights(model: Any, generator: Any) -> Any:
 
 
 def main() -> None:
-    given = arguments()
-    load_pack(given.comfyui)
+    args = arguments()
+    load_pack(args.comfyui)
     import comfy.model_management as mm  # pyright: ignore[reportMissingImports]
     import torch
 
@@ -82,12 +82,12 @@ def main() -> None:
     loaded = checkpoints.LoadedModel(random_weights(empty, generator), spec)
     model = native.host_model(loaded, "Track-v0 with random weights", torch.bfloat16)
     vae = vaes.StreamVae(vae_module.TinyVae(vae_module.TAEW2_1).eval().requires_grad_(False), "taew2_1, random")
-    length = 1 + 12 * given.chunks
-    points = torch.rand(length, 100, 2, generator=generator) * torch.tensor([given.width, given.height])
+    length = 1 + 12 * args.chunks
+    points = torch.rand(length, 100, 2, generator=generator) * torch.tensor([args.width, args.height])
     tracks = {"track_path": points, "track_visibility": torch.ones(length, 100, dtype=torch.bool)}
     text = torch.randn(1, spec.backbone.text_len, spec.backbone.text_dim, generator=generator)
     seen = types.SimpleNamespace(penultimate_hidden_states=torch.randn(1, 257, 1280, generator=generator))
-    image = torch.rand(1, given.height, given.width, 3, generator=generator)
+    image = torch.rand(1, args.height, args.width, 3, generator=generator)
     print(f"{count / 1e9:.2f} billion parameters, made in {time.perf_counter() - started:.0f} s")
     output = stream.MotionStreamStudentStreamer.execute(
         model=model,
@@ -97,8 +97,8 @@ def main() -> None:
         motion=tracks,
         positive=[[text, {}]],
         clip_vision_output=seen,
-        width=given.width,
-        height=given.height,
+        width=args.width,
+        height=args.height,
         length=length,
         fit="crop",
         seed=0,
@@ -109,7 +109,7 @@ def main() -> None:
     device = mm.get_torch_device()
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     frames, _, report, *_ = output.args
-    assert frames.shape == (length, given.height, given.width, 3) and bool(frames.isfinite().all())
+    assert frames.shape == (length, args.height, args.width, 3) and bool(frames.isfinite().all())
     print(report)
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{where}, torch {torch.__version__}; process {peak_gib:.1f} GiB at most")

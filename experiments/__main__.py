@@ -50,23 +50,23 @@ def main() -> int:
     )
     parser.add_argument("--weights", type=Path, default=ROOT / "motionstream_core" / "demo" / "weights")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="training seeds")
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    if given.what == ["report"]:
-        return _report(given.out)
-    study = Study(given.runs, given.weights, lambda line: print(line, flush=True))
-    if given.what[0] == "train":
-        for name in given.what[1:] or run_names():
+    if args.what == ["report"]:
+        return _report(args.out)
+    study = Study(args.runs, args.weights, lambda line: print(line, flush=True))
+    if args.what[0] == "train":
+        for name in args.what[1:] or run_names():
             train(study, name)
         return 0
-    names = list(EXPERIMENTS) if given.what == ["all"] else given.what
+    names = list(EXPERIMENTS) if args.what == ["all"] else args.what
     if unknown := [name for name in names if name not in EXPERIMENTS]:
         print(f"experiments: {unknown[0]!r} is unknown; known are {', '.join(EXPERIMENTS)}", file=sys.stderr)
         return 2
     for name in names:
         start = time.monotonic()
-        rows, settings = EXPERIMENTS[name](study, given.seeds)
-        path = store(given.out, name, rows, settings, made_with(given.weights))
+        rows, settings = EXPERIMENTS[name](study, args.seeds)
+        path = store(args.out, name, rows, settings, made_with(args.weights))
         print(f"{path}: {len(rows)} rows in {time.monotonic() - start:.0f} s", flush=True)
     return 0
 

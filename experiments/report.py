@@ -168,9 +168,9 @@ def render(results: Path) -> str:
         if result is None:
             continue
         maker, settings = result["made_with"], result["settings"]
-        told = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in settings.items())
+        knobs = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in settings.items())
         lines += [f"## {title}", "", f"    {result['command']}", ""]
-        lines += [f"{maker['hardware']}, PyTorch {maker['torch']}; {told}.{_repetitions(result['rows'])}", ""]
+        lines += [f"{maker['hardware']}, PyTorch {maker['torch']}; {knobs}.{_repetitions(result['rows'])}", ""]
         lines += [*section(result), ""]
         lines += _reading(results, name)
     return "\n".join(lines).rstrip() + "\n"

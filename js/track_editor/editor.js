@@ -1,23 +1,22 @@
 /** The editor on a page: model, surface, timeline and panels put together, with keyboard and playing. */
 
-import { EditorModel } from "./model.js";
+import { Transfer } from "./io/transfer.js";
+import { commandOf } from "./state/keyboard.js";
+import { EditorModel } from "./state/model.js";
 import { Backdrop } from "./view/backdrop.js";
 import { cameraPanel } from "./view/camera_panel.js";
 import { button, make } from "./view/elements.js";
-import { commandOf } from "./view/keyboard.js";
-import { HELP, optionPanel, selectionPanel, toolPanel, transportPanel } from "./view/panel.js";
+import { HELP, optionPanel, selectionPanel, toolPanel, transportPanel } from "./view/panels.js";
 import { addStyle } from "./view/style.js";
 import { Surface } from "./view/surface.js";
-import { TimelineView } from "./view/timeline_view.js";
-import { Transfer } from "./view/transfer.js";
+import { TimelineView } from "./view/timeline.js";
 
 /**
  * What the editor lives in.
  * canvas: the clip that an untouched document takes, and that a drawing may be fitted to; null where it is not known.
- * changed: the document was edited; `text` is to be kept. imageGiven: a picture was dropped, pasted or imported.
- * pictures, choosePicture: what the host can put below the tracks, and the choice.
- * @typedef {{canvas: () => import("./document/document.js").Canvas | null, changed: (text: string) => void, imageGiven?: (file: File) => void,
- *   pictures?: readonly (readonly [string, string])[], choosePicture?: (which: string) => void}} EditorHost
+ * changed: the document was edited; `text` is to be kept. imageImported: a picture was dropped, pasted or opened.
+ * @typedef {import("./view/panels.js").PictureHost & {canvas: () => import("./document/format.js").Canvas | null,
+ *   changed: (text: string) => void, imageImported?: (file: File) => void}} EditorHost
  */
 
 const DEFAULT_CANVAS = { width: 128, height: 128, num_frames: 49, fps: 16 };
@@ -37,8 +36,8 @@ export class TrackEditor {
     this.timeline = new TimelineView(this.model, focus, signal);
     this.backdrop = new Backdrop(this.surface, this.model);
     this.transfer = new Transfer(this.model, {
-      say: (message) => this.say(message),
-      picture: (file) => this.pictureGiven(file),
+      notify: (message) => this.notify(message),
+      picture: (file) => this.importPicture(file),
     });
     this.panels = this.makePanels();
     const [tools, options, selection, camera, transport] = this.panels.map(({ row }) => row);
@@ -156,7 +155,7 @@ export class TrackEditor {
     if (recording) {
       model.frame = Math.min(model.frame + passed, model.lastFrame);
       // A pointer at rest sends nothing, but that it rests is part of the drag.
-      this.surface.stay(model.frame >= model.lastFrame);
+      this.surface.repeatPointer(model.frame >= model.lastFrame);
     } else model.frame = model.lastFrame ? (model.frame + passed) % (model.lastFrame + 1) : 0;
     model.frame = Math.min(model.frame, model.lastFrame);
     queueMicrotask(() => this.repaint());
@@ -234,7 +233,10 @@ export class TrackEditor {
   /** Escape with nothing left to cancel closes what lies open. */
   leaves() {
     const { model } = this;
-    if (!this.help.hidden) return (this.toggleHelp(), true);
+    if (!this.help.hidden) {
+      this.toggleHelp();
+      return true;
+    }
     const idle =
       !model.busy && !model.cursor && !model.toolState?.id && !model.selection.tracks.size && model.move === null;
     if (!idle || !this.overlay) return false;
@@ -247,13 +249,13 @@ export class TrackEditor {
   }
 
   /** @type {(file: File) => Promise<void>} */
-  async pictureGiven(file) {
+  async importPicture(file) {
     await this.setImage(file);
-    this.host.imageGiven?.(file);
+    this.host.imageImported?.(file);
   }
 
   /** @type {(message: string) => void} */
-  say(message) {
+  notify(message) {
     this.message = message;
     this.repaint();
   }

@@ -75,14 +75,14 @@ class Binding {
     this.text = null;
     this.shown = "";
     this.clip = "";
-    /** What the node was given at its last run. @type {import("./io/upstream.js").FileName | null} */
-    this.given = null;
+    /** The picture that the node had at its last run. @type {import("./io/upstream.js").FileName | null} */
+    this.inputPicture = null;
     /** What the workflow showed or saved last: an image or a video. @type {import("./io/upstream.js").FileName | null} */
-    this.last = null;
+    this.lastResult = null;
     this.editor = new TrackEditor({
       canvas: () => this.canvas(),
       changed: (text) => this.write(text),
-      imageGiven: (file) => void this.keep(file),
+      imageImported: (file) => void this.keep(file),
       pictures: [
         ["auto", "From the loader"],
         ["last", "Last result (image or video)"],
@@ -117,7 +117,7 @@ class Binding {
     const holder = widgetBehind(this.graphNode, this.storage.name);
     if (!holder !== this.isLinked) {
       this.isLinked = !holder;
-      this.editor.say(this.isLinked ? "The drawing comes by a link: what is drawn here is not used" : "");
+      this.editor.notify(this.isLinked ? "The drawing comes by a link: what is drawn here is not used" : "");
     }
     const value = (holder ?? this.storage).value;
     const text = typeof value === "string" ? value : "";
@@ -146,7 +146,7 @@ class Binding {
     this.changed();
   }
 
-  /** The graph is told, so that it can be saved and its own undo knows. */
+  /** The graph learns of it, so that it can be saved and its own undo knows. */
   changed() {
     this.node.graph?.setDirtyCanvas?.(true, true);
     const tracker = this.app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
@@ -168,17 +168,17 @@ class Binding {
     if (address === this.shown) return;
     this.shown = address;
     const shown = VIDEO.test(address) ? this.editor.setVideo(address) : this.editor.setImage(address || null);
-    shown.catch(() => this.editor.say("The picture could not be loaded"));
+    shown.catch(() => this.editor.notify("The picture could not be loaded"));
   }
 
   /** Where the picture is to be had, "" for none. */
   address() {
     const chosen = this.node.properties[PICTURE] ?? "auto";
     if (chosen === "none") return "";
-    if (chosen === "last") return this.last ? this.url(this.last) : "";
+    if (chosen === "last") return this.lastResult ? this.url(this.lastResult) : "";
     if (chosen !== "auto") return this.url(fileName(chosen));
     const source = nodeBehind(this.graphNode, "image");
-    const file = fileOf(source) ?? (source ? this.given : null);
+    const file = fileOf(source) ?? (source ? this.inputPicture : null);
     return file ? this.url(file) : (source?.imgs?.[0]?.src ?? "");
   }
 
@@ -189,7 +189,7 @@ class Binding {
 
   /** @type {(output: any) => void} */
   executed(output) {
-    this.given = output?.motionstream_picture?.[0] ?? this.given;
+    this.inputPicture = output?.motionstream_picture?.[0] ?? this.inputPicture;
     this.showPicture();
   }
 
@@ -197,7 +197,7 @@ class Binding {
   resulted(output) {
     const file = [...(output?.images ?? []), ...(output?.video ?? []), ...(output?.gifs ?? [])].at(-1);
     if (!file?.filename) return;
-    this.last = { filename: file.filename, subfolder: file.subfolder ?? "", type: file.type ?? "output" };
+    this.lastResult = { filename: file.filename, subfolder: file.subfolder ?? "", type: file.type ?? "output" };
     this.showPicture();
   }
 
@@ -207,7 +207,7 @@ class Binding {
     body.append("image", file, file.name || "pasted.png");
     body.append("subfolder", "motionstream");
     const answer = await this.api.fetchApi("/upload/image", { method: "POST", body });
-    if (!answer.ok) return this.editor.say(`The picture was not kept: ${answer.status} ${answer.statusText}`);
+    if (!answer.ok) return this.editor.notify(`The picture was not kept: ${answer.status} ${answer.statusText}`);
     const { name, subfolder, type } = await answer.json();
     this.choose(`${subfolder ? `${subfolder}/` : ""}${name} [${type}]`);
   }

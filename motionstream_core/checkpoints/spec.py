@@ -29,7 +29,7 @@ class ModelSpec:
         after it); "grey_clip" (the encoding of a clip that is the image and then mid-grey: Wan 2.1 I2V, Track-v0).
     pin_first_latent: latent frame 0 is the image latent itself and is not denoised.
     chunk_plan, sink_frames, window_frames: the student's stream, in latent frames.
-    rope_rule: how cached keys are turned (`models.kv_cache`).
+    rope_rule: how cached keys are rotated (`models.kv_cache`).
     step_list: the student's timesteps before the shift; shift: of either role's schedule.
     text_weight, motion_weight: the teacher's joint guidance by default.
     vocabulary: words of the bundled text encoder; empty for models that read UMT5.

@@ -1,7 +1,7 @@
 """Rotary position embedding over (frame, row, column), as Wan has it (Wan-Video/Wan2.1: wan/modules/model.py).
 
-A head's d features are pairs; the first d - 4 (d // 6) features turn with the frame, the next 2 (d // 6) with the row,
-the last 2 (d // 6) with the column (44 / 42 / 42 at d = 128).
+A head's d features are pairs; the first d - 4 (d // 6) features are rotated by the frame, the next 2 (d // 6) by
+the row, the last 2 (d // 6) by the column (44 / 42 / 42 at d = 128).
 """
 
 from __future__ import annotations

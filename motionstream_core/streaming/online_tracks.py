@@ -10,7 +10,7 @@ import torch
 from ..checkpoints.spec import ModelSpec
 from ..tracks import Tracks
 from ..tracks.extract.frames import Frames
-from ..tracks.extract.tracker import Followed, Queries, StreamTracker
+from ..tracks.extract.tracker import Queries, StreamTracker
 
 
 def chunk_delay(spec: ModelSpec) -> int:
@@ -83,12 +83,9 @@ class OnlineTracks:
             if piece is None:
                 self._ended = True
             else:
-                self._append(piece)
+                self._points = np.concatenate([self._points, piece[0].astype(np.float32)])
+                self._visible = np.concatenate([self._visible, piece[1]])
         if not len(self._points):
             raise ValueError("the video has no frames")
         drop = min(max(0, first - self._start), len(self._points) - 1)
         self._points, self._visible, self._start = self._points[drop:], self._visible[drop:], self._start + drop
-
-    def _append(self, piece: Followed) -> None:
-        self._points = np.concatenate([self._points, piece[0].astype(np.float32)])
-        self._visible = np.concatenate([self._visible, piece[1]])

@@ -78,11 +78,11 @@ def rollout(
         raise ValueError(f"the cache holds {cache.num_frames_seen} frames of another stream; reset it first")
     try:
         for chunk in plan.chunks(num_latent_frames):
-            given = conditions(chunk)
-            latents = _generate(model, layout, given, chunk, sigmas, cache, noise, gradient, callback)
+            chunk_conditions = conditions(chunk)
+            latents = _generate(model, layout, chunk_conditions, chunk, sigmas, cache, noise, gradient, callback)
             yield RolledChunk(chunk, latents)
             with torch.no_grad(), cache.keeping():
-                _predict(model, layout, given, latents.detach(), 0.0, cache)
+                _predict(model, layout, chunk_conditions, latents.detach(), 0.0, cache)
     finally:
         cache.reset()
 
@@ -90,7 +90,7 @@ def rollout(
 def _generate(
     model: Network,
     layout: InputLayout,
-    given: Conditions,
+    conditions: Conditions,
     chunk: Chunk,
     sigmas: Tensor,
     cache: KVCache,
@@ -99,7 +99,7 @@ def _generate(
     callback: StepCallback | None,
 ) -> Tensor:
     """The clean latents of one chunk."""
-    first = given.clean_first
+    first = conditions.clean_first
     if first is not None and first.shape[2] == chunk.num_frames:
         return first
     exit_step = len(sigmas) - 2 if gradient is None else gradient.exit_step
@@ -110,7 +110,7 @@ def _generate(
         nonlocal step
         wanted = gradient is not None and step == gradient.exit_step
         with torch.set_grad_enabled(wanted and torch.is_grad_enabled()):
-            velocity = _predict(model, layout, given, noisy, sigma, cache)
+            velocity = _predict(model, layout, conditions, noisy, sigma, cache)
             clean = _pin(clean_from_velocity(noisy, velocity, sigma), first)
         if callback is not None:
             callback(chunk, step, exit_step + 1)
@@ -124,14 +124,14 @@ def _generate(
 def _predict(
     model: Network,
     layout: InputLayout,
-    given: Conditions,
+    conditions: Conditions,
     noisy: Tensor,
     sigma: float,
     cache: KVCache,
 ) -> Tensor:
     """Velocity of one chunk at one level."""
-    noisy, timestep = pinned_input(noisy, sigma, given.clean_first)
-    return model(assemble(layout, noisy, given), timestep, given.context, cache).to(noisy.dtype)
+    noisy, timestep = pinned_input(noisy, sigma, conditions.clean_first)
+    return model(assemble(layout, noisy, conditions), timestep, conditions.context, cache).to(noisy.dtype)
 
 
 def pinned_input(noisy: Tensor, sigma: float | Tensor, first: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -119,10 +119,10 @@ def sample_teacher(
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler is {sampler!r}; known are {', '.join(SAMPLERS)}")
     spec, (device, _) = loaded.spec, loaded.model.placement
-    given = conditions.whole(num_latent_frames)
+    whole = conditions.whole(num_latent_frames)
     predict = guided_velocity(
         loaded,
-        given,
+        whole,
         negative,
         spec.text_weight if text_weight is None else text_weight,
         spec.motion_weight if motion_weight is None else motion_weight,
@@ -132,27 +132,27 @@ def sample_teacher(
     shape = (1, spec.backbone.out_channels, num_latent_frames, *conditions.latent_size)
     noise = torch.randn(shape, generator=generator).to(device)
     clean = SAMPLERS[sampler](predict, noise, teacher_sigmas(num_steps, spec.shift), callback=callback)
-    if given.clean_first is not None:
-        clean = torch.cat([given.clean_first.to(clean.dtype), clean[:, :, 1:]], dim=2)
+    if whole.clean_first is not None:
+        clean = torch.cat([whole.clean_first.to(clean.dtype), clean[:, :, 1:]], dim=2)
     return clean
 
 
 def guided_velocity(
     loaded: SpecifiedNetwork,
-    given: Conditions,
+    conditions: Conditions,
     negative: CrossContext,
     text_weight: float,
     motion_weight: float,
     batched: bool = True,
 ) -> GuidedVelocity:
-    """(latents, sigma) -> jointly guided velocity of `loaded` under `given`, for samplers and for distillation.
+    """(latents, sigma) -> jointly guided velocity of `loaded` under `conditions`, for samplers and for distillation.
 
     sigma: a number, or (b), one level for each clip.
     """
     variants = {
-        Pass.JOINT: given,
-        Pass.MOTION_ONLY: given.with_context(negative),
-        Pass.TEXT_ONLY: given.without_motion(),
+        Pass.JOINT: conditions,
+        Pass.MOTION_ONLY: conditions.with_context(negative),
+        Pass.TEXT_ONLY: conditions.without_motion(),
     }
     joined: dict[tuple[Pass, ...], Conditions] = {}  # conditions do not change from step to step
 

@@ -2,7 +2,7 @@
 
 Every interpolation becomes the same thing, a chain of cubic Bezier pieces over a parameter u in [0, k - 1] for k
 control points, where u = i is control point i. Lengths of arc are integrated, not counted off polylines. The browser's
-js/track_editor/curve/curve.js does the same sums; tests/data/curves.json holds both to an independent reference.
+js/track_editor/curve/spline.js does the same sums; tests/data/curves.json holds both to an independent reference.
 """
 
 from __future__ import annotations

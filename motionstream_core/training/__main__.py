@@ -26,15 +26,15 @@ from .recipes.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
 
 
 def main() -> int:
-    given = _parser().parse_args()
+    args = _parser().parse_args()
     try:
         with ExitStack() as stack:
-            device = torch.device(given.device)
-            if given.stage == "estimate":
-                return _estimate(given)
-            if given.shard or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            device = torch.device(args.device)
+            if args.stage == "estimate":
+                return _estimate(args)
+            if args.shard or int(os.environ.get("WORLD_SIZE", "1")) > 1:
                 device = stack.enter_context(joined(device))
-            (_run_wan if given.preset in WAN_PRESETS else _run_world)(given, device)
+            (_run_wan if args.preset in WAN_PRESETS else _run_world)(args, device)
     except Stopped as stopped:
         if int(os.environ.get("RANK", "0")) == 0:  # all ranks stop together
             print(f"training: {stopped}", file=sys.stderr)
@@ -78,51 +78,48 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _compute(given: argparse.Namespace, device: torch.device) -> Compute:
-    return Compute(device, given.precision, given.shard, given.activation_checkpointing)
-
-
-def _log(given: argparse.Namespace) -> Log:
+def _log(args: argparse.Namespace) -> Log:
     is_main = int(os.environ.get("RANK", "0")) == 0
-    return Log(given.out / "log", lambda line: print(line, flush=True), given.tensorboard, is_main)
+    return Log(args.out / "log", lambda line: print(line, flush=True), args.tensorboard, is_main)
 
 
-def _run_world(given: argparse.Namespace, device: torch.device) -> None:
-    run = WorldRun(given.out, _compute(given, device), _log(given), PRESETS[given.preset])
-    for name in STAGES if given.stage == "all" else [given.stage]:
+def _run_world(args: argparse.Namespace, device: torch.device) -> None:
+    compute = Compute(device, args.precision, args.shard, args.activation_checkpointing)
+    run = WorldRun(args.out, compute, _log(args), PRESETS[args.preset])
+    for name in STAGES if args.stage == "all" else [args.stage]:
         if name != "bundle":
             STAGES[name](run)
-    if given.stage in ("all", "bundle"):
-        bundle(run, given.bundle or given.out / "bundle")
+    if args.stage in ("all", "bundle"):
+        bundle(run, args.bundle or args.out / "bundle")
 
 
-def _run_wan(given: argparse.Namespace, device: torch.device) -> None:
-    if given.stage not in WAN_STAGES:
-        raise ValueError(f"Wan presets have the stages {', '.join(WAN_STAGES)}, one command each, not {given.stage!r}")
-    part = tuple(int(word) for word in given.part.split("/") if word.isdecimal())
+def _run_wan(args: argparse.Namespace, device: torch.device) -> None:
+    if args.stage not in WAN_STAGES:
+        raise ValueError(f"Wan presets have the stages {', '.join(WAN_STAGES)}, one command each, not {args.stage!r}")
+    part = tuple(int(word) for word in args.part.split("/") if word.isdecimal())
     if len(part) != 2:
-        raise ValueError(f"--part is {given.part!r}; it must be I/N, as in 0/4")
+        raise ValueError(f"--part is {args.part!r}; it must be I/N, as in 0/4")
     material = Material(
-        given.videos,
-        given.clips,
-        given.model,
-        given.cotracker,
-        given.base,
-        given.control,
-        given.vgg,
-        given.workers,
+        args.videos,
+        args.clips,
+        args.model,
+        args.cotracker,
+        args.base,
+        args.control,
+        args.vgg,
+        args.workers,
         (part[0], part[1]),
     )
-    preset = WAN_PRESETS[given.preset]
+    preset = WAN_PRESETS[args.preset]
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    run = WanRun(given.out, preset.compute(device, ranks), _log(given), preset, material)
-    WAN_STAGES[given.stage](run)
+    run = WanRun(args.out, preset.compute(device, ranks), _log(args), preset, material)
+    WAN_STAGES[args.stage](run)
 
 
-def _estimate(given: argparse.Namespace) -> int:
-    if given.preset not in WAN_PRESETS:
-        raise ValueError(f"estimates are for Wan presets ({', '.join(WAN_PRESETS)}), not for {given.preset!r}")
-    for line in preset_estimate(WAN_PRESETS[given.preset], given.gpus, given.gpu):
+def _estimate(args: argparse.Namespace) -> int:
+    if args.preset not in WAN_PRESETS:
+        raise ValueError(f"estimates are for Wan presets ({', '.join(WAN_PRESETS)}), not for {args.preset!r}")
+    for line in preset_estimate(WAN_PRESETS[args.preset], args.gpus, args.gpu):
         print(line)
     return 0
 

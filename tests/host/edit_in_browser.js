@@ -134,7 +134,10 @@ await inNode("element.querySelector('.mste-keys').focus()");
 for (const key of ["]", "ArrowLeft"]) await page.keyboard.press(key);
 await wait(400);
 seen.after_nudge = await text();
-await page.evaluate(() => (document.activeElement?.blur(), window.app.extensionManager.command.execute("Comfy.Undo")));
+await page.evaluate(() => {
+  document.activeElement?.blur();
+  return window.app.extensionManager.command.execute("Comfy.Undo");
+});
 await wait(1500);
 seen.after_graph_undo = await text();
 seen.copies = await page.evaluate(async () => {

@@ -92,7 +92,7 @@ def test_a_picture_from_outside_becomes_the_editors(session: dict[str, Any], way
     """Shown, kept in ComfyUI's input folder, and no Load Image node made of it, as the page around would."""
     assert session[way]["middle"] == pytest.approx(colour, abs=2)
     assert session[way]["kept"].startswith("motionstream/")
-    assert session[way]["nodes"] == session["dropped"]["nodes"] == 9
+    assert session[way]["nodes"] == session["dropped"]["nodes"] == 8
     assert session[way]["text"] == session["document"]
 
 

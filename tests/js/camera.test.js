@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { poseAt, seenAt, shakeAt } from "../../js/track_editor/camera/pose.js";
-import { serialise } from "../../js/track_editor/document/document.js";
+import { poseAt, project, shakeAt } from "../../js/track_editor/camera/projection.js";
+import { serialise } from "../../js/track_editor/document/format.js";
+import { parseDocument } from "../../js/track_editor/document/parse.js";
+import { sampleDocument, trailOf } from "../../js/track_editor/document/sampling.js";
 import { TrackFormatError } from "../../js/track_editor/document/strict_json.js";
-import { parseDocument } from "../../js/track_editor/io/parse.js";
-import { sampleDocument, trailOf } from "../../js/track_editor/io/sampling.js";
 
 const data = JSON.parse(readFileSync(new URL("../data/camera.json", import.meta.url), "utf8"));
 const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };
@@ -47,14 +47,14 @@ for (const [index, each] of data.invalid.entries()) {
 
 test("the hand-held shake is the reference's, wave by wave", () => {
   for (const { move, frames, degrees } of data.shakes) {
-    frames.forEach((frame, i) =>
-      shakeAt(move, frame).forEach((value, axis) => assert.ok(Math.abs(value - degrees[i][axis]) < 2e-9)),
-    );
+    for (const [i, frame] of frames.entries()) {
+      for (const [axis, value] of shakeAt(move, frame).entries()) assert.ok(Math.abs(value - degrees[i][axis]) < 2e-9);
+    }
   }
 });
 
 test("an orbit keeps the middle, a dolly halves the way, a zoom magnifies about the middle", () => {
-  const seen = (move, amount, point) => seenAt(poseAt([{ move, amount, start: 0, duration: 24 }], 24), CANVAS, point);
+  const seen = (move, amount, point) => project(poseAt([{ move, amount, start: 0, duration: 24 }], 24), CANVAS, point);
   const middle = seen("orbit", 70, { x: 160, y: 100 });
   assert.ok(Math.hypot(middle.x - 160, middle.y - 100) < 1e-9 && middle.front);
   for (const [move, amount] of [
@@ -70,11 +70,12 @@ test("an orbit keeps the middle, a dolly halves the way, a zoom magnifies about 
 test("a trail is the way of the track's middle as it is seen, without what cannot be", () => {
   const each = data.valid.find(({ name }) => name === "pan right");
   const document = read(each.document);
-  const [still, ball] = document.tracks;
+  const [anchor, ball] = document.tracks;
   const { points, interpolation } = trailOf(document, ball);
   assert.equal(interpolation, "linear");
   const shown = each.points.map((row) => row[6]).filter((_, frame) => each.visibility[frame][6]);
   assert.equal(points.length, shown.length);
-  points.forEach(([x, y], i) => assert.ok(Math.hypot(x - shown[i][0], y - shown[i][1]) < data.tolerance_px));
-  assert.equal(trailOf(document, still), trailOf(document, still));
+  for (const [i, [x, y]] of points.entries())
+    assert.ok(Math.hypot(x - shown[i][0], y - shown[i][1]) < data.tolerance_px);
+  assert.equal(trailOf(document, anchor), trailOf(document, anchor));
 });

@@ -12,7 +12,7 @@ import {
   pointAt,
   pointAtArc,
   polyline,
-} from "../../js/track_editor/curve/curve.js";
+} from "../../js/track_editor/curve/spline.js";
 
 const data = JSON.parse(readFileSync(new URL("../data/curves.json", import.meta.url), "utf8"));
 const near = (point, [x, y], words) =>

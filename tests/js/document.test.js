@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
-import { emptyDocument, newGroup, newIds, serialise } from "../../js/track_editor/document/document.js";
+import { emptyDocument, newGroup, newIds, serialise } from "../../js/track_editor/document/format.js";
+import { parseDocument } from "../../js/track_editor/document/parse.js";
+import { sampleDocument } from "../../js/track_editor/document/sampling.js";
 import { TrackFormatError } from "../../js/track_editor/document/strict_json.js";
-import { parseDocument } from "../../js/track_editor/io/parse.js";
-import { sampleDocument } from "../../js/track_editor/io/sampling.js";
 
 const data = JSON.parse(readFileSync(new URL("../data/documents.json", import.meta.url), "utf8"));
 const CANVAS = { width: 64, height: 48, num_frames: 9, fps: 16 };
@@ -29,12 +29,12 @@ for (const each of data.valid) {
     const document = parseDocument(JSON.stringify(each.document), CANVAS);
     const again = parseDocument(serialise(document), CANVAS);
     const [before, after] = [sampleDocument(document), sampleDocument(again)];
-    before.forEach((path, track) =>
-      path.forEach(({ x, y, v }, frame) => {
+    for (const [track, path] of before.entries()) {
+      for (const [frame, { x, y, v }] of path.entries()) {
         const point = after[track][frame];
         assert.ok(Math.hypot(point.x - x, point.y - y) < data.tolerance_px && point.v === v);
-      }),
-    );
+      }
+    }
     assert.equal(serialise(again), serialise(document));
   });
 }

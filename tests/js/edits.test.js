@@ -1,16 +1,15 @@
 // Edits: what changes, what stays, and what is shared.
 import assert from "node:assert/strict";
 import test from "node:test";
-
-import { curveLength, makeCurve, pointAt } from "../../js/track_editor/curve/curve.js";
 import { fitted, panned, toImage, toView, zoomed } from "../../js/track_editor/curve/geometry.js";
-import { curveOf, positionAt, visibleAt } from "../../js/track_editor/curve/timing.js";
-import { serialise } from "../../js/track_editor/document/document.js";
+import { curveLength, makeCurve, pointAt } from "../../js/track_editor/curve/spline.js";
+import * as edits from "../../js/track_editor/document/edits.js";
+import { serialise } from "../../js/track_editor/document/format.js";
 import { record, redo, startHistory, undo } from "../../js/track_editor/document/history.js";
+import { parseDocument } from "../../js/track_editor/document/parse.js";
+import { curveOf, positionAt, visibleAt } from "../../js/track_editor/document/sampling.js";
 import * as selections from "../../js/track_editor/document/selection.js";
 import * as times from "../../js/track_editor/document/time_edits.js";
-import { parseDocument } from "../../js/track_editor/io/parse.js";
-import * as edits from "../../js/track_editor/tools/edits.js";
 import { hitTest } from "../../js/track_editor/tools/hit.js";
 
 const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };
@@ -45,7 +44,7 @@ test("moving shares what it leaves alone and knows the moved curve", () => {
     ]),
   );
   curveLength(curveOf(document.tracks[0]));
-  const moved = edits.moveTracks(document, new Set(["a"]), 3, -4);
+  const moved = edits.movePoints(document, new Map([["a", null]]), 3, -4);
   assert.equal(moved.tracks[1], document.tracks[1]);
   assert.notEqual(curveOf(moved.tracks[0]).lengths.table, null);
   near(positionAt(moved.tracks[0], 7), {

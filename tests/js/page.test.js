@@ -86,11 +86,12 @@ test("box select, nudge, copy and paste, duplicate, delete", options, async () =
   await ui.page.keyboard.press("ArrowRight");
   await ui.page.keyboard.press("Shift+ArrowDown");
   let { tracks } = await ui.saved();
-  [
+  for (const [i, point] of [
     [51, 60],
     [81, 60],
     [250, 50],
-  ].forEach((point, i) => near(tracks[i].points[0], point, 0.6));
+  ].entries())
+    near(tracks[i].points[0], point, 0.6);
   await ui.page.keyboard.press("Control+c");
   await ui.page.keyboard.press("Control+v");
   tracks = (await ui.saved()).tracks;
@@ -126,7 +127,7 @@ test("a live drag is recorded in time, its pauses too", options, async () => {
   assert.deepEqual([track.kind, track.start], ["drag", 0]);
   // 500 ms of rest at 16 fps: the last 8 frames or more.
   const [start, middle, rest] = await ui.page.evaluate(async () => {
-    const { positionAt } = await import("/js/track_editor/curve/timing.js");
+    const { positionAt } = await import("/js/track_editor/document/sampling.js");
     const [track] = window.editor.model.document.tracks;
     return [0, track.duration / 4, track.duration - 6]
       .map((frame) => positionAt(track, frame))
@@ -312,9 +313,10 @@ test("text that is no document is shown, and left alone until the user gives it 
 test("another canvas is told, and taken over on request", options, async () => {
   await ui.button("Anchor").click();
   await ui.click(160, 100);
-  await ui.page.evaluate(
-    () => (window.canvas = { width: 640, height: 200, num_frames: 49, fps: 16 }) && window.editor.repaint(),
-  );
+  await ui.page.evaluate(() => {
+    window.canvas = { width: 640, height: 200, num_frames: 49, fps: 16 };
+    window.editor.repaint();
+  });
   await ui.settled();
   assert.match(await ui.page.locator(".mste-status").textContent(), /node: 640 × 200 px, 49 frames/);
   await ui.button("Scale the drawing").click();
@@ -335,7 +337,7 @@ test("what was drawn comes back from its text", options, async () => {
   await ui.page.waitForFunction(() => window.ready);
   await ui.page.evaluate((text) => window.editor.setText(text), text);
   const again = await ui.page.evaluate(async () =>
-    (await import("/js/track_editor/document/document.js")).serialise(window.editor.model.document),
+    (await import("/js/track_editor/document/format.js")).serialise(window.editor.model.document),
   );
   assert.equal(again, text);
 });

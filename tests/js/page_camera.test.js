@@ -130,11 +130,10 @@ test(
     );
     await addMove("truck");
     await fill("Amount", 0.25); // the plane, at distance 1 and 320 px wide, goes 80 px to the left
-    await ui.page.evaluate(
-      () => (
-        window.editor.model.select({ tracks: new Set(["t1"]), points: new Map() }), window.editor.model.setFrame(24)
-      ),
-    );
+    await ui.page.evaluate(() => {
+      window.editor.model.select({ tracks: new Set(["t1"]), points: new Map() });
+      window.editor.model.setFrame(24);
+    });
     await ui.settled();
     assert.ok((await painted(120, 160)) > 20, "the point at the last frame, seen 80 px further to the left");
     assert.ok((await painted(200, 160)) > 20, "the control point, as drawn");
@@ -176,9 +175,10 @@ test("a pasted document brings its camera, and another canvas its times", option
   await ui.page.keyboard.press("Control+v");
   await ui.settled();
   assert.deepEqual((await ui.saved()).camera[1], move);
-  await ui.page.evaluate(
-    () => (window.canvas = { width: 320, height: 200, num_frames: 49, fps: 16 }) && window.editor.repaint(),
-  );
+  await ui.page.evaluate(() => {
+    window.canvas = { width: 320, height: 200, num_frames: 49, fps: 16 };
+    window.editor.repaint();
+  });
   await ui.button("Scale the drawing").click();
   assert.deepEqual((await ui.saved()).camera[1], { ...move, start: 6, duration: 12 });
 });

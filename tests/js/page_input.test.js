@@ -92,7 +92,10 @@ test(
   options,
   async () => {
     const folder = await mkdtemp(join(tmpdir(), "editor-"));
-    const file = async (name, content) => (await writeFile(join(folder, name), content), join(folder, name));
+    const file = async (name, content) => {
+      await writeFile(join(folder, name), content);
+      return join(folder, name);
+    };
     try {
       await ui.page.evaluate(() => {
         window.heard = [];
@@ -105,7 +108,7 @@ test(
       await ui.page.waitForFunction(() => window.saved.length === 2);
       assert.equal((await ui.saved()).tracks.length, 2);
       await dropFiles([await file("picture.png", Buffer.from((await picture()).split(",")[1], "base64"))], middle);
-      await ui.page.waitForFunction(() => window.given === "picture.png");
+      await ui.page.waitForFunction(() => window.imported === "picture.png");
       await ui.settled();
       assert.deepEqual(await ui.colour(300, 190), ORANGE);
       await dropFiles([await file("broken.json", "{")], middle);
@@ -130,7 +133,7 @@ test("pasted from the system's clipboard: a picture, and tracks as text", option
     await picture(),
   );
   await ui.page.keyboard.press("Control+v");
-  await ui.page.waitForFunction(() => window.given);
+  await ui.page.waitForFunction(() => window.imported);
   await ui.settled();
   assert.deepEqual(await ui.colour(300, 190), ORANGE);
   await ui.page.evaluate(() => navigator.clipboard.writeText("M0 0L9 9"));
@@ -273,7 +276,7 @@ test("touch: a finger draws, two fingers zoom, pressure does not matter", option
   assert.ok((await ui.page.evaluate(() => window.editor.surface.view.scale)) > 3);
 });
 
-test("a crowd that moves, pans or zooms shows what painting it anew would show", options, async () => {
+test("a bitmap of many curves that moves, pans or zooms shows what painting it anew would show", options, async () => {
   const differences = await ui.page.evaluate(async () => {
     const { model, surface } = window.editor;
     const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
@@ -307,9 +310,9 @@ test("a crowd that moves, pans or zooms shows what painting it anew would show",
       await frame();
       const carried = look();
       let made = 0;
-      for (const crowd of Object.values(surface.layers.crowds)) {
-        made += Number(crowd.painted !== null);
-        crowd.forget();
+      for (const bitmap of Object.values(surface.layers.bitmaps)) {
+        made += Number(bitmap.painted !== null);
+        bitmap.forget();
       }
       surface.repaint();
       await frame();
@@ -318,12 +321,14 @@ test("a crowd that moves, pans or zooms shows what painting it anew would show",
       );
       return [made, few, all];
     };
-    const { moveTracks } = await import("/js/track_editor/tools/edits.js");
+    const { movePoints } = await import("/js/track_editor/document/edits.js");
+    const selected = () => new Map([...model.selection.tracks].map((id) => [id, null]));
     const moved = (dx, dy) => () =>
-      model.take({ document: moveTracks(model.history.present, model.selection.tracks, dx * px, dy * px) });
-    const pan = (x, y) => () => (
-      (surface.view = { ...surface.view, x: surface.view.x + x, y: surface.view.y + y }), model.changed()
-    );
+      model.apply({ document: movePoints(model.history.present, selected(), dx * px, dy * px) });
+    const pan = (x, y) => () => {
+      surface.view = { ...surface.view, x: surface.view.x + x, y: surface.view.y + y };
+      model.changed();
+    };
     const found = {
       near: await differs(moved(40, -25)),
       far: await differs(moved(-700, 0)),

@@ -1,14 +1,15 @@
 // Presets and interchange against closed forms; strokes against the line that was drawn.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { curveLength, makeCurve, pointAtArc } from "../../js/track_editor/curve/curve.js";
 import { recordedPoints, strokePoints } from "../../js/track_editor/curve/smoothing.js";
-import { positionAt, visibleAt } from "../../js/track_editor/curve/timing.js";
-import { serialise } from "../../js/track_editor/document/document.js";
-import * as exchange from "../../js/track_editor/io/exchange.js";
-import { parseDocument } from "../../js/track_editor/io/parse.js";
-import { sampleDocument } from "../../js/track_editor/io/sampling.js";
-import * as presets from "../../js/track_editor/tools/presets.js";
+import { curveLength, makeCurve, pointAtArc } from "../../js/track_editor/curve/spline.js";
+import { serialise } from "../../js/track_editor/document/format.js";
+import { parseDocument } from "../../js/track_editor/document/parse.js";
+import * as presets from "../../js/track_editor/document/presets.js";
+import { positionAt, sampleDocument, visibleAt } from "../../js/track_editor/document/sampling.js";
+import { ATI_NUM_SAMPLES, fromCoordinates, toCoordinates } from "../../js/track_editor/io/coordinates.js";
+import { toSvg } from "../../js/track_editor/io/svg.js";
+import { importText } from "../../js/track_editor/io/transfer.js";
 
 const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };
 const drawn = (...shapes) => ({ canvas: CANVAS, tracks: shapes.map((shape, i) => ({ id: `t${i + 1}`, ...shape })) });
@@ -165,38 +166,38 @@ test("coordinate lists come back as they went, at every frame", () => {
     ),
     { ...path([[33, 44]]), kind: "anchor" },
   );
-  const text = exchange.toCoordinates(document);
+  const text = toCoordinates(document);
   const lists = JSON.parse(text);
   assert.deepEqual(
     lists.map((list) => list.length),
     [25, 25],
   );
-  const again = drawn(...exchange.importText(text, CANVAS));
+  const again = drawn(...importText(text, CANVAS));
   readable(again);
   assert.equal(again.tracks[1].kind, "anchor");
-  sampleDocument(document).forEach((row, track) =>
-    row.forEach(({ x, y, v }, frame) => {
+  for (const [track, row] of sampleDocument(document).entries()) {
+    for (const [frame, { x, y, v }] of row.entries()) {
       assert.equal(visibleAt(again.tracks[track], frame), v === 1, `track ${track} frame ${frame}`);
       if (v) near(positionAt(again.tracks[track], frame), x, y, 0.02);
-    }),
-  );
+    }
+  }
 });
 
 test("ATI has 121 samples over the whole clip", () => {
   const lists = JSON.parse(
-    exchange.toCoordinates(
+    toCoordinates(
       drawn(
         path([
           [0, 0],
           [240, 0],
         ]),
       ),
-      exchange.ATI_NUM_SAMPLES,
+      ATI_NUM_SAMPLES,
     ),
   );
   assert.equal(lists[0].length, 121);
-  lists[0].forEach(({ x }, i) => assert.ok(Math.abs(x - 2 * i) < 0.01));
-  const [shape] = exchange.importText(JSON.stringify(lists), CANVAS);
+  for (const [i, { x }] of lists[0].entries()) assert.ok(Math.abs(x - 2 * i) < 0.01);
+  const [shape] = importText(JSON.stringify(lists), CANVAS);
   near(positionAt({ id: "a", ...shape }, 6), 60, 0);
 });
 
@@ -212,19 +213,19 @@ test("other spellings of coordinate lists", () => {
     "[[[10, 20, 1], [30, 40, 1]]]",
   ]) {
     assert.deepEqual(
-      exchange.importText(text, CANVAS).map(({ points }) => points),
+      importText(text, CANVAS).map(({ points }) => points),
       [expected],
       text,
     );
   }
-  const [long, short] = exchange.fromCoordinates("[[[0,0],[1,0],[2,0],[3,0],[4,0]],[[0,9],[8,9]]]", CANVAS);
+  const [long, short] = fromCoordinates("[[[0,0],[1,0],[2,0],[3,0],[4,0]],[[0,9],[8,9]]]", CANVAS);
   assert.equal(long.hidden, undefined);
   assert.deepEqual(
     [0, 6, 7, 24].map((frame) => visibleAt({ id: "a", ...short }, frame)),
     [true, true, false, false],
   );
   for (const text of ["[]", "{}", "nonsense", "[[{'x': 1}]]", '[[{"x": "1", "y": 2}]]']) {
-    assert.throws(() => exchange.importText(text, CANVAS), { name: "Error" }, text);
+    assert.throws(() => importText(text, CANVAS), { name: "Error" }, text);
   }
 });
 
@@ -244,8 +245,8 @@ test("SVG out and in again keeps the curves", () => {
     ]),
     presets.circle(CANVAS, { x: 100, y: 90 }, 40),
   );
-  const svg = exchange.toSvg(document, { path: "blue", drag: "green", anchor: "red" });
-  const again = exchange.importText(svg, CANVAS);
+  const svg = toSvg(document, { path: "blue", drag: "green", anchor: "red" });
+  const again = importText(svg, CANVAS);
   assert.deepEqual(
     again.map(({ interpolation }) => interpolation),
     ["bezier", "linear", "bezier"],
@@ -260,7 +261,10 @@ test("SVG out and in again keeps the curves", () => {
 
 test("a noisy stroke comes out smooth and near what was meant", () => {
   let seed = 1;
-  const noise = () => ((seed = (seed * 16807) % 2147483647) / 2147483647 - 0.5) * 3;
+  const noise = () => {
+    seed = (seed * 16807) % 2147483647;
+    return (seed / 2147483647 - 0.5) * 3;
+  };
   const stroke = Array.from({ length: 200 }, (_, i) => ({
     x: 20 + i + noise(),
     y: 100 + 40 * Math.sin(i / 40) + noise(),

@@ -1,10 +1,12 @@
 // Tools and the timeline as state machines: pointer events in, documents out.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { positionAt, visibleAt } from "../../js/track_editor/curve/timing.js";
-import { serialise } from "../../js/track_editor/document/document.js";
+
+import { serialise } from "../../js/track_editor/document/format.js";
+import { parseDocument } from "../../js/track_editor/document/parse.js";
+import { positionAt, visibleAt } from "../../js/track_editor/document/sampling.js";
 import { NOTHING, selectTracks } from "../../js/track_editor/document/selection.js";
-import { parseDocument } from "../../js/track_editor/io/parse.js";
+import { commandOf } from "../../js/track_editor/state/keyboard.js";
 import { penTool } from "../../js/track_editor/tools/pen.js";
 import { selectTool } from "../../js/track_editor/tools/select.js";
 import { anchorTool, freehandTool, gridTool, recordTool } from "../../js/track_editor/tools/stroke.js";
@@ -18,10 +20,9 @@ import {
   visibleRows,
   xToFrame,
 } from "../../js/track_editor/tools/timeline.js";
-import { commandOf } from "../../js/track_editor/view/keyboard.js";
 
 const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };
-const OPTIONS = { interpolation: "catmull_rom", smoothing: 0.3, grid: null, still: false };
+const OPTIONS = { interpolation: "catmull_rom", smoothing: 0.3, grid: null, anchor: false };
 const path = (id, points, more = {}) => ({
   id,
   kind: "path",
@@ -333,10 +334,10 @@ test("the grid brush: an object that moves as one, a region that stays", () => {
     kind: "grid",
     at: { x: 50, y: 50 },
     grid: { columns: 5, rows: 5, dx: 10, dy: 10 },
-    still: false,
+    anchor: false,
   });
   bench.drag(line);
-  bench.options.still = true;
+  bench.options.anchor = true;
   bench.drag([
     [30, 30],
     [90, 95],

@@ -32,7 +32,10 @@ async function shoot() {
 }
 
 await driver.button("Grid brush").click();
-for (const [name, value] of [["Spacing of the grid", "7"], ["Size of the grid", "15"]]) {
+for (const [name, value] of [
+  ["Spacing of the grid", "7"],
+  ["Size of the grid", "15"],
+]) {
   const input = driver.page.getByTitle(name);
   await input.fill(value);
   await input.press("Enter");

@@ -16,8 +16,8 @@
  * @typedef {{readonly scale: number, readonly x: number, readonly y: number}} Viewport
  */
 
-export const MIN_SCALE = 0.02;
-export const MAX_SCALE = 64;
+const MIN_SCALE = 0.02;
+const MAX_SCALE = 64;
 
 /** @type {(x: number, y: number) => ViewPoint} */
 export const viewPoint = (x, y) => ({ x, y });
@@ -33,6 +33,9 @@ export const toView = (view, point) => viewPoint(point.x * view.scale + view.x, 
 
 /** @type {(a: Vector, b: Vector) => number} */
 export const distance = (a, b) => Math.hypot(b.x - a.x, b.y - a.y);
+
+/** To a thousandth, as numbers are written; never minus zero. @type {(value: number) => number} */
+export const rounded = (value) => Math.round(value * 1000) / 1000 + 0;
 
 /** @type {(value: number, low: number, high: number) => number} */
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);

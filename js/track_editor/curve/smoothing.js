@@ -8,7 +8,7 @@ import { distance, imagePoint } from "./geometry.js";
  * Points at equal steps of `step` px along the stroke; the ends stay.
  * @type {(stroke: readonly ImagePoint[], step: number) => ImagePoint[]}
  */
-export function evenly(stroke, step) {
+function evenly(stroke, step) {
   if (stroke.length < 2) return [...stroke];
   const even = [stroke[0]];
   let rest = step;
@@ -30,7 +30,7 @@ export function evenly(stroke, step) {
  * A binomial average over neighbours, `passes` times; the ends stay.
  * @type {(points: readonly ImagePoint[], passes: number) => ImagePoint[]}
  */
-export function averaged(points, passes) {
+function averaged(points, passes) {
   let row = [...points];
   for (let pass = 0; pass < passes; pass++) {
     row = row.map((point, i) =>

@@ -3,18 +3,15 @@
 import { inBox } from "../curve/geometry.js";
 
 /**
- * @typedef {import("./document.js").Document} Document
- * @typedef {{readonly tracks: ReadonlySet<string>, readonly points: import("../tools/edits.js").PointSet}} Selection
+ * @typedef {import("./format.js").Document} Document
+ * @typedef {{readonly tracks: ReadonlySet<string>, readonly points: import("./edits.js").PointSet}} Selection
  */
 
 /** @type {Selection} */
 export const NOTHING = { tracks: new Set(), points: new Map() };
 
-/** @type {(selection: Selection) => boolean} */
-export const isEmpty = ({ tracks, points }) => tracks.size === 0 && points.size === 0;
-
 /** These tracks and whatever is grouped with them. @type {(document: Document, ids: Iterable<string>) => Set<string>} */
-export function withGroups(document, ids) {
+function withGroups(document, ids) {
   const chosen = new Set(ids);
   const groups = new Set(document.tracks.filter(({ id, group }) => group && chosen.has(id)).map(({ group }) => group));
   return new Set(document.tracks.filter(({ id, group }) => chosen.has(id) || groups.has(group)).map(({ id }) => id));

@@ -1,8 +1,10 @@
 /** Edits of a track's time: its span, its keyframes, the spans in which it is hidden. Each gives a new track. */
 
 import { clamp } from "../curve/geometry.js";
+import { parameterAtArc } from "../curve/spline.js";
+import { curveOf, travelled } from "./sampling.js";
 
-/** @typedef {import("./document.js").Track} Track */
+/** @typedef {import("./format.js").Track} Track */
 
 /** Another span; keyframes keep their share of it. @type {(track: Track, start: number, duration: number) => Track} */
 export function withSpan(track, start, duration) {
@@ -48,6 +50,12 @@ export function withKeyframe(track, frame, u) {
   ];
   const others = before.filter(([at]) => Math.abs(at - frame) >= 0.5);
   return { ...rest, keyframes: spread([...others, [frame, clamp(u, 0, track.points.length - 1)]], track.duration) };
+}
+
+/** A keyframe that pins the track's point to where it is at `frame` already. @type {(track: Track, frame: number) => Track} */
+export function keyframeAt(track, frame) {
+  const since = clamp(frame - track.start, 0, track.duration);
+  return withKeyframe(track, since, parameterAtArc(curveOf(track), travelled(track, track.start + since)));
 }
 
 /** Without keyframe `index`; the last one leaves linear travel. @type {(track: Track, index: number) => Track} */

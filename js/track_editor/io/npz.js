@@ -3,17 +3,17 @@
  * visibility bool (t n), ids int64 (n), height and width int64 (). Read stored or deflated, written stored.
  */
 
+import { sampleDocument } from "../document/sampling.js";
 import { TrackFormatError } from "../document/strict_json.js";
-import { sampledShape } from "./exchange.js";
-import { sampleDocument } from "./sampling.js";
+import { sampledShape } from "./coordinates.js";
 
 /**
- * @typedef {import("../document/document.js").Document} Document
- * @typedef {import("../document/document.js").Canvas} Canvas
+ * @typedef {import("../document/format.js").Document} Document
+ * @typedef {import("../document/format.js").Canvas} Canvas
  * @typedef {{dtype: string, shape: number[], data: ArrayBuffer}} Npy
  */
 
-/** Shapes of the tracks in an npz file, scaled to the canvas. @type {(bytes: ArrayBuffer, canvas: Canvas) => Promise<Omit<import("../document/document.js").Track, "id">[]>} */
+/** Shapes of the tracks in an npz file, scaled to the canvas. @type {(bytes: ArrayBuffer, canvas: Canvas) => Promise<import("../document/format.js").Shape[]>} */
 export async function fromNpz(bytes, canvas) {
   const arrays = await unzipped(bytes);
   const [points, visibility] = [array(arrays, "points", "<f4"), array(arrays, "visibility", "|b1")];
@@ -54,12 +54,12 @@ export function toNpz(document) {
   const paths = sampleDocument(document);
   const [t, n] = [document.canvas.num_frames, paths.length];
   const [points, visibility] = [new Float32Array(t * n * 2), new Uint8Array(t * n)];
-  paths.forEach((path, track) =>
-    path.forEach(({ x, y, v }, frame) => {
+  for (const [track, path] of paths.entries()) {
+    for (const [frame, { x, y, v }] of path.entries()) {
       const at = frame * n + track;
       [points[2 * at], points[2 * at + 1], visibility[at]] = [x, y, v];
-    }),
-  );
+    }
+  }
   const { width, height } = document.canvas;
   return zipped([
     ["points.npy", npy("<f4", [t, n, 2], new Uint8Array(points.buffer))],
@@ -170,7 +170,11 @@ function zipped(files) {
   const end = Uint8Array.of(...u32(0x06054b50), 0, 0, 0, 0, ...counts, ...u32(directory), ...u32(offset), 0, 0);
   const parts = [...locals, ...entries, end];
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
   return whole;
 }
 

@@ -42,7 +42,7 @@ export function nodeBehind(node, name) {
 }
 
 /**
- * The widget whose value the node is given for its own widget `name`: its own, or, where that is promoted, the one on the
+ * The widget whose value the node takes for its own widget `name`: its own, or, where that is promoted, the one on the
  * subgraph's node, however deep the nesting. null where another node gives the value.
  * @type {(node: GraphNode, name: string) => Widget | null}
  */

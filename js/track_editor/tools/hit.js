@@ -1,15 +1,15 @@
 /** What lies under the pointer. Points come before curves, and what is selected before what is not. */
 
-import { polyline } from "../curve/curve.js";
 import { bounds, toSegment, toView } from "../curve/geometry.js";
-import { curveOf, positionAt } from "../curve/timing.js";
+import { polyline } from "../curve/spline.js";
+import { curveOf, positionAt } from "../document/sampling.js";
 
 /**
- * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../document/format.js").Track} Track
  * @typedef {import("../curve/geometry.js").ViewPoint} ViewPoint
  * @typedef {import("../curve/geometry.js").Viewport} Viewport
  * @typedef {import("../curve/geometry.js").ImageBox} ImageBox
- * @typedef {{document: import("../document/document.js").Document, selection: import("../document/selection.js").Selection, frame: number, view: Viewport}} Scene
+ * @typedef {{document: import("../document/format.js").Document, selection: import("../document/selection.js").Selection, frame: number, view: Viewport}} Scene
  */
 
 /**
@@ -19,19 +19,19 @@ import { curveOf, positionAt } from "../curve/timing.js";
  *   | {part: "curve", id: string, u: number}} Hit
  */
 
-export const REACH_PX = 9;
+const REACH_PX = 9;
 
-/** @type {WeakMap<import("../curve/curve.js").Curve, {line: {u: number, x: number, y: number}[], box: ImageBox | null}>} */
+/** @type {WeakMap<import("../curve/spline.js").Curve, {line: {u: number, x: number, y: number}[], box: ImageBox | null}>} */
 const lines = new WeakMap();
 
 /** The track's curve as a line, with the box around it; made once. @type {(track: Track) => {line: {u: number, x: number, y: number}[], box: ImageBox | null}} */
-export function lineOf(track) {
+function lineOf(track) {
   const curve = curveOf(track);
-  let made = lines.get(curve);
-  if (!made) {
-    const line = polyline(curve);
-    lines.set(curve, (made = { line, box: bounds(line) }));
-  }
+  const known = lines.get(curve);
+  if (known) return known;
+  const line = polyline(curve);
+  const made = { line, box: bounds(line) };
+  lines.set(curve, made);
   return made;
 }
 

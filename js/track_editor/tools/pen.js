@@ -1,14 +1,15 @@
 /** Drawing by points: every click one more; a drag pulls Bezier handles; the last point again, or Enter, ends it. */
 
+import { wholeClip } from "../curve/easing.js";
 import { distance, imagePoint, toView } from "../curve/geometry.js";
-import { newIds, wholeClip } from "../document/document.js";
+import { addTracks, changeTracks, deletePoints, findTrack, moveHandle } from "../document/edits.js";
+import { newIds } from "../document/format.js";
 import { selectTracks } from "../document/selection.js";
-import { addTracks, changeTracks, deletePoints, findTrack, moveHandle } from "./edits.js";
 import { gridOf, imageAt, wentFar } from "./tool.js";
 
 /**
  * id: the track that is being drawn. pressed: where, while a point's handles may be pulled; `made` has that point.
- * @typedef {{id: string | null, pressed: import("../curve/geometry.js").ViewPoint | null, made: import("../document/document.js").Document | null}} PenState
+ * @typedef {{id: string | null, pressed: import("../curve/geometry.js").ViewPoint | null, made: import("../document/format.js").Document | null}} PenState
  * @typedef {import("./tool.js").Outcome<PenState>} PenOutcome
  */
 
@@ -41,7 +42,7 @@ function step(state, event, scene) {
   return { state, overlay: { kind: "line", points: [imagePoint(last[0], last[1]), imageAt(scene, event)] } };
 }
 
-/** @type {(track: import("../document/document.js").Track | undefined, event: import("./tool.js").ToolEvent, scene: import("./tool.js").ToolScene) => PenOutcome} */
+/** @type {(track: import("../document/format.js").Track | undefined, event: import("./tool.js").ToolEvent, scene: import("./tool.js").ToolScene) => PenOutcome} */
 function press(track, event, scene) {
   let at = imageAt(scene, event);
   if (!track) {
@@ -74,7 +75,7 @@ function press(track, event, scene) {
 /** @type {(at: import("../curve/geometry.js").ImagePoint, interpolation: string) => number[]} */
 const pointOf = ({ x, y }, interpolation) => (interpolation === "bezier" ? [x, y, 0, 0, 0, 0] : [x, y]);
 
-/** The last point's first handle opposite its second. @type {(document: import("../document/document.js").Document, id: string) => import("../document/document.js").Document} */
+/** The last point's first handle opposite its second. @type {(document: import("../document/format.js").Document, id: string) => import("../document/format.js").Document} */
 const mirroredHandle = (document, id) =>
   changeTracks(document, new Set([id]), (track) => ({
     ...track,
@@ -83,7 +84,7 @@ const mirroredHandle = (document, id) =>
     ),
   }));
 
-/** @type {(state: PenState, track: import("../document/document.js").Track | undefined, scene: import("./tool.js").ToolScene) => PenOutcome} */
+/** @type {(state: PenState, track: import("../document/format.js").Track | undefined, scene: import("./tool.js").ToolScene) => PenOutcome} */
 function back(state, track, scene) {
   if (!track) return { state };
   const document = deletePoints(scene.document, new Map([[track.id, new Set([track.points.length - 1])]]));

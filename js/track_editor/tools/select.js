@@ -1,8 +1,6 @@
 /** Selecting and moving: points, handles, tracks, boxes; along the curve with ctrl, copies with alt. */
 
 import { boxOf } from "../curve/geometry.js";
-import * as selections from "../document/selection.js";
-import { withKeyframe } from "../document/time_edits.js";
 import {
   changeTracks,
   deletePoints,
@@ -13,7 +11,9 @@ import {
   nearestParameter,
   pasteTracks,
   tracksWith,
-} from "./edits.js";
+} from "../document/edits.js";
+import * as selections from "../document/selection.js";
+import { withKeyframe } from "../document/time_edits.js";
 import { hitTest } from "./hit.js";
 import { imageAt, wentFar } from "./tool.js";
 
@@ -95,7 +95,7 @@ function pressed(hit, event, { document, selection }) {
   return chosen ? selection : selections.selectTracks(document, [hit.id]);
 }
 
-/** @type {(state: Extract<SelectState, {mode: "press" | "drag"}>, event: ToolEvent, scene: ToolScene) => {document: import("../document/document.js").Document, selection?: import("../document/selection.js").Selection}} */
+/** @type {(state: Extract<SelectState, {mode: "press" | "drag"}>, event: ToolEvent, scene: ToolScene) => {document: import("../document/format.js").Document, selection?: import("../document/selection.js").Selection}} */
 function dragged({ hit, from, copy, slide }, event, scene) {
   const { document, selection } = scene;
   const to = imageAt(scene, event);
@@ -110,7 +110,7 @@ function dragged({ hit, from, copy, slide }, event, scene) {
   return { document: movePoints(document, selections.movablePoints(document, selection), dx, dy) };
 }
 
-/** The moving point pulled along its curve: a keyframe at this frame. @type {(document: import("../document/document.js").Document, id: string, to: ImagePoint, frame: number) => import("../document/document.js").Document} */
+/** The moving point pulled along its curve: a keyframe at this frame. @type {(document: import("../document/format.js").Document, id: string, to: ImagePoint, frame: number) => import("../document/format.js").Document} */
 const slid = (document, id, to, frame) =>
   changeTracks(document, new Set([id]), (track) => {
     const since = frame - track.start;

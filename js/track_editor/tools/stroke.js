@@ -1,16 +1,17 @@
 /** Drawing in one stroke: free-hand, live (recorded in time), the grid brush, anchors. */
 
+import { wholeClip } from "../curve/easing.js";
 import { recordedPoints, strokePoints } from "../curve/smoothing.js";
-import { newIds, wholeClip } from "../document/document.js";
+import { addTracks } from "../document/edits.js";
+import { newIds } from "../document/format.js";
 import { selectTracks } from "../document/selection.js";
-import { addTracks } from "./edits.js";
 import { gridOf, imageAt, pixelOf, wentFar } from "./tool.js";
 
 /**
  * @typedef {import("./tool.js").ToolEvent} ToolEvent
  * @typedef {import("./tool.js").ToolScene} ToolScene
  * @typedef {import("../curve/geometry.js").ImagePoint} ImagePoint
- * @typedef {Omit<import("../document/document.js").Track, "id">} Shape
+ * @typedef {import("../document/format.js").Shape} Shape
  */
 
 /**
@@ -48,7 +49,7 @@ const strokeTool = (name, shape) => ({
 function overlayOf(stroke, { options }) {
   const grid = gridOf(options);
   const last = stroke[stroke.length - 1].point;
-  if (grid && stroke.length === 1) return { kind: "grid", at: last, grid, still: options.still };
+  if (grid && stroke.length === 1) return { kind: "grid", at: last, grid, anchor: options.anchor };
   return { kind: "line", points: stroke.map(({ point }) => point) };
 }
 
@@ -88,9 +89,9 @@ export const freehandTool = strokeTool("freehand", (stroke, far, scene) =>
   far ? pathShape(stroke, far, scene) : null,
 );
 
-/** A grid around the pointer: dragged along its way as one object, or still, as a region that must stay. */
+/** A grid around the pointer: dragged along its way as one object, or set down as a region that must stay. */
 export const gridTool = strokeTool("grid", (stroke, far, scene) =>
-  scene.options.still ? anchorShape(stroke[stroke.length - 1].point, scene) : pathShape(stroke, far, scene),
+  scene.options.anchor ? anchorShape(stroke[stroke.length - 1].point, scene) : pathShape(stroke, far, scene),
 );
 
 /** A point that stays where the pointer is let go. */

@@ -1,22 +1,20 @@
 /**
  * The timeline's arithmetic and its state machine: a ruler to scrub on, a row for every move of the camera, and one for
- * every track with its span, its keyframes and the spans in which it is hidden. What it looks like is in timeline_view.js.
+ * every track with its span, its keyframes and the spans in which it is hidden. What it looks like is in view/timeline.js.
  */
 
-import { changeMove, withMoveSpan } from "../camera/edits.js";
-import { parameterAtArc } from "../curve/curve.js";
+import { withMoveSpan } from "../camera/moves.js";
 import { clamp } from "../curve/geometry.js";
-import { curveOf, travelled } from "../curve/timing.js";
-import { movesOf } from "../document/document.js";
+import { changeMove, changeTracks, findTrack } from "../document/edits.js";
+import { movesOf } from "../document/format.js";
 import { NOTHING, selectTracks, toggleTrack } from "../document/selection.js";
-import { withHidden, withKeyframe, withoutKeyframe, withSpan } from "../document/time_edits.js";
-import { changeTracks, findTrack } from "./edits.js";
+import { keyframeAt, withHidden, withoutKeyframe, withSpan } from "../document/time_edits.js";
 
 /**
  * Sizes in CSS px of the timeline's surface. scroll: how far the rows are scrolled up.
  * @typedef {{readonly width: number, readonly height: number, readonly numFrames: number, readonly scroll: number}} Layout
- * @typedef {import("../document/document.js").Document} Document
- * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../document/format.js").Document} Document
+ * @typedef {import("../document/format.js").Track} Track
  * @typedef {import("../document/selection.js").Selection} Selection
  */
 
@@ -90,7 +88,7 @@ export function hitTimeline(document, layout, x, y) {
   return { part: inside ? "bar" : "row", id };
 }
 
-/** @type {(move: import("../document/document.js").Move, index: number, layout: Layout, x: number) => TimelineHit} */
+/** @type {(move: import("../document/format.js").Move, index: number, layout: Layout, x: number) => TimelineHit} */
 function hitMove({ start, duration }, index, layout, x) {
   if (x < LABEL_PX) return { part: "move_row", index };
   if (isClose(layout, start + duration, x)) return { part: "move_end", index };
@@ -125,7 +123,7 @@ export function stepTimeline(state, event, scene) {
   if (!state) return { state };
   if (state.hit.part === "ruler") return { state: event.type === "up" ? null : state, frame: Math.round(frame) };
   const moved = state.moved || Math.round(frame) !== Math.round(state.from);
-  const draft = moved ? { document: pulled({ ...state, moved }, frame, scene) } : {};
+  const draft = moved ? { document: dragged({ ...state, moved }, frame, scene) } : {};
   if (event.type === "up") return { state: null, ...draft, commit: moved };
   return { state: { ...state, moved }, ...draft };
 }
@@ -143,10 +141,10 @@ function press(event, frame, { document, selection, layout }) {
 }
 
 /** @type {(state: NonNullable<TimelineState>, frame: number, scene: TimelineScene) => Document} */
-function pulled({ hit, from, hide }, frame, { document, selection }) {
+function dragged({ hit, from, hide }, frame, { document, selection }) {
   if (hit.part === "ruler" || hit.part === "label") return document;
   const shift = Math.round(frame) - Math.round(from);
-  if (isMove(hit)) return changeMove(document, hit.index, (move) => pulledMove(move, hit.part, shift));
+  if (isMove(hit)) return changeMove(document, hit.index, (move) => draggedMove(move, hit.part, shift));
   const one = new Set([hit.id]);
   if (hide || hit.part === "row") return changeTracks(document, one, (track) => withHidden(track, [from, frame], true));
   const all = selection.tracks.has(hit.id) ? selection.tracks : one;
@@ -164,8 +162,8 @@ function pulled({ hit, from, hide }, frame, { document, selection }) {
   return "index" in hit ? changeTracks(document, one, (track) => movedHidden(track, hit, shift)) : document;
 }
 
-/** @type {(move: import("../document/document.js").Move, part: string, shift: number) => import("../document/document.js").Move} */
-function pulledMove(move, part, shift) {
+/** @type {(move: import("../document/format.js").Move, part: string, shift: number) => import("../document/format.js").Move} */
+function draggedMove(move, part, shift) {
   const { start, duration } = move;
   if (part === "move") return withMoveSpan(move, start + shift, duration);
   if (part === "move_end") return withMoveSpan(move, start, duration + shift);
@@ -212,10 +210,4 @@ function doubled(event, frame, { document, layout }) {
     return changed((each) => keyframeAt(each, Math.round(frame)));
   }
   return { state: null };
-}
-
-/** A keyframe that pins the track's point to where it is at `frame` already. @type {(track: Track, frame: number) => Track} */
-export function keyframeAt(track, frame) {
-  const since = clamp(frame - track.start, 0, track.duration);
-  return withKeyframe(track, since, parameterAtArc(curveOf(track), travelled(track, track.start + since)));
 }

@@ -8,8 +8,8 @@ import { distance, toImage } from "../curve/geometry.js";
 /**
  * @typedef {import("../curve/geometry.js").ViewPoint} ViewPoint
  * @typedef {import("../curve/geometry.js").ImagePoint} ImagePoint
- * @typedef {import("../document/document.js").Document} Document
- * @typedef {import("../document/document.js").Grid} Grid
+ * @typedef {import("../document/format.js").Document} Document
+ * @typedef {import("../document/format.js").Grid} Grid
  * @typedef {import("../document/selection.js").Selection} Selection
  */
 
@@ -22,10 +22,10 @@ import { distance, toImage } from "../curve/geometry.js";
 
 /**
  * @typedef {object} ToolOptions
- * @property {import("../document/document.js").Interpolation} interpolation  of tracks drawn by points
+ * @property {import("../document/format.js").Interpolation} interpolation  of tracks drawn by points
  * @property {number} smoothing  of strokes, 0..1
  * @property {{spacing: number, size: number} | null} grid  px of the image; null draws single points
- * @property {boolean} still  whether the grid brush paints a region that stays
+ * @property {boolean} anchor  whether the grid brush paints a region that stays
  */
 
 /**
@@ -37,7 +37,7 @@ import { distance, toImage } from "../curve/geometry.js";
  * What to show beside the document while a tool is at work.
  * @typedef {{kind: "line", points: readonly ImagePoint[]}
  *   | {kind: "box", from: ImagePoint, to: ImagePoint}
- *   | {kind: "grid", at: ImagePoint, grid: Grid, still: boolean}} Overlay
+ *   | {kind: "grid", at: ImagePoint, grid: Grid, anchor: boolean}} Overlay
  */
 
 /**
@@ -51,7 +51,7 @@ import { distance, toImage } from "../curve/geometry.js";
  */
 
 /** A pointer that went less far than this did not mean to drag. */
-export const DRAG_PX = 4;
+const DRAG_PX = 4;
 
 /** @type {(scene: ToolScene, event: ToolEvent) => ImagePoint} */
 export const imageAt = (scene, event) => toImage(scene.view, event.at);

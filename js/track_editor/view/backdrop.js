@@ -8,7 +8,7 @@ export class Backdrop {
 
   /**
    * @param {import("./surface.js").Surface} surface
-   * @param {import("../model.js").EditorModel} model
+   * @param {import("../state/model.js").EditorModel} model
    */
   constructor(surface, model) {
     this.surface = surface;

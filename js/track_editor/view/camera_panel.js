@@ -1,13 +1,13 @@
 /** Fields of the camera's moves. */
 
-import { withAmount, withMoveKind, withMoveSpan } from "../camera/edits.js";
-import { AMOUNTS, MAX_SEED, MOVES } from "../camera/pose.js";
-import { EASINGS, movesOf } from "../document/document.js";
+import { AMOUNTS, MAX_SEED, MOVES, newMove, withAmount, withMoveSpan } from "../camera/moves.js";
+import { EASINGS } from "../curve/easing.js";
+import { movesOf } from "../document/format.js";
 import { button, choice, labelled, make, menu, numberField, show } from "./elements.js";
 
 /**
- * @typedef {import("../model.js").EditorModel} EditorModel
- * @typedef {import("../document/document.js").MoveKind} MoveKind
+ * @typedef {import("../state/model.js").EditorModel} EditorModel
+ * @typedef {import("../camera/moves.js").MoveKind} MoveKind
  */
 
 /** @type {readonly (readonly [MoveKind, string])[]} */
@@ -45,12 +45,12 @@ export const cameraMenu = (model) =>
     (kind) => model.addMove(/** @type {MoveKind} */ (kind)),
   );
 
-/** The move worked on, where there is one. @type {(model: EditorModel) => import("./panel.js").Panel} */
+/** The move worked on, where there is one. @type {(model: EditorModel) => import("./panels.js").Panel} */
 export function cameraPanel(model) {
   const which = make("select", { title: "The camera's move worked on", ariaLabel: "Camera move" });
   which.onchange = () => model.selectMove(Number(which.value));
   const kind = choice("What the camera does", MOVES, (value) =>
-    model.changeMove((move) => withMoveKind(move, /** @type {MoveKind} */ (value), model.document.canvas)),
+    model.changeMove((move) => newMove(move, /** @type {MoveKind} */ (value))),
   );
   const amount = numberField("Amount", { min: -360, max: 360, step: 0.01 }, (value) =>
     model.changeMove((move) => withAmount(move, value)),
@@ -62,7 +62,7 @@ export function cameraPanel(model) {
     model.changeMove((move) => withMoveSpan(move, move.start, value)),
   );
   const easing = choice("Easing of the move", EASINGS, (value) =>
-    model.changeMove((move) => ({ ...move, easing: /** @type {import("../document/document.js").Easing} */ (value) })),
+    model.changeMove((move) => ({ ...move, easing: /** @type {import("../document/format.js").Easing} */ (value) })),
   );
   const seed = numberField("Seed of the shake", { min: 0, max: MAX_SEED }, (value) =>
     model.changeMove((move) => ({ ...move, seed: Math.round(value) })),

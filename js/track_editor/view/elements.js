@@ -18,6 +18,12 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** Neither the browser nor the page around does anything with the event. @type {(event: Event) => void} */
+export function swallow(event) {
+  event.preventDefault();
+  event.stopPropagation();
+}
+
 /** @type {(text: string, title: string, onclick: () => void) => HTMLButtonElement} */
 export const button = (text, title, onclick) =>
   make("button", { type: "button", title, ariaLabel: title, onclick }, text);
@@ -74,10 +80,3 @@ export function show(field, value) {
 
 /** @type {(text: string, field: HTMLElement) => HTMLLabelElement} */
 export const labelled = (text, field) => make("label", {}, text, field);
-
-/** Bytes or text handed to the user as a file. @type {(name: string, content: BlobPart, type: string) => void} */
-export function download(name, content, type) {
-  const link = make("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}

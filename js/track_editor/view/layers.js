@@ -1,17 +1,17 @@
 /** The surface's two canvases: what is painted on which, and what need not be painted anew. */
 
-import { poseAt, seenAt } from "../camera/pose.js";
-import { movesOf } from "../document/document.js";
-import { trailOf } from "../io/sampling.js";
-import { Crowd } from "./crowd.js";
-import { CROWD, drawBase, drawTop, inImage, inView, strokeOutlines, strokeTracks } from "./render.js";
+import { poseAt, project } from "../camera/projection.js";
+import { movesOf } from "../document/format.js";
+import { trailOf } from "../document/sampling.js";
+import { CurveBitmap } from "./curve_bitmap.js";
+import { drawBase, drawTop, inImage, inView, MANY_TRACKS, strokeOutlines, strokeTracks } from "./render.js";
 
 /**
- * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../document/format.js").Track} Track
  * @typedef {import("../curve/geometry.js").Size} Size
  * @typedef {import("../curve/geometry.js").Viewport} Viewport
  * @typedef {CanvasRenderingContext2D} Context
- * @typedef {{model: import("../model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./render.js").Picture | null}} Scene
+ * @typedef {{model: import("../state/model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./render.js").Picture | null}} Scene
  */
 
 /** How strongly curves are shown as drawn, where the camera's view of them is shown too. */
@@ -21,10 +21,15 @@ export class Layers {
   base = document.createElement("canvas");
   top = document.createElement("canvas");
   /** Curves of tracks that are not selected, and of those that are, where they are many; and what the camera sees of them. */
-  crowds = { resting: new Crowd(), chosen: new Crowd(), restingTrails: new Crowd(), chosenTrails: new Crowd() };
+  bitmaps = {
+    resting: new CurveBitmap(),
+    chosen: new CurveBitmap(),
+    restingTrails: new CurveBitmap(),
+    chosenTrails: new CurveBitmap(),
+  };
   /** What the lower layer was painted of. @type {readonly unknown[]} */
   painted = [];
-  /** Whether every crowd lies where it belongs to a part of a px. */
+  /** Whether every bitmap lies where it belongs to a part of a px. */
   exact = true;
 
   /** @type {(size: Size, density: number) => void} */
@@ -39,7 +44,7 @@ export class Layers {
   /** The next picture is painted anew. */
   forget() {
     this.painted = [];
-    for (const crowd of Object.values(this.crowds)) crowd.forget();
+    for (const bitmap of Object.values(this.bitmaps)) bitmap.forget();
   }
 
   /** Returns whether all is where it belongs; else the picture is to be painted anew when there is time. @type {(scene: Scene) => boolean} */
@@ -49,8 +54,8 @@ export class Layers {
     const [base, top] = [this.base.getContext("2d"), this.top.getContext("2d")];
     if (!base || !top) return true;
     this.exact = true;
-    // While a box gathers a crowd, its points alone show what is in it: the curves lie together as they did.
-    const boxing = overlay?.kind === "box" && document.tracks.length > CROWD;
+    // While a box gathers many, their points alone show what is in it: the curves lie together as they did.
+    const boxing = overlay?.kind === "box" && document.tracks.length > MANY_TRACKS;
     const resting = boxing ? document.tracks : document.tracks.filter(({ id }) => !selection.tracks.has(id));
     const chosen = boxing ? [] : model.selectedTracks;
     const key = [view, density, size, image, document.canvas, throughCamera && document.camera, ...resting];
@@ -63,12 +68,12 @@ export class Layers {
     inView(top, density);
     top.clearRect(0, 0, size.width, size.height);
     this.stroke(top, scene, chosen, "chosen", 2.5, throughCamera ? 2 * AS_DRAWN : 1);
-    // The trails of a crowd change with every step of a drag, and would take too long.
-    const dragged = model.draft !== null && chosen.length > CROWD;
+    // The trails of many change with every step of a drag, and would take too long.
+    const dragged = model.draft !== null && chosen.length > MANY_TRACKS;
     this.trails(top, scene, dragged ? [] : chosen, "chosenTrails", 2, 1);
     const pose = throughCamera ? poseAt(movesOf(document), frame) : null;
     const lens =
-      pose && ((/** @type {import("../curve/geometry.js").Vector} */ point) => seenAt(pose, document.canvas, point));
+      pose && ((/** @type {import("../curve/geometry.js").Vector} */ point) => project(pose, document.canvas, point));
     drawTop(top, size, density, { document, selection, frame, view, lens, overlay, cursor });
     return this.exact;
   }
@@ -80,15 +85,15 @@ export class Layers {
     this.stroke(context, scene, seen, which, width, opacity);
   }
 
-  /** Curves: each for itself, or a crowd as one picture. @type {(context: Context, scene: Scene, tracks: readonly Track[], which: keyof Layers["crowds"], width: number, opacity: number) => void} */
+  /** Curves: each for itself, or many as one picture. @type {(context: Context, scene: Scene, tracks: readonly Track[], which: keyof Layers["bitmaps"], width: number, opacity: number) => void} */
   stroke(context, { view, density, size }, tracks, which, width, opacity) {
-    if (tracks.length > CROWD) {
-      // Lines of one px are painted several times as fast, and a crowd reads better in them.
-      const exact = this.crowds[which].draw(context, tracks, { size, density, view, width: 1 / density, opacity });
+    if (tracks.length > MANY_TRACKS) {
+      // Lines of one px are painted several times as fast, and many read better in them.
+      const exact = this.bitmaps[which].draw(context, tracks, { size, density, view, width: 1 / density, opacity });
       this.exact &&= exact;
       return;
     }
-    this.crowds[which].forget();
+    this.bitmaps[which].forget();
     inImage(context, view, density);
     if (which === "chosen") strokeOutlines(context, tracks, view);
     strokeTracks(context, tracks, view, width, opacity);

@@ -1,14 +1,14 @@
 /**
  * The picture on the surface. Two layers: below, the image and every track that is not selected, painted anew only when
  * one of them or the view changes; above, what moves: points at the frame shown, the selection, the tool at work. Each
- * has its curves put in by whoever paints it: a few are stroked, a crowd comes as a bitmap (crowd.js).
+ * has its curves put in by whoever paints it: a few are stroked, many come as a bitmap (curve_bitmap.js).
  */
 
-import { curveOf, gridOffsets, positionAt, visibleAt } from "../curve/timing.js";
+import { curveOf, gridOffsets, positionAt, visibleAt } from "../document/sampling.js";
 
 /**
- * @typedef {import("../document/document.js").Track} Track
- * @typedef {import("../document/document.js").Document} Document
+ * @typedef {import("../document/format.js").Track} Track
+ * @typedef {import("../document/format.js").Document} Document
  * @typedef {import("../curve/geometry.js").Viewport} Viewport
  * @typedef {import("../curve/geometry.js").Size} Size
  * @typedef {CanvasRenderingContext2D} Context
@@ -21,25 +21,29 @@ export const CAMERA_COLOUR = "#b98cff";
 const OUTLINE = "rgba(0, 0, 0, 0.55)";
 const FRAME_COLOUR = "#8a8f98";
 /** From this many tracks on, speed counts. */
-export const CROWD = 60;
-export const BACKGROUND = "#16181d";
+export const MANY_TRACKS = 60;
+const BACKGROUND = "#16181d";
 const CLIP_COLOUR = "#262a31";
 
 /** @type {WeakMap<Float64Array, Path2D>} */
 const paths = new WeakMap();
 
+/** Made once for the pieces of a curve. @type {(p: Float64Array, straight: boolean) => Path2D} */
+function makePath(p, straight) {
+  const path = new Path2D();
+  path.moveTo(p[0], p[1]);
+  for (let at = 0; at < p.length; at += 8) {
+    if (straight) path.lineTo(p[at + 6], p[at + 7]);
+    else path.bezierCurveTo(p[at + 2], p[at + 3], p[at + 4], p[at + 5], p[at + 6], p[at + 7]);
+  }
+  paths.set(p, path);
+  return path;
+}
+
 /** The curve stroked, in px of the image. @type {(context: Context, track: Track) => void} */
 function strokeCurve(context, track) {
-  const { pieces: p, dx, dy } = curveOf(track);
-  let path = paths.get(p);
-  if (!path) {
-    paths.set(p, (path = new Path2D()));
-    path.moveTo(p[0], p[1]);
-    for (let at = 0; at < p.length; at += 8) {
-      if (track.interpolation === "linear") path.lineTo(p[at + 6], p[at + 7]);
-      else path.bezierCurveTo(p[at + 2], p[at + 3], p[at + 4], p[at + 5], p[at + 6], p[at + 7]);
-    }
-  }
+  const { pieces, dx, dy } = curveOf(track);
+  const path = paths.get(pieces) ?? makePath(pieces, track.interpolation === "linear");
   if (!dx && !dy) return context.stroke(path);
   // A moved curve is the same path elsewhere.
   context.translate(dx, dy);
@@ -116,7 +120,7 @@ export function drawTop(context, size, density, scene) {
   if (scene.lens) drawPlane(context, scene.lens, scene);
   drawNow(context, size, scene);
   const selected = scene.document.tracks.filter(({ id }) => scene.selection.tracks.has(id));
-  if (selected.length <= CROWD) for (const track of selected) drawControls(context, track, scene);
+  if (selected.length <= MANY_TRACKS) for (const track of selected) drawControls(context, track, scene);
   if (scene.overlay) drawOverlay(context, scene.overlay, scene.view);
   if (scene.cursor) drawCrosshair(context, scene.cursor, scene.view);
 }
@@ -222,7 +226,7 @@ function drawOverlay(context, overlay, view) {
   context.lineWidth = 1.5;
   if (overlay.kind === "line") {
     context.beginPath();
-    overlay.points.forEach((point, i) => (i ? context.lineTo(...place(point)) : context.moveTo(...place(point))));
+    for (const point of overlay.points) context.lineTo(...place(point)); // the first one moves there
     context.stroke();
   } else if (overlay.kind === "box") {
     const [[x0, y0], [x1, y1]] = [place(overlay.from), place(overlay.to)];
@@ -230,9 +234,8 @@ function drawOverlay(context, overlay, view) {
     context.strokeRect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
     context.setLineDash([]);
   } else {
-    context.fillStyle = overlay.still ? COLOURS.anchor : COLOURS.path;
-    const track = /** @type {Track} */ (/** @type {unknown} */ ({ grid: overlay.grid }));
-    for (const { x, y } of gridOffsets(track)) {
+    context.fillStyle = overlay.anchor ? COLOURS.anchor : COLOURS.path;
+    for (const { x, y } of gridOffsets(overlay)) {
       const [vx, vy] = place({ x: overlay.at.x + x, y: overlay.at.y + y });
       context.fillRect(vx - 2, vy - 2, 4, 4);
     }

@@ -1,14 +1,15 @@
 /** The drawing surface: its size, the viewport, and pointers turned into a tool's events. */
 
 import { distance, fitted, panned, toImage, viewPoint, zoomed } from "../curve/geometry.js";
-import { positionAt } from "../curve/timing.js";
-import { findTrack } from "../tools/edits.js";
+import { findTrack } from "../document/edits.js";
+import { positionAt } from "../document/sampling.js";
 import { hitTest } from "../tools/hit.js";
+import { swallow } from "./elements.js";
 import { Layers } from "./layers.js";
 
 /**
  * @typedef {import("../curve/geometry.js").ViewPoint} ViewPoint
- * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../document/format.js").Track} Track
  */
 
 const FINGER_REACH_PX = 18;
@@ -37,7 +38,7 @@ export class Surface {
   lastUp = { time: 0, at: viewPoint(0, 0) };
 
   /**
-   * @param {import("../model.js").EditorModel} model
+   * @param {import("../state/model.js").EditorModel} model
    * @param {() => void} focus  gives the editor the keyboard
    * @param {AbortSignal} signal  ends all listeners
    */
@@ -57,11 +58,14 @@ export class Surface {
     this.element.addEventListener("lostpointercapture", (event) => this.lost(event), options);
     this.element.addEventListener("pointerleave", () => this.leave(), options);
     this.element.addEventListener("wheel", (event) => this.wheel(event), { signal, passive: false });
-    this.element.addEventListener("contextmenu", (event) => (event.preventDefault(), event.stopPropagation()), options);
+    this.element.addEventListener("contextmenu", swallow, options);
     this.element.addEventListener("dblclick", (event) => event.stopPropagation(), options);
     const observer = new ResizeObserver(() => this.resize());
     observer.observe(this.element);
-    signal.addEventListener("abort", () => (observer.disconnect(), clearTimeout(this.settling)));
+    signal.addEventListener("abort", () => {
+      observer.disconnect();
+      clearTimeout(this.settling);
+    });
   }
 
   resize() {
@@ -133,8 +137,7 @@ export class Surface {
   down(event) {
     // The middle button belongs to the graph around: it pans there.
     if (event.button === 1 && !this.element.closest(".mste-full")) return;
-    event.stopPropagation();
-    event.preventDefault();
+    swallow(event);
     this.focus();
     this.element.setPointerCapture(event.pointerId);
     const at = this.at(event);
@@ -158,7 +161,7 @@ export class Surface {
   panned = false;
 
   /** The pointer has not moved, but time has; `last` lets it go. @type {(last: boolean) => void} */
-  stay(last) {
+  repeatPointer(last) {
     if (!this.held || this.held.panning) return;
     this.model.send({ type: last ? "up" : "move", at: this.held.last }, this.view);
     if (last) this.held = null;
@@ -222,7 +225,7 @@ export class Surface {
     if (twice) this.send("double", event);
   }
 
-  /** The system took the pointer away: whatever was begun is given back. @type {(event: PointerEvent) => void} */
+  /** The system took the pointer away: whatever was begun is undone. @type {(event: PointerEvent) => void} */
   lost(event) {
     this.touches.delete(event.pointerId);
     if (event.pointerId !== this.held?.id) return;
@@ -239,8 +242,7 @@ export class Surface {
 
   /** @type {(event: WheelEvent) => void} */
   wheel(event) {
-    event.preventDefault();
-    event.stopPropagation();
+    swallow(event);
     const lines = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 200 : 1;
     this.zoom(WHEEL_STEP ** (-event.deltaY * lines), this.at(event));
   }

@@ -121,6 +121,6 @@ class WanPrompts:
             torch.cuda.empty_cache()
 
 
-def _require_width(name: str, given: int, wanted: int | None, where: Path) -> None:
-    if given != wanted:
-        raise ValueError(f"{name} width: the model takes {wanted}, {where} gives {given}; use the model's own encoders")
+def _require_width(name: str, found: int, wanted: int | None, where: Path) -> None:
+    if found != wanted:
+        raise ValueError(f"{name} width: the model takes {wanted}, {where} gives {found}; use the model's own encoders")

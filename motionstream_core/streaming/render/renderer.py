@@ -209,11 +209,11 @@ def _require_fit(loaded: LoadedModel, encoder: Vae, decoder: Vae) -> None:
             channels, stride = vae.config.latent_channels, vae.config.stride
         else:
             channels, stride = vae.num_channels, vae.stride
-        for name, given, wanted in (
+        for name, found, wanted in (
             ("latent channels", channels, spec.backbone.out_channels),
             ("VAE strides", stride, spec.vae_stride),
         ):
-            if given != wanted:
-                raise ValueError(f"{name}: the model takes {wanted}, this VAE gives {given}; use the model's own")
+            if found != wanted:
+                raise ValueError(f"{name}: the model takes {wanted}, this VAE gives {found}; use the model's own")
     if spec.image_rule == "grey_clip" and isinstance(encoder, TinyVae) and encoder.config.encoder_lookahead:
         raise ValueError("this tiny VAE encodes with lookahead, which this model's grey clip does not allow")

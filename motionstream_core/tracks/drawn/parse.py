@@ -1,6 +1,6 @@
 """The trajectory document from text, strictly: whatever is not exactly docs/tracks-format.md is an error with a place.
 
-The browser's js/track_editor/io/parse.js refuses the same texts; tests/data/documents.json holds both to it.
+The browser's js/track_editor/document/parse.js refuses the same texts; tests/data/documents.json holds both to it.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -121,15 +122,15 @@ class StoredTrajectories:
     def take(self, index: Tensor) -> Trajectories:
         """Those at `index` (m), in fp32; fewer tracks or words than the most are padded."""
         rows = [self._row(int(i)) for i in index]
-        told = collate(
+        shown = collate(
             [
                 (r["clean"], r["points"], r["visibility"], self._captions[int(i)])
                 for r, i in zip(rows, index, strict=True)
             ]
         )
-        batch = replace(told, **_conditions(rows))
+        batch = replace(shown, **_conditions(rows))
         width = batch.points.shape[2]
-        ids = torch.stack([_padded(r["ids"], width) for r in rows])
+        ids = torch.stack([F.pad(r["ids"], (0, width - len(r["ids"]))) for r in rows])
         return Trajectories(torch.stack([r["levels"] for r in rows]), batch.latents, batch, ids)
 
     def _row(self, index: int) -> dict[str, Tensor]:
@@ -149,7 +150,3 @@ def _conditions(rows: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
         padded = pad_text([*(r["text"] for r in rows), rows[0]["empty_text"]])
         found["text"], found["empty_text"] = padded[:-1], padded[-1]
     return found
-
-
-def _padded(ids: Tensor, width: int) -> Tensor:
-    return torch.cat([ids, ids.new_zeros(width - len(ids))])

@@ -42,7 +42,7 @@ class TrackDraw:
 
 @dataclass(frozen=True)
 class _Sample:
-    told: tuple[Tensor, Tensor, Tensor, str]
+    shown: tuple[Tensor, Tensor, Tensor, str]
     parts: dict[str, Tensor]
 
 
@@ -137,7 +137,7 @@ class VideoClips:
         return points[:, chosen], visibility[:, chosen]
 
     def _collate(self, samples: list[_Sample]) -> Batch:
-        batch = collate([sample.told for sample in samples])
+        batch = collate([sample.shown for sample in samples])
         parts: dict[str, list[Tensor]] = {}
         for sample in samples:
             for name, tensor in sample.parts.items():

@@ -75,7 +75,9 @@ def train_loop(
             try:
                 means.add(step(done))
             except TrainingDiverged as error:
-                raise TrainingDiverged(f"{error}; {_last_good(checkpoints.wait())}") from error
+                path = checkpoints.wait()
+                last = "no checkpoint was saved before" if path is None else f"the last good checkpoint is {path}"
+                raise TrainingDiverged(f"{error}; {last}") from error
             done += 1
             if plan.due(done, plan.log_every):
                 log(name, done, **means.take(), seconds=time.monotonic() - started)
@@ -91,10 +93,6 @@ def train_loop(
                     on_save(done)
             if on_video is not None and plan.due(done, plan.video_every):
                 on_video(done)
-
-
-def _last_good(path: Path | None) -> str:
-    return "no checkpoint was saved before" if path is None else f"the last good checkpoint is {path}"
 
 
 class _Means:

@@ -69,7 +69,8 @@ def shard(model: Module, precision: torch.dtype, device: torch.device, methods: 
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     policy = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False)
-    for part, names in (*_parts(model), (model, _own_methods(model) + methods)):
+    own_methods = ("embed_context",) if isinstance(model, WanModel) else ()
+    for part, names in (*_parts(model), (model, own_methods + methods)):
         # the root too gives its parameters back after a forward pass: held on to, they would be stale after a step
         fully_shard(part, mesh=mesh, reshard_after_forward=True, mp_policy=policy)
         for name in names:
@@ -93,10 +94,6 @@ def _parts(model: nn.Module) -> list[tuple[nn.Module, tuple[str, ...]]]:
     if isinstance(model, TrackWan) and model.text_encoder is not None:
         parts.append((model.text_encoder, ()))
     return parts
-
-
-def _own_methods(model: nn.Module) -> tuple[str, ...]:
-    return ("embed_context",) if isinstance(model, WanModel) else ()
 
 
 @torch.no_grad()

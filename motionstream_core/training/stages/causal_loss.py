@@ -21,7 +21,7 @@ from ...models.conditioning import Conditions, assemble
 from ...models.sparse_causal import SparseCausal
 from ...models.track_wan import TrackWan
 from ..data.trajectories import TrajectorySource
-from .conditions import Told, conditions_of
+from .conditions import Conditioned, conditions_of
 from .losses import track_weight
 
 CausalLoss = Callable[[TrackWan, int, int, int], Tensor]
@@ -78,13 +78,13 @@ def causal_loss(
         rng = np.random.default_rng((seed, train_step, micro_index))
         taken = trajectories.draw(micro_size, rng).to(device)
         levels = frame_levels(spec, micro_size, taken.clean.shape[2], masks.chunk_levels, rng).to(device)
-        told = Told.everything(micro_size).to(device)
-        whole = conditions_of(model, taken.batch, taken.ids, spec, told)
+        conditioned = Conditioned.on_everything(micro_size).to(device)
+        whole = conditions_of(model, taken.batch, taken.ids, spec, conditioned)
         noisy = at_levels(taken.levels, levels)
         past = sparse_causal(model, spec, taken.clean.shape, sink, window)
         predicted = predict_clean(model, spec, whole, noisy, sigmas[levels], taken.clean, past, masks.through_past)
         weight = track_weight(taken.batch, spec)
-        if spec.pin_first_latent:  # it is given, not generated
+        if spec.pin_first_latent:  # it is known, not generated
             weight = weight * (torch.arange(weight.shape[2], device=device) > 0)[:, None, None]
         error = (predicted.float() - taken.clean).square().mean(1, keepdim=True)
         return (error * weight).sum() / weight.sum()
@@ -138,7 +138,7 @@ def predict_clean(
 ) -> Tensor:
     """Clean latents (b c f h w) that every chunk predicts from its own noisy latents and the clean past.
 
-    noisy: at sigma (b f); clean: what the past is told. A pinned first latent comes back as it was given.
+    noisy: at sigma (b f); clean: what the past shows. A pinned first latent comes back as it was given.
     """
     timestep, first = to_timestep(sigma.float()), whole.clean_first
     if first is not None:

@@ -1,4 +1,4 @@
-"""What a model is told in training: the conditions of a batch of whole clips, and what of them is withheld."""
+"""What a model is conditioned on in training: a batch of whole clips, and what of it is withheld."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..data import Batch
 
 
 @dataclass(frozen=True)
-class Told:
-    """Which conditions each sample of a batch is told.
+class Conditioned:
+    """What each sample of a batch is conditioned on.
 
     text, motion: bool (b), False where the whole condition is dropped. motion_frames: bool (b f), False in latent
     frames whose track map is zeroed, or None to keep all.
@@ -28,26 +28,26 @@ class Told:
     motion_frames: Tensor | None = None
 
     @classmethod
-    def everything(cls, batch_size: int) -> Told:
+    def on_everything(cls, batch_size: int) -> Conditioned:
         """Nothing is withheld."""
-        told = torch.ones(batch_size, dtype=torch.bool)
-        return cls(told, told)
+        conditioned = torch.ones(batch_size, dtype=torch.bool)
+        return cls(conditioned, conditioned)
 
-    def to(self, device: torch.device) -> Told:
+    def to(self, device: torch.device) -> Conditioned:
         """The same on `device`."""
         frames = None if self.motion_frames is None else self.motion_frames.to(device)
-        return Told(self.text.to(device), self.motion.to(device), frames)
+        return Conditioned(self.text.to(device), self.motion.to(device), frames)
 
-    def without_motion(self) -> Told:
+    def without_motion(self) -> Conditioned:
         """The same with the motion of every sample dropped."""
         return replace(self, motion=torch.zeros_like(self.motion))
 
 
-def conditions_of(model: TrackWan, batch: Batch, ids: Tensor, spec: ModelSpec, told: Told) -> Conditions:
+def conditions_of(model: TrackWan, batch: Batch, ids: Tensor, spec: ModelSpec, conditioned: Conditioned) -> Conditions:
     """Conditions of whole clips for `model`; ids (b n) of the batch's tracks.
 
-    Of the batch's latents only the first frame is told (as clean_first too, where the spec pins it).
-    Raises ValueError when the clips lack something that the model is told.
+    Of the batch's latents only the first frame is seen (as clean_first too, where the spec pins it).
+    Raises ValueError when the clips lack something that the model is conditioned on.
     """
     latents = batch.latents
     mask = image = track = None
@@ -66,24 +66,24 @@ def conditions_of(model: TrackWan, batch: Batch, ids: Tensor, spec: ModelSpec, t
         track = batch.track
         if track is None:
             track = model.track_head.encode(batch.points, batch.visibility, ids, side, at_start=True)
-        track = track * told.motion[:, None, None, None, None]
-        if told.motion_frames is not None:
-            track = track * told.motion_frames[:, None, :, None, None]
-    context = model.prepare_context(text_embeddings(model, batch, told.text), batch.image_tokens)
+        track = track * conditioned.motion[:, None, None, None, None]
+        if conditioned.motion_frames is not None:
+            track = track * conditioned.motion_frames[:, None, :, None, None]
+    context = model.prepare_context(text_embeddings(model, batch, conditioned.text), batch.image_tokens)
     first = latents[:, :, :1] if spec.pin_first_latent else None
     return Conditions(context=context, mask=mask, image=image, track=track, clean_first=first)
 
 
-def text_embeddings(model: TrackWan, batch: Batch, told: Tensor) -> Tensor:
+def text_embeddings(model: TrackWan, batch: Batch, conditioned: Tensor) -> Tensor:
     """Text embeddings (b l d): the batch's own, or its captions through the bundled encoder.
 
-    told: bool (b); a caption that is not told is the empty one.
+    conditioned: bool (b); a caption left out is the empty one.
     """
     if model.text_encoder is not None:
-        return model.text_encoder.encode(batch.captions) * told[:, None, None]
+        return model.text_encoder.encode(batch.captions) * conditioned[:, None, None]
     if batch.text is None or batch.empty_text is None:
         raise ValueError("this model has no text encoder of its own, and these clips hold no text embeddings")
-    return torch.where(told[:, None, None], batch.text, batch.empty_text)
+    return torch.where(conditioned[:, None, None], batch.text, batch.empty_text)
 
 
 def random_ids(batch_size: int, num_tracks: int, generator: torch.Generator) -> Tensor:

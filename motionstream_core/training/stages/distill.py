@@ -27,7 +27,7 @@ from ..engine.engine import Engine, MicroBatches
 from ..engine.log import Log
 from ..engine.loop import LoopPlan, train_loop
 from ..engine.optimizers import OptimizerSettings
-from .conditions import Told, conditions_of, random_ids
+from .conditions import Conditioned, conditions_of, random_ids
 from .distribution_matching import LevelRange, Scores, distribution_loss
 from .losses import draw_flow, flow_loss, track_weight, weighted_error
 from .student import training_rollout
@@ -124,7 +124,7 @@ class Distiller:
         with torch.no_grad():
             clip = self._roll(draw)
         batch = draw.batch.with_latents(clip.float())
-        flow = draw_flow(batch, self.scores.fake.spec, Told.everything(micro_size), draw.generator)
+        flow = draw_flow(batch, self.scores.fake.spec, Conditioned.on_everything(micro_size), draw.generator)
         return flow_loss(self.scores.fake.model, self.scores.fake.spec, batch, replace(flow, ids=draw.ids), 0.0)
 
     def _draw(self, train_step: int, critic_step: int, micro: int, micro_size: int) -> Draw:
@@ -141,8 +141,8 @@ class Distiller:
 
     def _roll(self, draw: Draw) -> Tensor:
         """A clip (b c f h w) of the student's own, under the draw's conditions."""
-        told = Told.everything(len(draw.batch.captions)).to(self.device)
-        whole = conditions_of(self.student, draw.batch, draw.ids, self.spec, told)
+        conditioned = Conditioned.on_everything(len(draw.batch.captions)).to(self.device)
+        whole = conditions_of(self.student, draw.batch, draw.ids, self.spec, conditioned)
         shape, policy = draw.batch.latents.shape, GradientPolicy(draw.exit_step)
         rolled = training_rollout(self.student, self.spec, whole, shape, policy, draw.noise_seed)
         return torch.cat([chunk.latents for chunk in rolled], dim=2)

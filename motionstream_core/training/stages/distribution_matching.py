@@ -19,7 +19,7 @@ from ...models.conditioning import assemble
 from ...streaming.rollout import pinned_input
 from ...streaming.stream import guided_velocity
 from ..data import Batch
-from .conditions import Told, conditions_of, text_embeddings
+from .conditions import Conditioned, conditions_of, text_embeddings
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,18 @@ class Scores:
 
     def _guided(self, noisy: Tensor, sigma: Tensor, batch: Batch, ids: Tensor) -> Tensor:
         model, spec = self.real.model, self.real.spec
-        told = Told.everything(len(batch.captions)).to(noisy.device)
-        given = conditions_of(model, batch, ids, spec, told)
-        negative = model.prepare_context(text_embeddings(model, batch, ~told.text), batch.image_tokens)
-        return guided_velocity(self.real, given, negative, self.text_weight, self.motion_weight)(noisy, sigma)
+        conditioned = Conditioned.on_everything(len(batch.captions)).to(noisy.device)
+        conditions = conditions_of(model, batch, ids, spec, conditioned)
+        negative = model.prepare_context(text_embeddings(model, batch, ~conditioned.text), batch.image_tokens)
+        return guided_velocity(self.real, conditions, negative, self.text_weight, self.motion_weight)(noisy, sigma)
 
     def _plain(self, noisy: Tensor, sigma: Tensor, batch: Batch, ids: Tensor) -> Tensor:
         model, spec = self.fake.model, self.fake.spec
-        given = conditions_of(model, batch, ids, spec, Told.everything(len(batch.captions)).to(noisy.device))
-        noisy, timestep = pinned_input(noisy, sigma, given.clean_first)
-        return model(assemble(spec.layout, noisy, given), timestep, given.context)
+        conditions = conditions_of(
+            model, batch, ids, spec, Conditioned.on_everything(len(batch.captions)).to(noisy.device)
+        )
+        noisy, timestep = pinned_input(noisy, sigma, conditions.clean_first)
+        return model(assemble(spec.layout, noisy, conditions), timestep, conditions.context)
 
 
 def matching_loss(clip: Tensor, real: Tensor, fake: Tensor) -> Tensor:
@@ -83,7 +85,7 @@ def matching_loss(clip: Tensor, real: Tensor, fake: Tensor) -> Tensor:
 def distribution_loss(
     scores: Scores, clip: Tensor, batch: Batch, ids: Tensor, levels: LevelRange, generator: torch.Generator, first: int
 ) -> Tensor:
-    """`matching_loss` of a generated clip at random levels; its latent frames before `first` are given, not judged."""
+    """`matching_loss` of a generated clip at random levels; its latent frames before `first` are not judged."""
     spec = scores.real.spec
     sigma = levels.draw(clip.shape[0], spec.shift, generator).to(clip.device)
     noise = torch.randn(clip.shape, generator=generator).to(clip.device)

@@ -51,7 +51,7 @@ def teacher_from(spec: ModelSpec, base: WanWeights, control: WanWeights | None =
         model = build_model(spec)
     own = model.state_dict()
     wanted = {name: tuple(value.shape) for name, value in own.items() if not name.startswith(OWN_PARTS)}
-    wanted[PATCH] = _with_channels(wanted[PATCH], base.layout)
+    wanted[PATCH] = (wanted[PATCH][0], base.layout.num_channels, *wanted[PATCH][2:])
     given = {name: tuple(value.shape) for name, value in base.weights.items()}
     if faults := shape_faults(wanted, given):
         raise ValueError(f"the weights of {base.source} do not fit the model that is to start from them: {faults}")
@@ -72,7 +72,9 @@ def grown_patches(
     for kind, width in layout.slots:
         part = known.get(kind)
         if part is None and kind == "track":
-            part = _random_slot(known["noise"], width, generator)
+            noise = known["noise"]
+            drawn = torch.randn((noise.shape[0], width, *noise.shape[2:]), generator=generator)
+            part = drawn * (RANDOM_SHARE * noise.square().mean().sqrt())
         if part is None:
             raise ValueError(f"{base.source} has no input channels for {kind!r}; start from weights that have them")
         if part.shape[1] != width:
@@ -106,12 +108,3 @@ def _control_slot(base: WanWeights, control: WanWeights) -> Tensor:
             f"{tuple(base.weights[PATCH].shape)}; both must be of one size of model"
         )
     return slot
-
-
-def _random_slot(like: Tensor, width: int, generator: torch.Generator) -> Tensor:
-    shape = (like.shape[0], width, *like.shape[2:])
-    return torch.randn(shape, generator=generator) * (RANDOM_SHARE * like.square().mean().sqrt())
-
-
-def _with_channels(shape: tuple[int, ...], layout: InputLayout) -> tuple[int, ...]:
-    return (shape[0], layout.num_channels, *shape[2:])

@@ -16,40 +16,40 @@ from ...models.track_head import track_map
 from ...models.track_wan import TrackWan
 from ...streaming.rollout import pinned_input
 from ..data import Batch
-from .conditions import Told, conditions_of, random_ids
+from .conditions import Conditioned, conditions_of, random_ids
 
 TRACK_GAIN = 4.0
 
 
 @dataclass(frozen=True)
 class FlowDraw:
-    """All that is drawn for one flow loss: sigma (b), noise (b c f h w), track ids (b n), what is told."""
+    """All that is drawn for one flow loss: sigma (b), noise (b c f h w), track ids (b n), what is conditioned on."""
 
     sigma: Tensor
     noise: Tensor
     ids: Tensor
-    told: Told
+    conditioned: Conditioned
 
     def to(self, device: torch.device) -> FlowDraw:
         """The same on `device`: it is drawn on the CPU, so that every device trains on the same numbers."""
-        return FlowDraw(self.sigma.to(device), self.noise.to(device), self.ids.to(device), self.told.to(device))
+        return FlowDraw(self.sigma.to(device), self.noise.to(device), self.ids.to(device), self.conditioned.to(device))
 
 
-def draw_flow(batch: Batch, spec: ModelSpec, told: Told, generator: torch.Generator) -> FlowDraw:
+def draw_flow(batch: Batch, spec: ModelSpec, conditioned: Conditioned, generator: torch.Generator) -> FlowDraw:
     """Random level, noise and ids for a batch."""
     count = len(batch.captions)
     sigma = sample_training_sigmas(count, spec.shift, generator)
     noise = torch.randn(batch.latents.shape, generator=generator)
-    return FlowDraw(sigma, noise, random_ids(count, batch.points.shape[2], generator), told)
+    return FlowDraw(sigma, noise, random_ids(count, batch.points.shape[2], generator), conditioned)
 
 
 def flow_loss(model: TrackWan, spec: ModelSpec, batch: Batch, draw: FlowDraw, track_gain: float = TRACK_GAIN) -> Tensor:
-    """Mean squared error of the velocity, cells around told points weighted by 1 + track_gain (`track_weight`)."""
+    """Mean squared error of the velocity, cells around visible points weighted by 1 + track_gain (`track_weight`)."""
     draw = draw.to(batch.latents.device)
-    given = conditions_of(model, batch, draw.ids, spec, draw.told)
+    conditions = conditions_of(model, batch, draw.ids, spec, draw.conditioned)
     noisy = add_noise(batch.latents, draw.noise, draw.sigma)
-    noisy, timestep = pinned_input(noisy, draw.sigma, given.clean_first)
-    velocity = model(assemble(spec.layout, noisy, given), timestep, given.context)
+    noisy, timestep = pinned_input(noisy, draw.sigma, conditions.clean_first)
+    velocity = model(assemble(spec.layout, noisy, conditions), timestep, conditions.context)
     weight = track_weight(batch, spec, track_gain)
     return weighted_error(velocity, velocity_target(batch.latents, draw.noise), weight, int(spec.pin_first_latent))
 
@@ -81,11 +81,11 @@ def track_gap(model: TrackWan, spec: ModelSpec, batch: Batch, seed: int = 5) -> 
     """Loss at high noise with the right tracks, with none, and with another clip's: obedience shows in the gap."""
     generator = torch.Generator().manual_seed(seed)
     count = len(batch.captions)
-    told = Told.everything(count)
+    conditioned = Conditioned.on_everything(count)
     noise = torch.randn(batch.latents.shape, generator=generator)
     ids = random_ids(count, batch.points.shape[2], generator)
-    right = FlowDraw(torch.full((count,), 0.85), noise, ids, told)
-    none = FlowDraw(right.sigma, noise, ids, told.without_motion())
+    right = FlowDraw(torch.full((count,), 0.85), noise, ids, conditioned)
+    none = FlowDraw(right.sigma, noise, ids, conditioned.without_motion())
     other = batch.with_tracks(batch.points.roll(1, 0), batch.visibility.roll(1, 0))
     return {
         "right": flow_loss(model, spec, batch, right).item(),

@@ -18,7 +18,7 @@ from ...streaming.stream import guided_velocity
 from ..data import WHOLE_CLIP, TrainingClips, View
 from ..data.trajectories import Trajectories, save_trajectories
 from ..engine.engine import Engine
-from .conditions import Told, conditions_of, random_ids, text_embeddings
+from .conditions import Conditioned, conditions_of, random_ids, text_embeddings
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ def _sample_batch(
     ids = random_ids(count, batch.points.shape[2], generator)
     noise = torch.randn(batch.latents.shape, generator=generator)
     on_device = batch.to(engine.device)
-    told = Told.everything(count).to(engine.device)
+    conditioned = Conditioned.on_everything(count).to(engine.device)
     wanted = student_sigmas(spec.step_list, spec.shift)[:-1].tolist()
     with engine.autocast():
-        given = conditions_of(loaded.model, on_device, ids.to(engine.device), spec, told)
-        untold = text_embeddings(loaded.model, on_device, ~told.text)
-        negative = loaded.model.prepare_context(untold, on_device.image_tokens)
-        velocity = guided_velocity(loaded, given, negative, training.text_weight, training.motion_weight)
+        conditions = conditions_of(loaded.model, on_device, ids.to(engine.device), spec, conditioned)
+        no_text = text_embeddings(loaded.model, on_device, ~conditioned.text)
+        negative = loaded.model.prepare_context(no_text, on_device.image_tokens)
+        velocity = guided_velocity(loaded, conditions, negative, training.text_weight, training.motion_weight)
         latents, kept = noise.to(engine.device), []
         for here, there in pairwise(trajectory_sigmas(training.num_steps, spec.step_list, spec.shift).tolist()):
             if any(abs(here - level) < 1e-5 for level in wanted):

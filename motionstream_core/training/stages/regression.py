@@ -22,7 +22,7 @@ from ...streaming.rollout import GradientPolicy
 from ..data import TrainingClips, View
 from ..data.trajectories import Trajectories
 from .causal import StepLoss
-from .conditions import Told, conditions_of, random_ids
+from .conditions import Conditioned, conditions_of, random_ids
 from .losses import track_weight
 from .student import rollout_loss, training_rollout
 from .teacher import micro_generator
@@ -58,7 +58,7 @@ def truth_loss(clips: TrainingClips, spec: ModelSpec, view: View, seed: int, dev
         batch = clips.batch(size, view, np.random.default_rng((seed, step, micro))).to(device)
         generator = micro_generator(seed, step, micro)
         ids = random_ids(size, batch.points.shape[2], generator)
-        whole = conditions_of(model, batch, ids.to(device), spec, Told.everything(size).to(device))
+        whole = conditions_of(model, batch, ids.to(device), spec, Conditioned.on_everything(size).to(device))
         noise_seed = generator.initial_seed() % 2**40
         policy = GradientPolicy(exit_step)
         chunks = training_rollout(model, spec, whole, batch.latents.shape, policy, noise_seed)

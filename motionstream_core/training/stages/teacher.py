@@ -22,7 +22,7 @@ from ..engine.engine import Engine, MicroBatches
 from ..engine.log import Log
 from ..engine.loop import LoopPlan, train_loop
 from ..engine.optimizers import OptimizerSettings
-from .conditions import Told, mid_frame_mask
+from .conditions import Conditioned, mid_frame_mask
 from .losses import draw_flow, flow_loss, track_gap
 
 
@@ -123,7 +123,7 @@ def teacher_loss(
     if phase.mask_probability:
         num_frames = batch.latents.shape[2]
         frames = mid_frame_mask(count, num_frames, spec.chunk_plan, phase.mask_probability, generator)
-    return flow_loss(model, spec, batch, draw_flow(batch, spec, Told(text, motion, frames), generator))
+    return flow_loss(model, spec, batch, draw_flow(batch, spec, Conditioned(text, motion, frames), generator))
 
 
 def micro_generator(seed: int, step: int, micro: int) -> torch.Generator:

@@ -25,7 +25,7 @@ writeFileSync(process.argv[1], toNpz(JSON.parse(process.argv[2])));
 READ = """
 import { readFileSync } from "node:fs";
 import { fromNpz } from "./js/track_editor/io/npz.js";
-import { sampleDocument } from "./js/track_editor/io/sampling.js";
+import { sampleDocument } from "./js/track_editor/document/sampling.js";
 const canvas = JSON.parse(process.argv[2]);
 const bytes = readFileSync(process.argv[1]);
 const shapes = await fromNpz(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length), canvas);

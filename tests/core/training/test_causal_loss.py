@@ -26,7 +26,7 @@ from motionstream_core.training.stages.causal_loss import (
     predict_clean,
     sparse_causal,
 )
-from motionstream_core.training.stages.conditions import Told, conditions_of, random_ids
+from motionstream_core.training.stages.conditions import Conditioned, conditions_of, random_ids
 from motionstream_core.training.stages.losses import track_weight
 from tests.core.tiny_models import CHANNELS, TINY_TEACHER
 from tests.core.training.teacher_forcing import teacher_forced
@@ -64,7 +64,7 @@ def model_of(spec: ModelSpec) -> TrackWan:
 
 
 def told_everything(model: TrackWan, known: Trajectories, spec: ModelSpec) -> Conditions:
-    return conditions_of(model, known.batch, known.ids, spec, Told.everything(COUNT))
+    return conditions_of(model, known.batch, known.ids, spec, Conditioned.on_everything(COUNT))
 
 
 def by_chunk_loop(model: TrackWan, spec: ModelSpec, known: Trajectories, levels: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from motionstream_core.diffusion.guidance import guidance_coefficients
 from motionstream_core.models.conditioning import assemble
 from motionstream_core.training.data import Batch, View
 from motionstream_core.training.stages.conditions import (
-    Told,
+    Conditioned,
     conditions_of,
     random_ids,
     text_embeddings,
@@ -156,7 +156,7 @@ def test_the_real_score_is_joint_guidance_and_the_fake_one_is_not() -> None:
         one = Batch(batch.latents[[index]], batch.points[[index]], batch.visibility[[index]], [batch.captions[index]])
 
         def velocity(model: LoadedModel, text: bool, motion: bool, one: Batch = one, index: int = index) -> Tensor:
-            told = Told(torch.tensor([text]), torch.tensor([motion]))
+            told = Conditioned(torch.tensor([text]), torch.tensor([motion]))
             given = conditions_of(model.model, one, ids[[index]], TEACHER, told)
             step = 1000 * sigma[[index]]
             return model.model(assemble(TEACHER.layout, noisy[[index]], given), step, given.context)

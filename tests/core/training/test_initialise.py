@@ -15,7 +15,7 @@ from motionstream_core.models.track_head import TrackHeadConfig
 from motionstream_core.models.track_wan import TrackWan
 from motionstream_core.models.wan import WanConfig, WanModel
 from motionstream_core.training.data import Batch
-from motionstream_core.training.stages.conditions import Told
+from motionstream_core.training.stages.conditions import Conditioned
 from motionstream_core.training.stages.initialise import PATCH, RANDOM_SHARE, WanWeights, teacher_from
 from motionstream_core.training.stages.losses import draw_flow, flow_loss
 
@@ -142,7 +142,7 @@ def test_head_and_slot_learn_from_the_first_step(control: WanWeights | None) -> 
         image_tokens=draw(2, 7, 10, seed=6),
     )
     generator = torch.Generator().manual_seed(7)
-    flow_loss(model, SPEC, batch, draw_flow(batch, SPEC, Told.everything(2), generator)).backward()
+    flow_loss(model, SPEC, batch, draw_flow(batch, SPEC, Conditioned.on_everything(2), generator)).backward()
     assert model.track_head is not None and model.track_head.proj.weight.grad is not None
     gradient = model.patch_embedding.weight.grad
     assert gradient is not None

@@ -34,7 +34,7 @@ from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC, TEACH
 from motionstream_core.training.recipes.bundled_stages import STAGES
 from motionstream_core.training.stages.causal import StepLoss, StudentTraining, train_student
 from motionstream_core.training.stages.causal_loss import causal_loss
-from motionstream_core.training.stages.conditions import Told, conditions_of, random_ids
+from motionstream_core.training.stages.conditions import Conditioned, conditions_of, random_ids
 from motionstream_core.training.stages.losses import draw_flow, flow_loss, track_weight
 from motionstream_core.training.stages.ode import OdeTraining, trajectory_sigmas, write_trajectories
 from motionstream_core.training.stages.regression import TruePaths, truth_loss
@@ -351,7 +351,7 @@ def test_a_rollout_teaches_track_head_and_text_encoder(
     trajectories: Trajectories, forced: bool, exit_step: int
 ) -> None:
     model, batch = start().model, trajectories.batch
-    whole = conditions_of(model, batch, trajectories.ids, STUDENT, Told.everything(5))
+    whole = conditions_of(model, batch, trajectories.ids, STUDENT, Conditioned.on_everything(5))
     if forced:
         noisy, clean = trajectories.levels[:, exit_step], trajectories.clean
         chunks = teacher_forced(model, STUDENT, whole, noisy, clean, exit_step)
@@ -372,7 +372,7 @@ def test_a_rollout_teaches_track_head_and_text_encoder(
 def test_untold_conditions_carry_no_gradient(trajectories: Trajectories) -> None:
     model, batch = start().model, trajectories.batch
     untold = torch.zeros(5, dtype=torch.bool)
-    whole = conditions_of(model, batch, trajectories.ids, STUDENT, Told(untold, untold))
+    whole = conditions_of(model, batch, trajectories.ids, STUDENT, Conditioned(untold, untold))
     chunks = training_rollout(model, STUDENT, whole, batch.latents.shape, GradientPolicy(0), seed=3)
     rollout_loss(chunks, batch.latents, track_weight(batch, STUDENT)).backward()
     assert model.track_head is not None and model.text_encoder is not None
@@ -383,7 +383,7 @@ def test_untold_conditions_carry_no_gradient(trajectories: Trajectories) -> None
 
 def test_rollout_loss_is_the_weighted_mean_over_what_was_generated(trajectories: Trajectories) -> None:
     model, batch = start().model, trajectories.batch
-    whole = conditions_of(model, batch, trajectories.ids, STUDENT, Told.everything(5))
+    whole = conditions_of(model, batch, trajectories.ids, STUDENT, Conditioned.on_everything(5))
     weight = track_weight(batch, STUDENT)
     rolled = list(training_rollout(model, STUDENT, whole, batch.latents.shape, GradientPolicy(1), seed=3))
     assert torch.equal(rolled[0].latents, batch.latents[:, :, :1])  # the image itself
@@ -410,7 +410,7 @@ def test_flow_loss_of_a_model_that_says_nothing(clips: LatentClips) -> None:
     torch.nn.init.zeros_(model.head.head.bias)
     batch = clips.batch(4, View(4, 6), np.random.default_rng(0))
     with torch.no_grad():
-        draw_of_it = draw_flow(batch, TEACHER, Told.everything(4), torch.Generator().manual_seed(5))
+        draw_of_it = draw_flow(batch, TEACHER, Conditioned.on_everything(4), torch.Generator().manual_seed(5))
         loss = flow_loss(model, TEACHER, batch, draw_of_it)
     generator = torch.Generator().manual_seed(5)
     torch.rand(4, generator=generator)  # the levels

@@ -18,7 +18,7 @@ from motionstream_core.training.data import Batch
 from motionstream_core.training.data.trajectories import StoredTrajectories, Trajectories, save_trajectories
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 from motionstream_core.training.stages.causal_loss import causal_loss
-from motionstream_core.training.stages.conditions import Told, conditions_of, random_ids
+from motionstream_core.training.stages.conditions import Conditioned, conditions_of, random_ids
 from motionstream_core.training.stages.losses import draw_flow, flow_loss, track_weight
 from motionstream_core.training.stages.student import rollout_loss, training_rollout
 from motionstream_core.training.stages.teacher import teacher_loss
@@ -183,7 +183,7 @@ def test_a_narrow_twin_runs_through_every_stage(name: str, tmp_path: Path) -> No
         loss = causal_loss(known, student, preset.causal.masks, 5, torch.device("cpu"))(model, step, 0, COUNT)
         assert untaught(model, loss) == []
 
-    whole = conditions_of(model, batch, ids, student, Told.everything(COUNT))
+    whole = conditions_of(model, batch, ids, student, Conditioned.on_everything(COUNT))
     (tmp_path / "ode").mkdir()
     save_trajectories(tmp_path / "ode" / "ode_00000.safetensors", known)
     stored = StoredTrajectories(tmp_path / "ode").take(torch.tensor([1, 0]))
@@ -206,10 +206,12 @@ def test_only_the_larger_model_pins_its_image() -> None:
         torch.manual_seed(0)
         model = build_model(spec)
         whole = conditions_of(
-            model, batch, random_ids(COUNT, NUM_TRACKS, torch.Generator()), spec, Told.everything(COUNT)
+            model, batch, random_ids(COUNT, NUM_TRACKS, torch.Generator()), spec, Conditioned.on_everything(COUNT)
         )
         rolled = list(training_rollout(model, spec, whole, batch.latents.shape, GradientPolicy(0), seed=3))
         assert [chunk.latents.shape[2] for chunk in rolled] == [3, 3, 3]
         assert torch.equal(rolled[0].latents[:, :, 0], batch.latents[:, :, 0]) == pinned
-        loss = flow_loss(model, spec, batch, draw_flow(batch, spec, Told.everything(COUNT), torch.Generator()))
+        loss = flow_loss(
+            model, spec, batch, draw_flow(batch, spec, Conditioned.on_everything(COUNT), torch.Generator())
+        )
         assert np.isfinite(loss.item())

@@ -292,11 +292,11 @@ def streamed(patcher: Any, name: str = "student") -> torch.Tensor:
     view = models.stream_model(patcher)
     _, source = plain(name)
     source.model, source.context = (
-        view.loaded.model,
+        view.model,
         view.context(native.text_tokens(patcher.model.diffusion_model, "a red circle")),
     )
     with torch.inference_mode():
-        chunks = stream.stream_chunks(view.loaded, source, NoDecoder(), num_latent_frames=NUM_LATENT_FRAMES)
+        chunks = stream.stream_chunks(view, source, NoDecoder(), num_latent_frames=NUM_LATENT_FRAMES)
         return torch.cat([chunk.latents for chunk in chunks], dim=2)
 
 

@@ -166,8 +166,8 @@ def train_tiny_vae(
     quality = _Quality(training, engine, part, held_out or source, encode)
 
     def measured_step(train_step: int) -> dict[str, float]:
-        told = step(train_step)
-        return told | quality.psnr_db() if training.plan.due(train_step + 1, training.log_every) else told
+        figures = step(train_step)
+        return figures | quality.psnr_db() if training.plan.due(train_step + 1, training.log_every) else figures
 
     name = name or ("tiny-vae" if training.trains == "both" else "tiny-vae-decoder")
     parts = [part] if judge is None else [part, judge]

@@ -101,14 +101,14 @@ class TinyVaeStep:
         def vae_loss(micro_index: int, micro_size: int) -> Tensor:
             return self._vae_loss(self._feed.take(train_step, micro_index), micro_index, share)
 
-        told = self.engine.accumulate(self.vae, batches, vae_loss, self.training.rate(train_step), context)
+        figures = self.engine.accumulate(self.vae, batches, vae_loss, self.training.rate(train_step), context)
         if share > 0:
             assert self.discriminator is not None
             judged = self.engine.accumulate(
                 self.discriminator, batches, self._judge_loss, context=f"{context}, discriminator"
             )
-            told |= {"judge_loss": judged["loss"], "judge_norm": judged["grad_norm"]}
-        return told | {name: sum(values) / len(values) for name, values in self._seen.items()}
+            figures |= {"judge_loss": judged["loss"], "judge_norm": judged["grad_norm"]}
+        return figures | {name: sum(values) / len(values) for name, values in self._seen.items()}
 
     def _vae_loss(self, clip: VaeClip, micro_index: int, share: float) -> Tensor:
         frames = clip.frames

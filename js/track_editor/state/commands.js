@@ -1,19 +1,19 @@
-/** What the keyboard's commands and the buttons of that name do to the model. */
+/** What the keyboard's commands, the buttons of that name and the menus of presets do to the model. */
 
-import { addMoves } from "../camera/edits.js";
-import { MAX_MOVES } from "../camera/parse.js";
-import { movesOf } from "../document/document.js";
+import { MAX_MOVES } from "../camera/moves.js";
+import * as edits from "../document/edits.js";
+import { addMoves } from "../document/edits.js";
+import { movesOf } from "../document/format.js";
 import * as histories from "../document/history.js";
+import * as presets from "../document/presets.js";
 import * as selections from "../document/selection.js";
-import { withHidden } from "../document/time_edits.js";
-import * as edits from "./edits.js";
-import { keyframeAt } from "./timeline.js";
+import { keyframeAt, withHidden } from "../document/time_edits.js";
 
 /**
- * @typedef {import("../model.js").EditorModel} EditorModel
- * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("./model.js").EditorModel} EditorModel
+ * @typedef {import("../document/format.js").Track} Track
  * @typedef {import("../curve/geometry.js").Viewport} Viewport
- * @typedef {import("../view/keyboard.js").Command} Command
+ * @typedef {import("./keyboard.js").Command} Command
  */
 
 const PASTE_OFFSET_PX = 10;
@@ -23,16 +23,19 @@ let clipboard = [];
 
 /** @type {Record<string, (model: EditorModel, command: Command, view?: Viewport) => void>} */
 const COMMANDS = {
-  undo: (model) => model.travel(histories.undo),
-  redo: (model) => model.travel(histories.redo),
+  undo: (model) => model.stepHistory(histories.undo),
+  redo: (model) => model.stepHistory(histories.redo),
   tool: (model, { tool }) => model.setTool(tool ?? "select"),
   select_all: (model) => model.select(selections.selectAll(model.history.present)),
   next_track: (model, { step = 1 }) =>
     model.select(selections.neighbourTrack(model.history.present, model.selection, step)),
   next_point: (model, { step = 1 }) =>
     model.select(selections.neighbourPoint(model.history.present, model.selection, step)),
-  copy: (model) => void (clipboard = edits.tracksWith(model.history.present, model.selection.tracks)),
-  cut: (model) => (model.run({ name: "copy" }), deleteTracks(model)),
+  copy: (model) => copyTracks(model),
+  cut: (model) => {
+    copyTracks(model);
+    deleteTracks(model);
+  },
   duplicate: (model) => pasteTracks(model, model.selectedTracks),
   paste: (model) => pasteTracks(model, clipboard),
   delete: (model) => deleteChosen(model),
@@ -64,6 +67,11 @@ export function runCommand(model, command, view) {
 /** @type {(model: EditorModel) => boolean} */
 const isDrawingByPoints = (model) => model.tool.name === "pen" && Boolean(model.toolState.id);
 
+/** @type {(model: EditorModel) => void} */
+function copyTracks(model) {
+  clipboard = edits.tracksWith(model.history.present, model.selection.tracks);
+}
+
 /** Copies of tracks, a little aside, selected. @type {(model: EditorModel, tracks: readonly Track[]) => void} */
 function pasteTracks(model, tracks) {
   if (!tracks.length) return;
@@ -71,7 +79,7 @@ function pasteTracks(model, tracks) {
   model.commit(document, { tracks: ids, points: new Map() });
 }
 
-/** A whole document, added: its tracks, and its camera's moves, as many as may be. @type {(model: EditorModel, pasted: import("../document/document.js").Document) => void} */
+/** A whole document, added: its tracks, and its camera's moves, as many as may be. @type {(model: EditorModel, pasted: import("../document/format.js").Document) => void} */
 export function pasteDocument(model, pasted) {
   const before = model.history.present;
   const moves = movesOf(pasted).slice(0, MAX_MOVES - movesOf(before).length);
@@ -154,4 +162,32 @@ function stepOut(model, view) {
   else model.selection = selections.NOTHING;
   model.overlay = null;
   model.changed();
+}
+
+/** What the menus of presets do, in sizes that suit the canvas. @type {(model: EditorModel, name: string) => void} */
+export function applyPreset(model, name) {
+  const document = model.history.present;
+  const { canvas } = document;
+  const [size, middle] = [Math.min(canvas.width, canvas.height), { x: canvas.width / 2, y: canvas.height / 2 }];
+  const ids = model.selection.tracks;
+  if (name === "circle") applyShape(model, presets.circle(canvas, middle, size / 6));
+  if (name === "wave")
+    applyShape(model, presets.wave(canvas, { x: canvas.width / 4, y: middle.y }, canvas.width / 2, size / 10));
+  if (name === "shake") applyShape(model, presets.shake(canvas, middle, size / 40));
+  if (name === "fall") applyShape(model, presets.fall(canvas, middle));
+  if (name === "mirror_x") model.commit(presets.mirror(document, ids, "x"));
+  if (name === "mirror_y") model.commit(presets.mirror(document, ids, "y"));
+  if (name === "reverse") model.commit(presets.reverse(document, ids));
+  if (name === "border") model.commit(presets.borderAnchors(document, size / 8));
+  if (name === "background") model.commit(presets.backgroundAnchors(document, size / 8, size / 8));
+  if (name === "follow") {
+    const leader = edits.findTrack(document, [...ids][ids.size - 1] ?? "");
+    if (leader) model.commit(presets.follow(document, ids, leader));
+  }
+}
+
+/** A preset's motion for everything selected, each from its own place; with nothing selected, a new track. @type {(model: EditorModel, shape: import("../document/format.js").Shape) => void} */
+function applyShape(model, shape) {
+  if (!model.selection.tracks.size) return model.add([shape]);
+  model.commit(presets.follow(model.history.present, model.selection.tracks, { id: "", ...shape }));
 }

@@ -1,21 +1,33 @@
 /** What comes in and goes out: the clipboard, files dropped, opened and saved. */
 
-import { FORMAT, serialise } from "../document/document.js";
-import { ATI_NUM_SAMPLES, importText, toCoordinates, toSvg } from "../io/exchange.js";
-import { fromNpz, toNpz } from "../io/npz.js";
-import { parseDocument } from "../io/parse.js";
-import { pasteDocument } from "../tools/commands.js";
-import { download, make } from "./elements.js";
-import { COLOURS } from "./render.js";
+import { FORMAT, serialise } from "../document/format.js";
+import { parseDocument } from "../document/parse.js";
+import { pasteDocument } from "../state/commands.js";
+import { make, swallow } from "../view/elements.js";
+import { COLOURS } from "../view/render.js";
+import { ATI_NUM_SAMPLES, fromCoordinates, toCoordinates } from "./coordinates.js";
+import { fromNpz, toNpz } from "./npz.js";
+import { fromSvg, toSvg } from "./svg.js";
 
 /**
- * say: words for the user. picture: an image has come, to be shown below the tracks.
- * @typedef {{say: (message: string) => void, picture: (file: File) => Promise<void>}} TransferHost
+ * Shapes of text in any of the forms: a document of this editor, coordinate lists, or SVG.
+ * @type {(text: string, canvas: import("../document/format.js").Canvas) => import("../document/format.js").Shape[]}
+ */
+export function importText(text, canvas) {
+  const trimmed = text.trim();
+  if (/^(<|[Mm]\s*[-+.\d])/.test(trimmed)) return fromSvg(trimmed, canvas);
+  if (/^\{.*"format"/s.test(trimmed)) return parseDocument(trimmed, canvas).tracks.map(({ id: _, ...shape }) => shape);
+  return fromCoordinates(trimmed, canvas);
+}
+
+/**
+ * notify: words for the user. picture: an image has come, to be shown below the tracks.
+ * @typedef {{notify: (message: string) => void, picture: (file: File) => Promise<void>}} TransferHost
  */
 
 export class Transfer {
   /**
-   * @param {import("../model.js").EditorModel} model
+   * @param {import("../state/model.js").EditorModel} model
    * @param {TransferHost} host
    */
   constructor(model, host) {
@@ -29,7 +41,7 @@ export class Transfer {
     keys.addEventListener("copy", (event) => this.copied(event), options);
     keys.addEventListener("cut", (event) => this.copied(event), options);
     keys.addEventListener("paste", (event) => this.pasted(event), options);
-    element.addEventListener("dragover", (event) => (event.preventDefault(), event.stopPropagation()), options);
+    element.addEventListener("dragover", swallow, options);
     element.addEventListener("drop", (event) => this.dropped(event), options);
   }
 
@@ -45,8 +57,7 @@ export class Transfer {
 
   /** @type {(event: ClipboardEvent) => void} */
   pasted(event) {
-    event.preventDefault();
-    event.stopPropagation();
+    swallow(event);
     const file = [...(event.clipboardData?.files ?? [])][0];
     const text = event.clipboardData?.getData("text/plain") ?? "";
     if (file) void this.open(file);
@@ -58,8 +69,7 @@ export class Transfer {
   dropped(event) {
     const file = event.dataTransfer?.files[0];
     if (!file) return;
-    event.preventDefault();
-    event.stopPropagation();
+    swallow(event);
     void this.open(file);
   }
 
@@ -71,7 +81,7 @@ export class Transfer {
         this.model.add(await fromNpz(await file.arrayBuffer(), this.model.document.canvas));
       else this.importTracks(await file.text());
     } catch (error) {
-      this.host.say(`${file.name}: ${error instanceof Error ? error.message : error}`);
+      this.host.notify(`${file.name}: ${error instanceof Error ? error.message : error}`);
     }
   }
 
@@ -80,9 +90,9 @@ export class Transfer {
     try {
       if (text.includes(`"${FORMAT}"`)) pasteDocument(this.model, parseDocument(text, this.model.document.canvas));
       else this.model.add(importText(text, this.model.document.canvas));
-      this.host.say("");
+      this.host.notify("");
     } catch (error) {
-      this.host.say(`Not imported: ${error instanceof Error ? error.message : error}`);
+      this.host.notify(`Not imported: ${error instanceof Error ? error.message : error}`);
     }
   }
 
@@ -100,4 +110,11 @@ export class Transfer {
     if (what === "document") download("tracks_document.json", serialise(document), "application/json");
     if (what === "npz") download("tracks.npz", toNpz(document), "application/octet-stream");
   }
+}
+
+/** Bytes or text handed to the user as a file. @type {(name: string, content: BlobPart, type: string) => void} */
+function download(name, content, type) {
+  const link = make("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

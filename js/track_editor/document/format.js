@@ -3,11 +3,14 @@
  * Documents are never changed in place: an edit makes a new one that shares what it left alone.
  */
 
+import { rounded } from "../curve/geometry.js";
+
 /**
- * @typedef {import("../curve/curve.js").Interpolation} Interpolation
- * @typedef {import("../curve/curve.js").ControlPoint} ControlPoint
+ * @typedef {import("../curve/spline.js").Interpolation} Interpolation
+ * @typedef {import("../curve/spline.js").ControlPoint} ControlPoint
  * @typedef {"drag" | "path" | "anchor"} Kind
- * @typedef {"linear" | "ease_in" | "ease_out" | "ease_in_out"} Easing
+ * @typedef {import("../curve/easing.js").Easing} Easing
+ * @typedef {import("../camera/moves.js").Move} Move
  * @typedef {"hold" | "hide"} Hold
  * @typedef {{readonly width: number, readonly height: number, readonly num_frames: number, readonly fps: number}} Canvas
  * @typedef {{readonly columns: number, readonly rows: number, readonly dx: number, readonly dy: number}} Grid
@@ -30,12 +33,7 @@
  * @property {string} [group]
  */
 
-/**
- * A move of the camera over everything drawn; camera.js says what it does.
- * @typedef {"pan" | "tilt" | "roll" | "dolly" | "truck" | "pedestal" | "orbit" | "zoom" | "handheld"} MoveKind
- * @typedef {{readonly move: MoveKind, readonly amount: number, readonly start: number, readonly duration: number,
- *   readonly easing?: Easing, readonly seed?: number}} Move
- */
+/** A track that has no name yet. @typedef {Omit<Track, "id">} Shape */
 
 /**
  * camera: left out where there are no moves.
@@ -48,8 +46,6 @@ export const MAX_FRAMES = 1e6;
 
 /** @type {readonly Kind[]} */
 export const KINDS = ["drag", "path", "anchor"];
-/** @type {readonly Easing[]} */
-export const EASINGS = ["linear", "ease_in", "ease_out", "ease_in_out"];
 /** @type {readonly Hold[]} */
 export const HOLDS = ["hold", "hide"];
 
@@ -61,9 +57,6 @@ const NO_MOVES = [];
 
 /** @type {(document: Document) => readonly Move[]} */
 export const movesOf = ({ camera }) => camera ?? NO_MOVES;
-
-/** Times of a track that travels over the whole clip. @type {(canvas: Canvas) => {start: number, duration: number}} */
-export const wholeClip = (canvas) => ({ start: 0, duration: canvas.num_frames - 1 });
 
 /** The first `count` ids t1, t2, ... that no track has. @type {(document: Document, count: number) => string[]} */
 export function newIds(document, count) {
@@ -92,10 +85,8 @@ export function serialise(document) {
   const { canvas, tracks } = document;
   const moves = movesOf(document).map(plainMove);
   const camera = moves.length ? { camera: moves } : {};
-  return JSON.stringify(
-    { format: FORMAT, version: VERSION, canvas, tracks: tracks.map(plainTrack), ...camera },
-    rounded,
-  );
+  const plain = { format: FORMAT, version: VERSION, canvas, tracks: tracks.map(plainTrack), ...camera };
+  return JSON.stringify(plain, (_, value) => (typeof value === "number" ? rounded(value) : value));
 }
 
 /** @type {(move: Move) => object} */
@@ -128,6 +119,3 @@ function plainTrack(track) {
     ...(group ? { group } : {}),
   };
 }
-
-/** @type {(key: string, value: unknown) => unknown} */
-const rounded = (_, value) => (typeof value === "number" ? Math.round(value * 1000) / 1000 + 0 : value);

@@ -1,9 +1,54 @@
 /**
- * SVG path data as Bezier control points. All commands of SVG 2 are read (M L H V C S Q T A Z, both cases); a subpath
- * becomes one list of [x, y, in_dx, in_dy, out_dx, out_dy]. Transforms and styles are not looked at.
+ * SVG in and out. Of path data all commands of SVG 2 are read (M L H V C S Q T A Z, both cases); a subpath becomes one
+ * list of Bezier control points [x, y, in_dx, in_dy, out_dx, out_dy]. Transforms and styles are not looked at.
  */
 
+import { wholeClip } from "../curve/easing.js";
+import { rounded } from "../curve/geometry.js";
+import { makeCurve } from "../curve/spline.js";
 import { TrackFormatError } from "../document/strict_json.js";
+
+/**
+ * @typedef {import("../document/format.js").Document} Document
+ * @typedef {import("../document/format.js").Canvas} Canvas
+ * @typedef {import("../document/format.js").Shape} Shape
+ */
+
+/** Shapes of SVG text: a whole file's paths, lines and shapes, or path data alone. @type {(text: string, canvas: Canvas) => Shape[]} */
+export function fromSvg(text, canvas) {
+  const shapes = svgSubpaths(text).map((points) => {
+    const straight = points.every((point) => point.slice(2).every((value) => Math.abs(value) < 1e-9));
+    return {
+      kind: /** @type {const} */ ("path"),
+      interpolation: /** @type {import("../curve/spline.js").Interpolation} */ (straight ? "linear" : "bezier"),
+      points: straight ? points.map(([x, y]) => [x, y]) : points,
+      ...wholeClip(canvas),
+    };
+  });
+  if (!shapes.length) throw new TrackFormatError("there is no path in this SVG");
+  return shapes;
+}
+
+/** An SVG file of the canvas's size with one path per track, in the kinds' colours. @type {(document: Document, colours: Record<string, string>) => string} */
+export function toSvg({ canvas, tracks }, colours) {
+  const paths = tracks.map((track) => {
+    const stroke = colours[track.kind];
+    if (track.points.length === 1) {
+      const [x, y] = track.points[0];
+      return `<path id="${track.id}" fill="none" stroke="${stroke}" d="M${rounded(x)} ${rounded(y)}"/>`;
+    }
+    // A free-hand curve is a chain of Bezier pieces as well, so nothing is lost.
+    const { pieces } = makeCurve(track.points, track.interpolation);
+    let d = `M${rounded(pieces[0])} ${rounded(pieces[1])}`;
+    for (let at = 0; at < pieces.length; at += 8) {
+      const rest = [...pieces.slice(at + (track.interpolation === "linear" ? 6 : 2), at + 8)].map(rounded);
+      d += `${track.interpolation === "linear" ? "L" : "C"}${rest.join(" ")}`;
+    }
+    return `<path id="${track.id}" fill="none" stroke="${stroke}" d="${d}"/>`;
+  });
+  const { width, height } = canvas;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">\n${paths.join("\n")}\n</svg>\n`;
+}
 
 const ARGUMENTS = { M: 2, L: 2, H: 1, V: 1, C: 6, S: 4, Q: 4, T: 2, A: 7, Z: 0 };
 

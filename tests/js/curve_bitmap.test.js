@@ -1,9 +1,16 @@
-// A crowd's bitmap: when it may be shown once more, and where.
+// The bitmap of many curves: when it may be shown once more, and where.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { panned, toView, zoomed } from "../../js/track_editor/curve/geometry.js";
-import { movePoints, moveTracks } from "../../js/track_editor/tools/edits.js";
-import { carried, commonStep, hullOf, shapesOf, shows, worthPainting } from "../../js/track_editor/view/crowd.js";
+import { movePoints } from "../../js/track_editor/document/edits.js";
+import {
+  carried,
+  commonStep,
+  hullOf,
+  shapesOf,
+  shows,
+  worthPainting,
+} from "../../js/track_editor/view/curve_bitmap.js";
 
 const canvas = { width: 320, height: 200, num_frames: 25, fps: 16 };
 const track = (id, points, kind = "path") => ({
@@ -34,17 +41,18 @@ const document = {
   ],
 };
 const shapes = shapesOf(document.tracks);
-const all = new Set(["a", "b", "c"]);
+const whole = (...ids) => new Map(ids.map((id) => [id, null]));
+const all = whole("a", "b", "c");
 
 test("what moved as one is found with its step, also after several moves", () => {
   assert.equal(shapes.length, 2); // a single point has no curve to paint
   assert.deepEqual(commonStep(shapes, shapes), { dx: 0, dy: 0 });
-  const moved = moveTracks(moveTracks(document, all, 3, -4), all, 0.5, 1);
+  const moved = movePoints(movePoints(document, all, 3, -4), all, 0.5, 1);
   assert.deepEqual(commonStep(shapes, shapesOf(moved.tracks)), { dx: 3.5, dy: -3 });
 });
 
 test("any other change is no step", () => {
-  const one = moveTracks(document, new Set(["a"]), 3, 0);
+  const one = movePoints(document, whole("a"), 3, 0);
   const point = movePoints(document, new Map([["a", new Set([1])]]), 3, 0);
   const kind = { ...document, tracks: document.tracks.map((each) => ({ ...each, kind: "path" })) };
   const order = { ...document, tracks: [...document.tracks].reverse() };
@@ -70,15 +78,15 @@ test("a carried picture lies where its points lie now", () => {
 
 test("a picture of all there is serves anywhere; one cut out serves while its edges stay outside", () => {
   const size = { width: 400, height: 300 };
-  const still = { scale: 1, x: 0, y: 0 };
+  const identity = { scale: 1, x: 0, y: 0 };
   const small = hullOf(shapes, { scale: 1, x: 0, y: 0 });
   assert.deepEqual(small, { left: 5, top: 5, right: small.right, bottom: 90 });
-  const whole = worthPainting(small, size, 1);
-  assert.ok(shows(whole, small, { scale: 1, x: 380, y: -200 }, size));
+  const uncut = worthPainting(small, size, 1);
+  assert.ok(shows(uncut, small, { scale: 1, x: 380, y: -200 }, size));
   const wide = { left: -5000, top: 10, right: 5000, bottom: 60 };
   const cut = worthPainting(wide, size, 1);
   assert.deepEqual(cut, { left: -200, top: 8, right: 600, bottom: 62 });
-  assert.ok(shows(cut, wide, still, size));
+  assert.ok(shows(cut, wide, identity, size));
   assert.ok(shows(cut, wide, { scale: 1, x: 200, y: 999 }, size));
   assert.ok(!shows(cut, wide, { scale: 1, x: 201, y: 0 }, size));
   assert.ok(!shows(cut, wide, { scale: 0.5, x: 0, y: 0 }, size));

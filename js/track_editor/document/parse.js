@@ -1,36 +1,29 @@
 /**
- * The trajectory document from text, strictly: the same rules as motionstream_core's tracks/drawn/parse.py, held to
- * it by tests/data/documents.json. (A field given twice is found by Python alone: the browser's JSON keeps the last.)
+ * The trajectory document from text, strictly: the same rules as motionstream_core's tracks/drawn/parse.py and
+ * tracks/camera/parse.py, held to them by tests/data/documents.json and camera.json. (A field that stands twice is found by Python
+ * alone: the browser's JSON keeps the last.)
  */
 
-import { readMoves } from "../camera/parse.js";
-import { INTERPOLATIONS } from "../curve/curve.js";
-import { EASINGS, emptyDocument, FORMAT, HOLDS, KINDS, MAX_FRAMES, VERSION } from "../document/document.js";
-import {
-  choice,
-  count,
-  fail,
-  isObject,
-  list,
-  name,
-  number,
-  object,
-  show,
-  TrackFormatError,
-} from "../document/strict_json.js";
+import { AMOUNTS, MAX_MOVES, MAX_SEED, MOVES } from "../camera/moves.js";
+import { EASINGS } from "../curve/easing.js";
+import { INTERPOLATIONS } from "../curve/spline.js";
+import { emptyDocument, FORMAT, HOLDS, KINDS, MAX_FRAMES, VERSION } from "./format.js";
+import { choice, count, fail, isObject, list, name, number, object, show, TrackFormatError } from "./strict_json.js";
 
 /**
- * @typedef {import("../document/document.js").Document} Document
- * @typedef {import("../document/document.js").Canvas} Canvas
- * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("./format.js").Document} Document
+ * @typedef {import("./format.js").Canvas} Canvas
+ * @typedef {import("./format.js").Track} Track
+ * @typedef {import("./format.js").Move} Move
  */
 
 const MAX_PX = 1e6;
 const MAX_SIDE_PX = 16384;
 const MAX_FPS = 1000;
 const MAX_POINTS = 100000;
-const NEEDED = ["id", "kind", "interpolation", "points", "start", "duration"];
-const OPTIONAL = ["easing", "keyframes", "before", "after", "hidden", "grid", "group"];
+const TRACK_NEEDED = ["id", "kind", "interpolation", "points", "start", "duration"];
+const TRACK_OPTIONAL = ["easing", "keyframes", "before", "after", "hidden", "grid", "group"];
+const MOVE_NEEDED = ["move", "amount", "start", "duration"];
 
 /**
  * The document that `text` spells; empty text is a document without tracks, of `defaultCanvas`.
@@ -65,7 +58,7 @@ export function parseDocument(text, defaultCanvas) {
  * adds one step here for every step of its number.
  * @type {(value: unknown) => Record<string, unknown>}
  */
-export function migrated(value) {
+function migrated(value) {
   if (isObject(value)) {
     if ("format" in value && value.format !== FORMAT) fail("format", value.format, `it must be "${FORMAT}"`);
     if ("version" in value && value.version !== VERSION) {
@@ -88,7 +81,7 @@ function readCanvas(value) {
 
 /** @type {(value: unknown, place: string) => Track} */
 function readTrack(value, place) {
-  const fields = object(value, place, NEEDED, OPTIONAL);
+  const fields = object(value, place, TRACK_NEEDED, TRACK_OPTIONAL);
   const kind = choice(fields.kind, `${place}.kind`, KINDS);
   const interpolation = choice(fields.interpolation, `${place}.interpolation`, INTERPOLATIONS);
   const points = list(fields.points, `${place}.points`, (each, at) => point(each, at, interpolation));
@@ -164,7 +157,7 @@ function pair(value, place, first, second, remedy) {
   return [number(value[0], `${place}[0]`, first[0], first[1]), number(value[1], `${place}[1]`, second[0], second[1])];
 }
 
-/** @type {(value: unknown, place: string) => import("../document/document.js").Grid} */
+/** @type {(value: unknown, place: string) => import("./format.js").Grid} */
 function readGrid(value, place) {
   const fields = object(value, place, ["columns", "rows", "dx", "dy"]);
   return {
@@ -172,5 +165,28 @@ function readGrid(value, place) {
     rows: count(fields.rows, `${place}.rows`, 1000),
     dx: number(fields.dx, `${place}.dx`, 0, MAX_PX),
     dy: number(fields.dy, `${place}.dy`, 0, MAX_PX),
+  };
+}
+
+/** @type {(value: unknown, place: string) => Move[]} */
+function readMoves(value, place) {
+  const moves = list(value, place, readMove);
+  if (moves.length > MAX_MOVES) fail(place, moves.length, `at most ${MAX_MOVES} moves can be combined; leave some out`);
+  return moves;
+}
+
+/** @type {(value: unknown, place: string) => Move} */
+function readMove(value, place) {
+  const handheld = isObject(value) && value.move === "handheld";
+  const fields = object(value, place, MOVE_NEEDED, [handheld ? "seed" : "easing"]);
+  const move = choice(fields.move, `${place}.move`, MOVES);
+  const [least, most] = AMOUNTS[move];
+  return {
+    move,
+    amount: number(fields.amount, `${place}.amount`, least, most),
+    start: number(fields.start, `${place}.start`, -MAX_FRAMES, MAX_FRAMES),
+    duration: number(fields.duration, `${place}.duration`, 0, MAX_FRAMES),
+    ...("easing" in fields && { easing: choice(fields.easing, `${place}.easing`, EASINGS) }),
+    ...("seed" in fields && { seed: count(fields.seed, `${place}.seed`, MAX_SEED, 0) }),
   };
 }

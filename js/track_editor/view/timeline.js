@@ -1,7 +1,7 @@
 /** The timeline's surface: a canvas of ruler and rows, painted anew when something changed. */
 
 import { clamp } from "../curve/geometry.js";
-import { movesOf } from "../document/document.js";
+import { movesOf } from "../document/format.js";
 import {
   frameToX,
   hitTimeline,
@@ -14,6 +14,7 @@ import {
   scrolledTo,
   visibleRows,
 } from "../tools/timeline.js";
+import { swallow } from "./elements.js";
 import { CAMERA_COLOUR, COLOURS, inView } from "./render.js";
 
 const CURSORS = {
@@ -41,7 +42,7 @@ export class TimelineView {
   held = null;
 
   /**
-   * @param {import("../model.js").EditorModel} model
+   * @param {import("../state/model.js").EditorModel} model
    * @param {() => void} focus
    * @param {AbortSignal} signal
    */
@@ -59,12 +60,8 @@ export class TimelineView {
     this.element.addEventListener("pointerup", (event) => this.end(event, "up"), options);
     this.element.addEventListener("pointercancel", (event) => this.end(event, "cancel"), options);
     this.element.addEventListener("lostpointercapture", (event) => this.end(event, "cancel"), options);
-    this.element.addEventListener(
-      "dblclick",
-      (event) => (event.stopPropagation(), this.send("double", event)),
-      options,
-    );
-    this.element.addEventListener("contextmenu", (event) => (event.preventDefault(), event.stopPropagation()), options);
+    this.element.addEventListener("dblclick", (event) => this.double(event), options);
+    this.element.addEventListener("contextmenu", swallow, options);
     this.element.addEventListener("wheel", (event) => this.wheel(event), { signal, passive: false });
     const observer = new ResizeObserver(() => this.resize());
     observer.observe(this.element);
@@ -100,8 +97,7 @@ export class TimelineView {
   /** @type {(event: PointerEvent) => void} */
   down(event) {
     if (event.button === 1 && !this.element.closest(".mste-full")) return;
-    event.stopPropagation();
-    event.preventDefault();
+    swallow(event);
     if (this.held !== null || event.button !== 0) return;
     this.focus();
     this.element.setPointerCapture(event.pointerId);
@@ -134,10 +130,15 @@ export class TimelineView {
     this.send(type, event);
   }
 
+  /** @type {(event: MouseEvent) => void} */
+  double(event) {
+    event.stopPropagation();
+    this.send("double", event);
+  }
+
   /** @type {(event: WheelEvent) => void} */
   wheel(event) {
-    event.preventDefault();
-    event.stopPropagation();
+    swallow(event);
     const most = maxScroll(this.layout, numRows(this.model.document));
     this.layout = { ...this.layout, scroll: clamp(this.layout.scroll + event.deltaY, 0, most) };
     this.model.changed();
@@ -190,7 +191,7 @@ export class TimelineView {
     }
   }
 
-  /** @type {(context: CanvasRenderingContext2D, move: import("../document/document.js").Move, index: number, top: number) => void} */
+  /** @type {(context: CanvasRenderingContext2D, move: import("../document/format.js").Move, index: number, top: number) => void} */
   paintMove(context, { move, start, duration }, index, top) {
     const { layout } = this;
     const chosen = this.model.move === index;
@@ -210,7 +211,7 @@ export class TimelineView {
     context.fillText(move, 6, top + ROW_PX / 2, LABEL_PX - 10);
   }
 
-  /** @type {(context: CanvasRenderingContext2D, track: import("../document/document.js").Track, top: number) => void} */
+  /** @type {(context: CanvasRenderingContext2D, track: import("../document/format.js").Track, top: number) => void} */
   paintRow(context, track, top) {
     const { layout } = this;
     const selected = this.model.selection.tracks.has(track.id);

@@ -4,13 +4,12 @@
  * distance 1, the focal length the canvas's width.
  */
 
+import { eased, shareAt } from "../curve/easing.js";
 import { clamp } from "../curve/geometry.js";
-import { eased, shareAt } from "../curve/timing.js";
 
 /**
- * @typedef {import("../document/document.js").Move} Move
- * @typedef {import("../document/document.js").MoveKind} MoveKind
- * @typedef {import("../document/document.js").Canvas} Canvas
+ * @typedef {import("./moves.js").Move} Move
+ * @typedef {import("../curve/geometry.js").Size} Size
  * @typedef {import("../curve/geometry.js").Vector} Vector
  * @typedef {readonly [number, number, number, number, number, number, number, number, number]} Matrix  row by row
  */
@@ -19,21 +18,6 @@ import { eased, shareAt } from "../curve/timing.js";
  * Where the camera is: rotation and centre, camera to world, and the factor of its focal length.
  * @typedef {{readonly rotation: Matrix, readonly centre: readonly [number, number, number], readonly zoom: number}} Pose
  */
-
-/** Least and largest amount of every move: degrees, distances of the plane, a factor. @type {Record<MoveKind, readonly [number, number]>} */
-export const AMOUNTS = {
-  pan: [-360, 360],
-  tilt: [-360, 360],
-  roll: [-360, 360],
-  dolly: [-100, 100],
-  truck: [-100, 100],
-  pedestal: [-100, 100],
-  orbit: [-360, 360],
-  zoom: [0.01, 100],
-  handheld: [0, 45],
-};
-export const MOVES = /** @type {readonly MoveKind[]} */ (Object.keys(AMOUNTS));
-export const MAX_SEED = 2 ** 32 - 1;
 
 const MAX_PX = 1e6;
 /** In distances of the plane: what is nearer, or behind the camera, cannot be seen. */
@@ -72,10 +56,15 @@ const MAX_POSES = 5000;
 
 /** The pose of all moves together at `frame`; kept, since many points ask for it. @type {(moves: readonly Move[], frame: number) => Pose} */
 export function poseAt(moves, frame) {
-  let made = poses.get(moves);
-  if (!made || made.size > MAX_POSES) poses.set(moves, (made = new Map()));
-  let pose = made.get(frame);
-  if (!pose) made.set(frame, (pose = makePose(moves, frame)));
+  let ofFrame = poses.get(moves);
+  if (!ofFrame || ofFrame.size > MAX_POSES) {
+    ofFrame = new Map();
+    poses.set(moves, ofFrame);
+  }
+  const known = ofFrame.get(frame);
+  if (known) return known;
+  const pose = makePose(moves, frame);
+  ofFrame.set(frame, pose);
   return pose;
 }
 
@@ -92,26 +81,26 @@ function makePose(moves, frame) {
       sums.roll += roll;
     } else sums[each.move] += each.amount * shareAt(each, frame);
   }
-  const crane = turn(-sums.orbit, 1);
-  const head = times(times(turn(sums.pan, 1), turn(sums.tilt, 0)), turn(sums.roll, 2));
+  const crane = rotation(-sums.orbit, 1);
+  const head = product(product(rotation(sums.pan, 1), rotation(sums.tilt, 0)), rotation(sums.roll, 2));
   const [x, y, z] = [sums.truck, -sums.pedestal, sums.dolly - 1];
   const [a, b, c, d, e, f, g, h, i] = crane;
   return {
-    rotation: times(crane, head),
+    rotation: product(crane, head),
     centre: [a * x + b * y + c * z, d * x + e * y + f * z, 1 + g * x + h * y + i * z],
     zoom,
   };
 }
 
 /** Right-handed about an axis: 0 x, 1 y, 2 z. @type {(degrees: number, axis: 0 | 1 | 2) => Matrix} */
-function turn(degrees, axis) {
+function rotation(degrees, axis) {
   const [c, s] = [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)];
   if (axis === 0) return [1, 0, 0, 0, c, -s, 0, s, c];
   return axis === 1 ? [c, 0, s, 0, 1, 0, -s, 0, c] : [c, -s, 0, s, c, 0, 0, 0, 1];
 }
 
 /** @type {(a: Matrix, b: Matrix) => Matrix} */
-function times(a, b) {
+function product(a, b) {
   const cell = (/** @type {number} */ row, /** @type {number} */ column) =>
     a[row * 3] * b[column] + a[row * 3 + 1] * b[column + 3] + a[row * 3 + 2] * b[column + 6];
   return [cell(0, 0), cell(0, 1), cell(0, 2), cell(1, 0), cell(1, 1), cell(1, 2), cell(2, 0), cell(2, 1), cell(2, 2)];
@@ -119,9 +108,9 @@ function times(a, b) {
 
 /**
  * A point of the canvas as the camera sees it; `front` is false where the camera has passed it.
- * @type {(pose: Pose, canvas: Canvas, point: Vector) => {x: number, y: number, front: boolean}}
+ * @type {(pose: Pose, canvas: Size, point: Vector) => {x: number, y: number, front: boolean}}
  */
-export function seenAt({ rotation: r, centre, zoom }, { width, height }, point) {
+export function project({ rotation: r, centre, zoom }, { width, height }, point) {
   const [vx, vy, vz] = [
     (point.x - width / 2) / width - centre[0],
     (point.y - height / 2) / width - centre[1],

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { curveLength, makeCurve, pointAt } from "../../js/track_editor/curve/curve.js";
-import { pathData, svgSubpaths } from "../../js/track_editor/io/svg_path.js";
+import { curveLength, makeCurve, pointAt } from "../../js/track_editor/curve/spline.js";
+import { pathData, svgSubpaths } from "../../js/track_editor/io/svg.js";
 
 const ends = (points) => points.map(([x, y]) => [x, y]);
 

@@ -1,16 +1,22 @@
 /** Buttons and fields around the surface: tools and their options, what is selected, menus, the transport. */
 
-import { INTERPOLATIONS } from "../curve/curve.js";
-import { EASINGS, HOLDS, KINDS } from "../document/document.js";
+import { EASINGS } from "../curve/easing.js";
+import { INTERPOLATIONS } from "../curve/spline.js";
+import { withInterpolation, withKind } from "../document/edits.js";
+import { HOLDS, KINDS } from "../document/format.js";
 import { withSpan } from "../document/time_edits.js";
-import { withInterpolation, withKind } from "../tools/edits.js";
 import { cameraMenu } from "./camera_panel.js";
 import { button, choice, labelled, make, menu, numberField, show } from "./elements.js";
 
 /**
- * @typedef {import("../model.js").EditorModel} EditorModel
- * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("../state/model.js").EditorModel} EditorModel
+ * @typedef {import("../document/format.js").Track} Track
  * @typedef {{row: HTMLElement, update: () => void}} Panel
+ */
+
+/**
+ * What can be put below the tracks, as [value, title], and the choice of it.
+ * @typedef {{pictures?: readonly (readonly [string, string])[], choosePicture?: (which: string) => void}} PictureHost
  */
 
 /** @type {readonly (readonly [string, string, string])[]} */
@@ -47,7 +53,7 @@ const FILES = /** @type {const} */ ([
   ["document", "Export document"],
 ]);
 
-/** @type {(model: EditorModel, host: import("../editor.js").EditorHost, actions: {file: (what: string) => void, full: () => void, fit: () => void, help: () => void}) => Panel} */
+/** @type {(model: EditorModel, host: PictureHost, actions: {file: (what: string) => void, full: () => void, fit: () => void, help: () => void}) => Panel} */
 export function toolPanel(model, host, actions) {
   const tools = TOOLS.map(([name, text, title]) => ({ name, element: button(text, title, () => model.setTool(name)) }));
   const undo = button("Undo", "Undo (Ctrl+Z)", () => model.run({ name: "undo" }));
@@ -93,7 +99,7 @@ export function optionPanel(model) {
   const interpolation = choice(
     "Curve through the points",
     INTERPOLATIONS.filter((each) => each !== "freehand"),
-    (value) => model.setOptions({ interpolation: /** @type {import("../curve/curve.js").Interpolation} */ (value) }),
+    (value) => model.setOptions({ interpolation: /** @type {import("../curve/spline.js").Interpolation} */ (value) }),
   );
   const smoothing = make("input", {
     type: "range",
@@ -111,15 +117,15 @@ export function optionPanel(model) {
       model.setOptions({ grid: { ...model.gridSize, [key]: value } }),
     );
   const [spacing, extent] = [size("spacing", "Spacing of the grid in px"), size("size", "Size of the grid in px")];
-  const still = make("input", { type: "checkbox", title: "The grid is a region that must stay", ariaLabel: "Stays" });
-  still.onchange = () => model.setOptions({ still: still.checked });
+  const anchor = make("input", { type: "checkbox", title: "The grid is a region that must stay", ariaLabel: "Stays" });
+  anchor.onchange = () => model.setOptions({ anchor: anchor.checked });
   const fields = {
     interpolation: labelled("curve", interpolation),
     smoothing: labelled("smooth", smoothing),
     grid: labelled("grid", grid),
     spacing: labelled("every", spacing),
     size: labelled("size", extent),
-    still: labelled("stays", still),
+    anchor: labelled("stays", anchor),
   };
   const row = make("div", { className: "mste-row" }, ...Object.values(fields));
   const update = () => {
@@ -127,12 +133,12 @@ export function optionPanel(model) {
     const { options } = model;
     row.hidden = name === "select";
     fields.interpolation.hidden = name !== "pen";
-    fields.smoothing.hidden = !["freehand", "record", "grid"].includes(name) || (name === "grid" && options.still);
+    fields.smoothing.hidden = !["freehand", "record", "grid"].includes(name) || (name === "grid" && options.anchor);
     fields.grid.hidden = name === "grid";
     fields.spacing.hidden = fields.size.hidden = !options.grid;
-    fields.still.hidden = name !== "grid";
+    fields.anchor.hidden = name !== "grid";
     [interpolation.value, smoothing.valueAsNumber] = [options.interpolation, options.smoothing];
-    [grid.checked, still.checked] = [options.grid !== null, options.still];
+    [grid.checked, anchor.checked] = [options.grid !== null, options.anchor];
     show(spacing, model.gridSize.spacing);
     show(extent, model.gridSize.size);
   };
@@ -144,11 +150,11 @@ export function selectionPanel(model) {
   /** @type {<K extends keyof Track>(key: K) => (value: string) => void} */
   const set = (key) => (value) => model.changeSelected((track) => ({ ...track, [key]: value }));
   const kind = choice("Kind: drag (green), path (blue), anchor (red)", KINDS, (value) =>
-    model.changeSelected((track) => withKind(track, /** @type {import("../document/document.js").Kind} */ (value))),
+    model.changeSelected((track) => withKind(track, /** @type {import("../document/format.js").Kind} */ (value))),
   );
   const interpolation = choice("Curve through the points", INTERPOLATIONS, (value) =>
     model.changeSelected((track) =>
-      withInterpolation(track, /** @type {import("../curve/curve.js").Interpolation} */ (value)),
+      withInterpolation(track, /** @type {import("../curve/spline.js").Interpolation} */ (value)),
     ),
   );
   const start = numberField("First frame of the span", {}, (value) =>
@@ -160,7 +166,7 @@ export function selectionPanel(model) {
   const easing = choice("Easing; a choice takes keyframes away", ["", ...EASINGS], (value) =>
     model.changeSelected(({ keyframes: _, ...track }) => ({
       ...track,
-      easing: /** @type {import("../document/document.js").Easing} */ (value || "linear"),
+      easing: /** @type {import("../document/format.js").Easing} */ (value || "linear"),
     })),
   );
   easing.options[0].textContent = "keyframes";

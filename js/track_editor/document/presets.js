@@ -1,19 +1,20 @@
 /** Ready-made tracks and changes to tracks. Sizes in px of the image, times in frames. */
 
-import { curveLength, pointAtArc } from "../curve/curve.js";
+import { wholeClip } from "../curve/easing.js";
 import { bounds, distance } from "../curve/geometry.js";
-import { curveOf, positionAt } from "../curve/timing.js";
-import { newGroup, newIds, wholeClip } from "../document/document.js";
-import { spread } from "../document/time_edits.js";
+import { curveLength, pointAtArc } from "../curve/spline.js";
 import { addTracks, changeTracks, movedTrack, tracksWith } from "./edits.js";
+import { newGroup, newIds } from "./format.js";
+import { curveOf, positionAt } from "./sampling.js";
+import { spread } from "./time_edits.js";
 
 /**
- * @typedef {import("../document/document.js").Document} Document
- * @typedef {import("../document/document.js").Canvas} Canvas
- * @typedef {import("../document/document.js").Track} Track
+ * @typedef {import("./format.js").Document} Document
+ * @typedef {import("./format.js").Canvas} Canvas
+ * @typedef {import("./format.js").Track} Track
  * @typedef {import("./edits.js").Ids} Ids
  * @typedef {import("../curve/geometry.js").ImagePoint} ImagePoint
- * @typedef {Omit<Track, "id">} Shape
+ * @typedef {import("./format.js").Shape} Shape
  */
 
 /** Handle length of a quarter circle of radius 1. */
@@ -117,7 +118,7 @@ export function mirror(document, ids, axis) {
 export const reverse = (document, ids) => changeTracks(document, ids, reversed);
 
 /** @type {(track: Track) => Track} */
-export function reversed(track) {
+function reversed(track) {
   const last = track.points.length - 1;
   const points = track.points.map(([x, y, ...h]) => (h.length ? [x, y, h[2], h[3], h[0], h[1]] : [x, y])).reverse();
   const { easing, keyframes, ...rest } = track;
@@ -182,7 +183,7 @@ function samples(track) {
   return { points, halfX: ((columns - 1) * dx) / 2, halfY: ((rows - 1) * dy) / 2 };
 }
 
-/** @type {(document: Document, places: readonly {x: number, y: number, grid?: import("../document/document.js").Grid}[]) => Document} */
+/** @type {(document: Document, places: readonly {x: number, y: number, grid?: import("./format.js").Grid}[]) => Document} */
 function addAnchors(document, places) {
   const ids = newIds(document, places.length);
   const group = newGroup(document);

@@ -1,38 +1,38 @@
 /**
  * The editor without its page: the document with its history, what is selected, the tool at work, the frame shown, and
- * every command. Views read it and are told when something changed.
+ * every command. Views read it and are notified of every change.
  */
 
-import { addMoves, changeMove, newMove, removeMove } from "./camera/edits.js";
-import { MAX_MOVES } from "./camera/parse.js";
-import { clamp } from "./curve/geometry.js";
-import { emptyDocument, movesOf, newIds, serialise } from "./document/document.js";
-import * as histories from "./document/history.js";
-import * as selections from "./document/selection.js";
-import { parseDocument } from "./io/parse.js";
-import { applyPreset } from "./tools/apply_preset.js";
-import { runCommand } from "./tools/commands.js";
-import * as edits from "./tools/edits.js";
-import { penTool } from "./tools/pen.js";
-import { selectTool } from "./tools/select.js";
-import { anchorTool, freehandTool, gridTool, recordTool } from "./tools/stroke.js";
-import { stepTimeline } from "./tools/timeline.js";
+import { MAX_MOVES, newMove } from "../camera/moves.js";
+import { wholeClip } from "../curve/easing.js";
+import { clamp } from "../curve/geometry.js";
+import * as edits from "../document/edits.js";
+import { addMoves, changeMove, removeMove } from "../document/edits.js";
+import { emptyDocument, movesOf, newIds, serialise } from "../document/format.js";
+import * as histories from "../document/history.js";
+import { parseDocument } from "../document/parse.js";
+import * as selections from "../document/selection.js";
+import { penTool } from "../tools/pen.js";
+import { selectTool } from "../tools/select.js";
+import { anchorTool, freehandTool, gridTool, recordTool } from "../tools/stroke.js";
+import { stepTimeline } from "../tools/timeline.js";
+import { applyPreset, runCommand } from "./commands.js";
 
 /**
- * @typedef {import("./document/document.js").Document} Document
- * @typedef {import("./document/document.js").Canvas} Canvas
- * @typedef {import("./document/document.js").Track} Track
- * @typedef {import("./tools/tool.js").ToolEvent} ToolEvent
- * @typedef {import("./curve/geometry.js").Viewport} Viewport
+ * @typedef {import("../document/format.js").Document} Document
+ * @typedef {import("../document/format.js").Canvas} Canvas
+ * @typedef {import("../document/format.js").Track} Track
+ * @typedef {import("../tools/tool.js").ToolEvent} ToolEvent
+ * @typedef {import("../curve/geometry.js").Viewport} Viewport
  */
 
-/** @type {Record<string, import("./tools/tool.js").Tool<any>>} */
+/** @type {Record<string, import("../tools/tool.js").Tool<any>>} */
 export const TOOLS = Object.fromEntries(
   [selectTool, penTool, freehandTool, recordTool, gridTool, anchorTool].map((tool) => [tool.name, tool]),
 );
 
 export class EditorModel {
-  /** @type {import("./document/history.js").History<Document>} */
+  /** @type {import("../document/history.js").History<Document>} */
   history;
   /** @type {Document | null} */
   draft = null;
@@ -46,14 +46,14 @@ export class EditorModel {
   tool = TOOLS.select;
   /** @type {any} */
   toolState = TOOLS.select.start;
-  /** @type {import("./tools/timeline.js").TimelineState} */
+  /** @type {import("../tools/timeline.js").TimelineState} */
   timelineState = null;
-  /** @type {import("./tools/tool.js").Overlay | null} */
+  /** @type {import("../tools/tool.js").Overlay | null} */
   overlay = null;
-  /** @type {import("./tools/tool.js").ToolOptions} */
-  options = { interpolation: "catmull_rom", smoothing: 0.4, grid: null, still: false };
+  /** @type {import("../tools/tool.js").ToolOptions} */
+  options = { interpolation: "catmull_rom", smoothing: 0.4, grid: null, anchor: false };
   gridSize = { spacing: 12, size: 48 };
-  /** @type {import("./curve/geometry.js").ImagePoint | null} the crosshair that arrow keys move */
+  /** @type {import("../curve/geometry.js").ImagePoint | null} the crosshair that arrow keys move */
   cursor = null;
   /** Why the text in the widget cannot be edited; it is left alone until the user starts anew. @type {string | null} */
   problem = null;
@@ -109,7 +109,7 @@ export class EditorModel {
     this.changed();
   }
 
-  /** @type {(document: Document, selection?: import("./document/selection.js").Selection) => void} */
+  /** @type {(document: Document, selection?: import("../document/selection.js").Selection) => void} */
   commit(document, selection = this.selection) {
     this.draft = null;
     if (document !== this.history.present) {
@@ -127,7 +127,7 @@ export class EditorModel {
   }
 
   /** @type {(step: typeof histories.undo) => void} */
-  travel(step) {
+  stepHistory(step) {
     if (this.problem !== null) return;
     const before = this.history;
     this.history = step(before);
@@ -154,7 +154,7 @@ export class EditorModel {
     this.changed();
   }
 
-  /** @type {(options: Partial<import("./tools/tool.js").ToolOptions>) => void} */
+  /** @type {(options: Partial<import("../tools/tool.js").ToolOptions>) => void} */
   setOptions(options) {
     this.options = { ...this.options, ...options };
     if (options.grid) this.gridSize = options.grid;
@@ -181,10 +181,10 @@ export class EditorModel {
     const outcome = this.tool.step(this.toolState, full, scene);
     this.toolState = outcome.state;
     if (outcome.overlay !== undefined) this.overlay = outcome.overlay;
-    this.take(outcome);
+    this.apply(outcome);
   }
 
-  /** @type {(event: import("./tools/timeline.js").TimelineEvent, layout: import("./tools/timeline.js").Layout) => void} */
+  /** @type {(event: import("../tools/timeline.js").TimelineEvent, layout: import("../tools/timeline.js").Layout) => void} */
   sendTimeline(event, layout) {
     if (this.problem !== null) return;
     const scene = { document: this.history.present, selection: this.selection, layout };
@@ -192,11 +192,11 @@ export class EditorModel {
     this.timelineState = outcome.state;
     if (outcome.move !== undefined) this.move = outcome.move;
     if (outcome.frame !== undefined) this.frame = clamp(outcome.frame, 0, this.lastFrame);
-    this.take(outcome);
+    this.apply(outcome);
   }
 
-  /** @type {(outcome: {document?: Document, selection?: import("./document/selection.js").Selection, commit?: boolean}) => void} */
-  take(outcome) {
+  /** @type {(outcome: {document?: Document, selection?: import("../document/selection.js").Selection, commit?: boolean}) => void} */
+  apply(outcome) {
     if (outcome.commit) this.commit(outcome.document ?? this.document, outcome.selection);
     else {
       if (outcome.selection) this.selection = outcome.selection;
@@ -214,7 +214,7 @@ export class EditorModel {
     return edits.tracksWith(this.document, this.selection.tracks);
   }
 
-  /** Shapes as new tracks, selected. @type {(shapes: readonly Omit<Track, "id">[]) => void} */
+  /** Shapes as new tracks, selected. @type {(shapes: readonly import("../document/format.js").Shape[]) => void} */
   add(shapes) {
     const document = this.history.present;
     const ids = newIds(document, shapes.length);
@@ -230,16 +230,16 @@ export class EditorModel {
     applyPreset(this, name);
   }
 
-  /** A move of the camera over the whole clip, worked on from now on. @type {(kind: import("./document/document.js").MoveKind) => void} */
+  /** A move of the camera over the whole clip, worked on from now on. @type {(kind: import("../camera/moves.js").MoveKind) => void} */
   addMove(kind) {
-    const document = addMoves(this.history.present, [newMove(this.history.present.canvas, kind)]);
+    const document = addMoves(this.history.present, [newMove(wholeClip(this.history.present.canvas), kind)]);
     if (movesOf(document).length > MAX_MOVES) return;
     this.cameraView = true;
     this.move = movesOf(document).length - 1;
     this.commit(document, selections.NOTHING);
   }
 
-  /** `change` applied to the move worked on. @type {(change: (move: import("./document/document.js").Move) => import("./document/document.js").Move) => void} */
+  /** `change` applied to the move worked on. @type {(change: (move: import("../document/format.js").Move) => import("../document/format.js").Move) => void} */
   changeMove(change) {
     if (this.move !== null) this.commit(changeMove(this.history.present, this.move, change));
   }
@@ -263,12 +263,12 @@ export class EditorModel {
     this.changed();
   }
 
-  /** A command of the keyboard or of a button. Returns whether it was one of the model's. @type {(command: import("./view/keyboard.js").Command, view?: Viewport) => boolean} */
+  /** A command of the keyboard or of a button. Returns whether it was one of the model's. @type {(command: import("./keyboard.js").Command, view?: Viewport) => boolean} */
   run(command, view) {
     return runCommand(this, command, view);
   }
 
-  /** @type {(selection: import("./document/selection.js").Selection) => void} */
+  /** @type {(selection: import("../document/selection.js").Selection) => void} */
   select(selection) {
     this.selection = selection;
     this.changed();
@@ -280,7 +280,7 @@ export class EditorModel {
     this.setFrame(this.frame);
   }
 
-  /** Text that is no document is given up. @type {(canvas: Canvas) => void} */
+  /** A text that is no document is dropped. @type {(canvas: Canvas) => void} */
   startAnew(canvas) {
     this.problem = null;
     this.history = histories.record(this.history, emptyDocument(canvas));

@@ -1,20 +1,16 @@
-/** Other programs' forms: coordinate lists (KJNodes, core), ATI's 121 samples, SVG paths. Pure text in and out. */
+/** Coordinate lists, as other nodes and programs read and write them (KJNodes, ATI's 121 samples), and sampled tracks. */
 
-import { makeCurve } from "../curve/curve.js";
-import { imagePoint } from "../curve/geometry.js";
+import { wholeClip } from "../curve/easing.js";
+import { imagePoint, rounded } from "../curve/geometry.js";
 import { simplifiedInTime } from "../curve/smoothing.js";
-import { wholeClip } from "../document/document.js";
+import { sampleDocument } from "../document/sampling.js";
 import { TrackFormatError } from "../document/strict_json.js";
 import { spread } from "../document/time_edits.js";
-import { parseDocument } from "./parse.js";
-import { sampleDocument } from "./sampling.js";
-import { svgSubpaths } from "./svg_path.js";
 
 /**
- * @typedef {import("../document/document.js").Document} Document
- * @typedef {import("../document/document.js").Canvas} Canvas
- * @typedef {import("../document/document.js").Track} Track
- * @typedef {Omit<Track, "id">} Shape
+ * @typedef {import("../document/format.js").Document} Document
+ * @typedef {import("../document/format.js").Canvas} Canvas
+ * @typedef {import("../document/format.js").Shape} Shape
  * @typedef {{x: number, y: number, v: number}} Sample
  */
 
@@ -25,29 +21,17 @@ const IMPORT_TOLERANCE_PX = 0.005;
 
 /** Coordinate JSON [[{x, y, v}, ...], ...], one list per point, at the clip's length or another. @type {(document: Document, numSamples?: number) => string} */
 export function toCoordinates(document, numSamples = document.canvas.num_frames) {
-  const lists = sampleDocument(document, numSamples).map(held);
-  return JSON.stringify(lists, (_, value) => (typeof value === "number" ? Math.round(value * 1000) / 1000 + 0 : value));
+  const lists = sampleDocument(document, numSamples).map(holdLastSeen);
+  return JSON.stringify(lists, (_, value) => (typeof value === "number" ? rounded(value) : value));
 }
 
 /** Unseen samples put where the point was seen last: most readers ignore v. @type {(path: Sample[]) => Sample[]} */
-function held(path) {
+function holdLastSeen(path) {
   let last = path.find(({ v }) => v) ?? path[0];
   return path.map((sample) => {
     if (sample.v) last = sample;
     return { x: last.x, y: last.y, v: sample.v };
   });
-}
-
-/**
- * Shapes of text in any of the forms: a document of this editor, coordinate lists, or SVG.
- * @type {(text: string, canvas: Canvas) => Shape[]}
- */
-export function importText(text, canvas) {
-  const trimmed = text.trim();
-  if (/^(<|[Mm]\s*[-+.\d])/.test(trimmed)) return fromSvg(trimmed, canvas);
-  if (/^\{[\s\S]*"format"/.test(trimmed))
-    return parseDocument(trimmed, canvas).tracks.map(({ id: _, ...shape }) => shape);
-  return fromCoordinates(trimmed, canvas);
 }
 
 /** Shapes that come to these coordinate lists at their own number of samples. @type {(text: string, canvas: Canvas) => Shape[]} */
@@ -101,8 +85,8 @@ export function sampledShape(samples, numSamples, canvas) {
   const last = canvas.num_frames - 1;
   const frameOf = (/** @type {number} */ i) => (numSamples > 1 ? (i * last) / (numSamples - 1) : 0);
   const hidden = hiddenSpans(samples, numSamples, frameOf, last);
-  const still = samples.every(({ x, y }) => x === samples[0].x && y === samples[0].y);
-  if (still) {
+  const isStatic = samples.every(({ x, y }) => x === samples[0].x && y === samples[0].y);
+  if (isStatic) {
     const points = [[samples[0].x, samples[0].y]];
     return { kind: "anchor", interpolation: "linear", points, ...wholeClip(canvas), ...(hidden.length && { hidden }) };
   }
@@ -141,41 +125,4 @@ function hiddenSpans(samples, numSamples, frameOf, last) {
     spans.push([first ? frameOf(first) - gap : frameOf(0), i + 1 < numSamples ? frameOf(i) + gap : frameOf(i)]);
   }
   return spans;
-}
-
-/** Shapes of SVG text: a whole file's paths, lines and shapes, or path data alone. @type {(text: string, canvas: Canvas) => Shape[]} */
-export function fromSvg(text, canvas) {
-  const shapes = svgSubpaths(text).map((points) => {
-    const straight = points.every((point) => point.slice(2).every((value) => Math.abs(value) < 1e-9));
-    return {
-      kind: /** @type {const} */ ("path"),
-      interpolation: /** @type {import("../curve/curve.js").Interpolation} */ (straight ? "linear" : "bezier"),
-      points: straight ? points.map(([x, y]) => [x, y]) : points,
-      ...wholeClip(canvas),
-    };
-  });
-  if (!shapes.length) throw new TrackFormatError("there is no path in this SVG");
-  return shapes;
-}
-
-/** An SVG file of the canvas's size with one path per track, in the kinds' colours. @type {(document: Document, colours: Record<string, string>) => string} */
-export function toSvg({ canvas, tracks }, colours) {
-  const number = (/** @type {number} */ value) => String(Math.round(value * 1000) / 1000 + 0);
-  const paths = tracks.map((track) => {
-    const stroke = colours[track.kind];
-    if (track.points.length === 1) {
-      const [x, y] = track.points[0];
-      return `<path id="${track.id}" fill="none" stroke="${stroke}" d="M${number(x)} ${number(y)}"/>`;
-    }
-    // A free-hand curve is a chain of Bezier pieces as well, so nothing is lost.
-    const { pieces } = makeCurve(track.points, track.interpolation);
-    let d = `M${number(pieces[0])} ${number(pieces[1])}`;
-    for (let at = 0; at < pieces.length; at += 8) {
-      const rest = [...pieces.slice(at + (track.interpolation === "linear" ? 6 : 2), at + 8)].map(number);
-      d += `${track.interpolation === "linear" ? "L" : "C"}${rest.join(" ")}`;
-    }
-    return `<path id="${track.id}" fill="none" stroke="${stroke}" d="${d}"/>`;
-  });
-  const { width, height } = canvas;
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">\n${paths.join("\n")}\n</svg>\n`;
 }

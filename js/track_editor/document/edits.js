@@ -1,18 +1,19 @@
 /** Edits: each takes a document and gives a new one, which shares every track that it left alone. */
 
-import { inTime, withMoves } from "../camera/edits.js";
-import { makeCurve, movedCurve, pointAt, polyline } from "../curve/curve.js";
+import { scaledInTime } from "../camera/moves.js";
 import { clamp, toSegment } from "../curve/geometry.js";
-import { curveOf, rememberCurve } from "../curve/timing.js";
-import { movesOf, newGroup, newIds } from "../document/document.js";
-import { withSpan } from "../document/time_edits.js";
+import { makeCurve, movedCurve, pointAt, polyline } from "../curve/spline.js";
+import { movesOf, newGroup, newIds } from "./format.js";
+import { curveOf, rememberCurve } from "./sampling.js";
+import { withSpan } from "./time_edits.js";
 
 /**
- * @typedef {import("../document/document.js").Document} Document
- * @typedef {import("../document/document.js").Track} Track
- * @typedef {import("../document/document.js").Canvas} Canvas
- * @typedef {import("../document/document.js").ControlPoint} ControlPoint
- * @typedef {import("../document/document.js").Interpolation} Interpolation
+ * @typedef {import("./format.js").Document} Document
+ * @typedef {import("./format.js").Track} Track
+ * @typedef {import("./format.js").Canvas} Canvas
+ * @typedef {import("./format.js").Move} Move
+ * @typedef {import("./format.js").ControlPoint} ControlPoint
+ * @typedef {import("./format.js").Interpolation} Interpolation
  * @typedef {import("../curve/geometry.js").ImagePoint} ImagePoint
  * @typedef {ReadonlyMap<string, ReadonlySet<number>>} PointSet  indices of control points by track id
  * @typedef {ReadonlySet<string>} Ids
@@ -50,9 +51,6 @@ export function movedTrack(track, dx, dy) {
   return moved;
 }
 
-/** @type {(document: Document, ids: Ids, dx: number, dy: number) => Document} */
-export const moveTracks = (document, ids, dx, dy) => changeTracks(document, ids, (track) => movedTrack(track, dx, dy));
-
 /** Moves these points of tracks; null stands for all of a track's. @type {(document: Document, points: ReadonlyMap<string, ReadonlySet<number> | null>, dx: number, dy: number) => Document} */
 export const movePoints = (document, points, dx, dy) =>
   changeTracks(document, new Set(points.keys()), (track) => {
@@ -77,11 +75,11 @@ export const moveHandle = (document, id, index, side, to, broken) =>
       if (i !== index) return point;
       const [x, y, inX = 0, inY = 0, outX = 0, outY = 0] = point;
       const [dx, dy] = [to.x - x, to.y - y];
-      const turn = (/** @type {number} */ ox, /** @type {number} */ oy) => {
+      const opposite = (/** @type {number} */ ox, /** @type {number} */ oy) => {
         const ratio = broken ? 0 : Math.hypot(ox, oy) / Math.max(Math.hypot(dx, dy), 1e-9);
         return broken ? [ox, oy] : [-dx * ratio, -dy * ratio];
       };
-      return side === "in" ? [x, y, dx, dy, ...turn(outX, outY)] : [x, y, ...turn(inX, inY), dx, dy];
+      return side === "in" ? [x, y, dx, dy, ...opposite(outX, outY)] : [x, y, ...opposite(inX, inY), dx, dy];
     }),
   }));
 
@@ -205,7 +203,7 @@ export function withInterpolation(track, interpolation) {
   return { ...track, interpolation, points };
 }
 
-/** @type {(track: Track, kind: import("../document/document.js").Kind) => Track} */
+/** @type {(track: Track, kind: import("./format.js").Kind) => Track} */
 export function withKind(track, kind) {
   if (kind !== "anchor") return { ...track, kind };
   const { keyframes: _, ...rest } = track;
@@ -217,6 +215,27 @@ export function regroup(document, ids, together) {
   const group = newGroup(document);
   return changeTracks(document, ids, ({ group: _, ...track }) => (together ? { ...track, group } : track));
 }
+
+/** @type {(document: Document, moves: readonly Move[]) => Document} */
+const withMoves = ({ canvas, tracks }, moves) =>
+  moves.length ? { canvas, tracks, camera: moves } : { canvas, tracks };
+
+/** @type {(document: Document, moves: readonly Move[]) => Document} */
+export const addMoves = (document, moves) => withMoves(document, [...movesOf(document), ...moves]);
+
+/** @type {(document: Document, index: number) => Document} */
+export const removeMove = (document, index) =>
+  withMoves(
+    document,
+    movesOf(document).filter((_, i) => i !== index),
+  );
+
+/** @type {(document: Document, index: number, change: (move: Move) => Move) => Document} */
+export const changeMove = (document, index, change) =>
+  withMoves(
+    document,
+    movesOf(document).map((move, i) => (i === index ? change(move) : move)),
+  );
 
 /**
  * The same drawing on another canvas: positions scale with its sides, times with its length.
@@ -234,7 +253,7 @@ export function onCanvas(document, canvas) {
     }),
     ...(track.grid && { grid: { ...track.grid, dx: track.grid.dx * sx, dy: track.grid.dy * sy } }),
   }));
-  return withMoves({ canvas, tracks }, inTime(movesOf(document), st));
+  return withMoves({ canvas, tracks }, scaledInTime(movesOf(document), st));
 }
 
 /** The parameter of the place on the track's curve nearest to `point`. @type {(track: Track, point: ImagePoint) => number} */

@@ -3,12 +3,12 @@
  * anew when they change otherwise.
  */
 
-import { curveOf } from "../curve/timing.js";
+import { curveOf } from "../document/sampling.js";
 import { strokeTracks } from "./render.js";
 
 /**
- * @typedef {import("../document/document.js").Track} Track
- * @typedef {import("../curve/curve.js").Curve} Curve
+ * @typedef {import("../document/format.js").Track} Track
+ * @typedef {import("../curve/spline.js").Curve} Curve
  * @typedef {import("../curve/geometry.js").Viewport} Viewport
  * @typedef {import("../curve/geometry.js").Size} Size
  * @typedef {import("../curve/geometry.js").ImageBox} Box
@@ -112,7 +112,7 @@ export function shows(box, hull, by, { width, height }) {
   );
 }
 
-export class Crowd {
+export class CurveBitmap {
   /** @type {{shapes: readonly Shape[], place: Place, hull: Box, box: Box} | null} */
   painted = null;
   /** @type {HTMLCanvasElement | null} */
@@ -128,7 +128,10 @@ export class Crowd {
   draw(context, tracks, place) {
     const { density } = place;
     const shapes = shapesOf(tracks);
-    if (!shapes.length) return (this.forget(), true);
+    if (!shapes.length) {
+      this.forget();
+      return true;
+    }
     let by = this.reusable(shapes, place);
     if (!by) {
       this.repaint(tracks, shapes, place);
