@@ -19,19 +19,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from motionstream_core.checkpoints import save_model, save_tiny_vae
-from motionstream_core.diffusion.flow import add_noise
-from motionstream_core.diffusion.schedule import student_sigmas
 from motionstream_core.models.conditioning import InputLayout
 from motionstream_core.models.vae.tiny_vae import TinyVae
-from motionstream_core.training.data import Batch, View, choose_tracks, collate
-from motionstream_core.training.data.trajectories import Trajectories
+from motionstream_core.training.data import Batch, View, choose_tracks, collate, object_window
 from motionstream_core.training.engine.averaged import averaged_model
 from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part
 from motionstream_core.training.engine.optimizers import OptimizerSettings
 from motionstream_core.training.recipes.bundled_specs import TEACHER_SPEC
 from motionstream_core.training.stages.causal_loss import CausalMasks, causal_loss
-from motionstream_core.training.stages.conditions import random_ids
-from motionstream_core.training.stages.regression import truth_loss
+from motionstream_core.training.stages.regression import TruePaths, truth_loss
 from motionstream_core.training.stages.teacher import new_teacher
 from motionstream_core.training.stages.tiny_vae.settings import PHOTO
 from motionstream_core.training.stages.tiny_vae.stage import leaf_patches
@@ -75,7 +71,7 @@ def draw_clips(folder: Path, worker: int, num_workers: int) -> None:
 
 
 class LeafClips:
-    """Clips that were drawn so far, on the device, and their latents (n c f h w) once a VAE is there."""
+    """Clips that were drawn so far: frames on the device, and, once a VAE is there, latents (n c f h w) on the CPU."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.folder, self.device = folder, device
@@ -104,7 +100,7 @@ class LeafClips:
         done = [self.latents] if len(self.latents) else []
         for frames in torch.stack(self.frames[len(self.latents) :]).split(16):
             with engine.autocast():
-                done.append(vae.encode(frames.permute(0, 4, 1, 2, 3).float() / 255).half())
+                done.append(vae.encode(frames.permute(0, 4, 1, 2, 3).float() / 255).half().cpu())
         self.latents = torch.cat(done)
 
     def batch(self, batch_size: int, view: View, rng: np.random.Generator) -> Batch:
@@ -115,13 +111,13 @@ class LeafClips:
             clip = int(rng.integers(len(self.latents)))
             points, visibility, owner = self._tracks[clip]
             points, visibility = points[:frames], visibility[:frames]
-            row, column = (2 * int(rng.integers(0, (CELLS - view.cells) // 2 + 1)) for _ in range(2))
+            row, column = object_window(points[0], torch.from_numpy(owner), CELLS, view.cells, rng)
             window = slice(row, row + view.cells), slice(column, column + view.cells)
             latents.append(self.latents[clip, :, : view.latent_frames, window[0], window[1]].float())
             told = torch.from_numpy(self._told(points, owner, rng))
             shift = torch.tensor([column, row]) * float(CELL_PX)
             rows.append((torch.zeros(1), points[:, told] - shift, visibility[:, told], ""))
-        return replace(collate(rows), latents=torch.stack(latents)).to(self.device)
+        return replace(collate(rows), latents=torch.stack(latents))
 
     def _told(self, points: Tensor, owner: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         told, ground = choose_tracks(owner, rng), np.flatnonzero(owner == -1)
@@ -132,31 +128,6 @@ class LeafClips:
         elif len(told) and rng.random() < 0.3:
             some = np.setdiff1d(rng.permutation(ground)[: int(rng.integers(8, 60))], told)
         return np.concatenate([told, some])
-
-    def epoch_batch(self, position: int, size: int, view: View, seed: int) -> Batch:
-        """Not an order but a draw: the clips grow while they are trained on."""
-        return self.batch(size, view, np.random.default_rng((seed, position)))
-
-    def paths(self, view: View) -> LeafPaths:
-        """Straight ways from noise to what `view` shows."""
-        return LeafPaths(self, view)
-
-
-class LeafPaths:
-    """As `regression.TruePaths`, with its noise drawn on the device."""
-
-    def __init__(self, clips: LeafClips, view: View) -> None:
-        self.clips, self.view = clips, view
-
-    def draw(self, count: int, rng: np.random.Generator) -> Trajectories:
-        batch = self.clips.batch(count, self.view, rng)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        noise = torch.randn_like(batch.latents)
-        sigmas = student_sigmas(SPEC.step_list, SPEC.shift)[:-1].to(noise.device)
-        levels = torch.stack([add_noise(batch.latents, noise, sigma) for sigma in sigmas], dim=1)
-        return Trajectories(
-            levels, batch.latents, batch, random_ids(count, batch.points.shape[2], generator).to(noise.device)
-        )
 
 
 def train_vae(clips: LeafClips, engine: Engine, share: Callable[[], float], batch_size: int) -> TinyVae:
@@ -206,8 +177,8 @@ def train_student(
     masks = CausalMasks(own_share=0.7)
     whole = View(13, CELLS)
     phases = (
-        (WINDOWS_END, 96, 1.0, causal_loss(clips.paths(View(13, 8)), SPEC, masks, 5, engine.device)),
-        (FRAMES_END, 32, 1.0, causal_loss(clips.paths(whole), SPEC, masks, 5, engine.device)),
+        (WINDOWS_END, 96, 1.0, causal_loss(TruePaths(clips, SPEC, View(13, 8)), SPEC, masks, 5, engine.device)),
+        (FRAMES_END, 32, 1.0, causal_loss(TruePaths(clips, SPEC, whole), SPEC, masks, 5, engine.device)),
         (ROLLOUTS_END, 24, 0.5, truth_loss(clips, SPEC, whole, 6, engine.device)),
     )
     step, saved_s = 0, time.monotonic()

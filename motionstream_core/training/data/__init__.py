@@ -1,8 +1,8 @@
-"""Training data under one name: batches and their order (`batches`), and clips of the world (`world_clips`)."""
+"""Training data under one name: batches and their order (`batches`), and clips of the world (`world`)."""
 
 from __future__ import annotations
 
-from .batches import WHOLE_CLIP, Batch, TrainingClips, View, collate, pad_text, prefetched
+from .batches import WHOLE_CLIP, Batch, RandomClips, TrainingClips, View, collate, pad_text, prefetched
 from .world import (
     MAX_POINTS,
     NO_POINT,
@@ -11,6 +11,7 @@ from .world import (
     choose_tracks,
     clip_frames,
     draw_clip,
+    object_window,
     prepare_world,
     write_shard,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "WHOLE_CLIP",
     "Batch",
     "LatentClips",
+    "RandomClips",
     "TrainingClips",
     "View",
     "WorldMix",
@@ -28,6 +30,7 @@ __all__ = [
     "clip_frames",
     "collate",
     "draw_clip",
+    "object_window",
     "pad_text",
     "prefetched",
     "prepare_world",

@@ -69,14 +69,18 @@ class View:
 WHOLE_CLIP = View(13, 16)
 
 
-class TrainingClips(Protocol):
-    """Clips that a stage trains on: rendered (`world_clips`) or filmed (`video_clips`)."""
-
-    def __len__(self) -> int: ...
+class RandomClips(Protocol):
+    """Clips that are drawn at random, in no order."""
 
     def batch(self, batch_size: int, view: View, rng: np.random.Generator) -> Batch:
         """Random clips, windows and track selections, drawn by `rng`."""
         ...
+
+
+class TrainingClips(RandomClips, Protocol):
+    """Clips that a stage trains on: rendered (`data.world`) or filmed (`data.videos`)."""
+
+    def __len__(self) -> int: ...
 
     def epoch_batch(self, position: int, size: int, view: View, seed: int) -> Batch:
         """Samples position .. position + size - 1 of the order that `seed` gives.

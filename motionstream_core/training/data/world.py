@@ -150,7 +150,7 @@ class LatentClips:
         frames = 1 + 4 * (view.latent_frames - 1)
         points = tensors["points"][index, :frames].float()
         visibility, owner = tensors["visibility"][index, :frames], tensors["owner"][index]
-        row, column = _window(points[0], owner, tensors["latents"].shape[-1], view.cells, rng)
+        row, column = object_window(points[0], owner, tensors["latents"].shape[-1], view.cells, rng)
         latents = tensors["latents"][index, :, : view.latent_frames, row:, column:]
         latents = latents[:, :, : view.cells, : view.cells].float()
         chosen = torch.from_numpy(choose_tracks(owner.numpy(), rng))
@@ -158,7 +158,7 @@ class LatentClips:
         return latents, points, visibility[:, chosen], caption
 
 
-def _window(points: Tensor, owner: Tensor, side: int, cells: int, rng: np.random.Generator) -> tuple[int, int]:
+def object_window(points: Tensor, owner: Tensor, side: int, cells: int, rng: np.random.Generator) -> tuple[int, int]:
     """Top left cell of a window around a random object (small views of background alone teach little)."""
     spare = side - cells
     if spare == 0:

@@ -19,7 +19,7 @@ from ...diffusion.flow import add_noise
 from ...diffusion.schedule import student_sigmas
 from ...models.track_wan import TrackWan
 from ...streaming.rollout import GradientPolicy
-from ..data import TrainingClips, View
+from ..data import RandomClips, View
 from ..data.trajectories import Trajectories
 from .causal import StepLoss
 from .conditions import Conditioned, conditions_of, random_ids
@@ -32,7 +32,7 @@ from .teacher import micro_generator
 class TruePaths:
     """True clips as a source of trajectories: noise in a straight line to the clip, as flow matching draws it."""
 
-    clips: TrainingClips
+    clips: RandomClips
     spec: ModelSpec
     view: View
 
@@ -47,7 +47,7 @@ class TruePaths:
         return Trajectories(torch.stack(levels, dim=1), batch.latents, batch, ids)
 
 
-def truth_loss(clips: TrainingClips, spec: ModelSpec, view: View, seed: int, device: torch.device) -> StepLoss:
+def truth_loss(clips: RandomClips, spec: ModelSpec, view: View, seed: int, device: torch.device) -> StepLoss:
     """Weighted squared error of rollouts against the clips they take their conditions from.
 
     The step that carries the gradient is drawn for a whole train step: sharded ranks must run the same passes.
