@@ -1,7 +1,7 @@
 """Whether a photo stays a photo: `python -m experiments.photo.still PHOTO ...`.
 
-The photo student beside the bundled one. A grid of points is told to stand still for 49 frames. Printed: PSNR in dB of the last 12 against the photo, for the
-stream and for the VAE alone.
+A grid of points is told to stand still for 49 frames, to the photo student and to the bundled one. Printed: PSNR in
+dB of the last 12 against the photo, for the stream and for the VAE alone.
 """
 
 from __future__ import annotations
