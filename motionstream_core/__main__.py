@@ -1,13 +1,19 @@
-"""`python -m motionstream_core render | evaluate`: video from files, and a model judged on a folder of clips."""
+"""`python -m motionstream_core render | live | evaluate`: video from files or by hand, and a model judged on clips."""
 
 from __future__ import annotations
 
 import argparse
+import secrets
 import sys
+import threading
+import webbrowser
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image, ImageOps
 
+from .demo.example import drawn_example
 from .demo.weights import STUDENT
 from .evaluation.clips.cases import Protocol
 from .evaluation.clips.counterfactuals import COUNTERFACTUALS
@@ -17,11 +23,17 @@ from .evaluation.clips.page import write_page
 from .evaluation.clips.runs import ClipRuns, Plan
 from .evaluation.clips.table import paper_rows, text_table, total_rows, write_csv
 from .evaluation.perceptual import Lpips, load_lpips
+from .live.open import Log, Opened, replayed
+from .live.recording import repair
 from .streaming.render.job import read_job, render_to_file
 from .streaming.render.renderer import Renderer, TeacherSettings, open_renderer
+from .streaming.render.video_file import VideoFile
 from .streaming.stream import StreamSettings
 from .tracks.extract.cotracker import CoTracker3
 from .tracks.extract.tracker import OpenCvTracker, Tracker
+
+BUNDLED_LIVE_CHUNK = 2
+"""Latent frames: half a second. With the 3 that it was trained by, the median answer takes longer than that."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def render(args: argparse.Namespace) -> None:
     """`motionstream render`."""
+    if args.replay is not None:
+        return replay(args)
     renderer = _renderer(args)
     job = read_job(
         renderer,
@@ -52,6 +66,60 @@ def render(args: argparse.Namespace) -> None:
     print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
     if renderer.device.type == "cuda":
         print(f"peak GPU memory      {torch.cuda.max_memory_allocated(renderer.device) / 2**20:.0f} MiB")
+
+
+def replay(args: argparse.Namespace) -> None:
+    """`motionstream render --replay`: a live stream's log, made again."""
+    for name in ("image", "tracks", "frames", "size"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name} cannot be given beside --replay: the log says it")
+    log = Log.read(args.replay)
+    about = log.about
+    renderer = _renderer(args)
+    chunk = about.chunk_frames // renderer.loaded.spec.vae_stride.time
+    opened = Opened(renderer, (about.height, about.width), about.seed, chunk, about.model, history_bytes=0)
+    if renderer.loaded.spec.image_rule != "none" and log.image is None:
+        raise FileNotFoundError(f"--replay: the log's first image is missing beside {args.replay}")
+    picture = None if log.image is None else np.asarray(Image.open(log.image).convert("RGB"))
+    renderer.settle()
+    with VideoFile(args.out, about.fps) as file:
+        for frames in replayed(opened, log, picture):
+            file.push(frames)
+    print(f"video                {args.out}  ({file.num_frames} frames, {about.width}x{about.height} px)")
+
+
+def live(args: argparse.Namespace) -> None:
+    """`motionstream live`."""
+    from aiohttp import web
+
+    from .live.page import LOOPBACK, LivePage
+
+    renderer = _renderer(args)
+    spec = renderer.loaded.spec
+    bundled = Path(args.model).resolve() == STUDENT
+    chunk = args.chunk or (BUNDLED_LIVE_CHUNK if bundled else None)
+    opened = Opened(renderer, args.size or spec.frame_size, args.seed, chunk, Path(args.model).name)
+    prompt, picture = args.prompt, None
+    if args.image is not None:
+        if not args.image.is_file():
+            raise FileNotFoundError(f"--image: there is no file {args.image}")
+        picture = opened.fitted(ImageOps.exif_transpose(Image.open(args.image)))
+    elif spec.image_rule != "none":
+        example = drawn_example(2)
+        picture = opened.fitted(Image.fromarray(example.image))
+        prompt = prompt or (example.prompt if bundled else "")
+    for files in repair(args.out):
+        print(f"made whole what an earlier stream left: {files.video or files.log}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    token = "" if args.host in LOOPBACK else secrets.token_urlsafe(16)
+    page = LivePage(opened, prompt, picture, args.out, token, spec.vocabulary or None)
+    address = f"http://{'localhost' if args.host in LOOPBACK else args.host}:{args.port}/" + (
+        token and f"?token={token}"
+    )
+    print(f"{address}\nopen it in a browser; Enter begins, drag with the mouse; Ctrl+C here ends", flush=True)
+    if not args.no_browser and args.host in LOOPBACK:
+        threading.Timer(1.0, webbrowser.open, [address]).start()
+    web.run_app(page.app(), host=args.host, port=args.port, print=None, access_log=None)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -114,9 +182,23 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("render", help="image, tracks and prompt to an mp4")
     one.add_argument("--image", type=Path, help="the first frame; cropped about its middle to the video's frame")
     one.add_argument("--tracks", type=Path, help="trajectories in px of the image (JSON or npz)")
+    one.add_argument("--replay", type=Path, metavar="LOG", help="a live stream's .log.json: that stream, made again")
     one.add_argument("--frames", type=int, help="length; default: as the tracks, in whole chunks")
     one.add_argument("--out", type=Path, default=Path("outputs/render.mp4"))
     one.set_defaults(command=render)
+    hand = commands.add_parser("live", help="a page on which a stream is steered by hand")
+    hand.add_argument("--image", type=Path, help="the first frame; default: the demo's own. The page takes others")
+    hand.add_argument(
+        "--chunk",
+        type=int,
+        help="latent frames at a time: fewer answer sooner; default: as trained, "
+        f"the bundled model {BUNDLED_LIVE_CHUNK}",
+    )
+    hand.add_argument("--host", default="127.0.0.1", help="address to listen on; others than this machine need a token")
+    hand.add_argument("--port", type=int, default=8189)
+    hand.add_argument("--no-browser", action="store_true", help="print the address only")
+    hand.add_argument("--out", type=Path, default=Path("outputs/live"), help="folder of the recordings")
+    hand.set_defaults(command=live)
     many = commands.add_parser("evaluate", help="judge a model on a folder of clips")
     many.add_argument("dataset", type=Path, help="DAVIS, videos, or scenes with COLMAP's cameras (docs/evaluation.md)")
     many.add_argument("--tracks", choices=("opencv", "cotracker"), default="opencv", help="what follows the points")
@@ -130,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--lpips", default="auto", help="auto: where its weights are found; off; or VGG-16's safetensors")
     many.add_argument("--out", type=Path, default=Path("outputs/evaluate"), help="folder; run again to resume")
     many.set_defaults(command=evaluate)
-    for each in (one, many):
+    for each in (one, hand, many):
         _add_model(each)
     return parser
 

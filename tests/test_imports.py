@@ -26,6 +26,7 @@ ROOMS = [
     "evaluation",
     "training",
     "demo",
+    "live",
 ]
 HOST = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "execution", "nodes"}
 NAMES_WITHOUT_A_SUBJECT = {"utils", "util", "misc", "helpers", "common"}

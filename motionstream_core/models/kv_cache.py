@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -46,6 +47,19 @@ def remembered_frames(num_seen: int, sink_frames: int, window_frames: int) -> li
     """Numbers of the frames remembered after `num_seen`: the first ones and the last ones."""
     num_sink = min(num_seen, sink_frames)
     return [*range(num_sink), *range(max(num_sink, num_seen - window_frames), num_seen)]
+
+
+@dataclass(frozen=True)
+class CacheState:
+    """What a cache remembers at one moment, on the CPU; only `KVCache.restore` reads it."""
+
+    num_frames_seen: int
+    buffers: tuple[Tensor, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that it takes."""
+        return sum(each.numel() * each.element_size() for each in self.buffers)
 
 
 class KVCache:
@@ -93,6 +107,22 @@ class KVCache:
     def reset(self) -> None:
         """Forget everything; the memory itself is kept for the next stream."""
         self.num_frames_seen = 0
+
+    def state(self) -> CacheState:
+        """What is remembered now, between two chunks."""
+        used = self.num_context_frames * self.frame_tokens
+        window = max(0, self.num_context_frames - self.sink_frames) * self.frame_tokens
+        kept = ((self._keys, used), (self._values, used), (self._unrotated, window))
+        return CacheState(
+            self.num_frames_seen, tuple(each[:, :, :tokens].to("cpu", copy=True) for each, tokens in kept)
+        )
+
+    @torch.no_grad()
+    def restore(self, state: CacheState) -> None:
+        """Go back to what `state` gave of this cache, or of one like it."""
+        for buffer, kept in zip((self._keys, self._values, self._unrotated), state.buffers, strict=True):
+            buffer[:, :, : kept.shape[2]] = kept.to(buffer.device)
+        self.num_frames_seen = state.num_frames_seen
 
     @property
     def num_context_frames(self) -> int:

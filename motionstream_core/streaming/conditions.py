@@ -122,6 +122,15 @@ class StreamConditions:
             latents = image_latents(spec, vae, image)
         self._image = None if latents is None else latents.to(self._device, self._dtype)
 
+    @property
+    def image_latents(self) -> Tensor | None:
+        """What `image_latents` made of the image, on the model's device; may be replaced while the stream runs."""
+        return self._image
+
+    @image_latents.setter
+    def image_latents(self, latents: Tensor) -> None:
+        self._image = latents.to(self._device, self._dtype)
+
     def __call__(self, chunk: Chunk) -> Conditions:
         """Conditions of one chunk; its track frames are asked for here."""
         return self._run(chunk.start, chunk.stop)

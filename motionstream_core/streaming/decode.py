@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -28,6 +29,14 @@ class StreamingDecoder(Protocol):
         """Forgets the stream; the next push starts a new one, of any size."""
         ...
 
+    def state(self) -> object:
+        """What is remembered now, on the CPU, for `restore`."""
+        ...
+
+    def restore(self, state: object) -> None:
+        """Go back to what `state` gave; it may be used again."""
+        ...
+
 
 class CausalVae(Protocol[Memory]):
     """A VAE whose decoder needs no later latents: each latent frame's frames are ready as soon as it is."""
@@ -48,6 +57,14 @@ class _CausalDecoder(Generic[Memory]):
     def reset(self) -> None:
         self._memory = self._vae.new_memory()
         self._latent_size: tuple[int, int] | None = None  # height, width
+        self._device: torch.device | None = None
+
+    def state(self) -> object:
+        return moved(self._memory, torch.device("cpu")), self._latent_size, self._device
+
+    def restore(self, state: object) -> None:
+        memory, self._latent_size, self._device = cast(tuple[Any, Any, Any], state)
+        self._memory = moved(memory, self._device)
 
     @torch.no_grad()
     def push(self, latents: Tensor) -> Tensor:
@@ -58,7 +75,7 @@ class _CausalDecoder(Generic[Memory]):
         if self._latent_size not in (None, size):
             raise ValueError(f"the stream began with latents of {self._latent_size} (h, w), got {size}; reset it first")
         frames = self._vae.decode_stream(latents, self._memory)[0].permute(1, 2, 3, 0).float().contiguous()
-        self._latent_size = size
+        self._latent_size, self._device = size, latents.device
         return frames
 
 
@@ -74,3 +91,16 @@ class FullStreamingDecoder(_CausalDecoder[WanDecoderMemory]):
 
     def __init__(self, vae: WanVae) -> None:
         super().__init__(vae, vae.num_channels)
+
+
+def moved(value: Any, device: torch.device | None) -> Any:
+    """A copy of a memory, whatever holds its tensors, with these on `device` (None: where they are)."""
+    if isinstance(value, Tensor):
+        return value.to(device or value.device, copy=True)
+    if isinstance(value, dict):
+        return {key: moved(each, device) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(moved(each, device) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: moved(getattr(value, each.name), device) for each in fields(value)})
+    return value

@@ -7,6 +7,7 @@ consumer can decode it while the next one is prepared.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Protocol
@@ -64,6 +65,7 @@ def rollout(
     cache: KVCache,
     noise: Noise,
     num_latent_frames: int | None = None,
+    first_chunk: int = 0,
     gradient: GradientPolicy | None = None,
     callback: StepCallback | None = None,
 ) -> Generator[RolledChunk, None, None]:
@@ -71,13 +73,16 @@ def rollout(
 
     sigmas: (num_steps + 1,), descending to 0, on the CPU. Time and memory per chunk are constant once the window is
     full. A chunk whose conditions carry `clean_first` keeps that latent in its frame 0; a chunk that is nothing else
-    takes no denoise step at all. `cache` is reset when the generator is closed. Raises ValueError when it is not empty
-    at the start.
+    takes no denoise step at all. first_chunk: where a stream goes on whose earlier chunks `cache` remembers. `cache` is
+    reset when the generator is closed. Raises ValueError when it does not hold just the chunks before the first.
     """
-    if cache.num_frames_seen:
-        raise ValueError(f"the cache holds {cache.num_frames_seen} frames of another stream; reset it first")
+    start = plan.chunk(first_chunk).start
+    if cache.num_frames_seen != start:
+        raise ValueError(
+            f"the cache holds {cache.num_frames_seen} frames of another stream, not {start}; reset it first"
+        )
     try:
-        for chunk in plan.chunks(num_latent_frames):
+        for chunk in itertools.islice(plan.chunks(num_latent_frames), first_chunk, None):
             chunk_conditions = conditions(chunk)
             latents = _generate(model, layout, chunk_conditions, chunk, sigmas, cache, noise, gradient, callback)
             yield RolledChunk(chunk, latents)

@@ -6,24 +6,37 @@ chunk at which it took effect, so that a live drag can be replayed as a batch jo
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import torch
+from torch import Tensor
 
+from ..geometry import Chunk
+from ..models.conditioning import Conditions
+from ..models.kv_cache import CacheState
 from ..models.wan import CrossContext
-from ..tracks import NUM_IDS, Tracks
-from .conditions import KnownTracks, StreamConditions
+from ..tracks import NUM_IDS, Tracks, parse_tracks
+from ..tracks.drawn.document import Grid
+from .conditions import StreamConditions
 from .decode import StreamingDecoder
+from .live_tracks import FIRST_PLAYED, LiveTracks
 from .network import SpecifiedNetwork
 from .rollout import StepCallback
-from .stream import StreamedChunk, StreamSettings, stream_chunks
+from .stream import StreamedChunk, StreamSettings, stream_cache, stream_chunks
 
-EventKind = Literal["samples", "release", "prompt", "pause", "resume", "stop"]
-LOG_VERSION = 1
+EventKind = Literal["samples", "release", "clear", "play", "prompt", "reanchor", "pause", "resume", "stop"]
+LOG_VERSION = 2
+LOOK_AGAIN_S = 0.25
+"""While paused, `SessionHooks.wait_s` is asked so often: it may raise, which ends the stream."""
+SEED_STEP = 7_919_000_003
+"""Between the noises of a stream and of what follows when it is anchored anew."""
 
 
 @dataclass(frozen=True)
@@ -35,68 +48,74 @@ class Event:
     payload: Any = None
 
 
-class LiveTracks:
-    """Track samples under a live hand.
+@dataclass(frozen=True)
+class Command:
+    """What is to be done at the next boundary; `back` is no event, since it takes events away.
 
-    The samples of one track that arrived since the last chunk are spread evenly over the next chunk's frames, from
-    where the track stood; without new samples it stands still; released, it is invisible and keeps its id. In a chunk
-    of one frame a new track shows its first sample; the others follow in the next chunk.
+    context: of a prompt, encoded. stamp: whatever the giver wants to see again in `SessionHooks.taken`.
     """
 
-    def __init__(self, height: int, width: int, known: Tracks | None = None) -> None:
-        self.height, self.width = height, width
-        self._known = known
-        self._last: dict[int, tuple[float, float]] = {}
-        self._pending: dict[int, list[tuple[float, float]]] = {}
-
-    def add(self, track_id: int, samples: list[tuple[float, float]]) -> None:
-        """New positions (x, y) px of a track, oldest first; takes the track in hand if it is new or was released."""
-        self._pending.setdefault(track_id, []).extend(samples)
-
-    def release(self, track_id: int) -> None:
-        """Let a track go."""
-        self._pending.pop(track_id, None)
-        self._last.pop(track_id, None)
-
-    def at_frames(self, start: int, stop: int) -> Tracks:
-        """Tracks of the next chunk's frames [start, stop)."""
-        count = stop - start
-        ids = sorted(self._last.keys() | self._pending.keys())
-        points = torch.zeros(count, len(ids), 2)
-        for column, track_id in enumerate(ids):
-            way = self._pending.pop(track_id, [])
-            if track_id in self._last:
-                way = [self._last[track_id], *way]
-            elif count == 1:  # the image alone shows where a stroke begins; the rest of it is still to be drawn
-                way, later = way[:1], way[1:]
-                if later:
-                    self._pending[track_id] = later
-            points[:, column] = _spread(way, count, track_id in self._last)
-            self._last[track_id] = way[-1]
-        live = Tracks(
-            points,
-            torch.ones(count, len(ids), dtype=torch.bool),
-            self.height,
-            self.width,
-            torch.tensor(ids, dtype=torch.long),
-        )
-        if self._known is None:
-            return live
-        return Tracks.concatenate(
-            [live, KnownTracks(self._known).at_frames(start, stop).rescaled(self.height, self.width)]
-        )
+    kind: EventKind | Literal["back"]
+    payload: Any = None
+    context: CrossContext | None = None
+    stamp: Any = None
 
 
-def _spread(way: list[tuple[float, float]], count: int, from_last: bool) -> torch.Tensor:
-    """(count 2): positions evenly along `way` in time; its first entry is where the last chunk ended if from_last."""
-    stops = torch.tensor(way, dtype=torch.float32)
-    if from_last:
-        place = torch.arange(1, count + 1) / count * (len(way) - 1)
-    else:
-        place = torch.linspace(0, len(way) - 1, count)
-    low = place.floor().long().clamp(max=len(way) - 1)
-    high = (low + 1).clamp(max=len(way) - 1)
-    return torch.lerp(stops[low], stops[high], (place - low)[:, None])
+@dataclass(frozen=True)
+class SessionHooks:
+    """What is told of a session while it runs, all in its own thread.
+
+    wait_s: seconds until the next chunk shall be begun; asked again and again, 0 or less begins it.
+    decoded: frames (t h w 3) in [0, 1] as soon as they are there, one latent frame's at a time.
+    taken: the stamps of the samples that the next chunk answers. changed: paused, resumed. went_back: to how many
+    frames, and the last of them (h w 3).
+    """
+
+    wait_s: Callable[[], float] = lambda: 0.0
+    taken: Callable[[list[Any]], None] = lambda stamps: None
+    decoded: Callable[[Tensor], None] = lambda frames: None
+    changed: Callable[[bool], None] = lambda paused: None
+    went_back: Callable[[int, Tensor], None] = lambda num_frames, frame: None
+
+
+class _Stopped(Exception):
+    """The stream ends at this boundary."""
+
+
+class _Jumped(Exception):
+    """The stream goes on from another state than the one that it reached."""
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """A prompt's keys, and those that it comes from: after `done` of `blend_chunks` chunks it stands alone."""
+
+    context: CrossContext
+    before: CrossContext
+    blend_chunks: int = 0
+    done: int = 0
+
+    def now(self) -> CrossContext:
+        """The keys of the next chunk."""
+        if self.done >= self.blend_chunks:
+            return self.context
+        return _blended(self.before, self.context, (self.done + 1) / (self.blend_chunks + 1))
+
+
+@dataclass(frozen=True)
+class _State:
+    """Everything that the rest of a stream depends on, at one chunk boundary."""
+
+    chunk: int
+    segment: int
+    segment_chunk: int
+    num_frames: int
+    tracks: LiveTracks
+    prompt: _Prompt
+    image_latents: Tensor | None
+    cache: CacheState
+    decoder: object
+    frame: Tensor
 
 
 class StreamSession:
@@ -104,6 +123,10 @@ class StreamSession:
 
     make_conditions: builds the stream's conditions around this session's live tracks.
     encode: prompt -> cross-attention keys, for prompts that change while the stream runs.
+    anchor: a frame (h w 3) in [0, 1] -> image latents as `conditions.image_latents` makes them, for `reanchor`.
+    history_bytes, history_s: what the states may take, on the CPU, to which `back` can return, and how far back they
+        reach; 0 bytes keep none.
+    clock: seconds, by which the samples of `add_samples` are timed.
     """
 
     def __init__(
@@ -116,34 +139,104 @@ class StreamSession:
         frame_size: tuple[int, int],
         known_tracks: Tracks | None = None,
         settings: StreamSettings | None = None,
+        anchor: Callable[[Tensor], Tensor] | None = None,
+        history_bytes: int = 0,
+        history_s: float = 30.0,
+        hooks: SessionHooks | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._loaded, self._decoder, self._encode = loaded, decoder, encode
+        self._loaded, self._decoder, self._encode, self._anchor = loaded, decoder, encode, anchor
         self._settings = settings or StreamSettings()
+        self._hooks, self._clock = hooks or SessionHooks(), clock
         self._tracks = LiveTracks(*frame_size, known=known_tracks)
         self._conditions = make_conditions(self._tracks)
+        self._cache = stream_cache(loaded, self._conditions.latent_size, self._settings)
+        self._prompt = _Prompt(self._conditions.context, self._conditions.context)
         self._changed = threading.Condition()
-        self._queue: list[tuple[EventKind, Any, CrossContext | None]] = []
+        self._queue: deque[Command] = deque()
         self._paused = False
-        self._stopped = False
-        self._replay: dict[int, list[Event]] | None = None
+        self._replay: deque[Event] | None = None
+        self._history: deque[_State] = deque()
+        self._history_bytes, self._history_frames = history_bytes, history_s * loaded.spec.fps
+        self._resume: _State | None = None
+        self._first_latents = self._conditions.image_latents
         self.events: list[Event] = []
+        self._begin_anew()
 
-    def add_samples(self, track_id: int, samples: list[tuple[float, float]]) -> None:
-        """New positions (x, y) px of a track. Raises ValueError for an id outside [0, 100000) or no finite samples."""
+    @property
+    def num_chunks(self) -> int:
+        """Chunks made, those that were undone not counted."""
+        return self._chunk
+
+    @property
+    def back_frames(self) -> int:
+        """Frames that `back` can undo now."""
+        return self.num_frames - self._history[0].num_frames if self._history else 0
+
+    def add_samples(
+        self, track_id: int, samples: list[tuple[float, ...]], grid: Grid | None = None, *, stamp: Any = None
+    ) -> None:
+        """New positions of a track: (x, y) px, or (x, y, s), with the clock's time at which the hand was there.
+
+        grid: the points around it that move along, where the track is new. Raises ValueError for an id outside
+        [0, 100000), or with a grid [0, 900), for a grid of more than 100 points, and for no finite samples.
+        """
         if not 0 <= track_id < NUM_IDS:
             raise ValueError(f"track_id is {track_id}; it must be in [0, {NUM_IDS})")
-        cleaned = [(float(x), float(y)) for x, y in samples]
-        if not cleaned or not bool(torch.tensor(cleaned).isfinite().all()):
+        cleaned = [[float(value) for value in sample] for sample in samples]
+        if not cleaned or not all(torch.tensor(each).isfinite().all() for each in cleaned):
             raise ValueError(f"samples of track {track_id} must be one or more finite pairs (x, y), got {samples!r}")
-        self._command("samples", {"track_id": track_id, "samples": [list(pair) for pair in cleaned]})
+        payload: dict[str, Any] = {"track_id": track_id, "samples": cleaned}
+        if grid is not None:
+            if track_id >= FIRST_PLAYED:
+                raise ValueError(f"track_id is {track_id}; with a grid it must be in [0, {FIRST_PLAYED})")
+            LiveTracks(1, 1).add(track_id, cleaned, grid)
+            payload["grid"] = asdict(grid)
+        self._command("samples", payload, stamp=stamp)
 
     def release(self, track_id: int) -> None:
         """Let a track go at the next chunk."""
         self._command("release", {"track_id": track_id})
 
-    def set_prompt(self, prompt: str) -> None:
-        """Another prompt from the next chunk on. A prompt that cannot be encoded raises here and changes nothing."""
-        self._command("prompt", prompt, self._encode(prompt))
+    def clear(self) -> None:
+        """Let every track, path and move go at the next chunk."""
+        self._command("clear")
+
+    def play(self, document: str) -> None:
+        """Send off the tracks and the camera's moves of an editor's document; its frame 0 is the next chunk's first.
+
+        Raises TrackFormatError for any other text.
+        """
+        self._played(document)
+        self._command("play", document)
+
+    def set_prompt(self, prompt: str, blend_chunks: int = 0) -> None:
+        """Another prompt from the next chunk on, or over so many chunks, by and by (its keys and values are blended).
+
+        A prompt that cannot be encoded raises here and changes nothing.
+        """
+        if not 0 <= blend_chunks <= 1000:
+            raise ValueError(f"blend_chunks is {blend_chunks}; it must be in [0, 1000]")
+        payload = {"prompt": prompt, "blend_chunks": blend_chunks} if blend_chunks else prompt
+        self._command("prompt", payload, self._encode(prompt))
+
+    def reanchor(self) -> None:
+        """The last frame becomes the first of a new stream: sink, image and window begin with it.
+
+        Raises ValueError for a model that takes no image.
+        """
+        if self._anchor is None or self._conditions.image_latents is None:
+            raise ValueError("this model starts from text alone, so that no frame can become its first image")
+        self._command("reanchor")
+
+    def back(self, num_frames: int) -> None:
+        """Undo the last frames: return to the nearest boundary at least that far back, or to the first one kept.
+
+        Tracks that are in hand stay in hand. Raises ValueError where no states are kept.
+        """
+        if not self._history_bytes:
+            raise ValueError("this session keeps no states to go back to; give it history_bytes")
+        self._command("back", num_frames)
 
     def pause(self) -> None:
         """Hold the stream at the next chunk boundary until `resume` or `stop`."""
@@ -160,78 +253,296 @@ class StreamSession:
     def run(
         self, num_latent_frames: int | None = None, callback: StepCallback | None = None
     ) -> Iterator[StreamedChunk]:
-        """The stream's chunks, without end for None; commands take effect between them."""
-        chunks = stream_chunks(
-            self._loaded,
-            self._conditions,
-            self._decoder,
-            num_latent_frames=num_latent_frames,
-            settings=self._settings,
-            callback=callback,
-        )
-        plan = self._loaded.spec.chunk_plan
-        count = None if num_latent_frames is None else plan.num_chunks(num_latent_frames)
-        try:
-            index = 0
-            while index != count and self._take_commands(index):  # after the last chunk there is nothing to hold
-                yield next(chunks)
-                index += 1
-        finally:
-            chunks.close()
+        """The stream's chunks, without end for None; commands take effect between them.
+
+        After `reanchor` chunks are numbered on, and the image that begins the new stream is not yielded again; for a
+        length, that stream is as long.
+        """
+        self._begin_anew()
+        while True:
+            first = self._enter()
+            chunks = stream_chunks(
+                self._loaded,
+                self._boundary,
+                self._decoder,
+                latent_size=self._conditions.latent_size,
+                num_latent_frames=num_latent_frames,
+                settings=dataclasses.replace(
+                    self._settings, seed=(self._settings.seed + self._segment * SEED_STEP) % 2**63
+                ),
+                callback=callback,
+                cache=self._cache,
+                first_chunk=first,
+                decoded=self._decoded,
+            )
+            try:
+                for streamed in chunks:
+                    yield from self._made(streamed)
+                return
+            except _Stopped:
+                return
+            except _Jumped:
+                continue
+            finally:
+                chunks.close()
+
+    def take_events(self) -> list[Event]:
+        """The events since the last call, no longer held here: whoever takes them keeps the log."""
+        events, self.events = self.events, []
+        return events
 
     def log_json(self) -> str:
-        """The events so far as JSON, for `replay`."""
+        """The events so far as JSON, for `replay`; what was undone is not among them."""
         return json.dumps({"version": LOG_VERSION, "events": [asdict(event) for event in self.events]})
 
     def replay(self, log: str) -> None:
         """Steer by a logged session instead of live commands. Raises ValueError for a log of another form."""
-        try:
-            values = json.loads(log)
-            if values["version"] != LOG_VERSION:
-                raise ValueError(f"version {values['version']!r}")
-            events = [Event(int(e["chunk"]), e["kind"], e["payload"]) for e in values["events"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"the session log is not one of version {LOG_VERSION}: {error}") from error
-        if unknown := [event.kind for event in events if event.kind not in get_args(EventKind)]:
-            raise ValueError(f"the session log has an unknown event {unknown[0]!r}")
-        self._replay = {}
-        for event in events:
-            self._replay.setdefault(event.chunk, []).append(event)
+        self._replay = deque(read_events(log))
 
-    def _command(self, kind: EventKind, payload: Any = None, context: CrossContext | None = None) -> None:
-        with self._changed:
-            self._queue.append((kind, payload, context))
-            self._changed.notify_all()
+    # At a boundary, in the stream's own thread.
 
-    def _take_commands(self, chunk: int) -> bool:
-        """Apply what came since the last chunk; wait while paused. False once stopped."""
+    def _begin_anew(self) -> None:
+        self._history.clear()
+        self._chunk = self._segment = self._segment_chunk = 0
+        self._anchoring, self._segment_frames = False, 0
+        self._tracks.offset = 0
+        self._frame = torch.zeros(0)
+        self._taken_s = self._clock()
+        self.num_frames = 0
+        if self._first_latents is not None:
+            self._conditions.image_latents = self._first_latents
+
+    def _enter(self) -> int:
+        """Put the state in place that the stream goes on from; the number of its next chunk within its segment."""
+        state, self._resume = self._resume, None
+        if state is not None:
+            self._cache.restore(state.cache)
+            self._decoder.restore(state.decoder)
+        return self._segment_chunk
+
+    def _decoded(self, frames: Tensor) -> None:
+        if self._anchoring and not self._segment_frames:
+            frames = frames[1:]  # the frame that was shown already
+        self._segment_frames += len(frames) or 1
+        if len(frames):
+            self._hooks.decoded(frames)
+
+    def _made(self, streamed: StreamedChunk) -> Iterator[StreamedChunk]:
+        frames = streamed.frames[1:] if self._anchoring else streamed.frames
+        self._segment_chunk += 1
+        self._frame = streamed.frames[-1]
+        self._anchoring = False
+        if not len(frames):
+            return
+        chunk = dataclasses.replace(streamed.chunk, index=self._chunk)
+        self._chunk += 1
+        self.num_frames += len(frames)
+        if self._prompt.done < self._prompt.blend_chunks:
+            self._prompt = dataclasses.replace(self._prompt, done=self._prompt.done + 1)
+        yield StreamedChunk(chunk, streamed.latents, frames)
+
+    def _boundary(self, chunk: Chunk) -> Conditions:
+        """`rollout`'s condition source: the chunk before is remembered, and now its commands are taken."""
+        if not self._anchoring:
+            self._remember()
+            self._take_commands()
+        self._conditions.context = self._prompt.now()
+        return self._conditions(chunk)
+
+    def _take_commands(self) -> None:
+        """Wait for the moment to begin, and while paused; apply what came since the last chunk."""
         if self._replay is not None:
-            for event in self._replay.get(chunk, []):
-                self._apply(chunk, event.kind, event.payload)
-            self._paused = False  # a replay has nobody to wait for
-            with self._changed:  # of live commands it takes the one that every stream must take
-                if any(kind == "stop" for kind, *_ in self._queue):
-                    self._apply(chunk, "stop", None)
-            return not self._stopped
+            return self._take_replayed(self._replay)
+        stamps: list[Any] = []
         with self._changed:
             while True:
-                for command in self._queue:
-                    self._apply(chunk, *command)
-                self._queue.clear()
-                if self._stopped or not self._paused:
-                    return not self._stopped
-                self._changed.wait()
+                urgent = any(command.kind not in ("samples", "release", "play", "prompt") for command in self._queue)
+                delay = self._hooks.wait_s()
+                if not urgent and (self._paused or delay > 0):
+                    self._changed.wait(LOOK_AGAIN_S if self._paused else delay)
+                    continue
+                now, samples = self._clock(), [each for each in self._queue if each.kind == "samples"]
+                begin = self._begin(now, samples)
+                while self._queue:
+                    command = self._queue.popleft()
+                    stamps += [command.stamp] if command.stamp is not None else []
+                    self._apply(command, begin, now)
+                if not self._paused and self._hooks.wait_s() <= 0:
+                    break
+            self._taken_s = now
+        self._hooks.taken(stamps)
 
-    def _apply(self, chunk: int, kind: EventKind, payload: Any, context: CrossContext | None = None) -> None:
-        """context: of a prompt that is encoded already, as a live one is and a replayed one is not."""
-        self.events.append(Event(chunk, kind, payload))
+    def _begin(self, now: float, samples: list[Command]) -> float:
+        """The clock's time for which the next chunk's first frame stands, its last one standing for `now`.
+
+        That is when the chunk before was begun; but after a pause, no longer ago than a chunk lasts, or the first
+        sample is old.
+        """
+        plan, spec = self._loaded.spec.chunk_plan, self._loaded.spec
+        chunk_s = plan.chunk_frames * spec.vae_stride.time / spec.fps
+        times = [sample[2] for each in samples for sample in each.payload["samples"] if len(sample) > 2]
+        return max(self._taken_s, min([*times, now - chunk_s]))
+
+    def _take_replayed(self, events: deque[Event]) -> None:
+        with self._changed:  # of live commands it takes the one that every stream must take
+            if any(command.kind == "stop" for command in self._queue):
+                self._log("stop")
+                raise _Stopped
+        while events and events[0].chunk <= self._chunk:
+            event = events.popleft()
+            self._apply(Command(event.kind, event.payload), 0.0, 1.0)
+        self._paused = False  # a replay has nobody to wait for
+
+    def _apply(self, command: Command, begin: float, now: float) -> None:
+        kind, payload = command.kind, command.payload
+        if kind == "back":
+            return self._go_back(payload)
         if kind == "samples":
-            self._tracks.add(payload["track_id"], [(x, y) for x, y in payload["samples"]])
+            span = max(now - begin, 1e-9)
+            samples = [[*each[:2], *(_share((s - begin) / span) for s in each[2:])] for each in payload["samples"]]
+            payload = payload | {"samples": samples}
+            grid = Grid(**payload["grid"]) if "grid" in payload else None
+            self._tracks.add(payload["track_id"], samples, grid)
         elif kind == "release":
             self._tracks.release(payload["track_id"])
+        elif kind == "clear":
+            self._tracks.clear()
+        elif kind == "play":
+            self._tracks.play(self._played(payload), self.num_frames)
         elif kind == "prompt":
-            self._conditions.context = self._encode(payload) if context is None else context
-        elif kind == "stop":
-            self._stopped = True
-        else:
+            text, blend = (payload, 0) if isinstance(payload, str) else (payload["prompt"], payload["blend_chunks"])
+            context = self._encode(text) if command.context is None else command.context
+            self._prompt = _Prompt(context, self._prompt.now(), blend)
+        self._log(kind, payload)
+        if kind == "stop":
+            raise _Stopped
+        if kind in ("pause", "resume"):
             self._paused = kind == "pause"
+            if self._replay is None:
+                self._hooks.changed(self._paused)
+        elif kind == "reanchor":
+            self._anchor_anew()
+
+    def _anchor_anew(self) -> None:
+        if not self.num_frames:
+            return  # the image is the first frame already
+        assert self._anchor is not None
+        self._conditions.image_latents = self._anchor(self._frame)
+        self._segment, self._segment_chunk = self._segment + 1, 0
+        self._tracks.offset = self.num_frames - 1
+        self._anchoring, self._segment_frames = True, 0
+        raise _Jumped
+
+    def _go_back(self, num_frames: int) -> None:
+        wanted = self.num_frames - num_frames
+        before = [state for state in self._history if state.num_frames <= wanted]
+        state = before[-1] if before else self._history[0]
+        while self._history[-1] is not state:
+            self._history.pop()
+        held = self._tracks.held()
+        self._restore(state)
+        for track_id in self._tracks.held().keys() - held.keys():
+            self._tracks.release(track_id)
+            self._log("release", {"track_id": track_id})
+        for track_id in held.keys() - self._tracks.held().keys():
+            (x, y), grid = held[track_id]
+            self._tracks.add(track_id, [(x, y)], grid)
+            about = {} if grid is None else {"grid": asdict(grid)}
+            self._log("samples", {"track_id": track_id, "samples": [[x, y]], **about})
+        self._hooks.went_back(self.num_frames, self._frame)
+        raise _Jumped
+
+    def _restore(self, state: _State) -> None:
+        self.events = [event for event in self.events if event.chunk < state.chunk]
+        self._chunk, self._segment, self._segment_chunk = state.chunk, state.segment, state.segment_chunk
+        self.num_frames, self._frame, self._prompt = state.num_frames, state.frame, state.prompt
+        self._tracks = state.tracks.copy()
+        self._conditions.tracks = self._tracks
+        if state.image_latents is not None:
+            self._conditions.image_latents = state.image_latents
+        self._resume = state
+
+    def _remember(self) -> None:
+        """Keep this boundary's state, and of the older ones as many as there is room for."""
+        if not self._history_bytes or not self.num_frames:
+            return
+        if self._history and self._history[-1].chunk == self._chunk:
+            return  # just returned to
+        state = _State(
+            self._chunk,
+            self._segment,
+            self._segment_chunk,
+            self.num_frames,
+            self._tracks.copy(),
+            self._prompt,
+            self._conditions.image_latents,
+            self._cache.state(),
+            self._decoder.state(),
+            self._frame,
+        )
+        self._history.append(state)
+        room = self._history_bytes // max(1, _state_bytes(state))
+        oldest = self.num_frames - self._history_frames
+        while len(self._history) > 1 and (len(self._history) > room or self._history[1].num_frames < oldest):
+            self._history.popleft()
+
+    def _played(self, document: str) -> Tracks:
+        height, width = self._tracks.height, self._tracks.width
+        return parse_tracks(document, height=height, width=width).rescaled(height, width)
+
+    def _log(self, kind: EventKind, payload: Any = None) -> None:
+        self.events.append(Event(self._chunk, kind, payload))
+
+    def _command(
+        self,
+        kind: EventKind | Literal["back"],
+        payload: Any = None,
+        context: CrossContext | None = None,
+        stamp: Any = None,
+    ) -> None:
+        with self._changed:
+            self._queue.append(Command(kind, payload, context, stamp))
+            self._changed.notify_all()
+
+
+def read_events(log: str) -> list[Event]:
+    """The events of a log, in order. Raises ValueError for a log of another form."""
+    try:
+        values = json.loads(log)
+        if values["version"] not in (1, LOG_VERSION):
+            raise ValueError(f"version {values['version']!r}")
+        events = [Event(int(e["chunk"]), e["kind"], e["payload"]) for e in values["events"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"the session log is not one of version {LOG_VERSION}: {error}") from error
+    if unknown := [event.kind for event in events if event.kind not in get_args(EventKind)]:
+        raise ValueError(f"the session log has an unknown event {unknown[0]!r}")
+    return events
+
+
+def _share(value: float) -> float:
+    """A time within a chunk: rounded, since it goes into the log and must come back as it was."""
+    return round(min(1.0, max(0.0, value)), 4)
+
+
+def _blended(before: CrossContext, after: CrossContext, share: float) -> CrossContext:
+    def between(a: tuple[tuple[Tensor, Tensor], ...], b: tuple[tuple[Tensor, Tensor], ...]) -> Any:
+        return tuple(
+            (torch.lerp(k0, k1, share), torch.lerp(v0, v1, share)) for (k0, v0), (k1, v1) in zip(a, b, strict=True)
+        )
+
+    return CrossContext(between(before.text, after.text), between(before.image, after.image))
+
+
+def _state_bytes(state: _State) -> int:
+    """Mostly the cache's; the decoder's features are a few frames of it."""
+    return state.cache.num_bytes + _tensor_bytes(state.decoder)
+
+
+def _tensor_bytes(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, dict):
+        return sum(map(_tensor_bytes, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(_tensor_bytes, value))
+    return sum(map(_tensor_bytes, vars(value).values())) if dataclasses.is_dataclass(value) else 0

@@ -14,11 +14,12 @@ from ..diffusion.sample import euler_sample, unipc_sample
 from ..diffusion.schedule import student_sigmas, teacher_sigmas
 from ..geometry import Chunk
 from ..models.conditioning import Conditions, assemble, batch_conditions
+from ..models.kv_cache import KVCache
 from ..models.wan import CrossContext
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
 from .network import SpecifiedNetwork
-from .rollout import StepCallback, pinned_input, rollout, seeded_noise
+from .rollout import ConditionSource, StepCallback, pinned_input, rollout, seeded_noise
 
 GuidedVelocity = Callable[[Tensor, float | Tensor], Tensor]
 SAMPLERS = {"euler": euler_sample, "unipc": unipc_sample}
@@ -43,16 +44,37 @@ class StreamedChunk:
     frames: Tensor
 
 
+def stream_cache(loaded: SpecifiedNetwork, latent_size: tuple[int, int], settings: StreamSettings) -> KVCache:
+    """An empty memory for a stream of latents of `latent_size` (height, width)."""
+    spec = loaded.spec
+    return loaded.model.make_cache(
+        1,
+        *latent_size,
+        sink_frames=spec.sink_frames if settings.sink_frames is None else settings.sink_frames,
+        window_frames=spec.window_frames if settings.window_frames is None else settings.window_frames,
+        chunk_frames=max(spec.chunk_plan.chunk_frames, spec.chunk_plan.first_chunk_frames),
+        rope_rule=spec.rope_rule,
+    )
+
+
 def stream_chunks(
     loaded: SpecifiedNetwork,
-    conditions: StreamConditions,
+    conditions: ConditionSource,
     decoder: StreamingDecoder,
     *,
+    latent_size: tuple[int, int] | None = None,
     num_latent_frames: int | None,
     settings: StreamSettings | None = None,
     callback: StepCallback | None = None,
+    cache: KVCache | None = None,
+    first_chunk: int = 0,
+    decoded: Callable[[Tensor], None] | None = None,
 ) -> Generator[StreamedChunk, None, None]:
     """The student's stream, chunk by chunk, without end for num_latent_frames None.
+
+    conditions: `StreamConditions`; or any other source, with the `latent_size` (height, width).
+    decoded: is given frames (t h w 3) as soon as they are decoded, one latent frame's at a time.
+    cache, first_chunk: of a stream that goes on (`stream_cache`); cache and decoder then remember what was before.
 
     Raises ValueError for a teacher, or for a length that fills no whole chunks (naming the nearest that do).
     """
@@ -62,19 +84,14 @@ def stream_chunks(
         raise ValueError("this checkpoint is a teacher, which cannot stream; load a student or use the teacher sampler")
     if num_latent_frames is not None:
         spec.chunk_plan.num_chunks(num_latent_frames)
-    height, width = conditions.latent_size
-    cache = model.make_cache(
-        1,
-        height,
-        width,
-        sink_frames=spec.sink_frames if settings.sink_frames is None else settings.sink_frames,
-        window_frames=spec.window_frames if settings.window_frames is None else settings.window_frames,
-        chunk_frames=spec.chunk_plan.chunk_frames,
-        rope_rule=spec.rope_rule,
-    )
+    if latent_size is None:
+        assert isinstance(conditions, StreamConditions), "another source does not know the size"
+        latent_size = conditions.latent_size
+    cache = stream_cache(loaded, latent_size, settings) if cache is None else cache
     device, dtype = model.placement
-    decoder.reset()
-    shape = (1, spec.backbone.out_channels, height, width)
+    if not first_chunk:
+        decoder.reset()
+    shape = (1, spec.backbone.out_channels, *latent_size)
     chunks = rollout(
         model,
         spec.layout,
@@ -84,16 +101,27 @@ def stream_chunks(
         cache=cache,
         noise=seeded_noise(settings.seed, shape, dtype, device),
         num_latent_frames=num_latent_frames,
+        first_chunk=first_chunk,
         callback=callback,
     )
     try:
         for rolled in chunks:
             with torch.no_grad():
-                frames = decoder.push(rolled.latents)
+                frames = (
+                    decoder.push(rolled.latents) if decoded is None else _piecewise(decoder, rolled.latents, decoded)
+                )
             yield StreamedChunk(rolled.chunk, rolled.latents, frames)
     finally:
         chunks.close()
         decoder.reset()
+
+
+def _piecewise(decoder: StreamingDecoder, latents: Tensor, decoded: Callable[[Tensor], None]) -> Tensor:
+    pieces = []
+    for latent in latents.split(1, dim=2):
+        pieces.append(decoder.push(latent))
+        decoded(pieces[-1])
+    return torch.cat(pieces)
 
 
 @torch.no_grad()

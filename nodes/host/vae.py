@@ -5,7 +5,7 @@ Latents on this face are the transformer's; `latent_format` leads from there to 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import comfy.ldm.wan.vae as wan21
 import comfy.ldm.wan.vae2_2 as wan22
@@ -18,7 +18,7 @@ from ...motionstream_core.checkpoints import ModelSpec
 from ...motionstream_core.geometry import VaeStride
 from ...motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae, TinyVaeConfig
 from ...motionstream_core.models.vae.wan_vae import check_latents
-from ...motionstream_core.streaming.decode import StreamingDecoder, TinyStreamingDecoder
+from ...motionstream_core.streaming.decode import StreamingDecoder, TinyStreamingDecoder, moved
 from .network import latent_format, plain_format, wan_format
 
 
@@ -133,6 +133,13 @@ class WanStreamingDecoder:
         self._features: list[Any] = [None] * count(self._model.decoder)
         self._is_first = True
 
+    def state(self) -> object:
+        return moved(self._features, torch.device("cpu")), self._is_first
+
+    def restore(self, state: object) -> None:
+        features, self._is_first = cast(tuple[list[Any], bool], state)
+        self._features = moved(features, self._vae.host_vae.device)
+
     @torch.no_grad()
     def push(self, latents: Tensor) -> Tensor:
         """Frames (t h w 3), float32 in [0, 1] on the CPU, of the next latents (1 c f h w)."""
@@ -172,6 +179,12 @@ class _OnDevice:
 
     def reset(self) -> None:
         self._decoder.reset()
+
+    def state(self) -> object:
+        return self._decoder.state()
+
+    def restore(self, state: object) -> None:
+        self._decoder.restore(state)
 
 
 def stream_vae(vae: Any) -> Vae:

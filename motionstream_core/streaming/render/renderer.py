@@ -97,7 +97,7 @@ class Renderer:
             frame_size=frame_size,
         )
         if loaded.spec.role == "student":
-            decoder = _streaming(self.decoder)
+            decoder = streaming_decoder(self.decoder)
             for chunk in stream_chunks(
                 loaded, conditions, decoder, num_latent_frames=num_latent_frames, settings=settings
             ):
@@ -117,14 +117,14 @@ class Renderer:
             seed=(settings or StreamSettings()).seed,
             batched=self._budget is None,
         )
-        yield _streaming(self.decoder).push(latents)
+        yield streaming_decoder(self.decoder).push(latents)
 
     @torch.no_grad()
     def reconstruction(self, frames: Tensor) -> Tensor:
         """Frames (t h w 3) of a clip (t h w 3) in [0, 1] sent through the VAE: no model can do better."""
         self.settle()
         latents = self.encoder.encode(frames.permute(3, 0, 1, 2)[None].to(self.device))
-        return _streaming(self.decoder).push(latents)
+        return streaming_decoder(self.decoder).push(latents)
 
     def settle(self) -> None:
         """Bring everything to the device; the first video does it by itself."""
@@ -198,7 +198,8 @@ def _vae(path: Path, dtype: torch.dtype) -> Vae:
     return load_tiny_vae(path) if kind_of(read_stored(path, "vae")) == "tiny VAE" else load_vae(path, dtype)
 
 
-def _streaming(vae: Vae) -> StreamingDecoder:
+def streaming_decoder(vae: Vae) -> StreamingDecoder:
+    """A decoder of a stream of latents, by a tiny or a full VAE."""
     return TinyStreamingDecoder(vae) if isinstance(vae, TinyVae) else FullStreamingDecoder(vae)
 
 

@@ -17,7 +17,8 @@ from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.models.wan import CrossContext
 from motionstream_core.streaming.conditions import StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
-from motionstream_core.streaming.session import Event, LiveTracks, StreamSession
+from motionstream_core.streaming.live_tracks import LiveTracks
+from motionstream_core.streaming.session import Event, StreamSession
 from motionstream_core.streaming.stream import StreamedChunk, StreamSettings
 from motionstream_core.tracks import Tracks
 
@@ -325,7 +326,7 @@ def test_a_replay_can_be_stopped_by_hand(make_session: MakeSession) -> None:
         "not json",
         "[]",
         "{}",
-        '{"version": 2, "events": []}',
+        '{"version": 3, "events": []}',
         '{"version": 1}',
         '{"version": 1, "events": [{"chunk": 0, "kind": "samples"}]}',
         '{"version": 1, "events": [{"chunk": "x", "kind": "stop", "payload": null}]}',
@@ -417,10 +418,16 @@ def test_a_released_track_is_gone_and_comes_back_under_its_id() -> None:
     hand.add(5, [(2.0, 2.0)])
     hand.add(9, [(3.0, 3.0)])
     assert hand.at_frames(1, 13).ids.tolist() == [5, 9]
-    hand.add(5, [(40.0, 2.0)])
+    hand.add(5, [(14.0, 2.0)])
     hand.release(5)
-    left = hand.at_frames(13, 25)
-    assert left.ids.tolist() == [9]
+    last = hand.at_frames(13, 25)
+    assert last.ids.tolist() == [5, 9]  # what it did before it let go is shown
+    np.testing.assert_allclose(line(last)[:, 0], 2 + np.arange(1, 13), atol=1e-5)
+    assert hand.at_frames(25, 37).ids.tolist() == [9]
+    hand.add(5, [(40.0, 2.0)])
+    assert hand.at_frames(37, 49).ids.tolist() == [5, 9]
+    hand.release(5)
+    assert hand.at_frames(49, 61).ids.tolist() == [9]  # at rest there is nothing left to show
     hand.add(5, [(20.0, 20.0), (31.0, 20.0)])
     back = hand.at_frames(25, 37)
     assert back.ids.tolist() == [5, 9]

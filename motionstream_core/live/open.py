@@ -1,0 +1,143 @@
+"""A live session from files: models by a `Renderer`, an image, a prompt. The same session live and in a replay."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ..checkpoints.load import LoadedModel
+from ..geometry import ChunkPlan
+from ..models.wan import CrossContext
+from ..streaming.conditions import StreamConditions, image_latents
+from ..streaming.live_tracks import LiveTracks
+from ..streaming.render.fit import fit_picture, image_tensor
+from ..streaming.render.renderer import Renderer, streaming_decoder
+from ..streaming.session import SessionHooks, StreamSession
+from ..streaming.stream import StreamSettings
+from .recording import About
+
+HISTORY_BYTES = 2 * 2**30
+HISTORY_S = 30.0
+
+
+@dataclass
+class Opened:
+    """What every stream of one model and size needs; a session begins at once.
+
+    chunk_frames: latent frames of a chunk, None for as many as the model was trained with; fewer answer sooner.
+    """
+
+    renderer: Renderer
+    size: tuple[int, int]
+    seed: int = 0
+    chunk_frames: int | None = None
+    name: str = ""
+    history_bytes: int = HISTORY_BYTES
+
+    def __post_init__(self) -> None:
+        self.loaded = with_chunks(self.renderer.loaded, self.chunk_frames)
+        if self.loaded.spec.role != "student":
+            raise ValueError("model: it is a teacher, which cannot stream; give a student")
+
+    def fitted(self, picture: Image.Image) -> NDArray[np.uint8]:
+        """A picture (h w 3) at the stream's size, cropped about its middle."""
+        return fit_picture(picture.convert("RGB"), *self.size)
+
+    def about(self, prompt: str) -> About:
+        """What a recording is of."""
+        spec, (height, width) = self.loaded.spec, self.size
+        plan, time = spec.chunk_plan, spec.vae_stride.time
+        first = 1 + (plan.first_chunk_frames - 1) * time
+        return About(self.name, prompt, width, height, spec.fps, self.seed, plan.chunk_frames * time, first)
+
+    def session(self, picture: NDArray[np.uint8] | None, prompt: str, hooks: SessionHooks) -> StreamSession:
+        """A session that begins with `picture` (h w 3). Raises ValueError for a prompt that cannot be read."""
+        loaded, renderer = self.loaded, self.renderer
+        image = None if picture is None else image_tensor(picture)
+
+        def encode(text: str) -> CrossContext:
+            with torch.no_grad():
+                return renderer.encode([text], [image])[0].context(loaded)
+
+        def anchor(frame: Tensor) -> Tensor:
+            latents = image_latents(loaded.spec, renderer.encoder, frame.permute(2, 0, 1)[None, :, None])
+            assert latents is not None
+            return latents
+
+        def conditions(tracks: LiveTracks) -> StreamConditions:
+            first = None if image is None else image[None, :, None].to(renderer.device)
+            with torch.no_grad():
+                return StreamConditions(
+                    loaded.model,
+                    loaded.spec,
+                    encode(prompt),
+                    tracks,
+                    image=first,
+                    vae=renderer.encoder,
+                    frame_size=self.size,
+                )
+
+        return StreamSession(
+            loaded,
+            streaming_decoder(renderer.decoder),
+            conditions,
+            encode,
+            frame_size=self.size,
+            settings=StreamSettings(seed=self.seed),
+            anchor=torch.no_grad()(anchor),
+            history_bytes=self.history_bytes,
+            history_s=HISTORY_S,
+            hooks=hooks,
+        )
+
+
+def with_chunks(loaded: LoadedModel, chunk_frames: int | None) -> LoadedModel:
+    """`loaded` with chunks of so many latent frames. Raises ValueError for fewer than 1."""
+    plan = loaded.spec.chunk_plan
+    if chunk_frames is None or chunk_frames == plan.chunk_frames:
+        return loaded
+    first = 1 if plan.first_chunk_frames == 1 else chunk_frames
+    return dataclasses.replace(loaded, spec=dataclasses.replace(loaded.spec, chunk_plan=ChunkPlan(chunk_frames, first)))
+
+
+@dataclass(frozen=True)
+class Log:
+    """A recording's log: what it was of, its events as `StreamSession.replay` reads them, its image."""
+
+    about: About
+    text: str
+    num_chunks: int
+    image: Path | None
+
+    @classmethod
+    def read(cls, path: Path) -> Log:
+        """Raises FileNotFoundError, or ValueError for a file of another form, naming it."""
+        text = path.read_text(encoding="utf-8")
+        try:
+            values = json.loads(text)
+            if values["format"] != "motionstream-live":
+                raise ValueError(f"format {values['format']!r}")
+            about = About(**{field.name: values[field.name] for field in dataclasses.fields(About)})
+            image = path.parent / Path(values["image"]).name
+            return cls(about, text, int(values["num_chunks"]), image if image.is_file() else None)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is no log of a live stream: {error!r}") from error
+
+
+def replayed(opened: Opened, log: Log, picture: NDArray[np.uint8] | None) -> Iterator[Tensor]:
+    """Frames (t h w 3) in [0, 1] of a log, chunk by chunk, as the live stream made them, undone parts left out."""
+    session = opened.session(picture, log.about.prompt, SessionHooks())
+    session.replay(log.text)
+    for number, streamed in enumerate(session.run(), 1):
+        yield streamed.frames
+        if number >= log.num_chunks:
+            return

@@ -1,0 +1,427 @@
+"""One live stream: a session made just in time, recorded, and shown to whoever watches."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ..streaming.session import SessionHooks, StreamSession
+from ..tracks.drawn.document import Grid
+from . import protocol
+from .pacing import Pacer
+from .protocol import MessageError, pack_chunk
+from .recording import About, Files, Recording, free_name
+
+State = Literal["ready", "running", "paused", "ended"]
+JPEG_QUALITY = 92
+SHOWN_QUEUE = 6
+PACE_MEMORY = 20
+AWAY_S = 2.0
+"""With nobody there for so long a stream is held, until somebody is."""
+
+
+class Viewer(Protocol):
+    """Whoever watches a stream. Both calls come from the stream's threads and must return at once."""
+
+    def told(self, message: dict[str, Any]) -> None: ...
+
+    def shown(self, packed: bytes) -> None: ...
+
+
+@dataclass(frozen=True)
+class LiveAbout:
+    """What a viewer is told of a stream. words: those that its prompts may have, None for any."""
+
+    recording: About
+    words: tuple[str, ...] | None = None
+    can_prompt: bool = True
+
+
+MakeSession = Callable[[SessionHooks], StreamSession]
+
+
+@dataclass
+class LiveRun:
+    """A stream that waits for a hand, runs, and ends; commands and viewers come from other threads.
+
+    make: builds the session around the hooks. picture: uint8 (h w 3), the first image. folder: of the recordings.
+    wait_s, idle_s: without a start, or without a viewer, for so long it ends. started: it does not wait for a start.
+    clock: seconds.
+    """
+
+    make: MakeSession
+    about: LiveAbout
+    picture: NDArray[np.uint8] | None
+    folder: Path
+    wait_s: float = 600.0
+    idle_s: float = 300.0
+    started: bool = False
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    file_url: Callable[[Path], str | None] = lambda path: path.name
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.state: State = "ready"
+        self.files: Files | None = None
+        self.reason = ""
+        self.num_frames = 0
+        self.prompt = self.about.recording.prompt
+        self._viewers: list[Viewer] = []
+        self._viewers_lock = threading.Lock()
+        self._started, self._ended = threading.Event(), threading.Event()
+        if self.started:
+            self._started.set()
+        self._away_since: float | None = None if self.started else self.clock()
+        self._held_for_absence = False
+        self._pacer = Pacer(self.about.recording.fps, self.clock)
+        self._pacer_lock = threading.Lock()
+        self._shown: queue.Queue[tuple[dict[str, Any], NDArray[np.uint8]] | None] = queue.Queue(SHOWN_QUEUE)
+        self._answers: list[tuple[int, float]] = []
+        self._reset = True
+        self._last_shown: bytes | None = None
+        self._paces: list[float] = []
+        self._made_at: float | None = None
+        self._made_frames = 0
+        self._recording: Recording | None = None
+        self._process = psutil.Process()
+        self._pieces: list[NDArray[np.uint8]] = []
+        hooks = SessionHooks(self._wait_s, self._taken, self._decoded, self._changed, self._went_back)
+        self.session = self.make(hooks)
+
+    # For viewers and commands: any thread.
+
+    def join(self, viewer: Viewer) -> None:
+        """Somebody watches from now on; the picture shown last comes first."""
+        with self._viewers_lock:
+            self._viewers.append(viewer)
+            shown = self._last_shown
+            self._away_since = None
+        if shown is not None:
+            viewer.shown(shown)
+        if self._held_for_absence and self.state == "paused":
+            self._held_for_absence = False
+            self.session.resume()
+
+    def leave(self, viewer: Viewer) -> None:
+        """Somebody watches no longer."""
+        with self._viewers_lock:
+            if viewer in self._viewers:
+                self._viewers.remove(viewer)
+            if not self._viewers:
+                self._away_since = self.clock()
+
+    @property
+    def num_viewers(self) -> int:
+        return len(self._viewers)
+
+    def describe(self) -> dict[str, Any]:
+        """What changes while it runs, for viewers."""
+        return {
+            "prompt": self.prompt,
+            "state": self.state,
+            "back_s": round(self.session.back_frames / self.about.recording.fps, 2),
+            "num_frames": self.num_frames,
+            "message": self.reason,
+        }
+
+    def announce(self) -> None:
+        """Tell every viewer of the state."""
+        self._tell({"type": "state", **self.describe()})
+
+    def command(self, message: protocol.Message, to_clock: Callable[[float], float]) -> None:
+        """Do what a client says. to_clock: the client's ms -> this stream's clock, s. Raises MessageError."""
+        if self.state == "ended":
+            raise MessageError("type", "the stream has ended")
+        try:
+            self._command(message, to_clock)
+        except MessageError:
+            raise
+        except ValueError as error:
+            raise MessageError(message.type, str(error)) from None
+
+    def release(self, hand: int) -> None:
+        """Let a track go, whoever held it."""
+        self.session.release(hand)
+
+    def stop(self, reason: str = "") -> None:
+        """End within a chunk."""
+        self.reason = self.reason or reason
+        self._started.set()
+        self.session.stop()
+
+    def wait_ended(self, timeout_s: float | None = None) -> bool:
+        """Until it has ended and its files are there."""
+        return self._ended.wait(timeout_s)
+
+    def _command(self, message: protocol.Message, to_clock: Callable[[float], float]) -> None:
+        session = self.session
+        if isinstance(message, protocol.Samples):
+            samples = [(x, y, to_clock(t_ms)) for x, y, t_ms in message.samples]
+            grid = None if message.grid is None else Grid(**message.grid.model_dump())
+            session.add_samples(message.id, list(samples), grid, stamp=(message.id, message.samples[0][2]))
+        elif isinstance(message, protocol.Release):
+            session.release(message.id)
+        elif isinstance(message, protocol.Play):
+            session.play(json.dumps(message.document))
+        elif isinstance(message, protocol.Prompt):
+            if not self.about.can_prompt:
+                raise MessageError("text", "this stream's prompt comes from another encoder and cannot change")
+            session.set_prompt(message.text, message.blend_chunks)
+            self.prompt = message.text
+            self.announce()
+        elif isinstance(message, protocol.Back):
+            session.back(round(message.seconds * self.about.recording.fps))
+        elif isinstance(message, protocol.Start):
+            self._started.set()
+        elif isinstance(message, protocol.Stop):
+            self.stop("stopped")
+        elif isinstance(message, protocol.Pause | protocol.Resume | protocol.Clear | protocol.Reanchor):
+            self._held_for_absence = False
+            getattr(session, message.type)()
+
+    # The stream itself: the thread that calls `run`.
+
+    def run(self, alive: Callable[[], None] = lambda: None) -> Iterator[Tensor]:
+        """Wait for a start, then make video until stopped; yields frames (t h w 3), uint8 on the CPU, as they come.
+
+        alive: called often, also while it waits; may raise, which ends the stream and keeps what was recorded.
+        """
+        showing = threading.Thread(target=self._show, name="motionstream-show", daemon=True)
+        showing.start()
+        self._show_picture()
+        ticker = threading.Thread(target=self._watch_absence, name="motionstream-idle", daemon=True)
+        ticker.start()
+        self._alive = alive
+        try:
+            if self._wait_for_start():
+                yield from self._make()
+        except BaseException as error:
+            self.reason = self.reason or _plain(error)
+            raise
+        finally:
+            self._end()
+            self._shown.put(None)
+            showing.join()
+            self._finish()
+
+    def _wait_for_start(self) -> bool:
+        until = self.clock() + self.wait_s
+        while not self._started.wait(0.2):
+            self._alive()
+            if self.clock() > until:
+                self.reason = f"nobody began within {self.wait_s:g} s"
+                return False
+        return not self.reason
+
+    def _make(self) -> Iterator[Tensor]:
+        self._set_state("running")
+        with self._pacer_lock:
+            self._pacer.reset()
+        for streamed in self.session.run():
+            pixels, self._pieces = np.concatenate(self._pieces), []
+            events = self.session.take_events()
+            if self._recording is None:
+                name = free_name(self.folder)
+                self._recording = Recording(self.folder, name, self.about.recording, self.picture)
+            self._recording.push(streamed.chunk.index, pixels, events)
+            yield torch.from_numpy(pixels)
+            self._alive()
+
+    def _end(self) -> None:
+        if self._recording is not None:
+            try:
+                self.files = self._recording.finish(self.session.take_events())
+            except Exception as error:
+                self.reason = f"{self.reason}; the recording could not be finished: {error}".lstrip("; ")
+                logging.exception("MotionStream: the recording could not be finished")
+
+    def _finish(self) -> None:
+        self.state = "ended"
+        files = {}
+        for name in ("video", "tracks", "document", "log"):
+            path = None if self.files is None else getattr(self.files, name)
+            files[name] = None if path is None else self.file_url(path)
+        self.announce()
+        self._tell({"type": "ended", "reason": self.reason, "files": files})
+        self._ended.set()
+
+    # Hooks of the session: in the stream's thread.
+
+    def _wait_s(self) -> float:
+        self._alive()
+        with self._pacer_lock:
+            left = self._pacer.wait_s()
+        return min(left, 0.25)  # looks in now and then, so that an interrupt is seen
+
+    def _taken(self, stamps: list[tuple[int, float]]) -> None:
+        first: dict[int, float] = {}
+        for hand, t_ms in stamps:
+            first.setdefault(hand, t_ms)
+        self._answers = list(first.items())
+        with self._pacer_lock:
+            self._pacer.begin()
+
+    def _decoded(self, frames: Tensor) -> None:
+        pixels = _pixels(frames)
+        first = not self._pieces
+        about = self.about.recording
+        if first:
+            now = self.clock()
+            if self._made_at is not None:
+                self._paces = [*self._paces, self._made_frames / max(1e-9, now - self._made_at)][-PACE_MEMORY:]
+            self._made_at, self._made_frames = now, 0
+        self._made_frames += len(pixels)
+        with self._pacer_lock:
+            frame_s = self._pacer.ready(len(pixels), about.chunk_frames if first and self.num_frames else None)
+            made_s, buffer_s = self.clock() - self._pacer.begun, self._pacer.buffer_s
+        self._offer(self.session.num_chunks, pixels, frame_s, made_s, buffer_s)
+        self._answers = []
+        self._pieces.append(pixels)
+        self.num_frames += len(pixels)
+
+    def _changed(self, paused: bool) -> None:
+        with self._pacer_lock:
+            self._pacer.reset()
+        self._made_at = None
+        self._set_state("paused" if paused else "running")
+
+    def _went_back(self, num_frames: int, frame: Tensor) -> None:
+        self.num_frames = num_frames
+        if self._recording is not None:
+            self._recording.back(self.session.num_chunks)
+        with self._pacer_lock:
+            self._pacer.reset()
+        self._made_at = None
+        self._reset = True
+        self._answers = []
+        self._pieces = []
+        self._offer(self.session.num_chunks - 1, _pixels(frame[None]), 0.0, 0.0, 0.0, -1)
+        self.announce()
+
+    def _set_state(self, state: State) -> None:
+        self.state = state
+        self.announce()
+
+    # Showing: frames are encoded in a thread of their own; what nobody has time for is dropped, oldest first.
+
+    def _show_picture(self) -> None:
+        if self.picture is not None:
+            self._offer(-1, self.picture[None], 0.0, 0.0, 0.0)
+            self._reset = True
+
+    def _offer(
+        self, index: int, pixels: NDArray[np.uint8], frame_s: float, made_s: float, buffer_s: float, shift: int = 0
+    ) -> None:
+        header = {
+            "index": index,
+            "start_frame": max(0, self.num_frames + shift),
+            "frame_ms": round(frame_s * 1000, 3),
+            "made_ms": round(made_s * 1000, 1),
+            "reset": self._reset,
+            "answers": [{"id": hand, "t_ms": t_ms} for hand, t_ms in self._answers],
+            "num_frames": self.num_frames + (len(pixels) if made_s else 0),
+            "fps_made": round(median(self._paces), 2) if self._paces else 0.0,
+            "buffer_ms": round(buffer_s * 1000),
+            "memory_mb": round(self._memory_mb()),
+            "back_s": round(self.session.back_frames / self.about.recording.fps, 2),
+        }
+        self._reset = False
+        while True:
+            try:
+                self._shown.put_nowait((header, pixels))
+                return
+            except queue.Full:
+                try:
+                    dropped = self._shown.get_nowait()
+                    if dropped is not None and dropped[0]["reset"]:
+                        header["reset"] = True
+                except queue.Empty:
+                    pass
+
+    def _show(self) -> None:
+        while (item := self._shown.get()) is not None:
+            header, pixels = item
+            packed = pack_chunk(header, [_jpeg(each) for each in pixels])
+            last = pack_chunk(header | {"reset": True, "answers": [], "frame_ms": 0}, [_jpeg(pixels[-1])])
+            with self._viewers_lock:
+                self._last_shown = last
+                viewers = list(self._viewers)
+            for viewer in viewers:
+                viewer.shown(packed)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with self._viewers_lock:
+            viewers = list(self._viewers)
+        for viewer in viewers:
+            viewer.told(message)
+
+    def _watch_absence(self) -> None:
+        while not self._ended.wait(0.5):
+            with self._viewers_lock:
+                away = None if self._away_since is None else self.clock() - self._away_since
+            if away is None or self.state == "ended":
+                continue
+            if away > self.idle_s:
+                self.stop(f"nobody watched for {self.idle_s:g} s")
+            elif away > AWAY_S and self.state == "running" and not self.started:
+                self._held_for_absence = True
+                self.session.pause()
+
+    def _memory_mb(self) -> float:
+        held = self._process.memory_info().rss
+        if self.device.type == "cuda":
+            held = torch.cuda.memory_reserved(self.device)
+        return held / 2**20
+
+
+@contextmanager
+def started(run: LiveRun) -> Iterator[threading.Thread]:
+    """`run` in a thread of its own, stopped and joined at the end."""
+
+    def work() -> None:
+        try:
+            for _ in run.run():
+                pass
+        except Exception:
+            logging.exception("MotionStream: the live stream failed")
+
+    thread = threading.Thread(target=work, name="motionstream-live", daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        run.stop("closed")
+        thread.join()
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return file.getvalue()
+
+
+def _pixels(frames: Tensor) -> NDArray[np.uint8]:
+    return (frames * 255 + 0.5).to(torch.uint8).cpu().numpy()
+
+
+def _plain(error: BaseException) -> str:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return "out of memory: lower width and height, or the window; what was made is kept"
+    return str(error) or type(error).__name__

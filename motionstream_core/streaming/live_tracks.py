@@ -1,0 +1,176 @@
+"""Track samples under a live hand: what the model is told of drags, anchors and paths sent off, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from ..tracks import NUM_IDS, Tracks
+from ..tracks.drawn.document import Grid
+from .conditions import KnownTracks
+
+HAND_IDS = 1000
+"""Point k of a hand's grid has the track id hand + 1000 k."""
+MAX_GRID_POINTS = NUM_IDS // HAND_IDS
+FIRST_PLAYED = 900
+"""Hands below it are the user's; tracks that are sent off whole take the ids of those from here on."""
+
+Sample = Sequence[float]
+"""(x, y) px, or (x, y, u): u in [0, 1] is when, within the time that the next chunk stands for."""
+
+
+@dataclass(frozen=True)
+class _Hand:
+    """A hand that holds on: where it ended (x, y) px, None for one that is yet to begin; what is to come."""
+
+    last: tuple[float, float] | None = None
+    pending: tuple[Sample, ...] = ()
+    grid: Grid | None = None
+    leaving: bool = False
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Where it is, or will begin."""
+        last = self.last if not self.pending else self.pending[-1]
+        assert last is not None
+        return last[0], last[1]
+
+
+@dataclass
+class LiveTracks:
+    """A `conditions.TrackSource` that is steered while it is asked.
+
+    The samples of one hand that arrived since the last chunk are laid over the next chunk's frames: by their own times
+    where they have them, evenly otherwise, from where the hand stood. A hand that is new begins with the chunk's first
+    frame. Without new samples it stands still; released, it shows what it still did in one chunk and is invisible
+    from the next, as the tracks were that training hid (`training.stages.conditions.mid_frame_mask`).
+    In a chunk of one frame a new hand shows its first sample; the others follow in the next chunk.
+
+    height, width: of the frame, px. known: tracks that run beside, from the first frame.
+    """
+
+    height: int
+    width: int
+    known: Tracks | None = None
+    offset: int = 0
+    """Frame of the video at which the numbers that are asked for begin: not 0 once the stream was anchored anew."""
+    _hands: dict[int, _Hand] = field(default_factory=dict)
+    _played: list[tuple[int, Tracks]] = field(default_factory=list)
+    _num_played: int = 0
+
+    def add(self, track_id: int, samples: Sequence[Sample], grid: Grid | None = None) -> None:
+        """New samples of a hand, oldest first; takes the track in hand if it is new or was released.
+
+        grid: the points that move along, of a hand that is new. Raises ValueError for a grid of more than 100 points.
+        """
+        if grid is not None and grid.columns * grid.rows > MAX_GRID_POINTS:
+            raise ValueError(
+                f"the grid of track {track_id} has {grid.columns} x {grid.rows} points; use {MAX_GRID_POINTS} at most"
+            )
+        hand = self._hands.get(track_id)
+        if hand is None or hand.leaving:
+            hand = _Hand(grid=grid)
+        self._hands[track_id] = replace(hand, pending=(*hand.pending, *samples))
+
+    def release(self, track_id: int) -> None:
+        """Let a track go: at once, or after the chunk that shows what it still did."""
+        hand = self._hands.get(track_id)
+        if hand is not None and hand.pending:
+            self._hands[track_id] = replace(hand, leaving=True)
+        else:
+            self._hands.pop(track_id, None)
+
+    def play(self, tracks: Tracks, frame: int) -> None:
+        """Send tracks off whole: their frame 0 is `frame` of the video."""
+        places = range(tracks.num_tracks)
+        ids = [
+            HAND_IDS * (k % MAX_GRID_POINTS) + FIRST_PLAYED + (self._num_played + k // MAX_GRID_POINTS) % 100
+            for k in places
+        ]
+        self._num_played += 1 + tracks.num_tracks // MAX_GRID_POINTS
+        self._played.append((frame, replace(tracks, ids=torch.tensor(ids, dtype=torch.long))))
+
+    def clear(self) -> None:
+        """Let everything go."""
+        self._hands.clear()
+        self._played.clear()
+
+    def held(self) -> dict[int, tuple[tuple[float, float], Grid | None]]:
+        """Where every hand is that holds on, and its grid."""
+        return {track_id: (hand.place, hand.grid) for track_id, hand in self._hands.items() if not hand.leaving}
+
+    def copy(self) -> LiveTracks:
+        """The same state, apart from this one."""
+        return deepcopy(self, {id(self.known): self.known})
+
+    def at_frames(self, start: int, stop: int) -> Tracks:
+        """Tracks of the next chunk's frames [start, stop)."""
+        count = stop - start
+        parts = [self._hand_tracks(count)]
+        first, last = self.offset + start, self.offset + stop
+        self._played = [(frame, tracks) for frame, tracks in self._played if frame + tracks.num_frames > first]
+        others = [(0, self.known)] if self.known is not None else []
+        for frame, tracks in [*self._played, *others]:
+            before = max(0, min(count, frame - first))  # of a stream that went back, or in a chunk of one frame
+            shown = KnownTracks(tracks).at_frames(max(0, first - frame), max(0, last - frame)) if last > frame else None
+            if shown is not None:
+                parts.append(_hidden_before(shown, before).rescaled(self.height, self.width))
+        return parts[0] if len(parts) == 1 else Tracks.concatenate(parts)
+
+    def _hand_tracks(self, count: int) -> Tracks:
+        columns, ids = [], []
+        for track_id in sorted(self._hands):
+            hand = self._hands[track_id]
+            way, later = hand.pending, ()
+            if count == 1 and hand.last is None:  # the image alone shows where a stroke begins; the rest is to come
+                way, later = way[:1], way[1:]
+            elif count == 1 and self.offset:  # a stream anchored anew begins with the frame that was shown already
+                way, later = (), way
+            points = _along(way, count, hand.last)
+            offsets = np.zeros((1, 2)) if hand.grid is None else hand.grid.offsets()
+            columns.append(points[:, None] + offsets)
+            ids += [track_id + HAND_IDS * k for k in range(len(offsets))]
+            if hand.leaving and not later:
+                del self._hands[track_id]
+            else:
+                self._hands[track_id] = replace(hand, last=tuple(points[-1].tolist()), pending=later)
+        points = np.concatenate(columns, axis=1) if columns else np.zeros((count, 0, 2))
+        return Tracks(
+            torch.from_numpy(points).float(),
+            torch.ones(points.shape[:2], dtype=torch.bool),
+            self.height,
+            self.width,
+            torch.tensor(ids, dtype=torch.long),
+        )
+
+
+def _along(way: Sequence[Sample], count: int, last: tuple[float, float] | None) -> np.ndarray:
+    """(count 2): where a hand is at each frame of a chunk; `last` is where it stood before, None for a new one."""
+    if not way:
+        assert last is not None
+        return np.tile(np.asarray(last, np.float64), (count, 1))
+    places = np.asarray([(sample[0], sample[1]) for sample in way], np.float64)
+    timed = len(way[0]) > 2
+    if last is None:
+        times = np.asarray([sample[2] for sample in way]) if timed else np.linspace(0, 1, len(way))
+        frames = np.linspace(0, 1, count)
+        times = (times - times[0]) / max(1 - times[0], 1e-9)
+    else:
+        times = np.asarray([sample[2] for sample in way]) if timed else np.arange(1, len(way) + 1) / len(way)
+        places, times = np.concatenate([[last], places]), np.concatenate([[0.0], times])
+        frames = np.arange(1, count + 1) / count
+    times = np.maximum.accumulate(times)
+    return np.stack([np.interp(frames, times, places[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def _hidden_before(tracks: Tracks, count: int) -> Tracks:
+    """`tracks` with `count` frames before them, in which they are where they begin and cannot be seen."""
+    if not count:
+        return tracks
+    points = torch.cat([tracks.points[:1].expand(count, -1, -1), tracks.points])
+    hidden = torch.zeros(count, tracks.num_tracks, dtype=torch.bool)
+    return replace(tracks, points=points, visibility=torch.cat([hidden, tracks.visibility]))
