@@ -2,6 +2,7 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { attachLive } from "./live/widget.js";
 import { attachEditor } from "./track_editor/widget.js";
 
 app.registerExtension({
@@ -9,5 +10,13 @@ app.registerExtension({
   /** @type {(node: any) => void} */
   nodeCreated(node) {
     if (node.comfyClass === "MotionStreamTrackEditor") attachEditor(node, app, api);
+  },
+});
+
+app.registerExtension({
+  name: "motionstream.Live",
+  /** @type {(node: any) => void} */
+  nodeCreated(node) {
+    if (node.comfyClass === "MotionStreamLive") attachLive(node, app, api);
   },
 });

@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .camera.moves import MotionStreamCameraFromJSON, MotionStreamCameraMove
 from .camera.tracks import MotionStreamCameraTracks
+from .host.live_routes import add_routes
 from .loaders import MotionStreamLoadModel, MotionStreamLoadTinyVAE
 from .sampling.core_sampling import (
     MotionStreamApplyMotion,
@@ -15,6 +16,7 @@ from .sampling.core_sampling import (
 )
 from .sampling.teacher import MotionStreamDecode, MotionStreamTeacherSampler
 from .streaming.follow_video import MotionStreamFollowVideo
+from .streaming.live import MotionStreamLive
 from .streaming.streamer import MotionStreamStudentStreamer
 from .streaming.track_head import MotionStreamTrackHead
 from .tracks.create import MotionStreamPointGrid, MotionStreamTracksFromJSON
@@ -58,6 +60,7 @@ NODES: list[type[io.ComfyNode]] = [
     MotionStreamTrackHead,
     MotionStreamDrawTracks,
     MotionStreamStudentStreamer,
+    MotionStreamLive,
     MotionStreamFollowVideo,
     MotionStreamTeacherSampler,
     MotionStreamTextEncode,
@@ -73,4 +76,5 @@ class MotionStreamExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node class of this pack."""
+        add_routes()
         return NODES

@@ -12,11 +12,26 @@ import { Surface } from "./view/surface.js";
 import { TimelineView } from "./view/timeline.js";
 
 /**
+ * What takes the place of the tools and of the timeline where the picture below is a stream that answers.
+ * pointers: whoever takes them before the tools. above, below: rows around the surface. commandOf: what keys mean. run:
+ * does it, and says whether there was anything to do; `time` is the event's own. play: Space.
+ * @typedef {object} LiveMode
+ * @property {import("./view/surface.js").PointerTaker} pointers
+ * @property {(editor: TrackEditor) => {above: Panel[], below: Panel[]}} panels
+ * @property {typeof commandOf} commandOf
+ * @property {(command: import("./state/keyboard.js").Command, time: number) => boolean} run
+ * @property {() => void} play
+ * @property {typeof HELP} help
+ */
+
+/**
  * What the editor lives in.
  * canvas: the clip that an untouched document takes, and that a drawing may be fitted to; null where it is not known.
  * changed: the document was edited; `text` is to be kept. imageImported: a picture was dropped, pasted or opened.
+ * toggleFull: in place of the editor's own full screen.
+ * @typedef {import("./view/panels.js").Panel} Panel
  * @typedef {import("./view/panels.js").PictureHost & {canvas: () => import("./document/format.js").Canvas | null,
- *   changed: (text: string) => void, imageImported?: (file: File) => void}} EditorHost
+ *   changed: (text: string) => void, imageImported?: (file: File) => void, toggleFull?: () => void, live?: LiveMode}} EditorHost
  */
 
 const DEFAULT_CANVAS = { width: 128, height: 128, num_frames: 49, fps: 16 };
@@ -33,46 +48,47 @@ export class TrackEditor {
     this.model.listeners.add(() => this.repaint());
     const focus = () => this.keys.focus({ preventScroll: true });
     this.surface = new Surface(this.model, focus, signal);
-    this.timeline = new TimelineView(this.model, focus, signal);
+    this.surface.taker = host.live?.pointers ?? null;
+    this.timeline = host.live ? null : new TimelineView(this.model, focus, signal);
     this.backdrop = new Backdrop(this.surface, this.model);
     this.transfer = new Transfer(this.model, {
       notify: (message) => this.notify(message),
       picture: (file) => this.importPicture(file),
+      takesTracks: !host.live,
     });
-    this.panels = this.makePanels();
-    const [tools, options, selection, camera, transport] = this.panels.map(({ row }) => row);
+    const { above, below } = host.live?.panels(this) ?? this.makePanels();
+    this.panels = [...above, ...below];
     // The keyboard goes to a field of text, so that the page around takes no key for a shortcut of its own.
     this.keys = make("textarea", {
       className: "mste-keys",
+      inputMode: "none", // a finger on the picture brings up no keyboard
       ariaLabel: "Trajectories: arrow keys and letters draw, ? lists the keys",
     });
     this.problem = make("div", { className: "mste-problem", hidden: true });
     this.help = make(
       "div",
       { className: "mste-help", hidden: true, onclick: () => this.toggleHelp() },
-      ...HELP.map(([keys, what]) => make("p", {}, make("b", {}, keys), ` ${what}`)),
+      ...(host.live?.help ?? HELP).map(([keys, what]) => make("p", {}, make("b", {}, keys), ` ${what}`)),
     );
     this.element = make(
       "div",
       { className: "mste" },
-      tools,
-      options,
-      selection,
-      camera,
+      ...above.map(({ row }) => row),
       this.problem,
       this.keys,
       this.surface.element,
-      this.timeline.element,
-      transport,
+      this.timeline?.element ?? null,
+      ...below.map(({ row }) => row),
       this.help,
     );
     this.listen(signal);
     this.repaint();
   }
 
+  /** @type {() => {above: Panel[], below: Panel[]}} */
   makePanels() {
     const { model } = this;
-    return [
+    const above = [
       toolPanel(model, this.host, {
         file: (what) => this.transfer.file(what),
         full: () => this.toggleFull(),
@@ -82,11 +98,14 @@ export class TrackEditor {
       optionPanel(model),
       selectionPanel(model),
       cameraPanel(model),
+    ];
+    const below = [
       transportPanel(model, { play: () => this.togglePlay(), fitToNode: () => this.fitToHost() }, () => ({
         hint: this.message || this.surface.hint,
         mismatch: this.mismatch(),
       })),
     ];
+    return { above, below };
   }
 
   /** @param {AbortSignal} signal */
@@ -124,19 +143,23 @@ export class TrackEditor {
 
   repaint() {
     if (this.request || this.ending.signal.aborted) return;
-    this.request = requestAnimationFrame((time) => {
-      this.request = 0;
-      this.tick(time);
-      for (const { update } of this.panels) update();
-      this.showProblem();
-      this.backdrop.seek();
-      this.surface.paint();
-      if (this.model.selection !== this.revealed) {
-        this.revealed = this.model.selection;
-        this.timeline.reveal();
-      }
-      this.timeline.paint();
-    });
+    this.request = requestAnimationFrame((time) => this.paint(time));
+  }
+
+  /** All anew, in a frame of the page that has begun. @type {(time: number) => void} */
+  paint(time) {
+    cancelAnimationFrame(this.request);
+    this.request = 0;
+    this.tick(time);
+    for (const { update } of this.panels) update();
+    this.showProblem();
+    this.backdrop.seek();
+    this.surface.paint();
+    if (this.model.selection !== this.revealed) {
+      this.revealed = this.model.selection;
+      this.timeline?.reveal();
+    }
+    this.timeline?.paint();
   }
 
   /** @type {import("./document/selection.js").Selection | null} */
@@ -205,7 +228,8 @@ export class TrackEditor {
   keyDown(event) {
     event.stopPropagation();
     if (event.isComposing) return;
-    const command = commandOf(event);
+    const { live } = this.host;
+    const command = (live?.commandOf ?? commandOf)(event);
     if (!command) return;
     // Copying has an event of its own, which carries the system's clipboard.
     if (command.name === "copy" || command.name === "cut") return;
@@ -215,31 +239,36 @@ export class TrackEditor {
       return;
     }
     this.message = "";
-    if (command.name === "escape" && this.leaves()) return;
+    if (command.name === "escape" && this.leaves(event.timeStamp)) return;
     if (command.name === "zoom") this.surface.zoom(command.step === 1 ? 1.25 : 0.8);
     else if (command.name === "fit") this.surface.fit();
     else if (command.name === "help") this.toggleHelp();
+    else if (live) live.run(command, event.timeStamp);
     else this.model.run(command, this.surface.view);
   }
 
   /** @type {(event: KeyboardEvent) => void} */
   keyUp(event) {
     event.stopPropagation();
-    if (event.key !== " ") return;
+    if (event.key !== " " || !this.surface.spaceHeld) return;
     this.surface.spaceHeld = false;
-    if (!this.surface.panned) this.togglePlay();
+    if (this.surface.panned) return;
+    if (this.host.live) this.host.live.play();
+    else this.togglePlay();
   }
 
-  /** Escape with nothing left to cancel closes what lies open. */
-  leaves() {
+  /** Escape with nothing left to cancel closes what lies open. @type {(time: number) => boolean} */
+  leaves(time) {
     const { model } = this;
     if (!this.help.hidden) {
       this.toggleHelp();
       return true;
     }
-    const idle =
-      !model.busy && !model.cursor && !model.toolState?.id && !model.selection.tracks.size && model.move === null;
-    if (!idle || !this.overlay) return false;
+    const { live } = this.host;
+    const idle = live
+      ? !live.run({ name: "escape" }, time)
+      : !model.busy && !model.cursor && !model.toolState?.id && !model.selection.tracks.size && model.move === null;
+    if (!idle || !this.overlay) return live !== undefined;
     this.toggleFull();
     return true;
   }
@@ -250,7 +279,7 @@ export class TrackEditor {
 
   /** @type {(file: File) => Promise<void>} */
   async importPicture(file) {
-    await this.setImage(file);
+    if (!this.host.live) await this.setImage(file);
     this.host.imageImported?.(file);
   }
 
@@ -278,6 +307,7 @@ export class TrackEditor {
   home = null;
 
   toggleFull() {
+    if (this.host.toggleFull) return this.host.toggleFull();
     if (this.overlay) {
       this.home?.append(this.element);
       this.overlay.remove();
@@ -290,7 +320,7 @@ export class TrackEditor {
     this.element.classList.toggle("mste-full", this.overlay !== null);
     this.surface.resize();
     this.surface.fit();
-    this.timeline.resize();
+    this.timeline?.resize();
     this.keys.focus({ preventScroll: true });
   }
 }

@@ -47,7 +47,7 @@ export function attachEditor(node, app, api) {
 }
 
 /** `more` done after whatever the node does already. @type {(node: any, name: string, more: (...values: any[]) => void) => void} */
-function after(node, name, more) {
+export function after(node, name, more) {
   const before = node[name];
   node[name] = function (/** @type {any[]} */ ...values) {
     const result = before?.apply(this, values);

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..checkpoints.load import LoadedModel
+from ..checkpoints.spec import ModelSpec
 from ..geometry import ChunkPlan
 from ..models.wan import CrossContext
 from ..streaming.conditions import StreamConditions, image_latents
 from ..streaming.live_tracks import LiveTracks
+from ..streaming.network import Specified, SpecifiedNetwork
 from ..streaming.render.fit import fit_picture, image_tensor
 from ..streaming.render.renderer import Renderer, streaming_decoder
-from ..streaming.session import SessionHooks, StreamSession
+from ..streaming.session import SessionHooks, StreamSession, read_events
 from ..streaming.stream import StreamSettings
 from .recording import About
 
@@ -54,10 +55,7 @@ class Opened:
 
     def about(self, prompt: str) -> About:
         """What a recording is of."""
-        spec, (height, width) = self.loaded.spec, self.size
-        plan, time = spec.chunk_plan, spec.vae_stride.time
-        first = 1 + (plan.first_chunk_frames - 1) * time
-        return About(self.name, prompt, width, height, spec.fps, self.seed, plan.chunk_frames * time, first)
+        return about_of(self.loaded.spec, self.name, prompt, self.size, self.seed)
 
     def session(self, picture: NDArray[np.uint8] | None, prompt: str, hooks: SessionHooks) -> StreamSession:
         """A session that begins with `picture` (h w 3). Raises ValueError for a prompt that cannot be read."""
@@ -100,13 +98,21 @@ class Opened:
         )
 
 
-def with_chunks(loaded: LoadedModel, chunk_frames: int | None) -> LoadedModel:
-    """`loaded` with chunks of so many latent frames. Raises ValueError for fewer than 1."""
+def with_chunks(loaded: SpecifiedNetwork, chunk_frames: int | None) -> SpecifiedNetwork:
+    """`loaded` with chunks of so many latent frames, None: its own. Raises ValueError for fewer than 1."""
     plan = loaded.spec.chunk_plan
     if chunk_frames is None or chunk_frames == plan.chunk_frames:
         return loaded
     first = 1 if plan.first_chunk_frames == 1 else chunk_frames
-    return dataclasses.replace(loaded, spec=dataclasses.replace(loaded.spec, chunk_plan=ChunkPlan(chunk_frames, first)))
+    spec = dataclasses.replace(loaded.spec, chunk_plan=ChunkPlan(chunk_frames, first))
+    return Specified(loaded.model, spec)
+
+
+def about_of(spec: ModelSpec, name: str, prompt: str, size: tuple[int, int], seed: int) -> About:
+    """What a recording of a stream of `size` (height, width) is of."""
+    plan, time = spec.chunk_plan, spec.vae_stride.time
+    first = 1 + (plan.first_chunk_frames - 1) * time
+    return About(name, prompt, size[1], size[0], spec.fps, seed, plan.chunk_frames * time, first)
 
 
 @dataclass(frozen=True)
@@ -121,16 +127,27 @@ class Log:
     @classmethod
     def read(cls, path: Path) -> Log:
         """Raises FileNotFoundError, or ValueError for a file of another form, naming it."""
-        text = path.read_text(encoding="utf-8")
+        try:
+            log = cls.parse(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        image = path.parent / json.loads(log.text)["image"]
+        return dataclasses.replace(log, image=image if image.is_file() else None)
+
+    @classmethod
+    def parse(cls, text: str) -> Log:
+        """A log without its image. Raises ValueError for a text of another form."""
         try:
             values = json.loads(text)
             if values["format"] != "motionstream-live":
                 raise ValueError(f"format {values['format']!r}")
             about = About(**{field.name: values[field.name] for field in dataclasses.fields(About)})
-            image = path.parent / Path(values["image"]).name
-            return cls(about, text, int(values["num_chunks"]), image if image.is_file() else None)
+            if Path(values["image"]).name != values["image"]:
+                raise ValueError(f"image {values['image']!r} is no file's name")
+            read_events(text)
+            return cls(about, text, int(values["num_chunks"]), None)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is no log of a live stream: {error!r}") from error
+            raise ValueError(f"this is no log of a live stream: {error!r}") from None
 
 
 def replayed(opened: Opened, log: Log, picture: NDArray[np.uint8] | None) -> Iterator[Tensor]:

@@ -14,8 +14,8 @@ SLACK = 1.02
 class Pacer:
     """Just in time: a chunk is begun when it will just be ready as the frames shown before it run out.
 
-    How long a chunk takes is told by the last few, and a margin is added. Where making is slower than showing, chunks are
-    made without a pause and shown at the rate made, evenly.
+    How long a chunk takes is told by the last few, and a margin is added. Where making is slower than showing, chunks
+    are made without a pause and shown at the rate made, evenly.
 
     fps: at which the frames shall be shown. clock: seconds.
     """

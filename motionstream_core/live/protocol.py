@@ -182,7 +182,7 @@ def schema() -> dict[str, Any]:
 
 
 def pack_chunk(header: dict[str, Any], pictures: list[bytes]) -> bytes:
-    """A binary message: uint32 (little endian) length of the header, the header as JSON, the pictures one after another.
+    """A binary message: uint32 (little endian) length of the header, the header as JSON, the pictures in a row.
 
     `sizes`, their lengths in bytes, are added to the header.
     """

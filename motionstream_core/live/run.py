@@ -63,6 +63,7 @@ class LiveRun:
 
     make: builds the session around the hooks. picture: uint8 (h w 3), the first image. folder: of the recordings.
     wait_s, idle_s: without a start, or without a viewer, for so long it ends. started: it does not wait for a start.
+    num_chunks: it ends after so many. stem: of the recordings' names. file_url: where a viewer finds a file.
     clock: seconds.
     """
 
@@ -73,6 +74,8 @@ class LiveRun:
     wait_s: float = 600.0
     idle_s: float = 300.0
     started: bool = False
+    num_chunks: int | None = None
+    stem: str = "live"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     file_url: Callable[[Path], str | None] = lambda path: path.name
     clock: Callable[[], float] = time.monotonic
@@ -80,7 +83,7 @@ class LiveRun:
     def __post_init__(self) -> None:
         self.state: State = "ready"
         self.files: Files | None = None
-        self.reason = ""
+        self.reason = self.note = ""
         self.num_frames = 0
         self.prompt = self.about.recording.prompt
         self._viewers: list[Viewer] = []
@@ -138,8 +141,14 @@ class LiveRun:
             "state": self.state,
             "back_s": round(self.session.back_frames / self.about.recording.fps, 2),
             "num_frames": self.num_frames,
-            "message": self.reason,
+            "message": self.reason or self.note,
         }
+
+    def say(self, note: str) -> None:
+        """Something that viewers shall know while it runs; told when it changes."""
+        if note != self.note:
+            self.note = note
+            self.announce()
 
     def announce(self) -> None:
         """Tell every viewer of the state."""
@@ -238,11 +247,14 @@ class LiveRun:
             pixels, self._pieces = np.concatenate(self._pieces), []
             events = self.session.take_events()
             if self._recording is None:
-                name = free_name(self.folder)
+                name = free_name(self.folder, self.stem)
                 self._recording = Recording(self.folder, name, self.about.recording, self.picture)
             self._recording.push(streamed.chunk.index, pixels, events)
             yield torch.from_numpy(pixels)
             self._alive()
+            if self.num_chunks is not None and self.session.num_chunks >= self.num_chunks:
+                self.reason = "done"
+                return
 
     def _end(self) -> None:
         if self._recording is not None:
@@ -359,7 +371,9 @@ class LiveRun:
         while (item := self._shown.get()) is not None:
             header, pixels = item
             packed = pack_chunk(header, [_jpeg(each) for each in pixels])
-            last = pack_chunk(header | {"reset": True, "answers": [], "frame_ms": 0}, [_jpeg(pixels[-1])])
+            newest = header | {"reset": True, "answers": [], "frame_ms": 0}
+            newest["start_frame"] += len(pixels) - 1
+            last = pack_chunk(newest, [_jpeg(pixels[-1])])
             with self._viewers_lock:
                 self._last_shown = last
                 viewers = list(self._viewers)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..streaming.live_tracks import HAND_IDS, LiveTracks
+from ..streaming.live_tracks import HAND_IDS, LiveTracks, document_tracks
 from ..streaming.session import Event
-from ..tracks import Tracks, parse_tracks
+from ..tracks import Tracks
 from ..tracks.drawn.document import Grid
 
 
@@ -69,7 +69,7 @@ class _Walk:
             self._tracks.clear()
         elif event.kind == "play":
             height, width = self._size
-            self._tracks.play(parse_tracks(payload, height=height, width=width).rescaled(height, width), self._frame)
+            self._tracks.play(document_tracks(payload, height, width), self._frame)
         elif event.kind == "reanchor" and self._frame:
             self._tracks.offset, self._asked, self._drop = self._frame - 1, 0, 1
             if self._first_frames == 1:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from ..tracks import NUM_IDS, Tracks
-from ..tracks.drawn.document import Grid
+from ..tracks import NUM_IDS, TrackFormatError, Tracks
+from ..tracks.drawn.document import Canvas, Grid
+from ..tracks.drawn.parse import parse_document
 from .conditions import KnownTracks
 
 HAND_IDS = 1000
@@ -18,6 +19,9 @@ HAND_IDS = 1000
 MAX_GRID_POINTS = NUM_IDS // HAND_IDS
 FIRST_PLAYED = 900
 """Hands below it are the user's; tracks that are sent off whole take the ids of those from here on."""
+
+MAX_PLAYED_POINTS = 1000
+MAX_PLAYED_SAMPLES = 2_000_000
 
 Sample = Sequence[float]
 """(x, y) px, or (x, y, u): u in [0, 1] is when, within the time that the next chunk stands for."""
@@ -174,3 +178,19 @@ def _hidden_before(tracks: Tracks, count: int) -> Tracks:
     points = torch.cat([tracks.points[:1].expand(count, -1, -1), tracks.points])
     hidden = torch.zeros(count, tracks.num_tracks, dtype=torch.bool)
     return replace(tracks, points=points, visibility=torch.cat([hidden, tracks.visibility]))
+
+
+def document_tracks(document: str, height: int, width: int) -> Tracks:
+    """An editor's document as tracks of a frame of that size, as long as its canvas.
+
+    Raises TrackFormatError for another text, and for more than a hand sends off: 1000 points, or 2 million of them over
+    all frames.
+    """
+    parsed = parse_document(document, Canvas(width, height, 1, 1.0))
+    points, num_frames = parsed.num_points, parsed.canvas.num_frames
+    if points > MAX_PLAYED_POINTS or points * num_frames > MAX_PLAYED_SAMPLES:
+        raise TrackFormatError(
+            f"the document has {points} points over {num_frames} frames; what is sent off at once may have "
+            f"{MAX_PLAYED_POINTS} points and {MAX_PLAYED_SAMPLES} samples of them"
+        )
+    return parsed.sample(height=height, width=width)

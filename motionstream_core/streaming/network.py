@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -54,3 +55,11 @@ class SpecifiedNetwork(Protocol):
 
     @property
     def spec(self) -> ModelSpec: ...
+
+
+@dataclass(frozen=True)
+class Specified:
+    """A network under a spec other than its checkpoint's."""
+
+    model: Network
+    spec: ModelSpec

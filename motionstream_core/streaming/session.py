@@ -22,11 +22,11 @@ from ..geometry import Chunk
 from ..models.conditioning import Conditions
 from ..models.kv_cache import CacheState
 from ..models.wan import CrossContext
-from ..tracks import NUM_IDS, Tracks, parse_tracks
+from ..tracks import NUM_IDS, Tracks
 from ..tracks.drawn.document import Grid
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
-from .live_tracks import FIRST_PLAYED, LiveTracks
+from .live_tracks import FIRST_PLAYED, LiveTracks, document_tracks
 from .network import SpecifiedNetwork
 from .rollout import StepCallback
 from .stream import StreamedChunk, StreamSettings, stream_cache, stream_chunks
@@ -207,7 +207,7 @@ class StreamSession:
 
         Raises TrackFormatError for any other text.
         """
-        self._played(document)
+        document_tracks(document, self._tracks.height, self._tracks.width)
         self._command("play", document)
 
     def set_prompt(self, prompt: str, blend_chunks: int = 0) -> None:
@@ -408,7 +408,7 @@ class StreamSession:
         elif kind == "clear":
             self._tracks.clear()
         elif kind == "play":
-            self._tracks.play(self._played(payload), self.num_frames)
+            self._tracks.play(document_tracks(payload, self._tracks.height, self._tracks.width), self.num_frames)
         elif kind == "prompt":
             text, blend = (payload, 0) if isinstance(payload, str) else (payload["prompt"], payload["blend_chunks"])
             context = self._encode(text) if command.context is None else command.context
@@ -485,10 +485,6 @@ class StreamSession:
         oldest = self.num_frames - self._history_frames
         while len(self._history) > 1 and (len(self._history) > room or self._history[1].num_frames < oldest):
             self._history.popleft()
-
-    def _played(self, document: str) -> Tracks:
-        height, width = self._tracks.height, self._tracks.width
-        return parse_tracks(document, height=height, width=width).rescaled(height, width)
 
     def _log(self, kind: EventKind, payload: Any = None) -> None:
         self.events.append(Event(self._chunk, kind, payload))

@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "../../js/track_editor/io/upstream.js";
+import {
+  fileName,
+  fileOf,
+  nodeBehind,
+  nodeOfExecution,
+  viewPath,
+  widgetBehind,
+} from "../../js/track_editor/io/upstream.js";
 
 /** A graph of nodes {id, type?, inputs: {name: [from id, slot]}}, as LiteGraph holds one. */
 function graphOf(nodes, more = {}) {
@@ -89,4 +96,14 @@ test("file names, and what is none", () => {
   assert.equal(viewPath(fileName("a b/c.png [temp]")), "/view?filename=c.png&subfolder=a+b&type=temp");
   assert.equal(fileOf({ id: 1, widgets: [{ name: "image", value: "clip.mp4" }] }), null);
   assert.equal(fileOf(null), null);
+});
+
+test("the node of an execution id, through subgraphs", () => {
+  const deep = graphOf([{ id: 7 }]);
+  const middle = graphOf([{ id: 3, subgraph: deep }]);
+  const graph = graphOf([{ id: 12, subgraph: middle }, { id: "7" }]);
+  assert.equal(nodeOfExecution(graph, "12:3:7"), deep.nodes[0]);
+  assert.equal(nodeOfExecution(graph, "7"), graph.nodes[1]);
+  for (const id of ["3", "12:7", "12:3:7:7", "", "x:y"]) assert.equal(nodeOfExecution(graph, id), null, id);
+  assert.equal(nodeOfExecution(null, "7"), null);
 });

@@ -34,6 +34,15 @@ class FakeHost:
     client_id: str | None = None
     updates: list[tuple[int, Any]] = dataclasses.field(default_factory=list)
     unloaded: int = 0
+    sent: list[tuple[str, Any, str]] = dataclasses.field(default_factory=list)
+    waiting: int = 0
+
+    def __post_init__(self) -> None:
+        self.routes = types.SimpleNamespace(get=lambda path: lambda handler: handler)
+        self.prompt_queue = types.SimpleNamespace(get_tasks_remaining=lambda: 1 + self.waiting)
+
+    def send_sync(self, event: str, detail: Any, client_id: str) -> None:
+        self.sent.append((event, detail, client_id))
 
     def throw(self) -> None:
         if self.interrupted:
@@ -64,7 +73,15 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
     def socket(_: str = "") -> Any:
         return types.SimpleNamespace(Input=_Input, Output=_Input)
 
-    io = types.SimpleNamespace(ComfyNode=object, Schema=_Schema, NodeOutput=_NodeOutput, Custom=socket)
+    node = type("ComfyNode", (), {"hidden": types.SimpleNamespace(unique_id="7")})
+    hidden = types.SimpleNamespace(unique_id="unique_id")
+    io = types.SimpleNamespace(
+        ComfyNode=node,
+        Hidden=hidden,
+        Schema=_Schema,
+        NodeOutput=_NodeOutput,
+        Custom=socket,
+    )
     for kind in ("Int", "Float", "String", "Combo", "Boolean", "Image", "Latent", "Mask", "Video", *NATIVE_KINDS):
         setattr(io, kind, socket())
 

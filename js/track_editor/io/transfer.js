@@ -21,8 +21,9 @@ export function importText(text, canvas) {
 }
 
 /**
- * notify: words for the user. picture: an image has come, to be shown below the tracks.
- * @typedef {{notify: (message: string) => void, picture: (file: File) => Promise<void>}} TransferHost
+ * notify: words for the user. picture: an image has come, to be shown below the tracks. takesTracks: false where only
+ * pictures are wanted.
+ * @typedef {{notify: (message: string) => void, picture: (file: File) => Promise<void>, takesTracks: boolean}} TransferHost
  */
 
 export class Transfer {
@@ -49,7 +50,7 @@ export class Transfer {
   copied(event) {
     const { model } = this;
     const tracks = model.selectedTracks;
-    if (!tracks.length) return;
+    if (!tracks.length || !this.host.takesTracks) return;
     event.preventDefault();
     event.clipboardData?.setData("text/plain", serialise({ canvas: model.document.canvas, tracks }));
     model.run({ name: event.type });
@@ -61,6 +62,7 @@ export class Transfer {
     const file = [...(event.clipboardData?.files ?? [])][0];
     const text = event.clipboardData?.getData("text/plain") ?? "";
     if (file) void this.open(file);
+    else if (!this.host.takesTracks) return;
     else if (text.trim()) this.importTracks(text);
     else this.model.run({ name: "paste" });
   }
@@ -77,6 +79,7 @@ export class Transfer {
   async open(file) {
     try {
       if (file.type.startsWith("image/") && !file.type.includes("svg")) await this.host.picture(file);
+      else if (!this.host.takesTracks) throw new Error("only a picture can be taken here");
       else if (file.name.endsWith(".npz"))
         this.model.add(await fromNpz(await file.arrayBuffer(), this.model.document.canvas));
       else this.importTracks(await file.text());
@@ -100,7 +103,10 @@ export class Transfer {
   file(what) {
     const { document } = this.model;
     if (what === "import") {
-      const input = make("input", { type: "file", accept: ".json,.svg,.npz,.txt,image/*" });
+      const input = make("input", {
+        type: "file",
+        accept: `${this.host.takesTracks ? ".json,.svg,.npz,.txt," : ""}image/*`,
+      });
       input.onchange = () => input.files?.[0] && void this.open(input.files[0]);
       input.click();
     }

@@ -96,6 +96,18 @@ function hostOf(graph, inner) {
   return null;
 }
 
+/** The node that runs as `executionId`, such as "12:5": node 5 in the subgraph of node 12. @type {(root: Graph | null | undefined, executionId: string) => GraphNode | null} */
+export function nodeOfExecution(root, executionId) {
+  /** @type {GraphNode | null} */
+  let node = null;
+  let graph = root;
+  for (const part of executionId.split(":")) {
+    node = graph?.getNodeById(part) ?? graph?.getNodeById(Number(part)) ?? null;
+    graph = node?.subgraph;
+  }
+  return node;
+}
+
 /** The image file that a loader names; null for other nodes. @type {(node: GraphNode | null) => FileName | null} */
 export function fileOf(node) {
   const value = node?.widgets?.find(({ name }) => name === "image")?.value;

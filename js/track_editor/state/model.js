@@ -41,6 +41,8 @@ export class EditorModel {
   move = null;
   /** Whether tracks are shown as the camera sees them, too. */
   cameraView = true;
+  /** Whether what is drawn lies where the camera's moves take it along at all. */
+  seesCamera = true;
   frame = 0;
   playing = false;
   tool = TOOLS.select;
@@ -50,6 +52,8 @@ export class EditorModel {
   timelineState = null;
   /** @type {import("../tools/tool.js").Overlay | null} */
   overlay = null;
+  /** What is shown above the drawing by whoever the model lives in: hands, the camera's plane. @type {readonly import("../tools/tool.js").Overlay[]} */
+  marks = [];
   /** @type {import("../tools/tool.js").ToolOptions} */
   options = { interpolation: "catmull_rom", smoothing: 0.4, grid: null, anchor: false };
   gridSize = { spacing: 12, size: 48 };
@@ -79,7 +83,7 @@ export class EditorModel {
 
   /** Whether there is a camera to look through, and it is wished for. */
   get throughCamera() {
-    return this.cameraView && movesOf(this.document).length > 0;
+    return this.seesCamera && this.cameraView && movesOf(this.document).length > 0;
   }
 
   /** Whether a pointer is at work. */
@@ -117,6 +121,15 @@ export class EditorModel {
       this.loaded = true;
       this.onCommit(serialise(document));
     }
+    this.selection = selections.pruned(document, selection);
+    this.pruneMove();
+    this.changed();
+  }
+
+  /** A document that is no edit: nothing to undo, nothing to keep. @type {(document: Document, selection?: import("../document/selection.js").Selection) => void} */
+  replace(document, selection = this.selection) {
+    this.history = histories.startHistory(document);
+    this.draft = null;
     this.selection = selections.pruned(document, selection);
     this.pruneMove();
     this.changed();

@@ -34,10 +34,12 @@ import { distance, toImage } from "../curve/geometry.js";
  */
 
 /**
- * What to show beside the document while a tool is at work.
+ * What to show beside the document while a tool is at work; of hand and plane there may be several (the model's marks).
  * @typedef {{kind: "line", points: readonly ImagePoint[]}
  *   | {kind: "box", from: ImagePoint, to: ImagePoint}
- *   | {kind: "grid", at: ImagePoint, grid: Grid, anchor: boolean}} Overlay
+ *   | {kind: "grid", at: ImagePoint, grid: Grid, anchor: boolean}
+ *   | {kind: "hand", at: ImagePoint, grid: Grid, held: boolean}
+ *   | {kind: "plane", pose: import("../camera/projection.js").Pose}} Overlay
  */
 
 /**

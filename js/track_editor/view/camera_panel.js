@@ -45,8 +45,8 @@ export const cameraMenu = (model) =>
     (kind) => model.addMove(/** @type {MoveKind} */ (kind)),
   );
 
-/** The move worked on, where there is one. @type {(model: EditorModel) => import("./panels.js").Panel} */
-export function cameraPanel(model) {
+/** The move worked on, where there is one; `more` stands at the end of the row. @type {(model: EditorModel, more?: HTMLElement) => import("./panels.js").Panel} */
+export function cameraPanel(model, more) {
   const which = make("select", { title: "The camera's move worked on", ariaLabel: "Camera move" });
   which.onchange = () => model.selectMove(Number(which.value));
   const kind = choice("What the camera does", MOVES, (value) =>
@@ -85,7 +85,15 @@ export function cameraPanel(model) {
     seedField,
   );
   const remove = button("Remove", "Remove this move of the camera", () => model.removeMove());
-  const row = make("div", { className: "mste-row mste-camera" }, labelled("as seen", seen), which, fields, remove);
+  const row = make(
+    "div",
+    { className: "mste-row mste-camera" },
+    more ? null : labelled("as seen", seen), // with more to it, the moves are not those of the tracks shown
+    which,
+    fields,
+    remove,
+    more ?? null,
+  );
   const update = () => {
     const moves = movesOf(model.document);
     row.hidden = !moves.length;

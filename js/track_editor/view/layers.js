@@ -50,7 +50,7 @@ export class Layers {
   /** Returns whether all is where it belongs; else the picture is to be painted anew when there is time. @type {(scene: Scene) => boolean} */
   paint(scene) {
     const { model, size, density, view, image } = scene;
-    const { document, selection, frame, overlay, cursor, throughCamera } = model;
+    const { document, selection, frame, overlay, marks, cursor, throughCamera } = model;
     const [base, top] = [this.base.getContext("2d"), this.top.getContext("2d")];
     if (!base || !top) return true;
     this.exact = true;
@@ -74,7 +74,7 @@ export class Layers {
     const pose = throughCamera ? poseAt(movesOf(document), frame) : null;
     const lens =
       pose && ((/** @type {import("../curve/geometry.js").Vector} */ point) => project(pose, document.canvas, point));
-    drawTop(top, size, density, { document, selection, frame, view, lens, overlay, cursor });
+    drawTop(top, size, density, { document, selection, frame, view, lens, overlay, marks, cursor });
     return this.exact;
   }
 

@@ -4,6 +4,7 @@
  * has its curves put in by whoever paints it: a few are stroked, many come as a bitmap (curve_bitmap.js).
  */
 
+import { project } from "../camera/projection.js";
 import { curveOf, gridOffsets, positionAt, visibleAt } from "../document/sampling.js";
 
 /**
@@ -104,6 +105,7 @@ export function strokeTracks(context, tracks, view, width, opacity) {
  * @property {Viewport} view
  * @property {((point: import("../curve/geometry.js").Vector) => {x: number, y: number, front: boolean}) | null} lens  where the camera sees a point; null as drawn
  * @property {import("../tools/tool.js").Overlay | null} overlay
+ * @property {readonly import("../tools/tool.js").Overlay[]} marks
  * @property {import("../curve/geometry.js").ImagePoint | null} cursor
  */
 
@@ -121,7 +123,8 @@ export function drawTop(context, size, density, scene) {
   drawNow(context, size, scene);
   const selected = scene.document.tracks.filter(({ id }) => scene.selection.tracks.has(id));
   if (selected.length <= MANY_TRACKS) for (const track of selected) drawControls(context, track, scene);
-  if (scene.overlay) drawOverlay(context, scene.overlay, scene.view);
+  for (const mark of scene.marks) drawOverlay(context, mark, scene);
+  if (scene.overlay) drawOverlay(context, scene.overlay, scene);
   if (scene.cursor) drawCrosshair(context, scene.cursor, scene.view);
 }
 
@@ -155,7 +158,7 @@ function drawNow(context, size, { document, frame, view, selection, lens }) {
   }
 }
 
-/** The clip's frame as the camera sees it now: the plane on which everything is drawn. @type {(context: Context, lens: NonNullable<TopScene["lens"]>, scene: TopScene) => void} */
+/** The clip's frame as the camera sees it now: the plane on which everything is drawn. @type {(context: Context, lens: NonNullable<TopScene["lens"]>, scene: Pick<TopScene, "document" | "view">) => void} */
 function drawPlane(context, lens, { document, view }) {
   const { width, height } = document.canvas;
   const corners = [
@@ -218,8 +221,9 @@ function drawHandles(context, track, view) {
   context.fill(ends);
 }
 
-/** @type {(context: Context, overlay: import("../tools/tool.js").Overlay, view: Viewport) => void} */
-function drawOverlay(context, overlay, view) {
+/** @type {(context: Context, overlay: import("../tools/tool.js").Overlay, scene: Pick<TopScene, "document" | "view">) => void} */
+function drawOverlay(context, overlay, scene) {
+  const { view } = scene;
   const place = (/** @type {{x: number, y: number}} */ { x, y }) =>
     /** @type {[number, number]} */ ([x * view.scale + view.x, y * view.scale + view.y]);
   context.strokeStyle = "#ffffff";
@@ -233,6 +237,10 @@ function drawOverlay(context, overlay, view) {
     context.setLineDash([4, 3]);
     context.strokeRect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
     context.setLineDash([]);
+  } else if (overlay.kind === "plane") {
+    drawPlane(context, (point) => project(overlay.pose, scene.document.canvas, point), scene);
+  } else if (overlay.kind === "hand") {
+    drawHand(context, overlay, view);
   } else {
     context.fillStyle = overlay.anchor ? COLOURS.anchor : COLOURS.path;
     for (const { x, y } of gridOffsets(overlay)) {
@@ -240,6 +248,21 @@ function drawOverlay(context, overlay, view) {
       context.fillRect(vx - 2, vy - 2, 4, 4);
     }
   }
+}
+
+/** A grid in hand; faint while it is only where a hand would take hold. @type {(context: Context, hand: Extract<import("../tools/tool.js").Overlay, {kind: "hand"}>, view: Viewport) => void} */
+function drawHand(context, hand, view) {
+  const [dots, radius] = [new Path2D(), hand.held ? 3 : 2.5];
+  for (const offset of gridOffsets(hand)) {
+    const [x, y] = [(hand.at.x + offset.x) * view.scale + view.x, (hand.at.y + offset.y) * view.scale + view.y];
+    dots.moveTo(x + radius, y);
+    dots.arc(x, y, radius, 0, 7);
+  }
+  context.globalAlpha = hand.held ? 1 : 0.6;
+  [context.fillStyle, context.strokeStyle, context.lineWidth] = [COLOURS.drag, OUTLINE, 1.2];
+  context.fill(dots);
+  context.stroke(dots);
+  context.globalAlpha = 1;
 }
 
 /** @type {(context: Context, at: {x: number, y: number}, view: Viewport) => void} */

@@ -12,6 +12,19 @@ import { Layers } from "./layers.js";
  * @typedef {import("../document/format.js").Track} Track
  */
 
+/**
+ * Who takes pointers before the tools do, as many at once as there are: hands on a live picture. Places are [x, y] in px
+ * of the image, with the ms at which the pointer was there. `reach` is how near is near enough, in px of the image.
+ * @typedef {readonly [x: number, y: number, t_ms: number]} PointerSample
+ * @typedef {object} PointerTaker
+ * @property {(pointer: number, sample: PointerSample, reach: number) => boolean} down  whether it takes the pointer
+ * @property {(pointer: number, samples: readonly PointerSample[]) => void} move
+ * @property {(pointer: number) => void} up
+ * @property {(pointer: number) => void} lost
+ * @property {(at: import("../curve/geometry.js").ImagePoint | null) => void} hover  a mouse that holds nothing; null: away
+ * @property {(factor: number) => void} wheel
+ */
+
 const FINGER_REACH_PX = 18;
 const MOUSE_REACH_PX = 9;
 const DOUBLE_MS = 350;
@@ -36,6 +49,10 @@ export class Surface {
   /** @type {{id: number, panning: boolean, last: ViewPoint} | null} */
   held = null;
   lastUp = { time: 0, at: viewPoint(0, 0) };
+  /** @type {PointerTaker | null} */
+  taker = null;
+  /** The pointers that it took. @type {Set<number>} */
+  taken = new Set();
 
   /**
    * @param {import("../state/model.js").EditorModel} model
@@ -104,6 +121,12 @@ export class Surface {
     this.model.changed();
   }
 
+  /** The next picture of a stream; all else on the lower layer is as it was. @type {(image: import("./render.js").Picture) => void} */
+  showFrame(image) {
+    this.image = image;
+    this.model.changed();
+  }
+
   paint() {
     if (this.size.width && !this.layers.paint(this)) this.settle();
   }
@@ -128,20 +151,39 @@ export class Surface {
   /** @type {(type: import("../tools/tool.js").ToolEvent["type"], event: PointerEvent) => void} */
   send(type, event) {
     const { shiftKey: shift, altKey: alt } = event;
-    const reach = event.pointerType === "mouse" ? MOUSE_REACH_PX : FINGER_REACH_PX;
+    const reach = reachOf(event);
     const ctrl = event.ctrlKey || event.metaKey;
     this.model.send({ type, at: this.at(event), shift, alt, ctrl, reach }, this.view);
   }
 
+  /** @type {(event: PointerEvent) => PointerSample} */
+  sampleOf(event) {
+    const { x, y } = toImage(this.view, this.at(event));
+    return [x, y, event.timeStamp];
+  }
+
+  /** The middle button belongs to the graph around: it pans there. */
+  get isMiddleOthers() {
+    return !this.element.closest(".mste-full") && (!this.taker || this.element.closest(".mste-place") !== null);
+  }
+
   /** @type {(event: PointerEvent) => void} */
   down(event) {
-    // The middle button belongs to the graph around: it pans there.
-    if (event.button === 1 && !this.element.closest(".mste-full")) return;
+    if (event.button === 1 && this.isMiddleOthers) return;
     swallow(event);
     this.focus();
     this.element.setPointerCapture(event.pointerId);
     const at = this.at(event);
-    if (event.pointerType === "touch") {
+    const panning = event.button !== 0 || this.spaceHeld;
+    if (
+      this.taker &&
+      !panning &&
+      this.taker.down(event.pointerId, this.sampleOf(event), reachOf(event) / this.view.scale)
+    ) {
+      this.taken.add(event.pointerId);
+      return;
+    }
+    if (event.pointerType === "touch" && !this.taker) {
       this.touches.set(event.pointerId, at);
       if (this.touches.size === 2) {
         if (this.held) this.model.send({ type: "cancel" }, this.view);
@@ -150,7 +192,6 @@ export class Surface {
       }
     }
     if (this.held) return;
-    const panning = event.button !== 0 || this.spaceHeld;
     this.held = { id: event.pointerId, panning, last: at };
     this.model.cursor = null;
     if (!panning) this.send("down", event);
@@ -169,11 +210,18 @@ export class Surface {
 
   /** @type {(event: PointerEvent) => void} */
   move(event) {
-    if (this.held || this.touches.size) event.stopPropagation();
+    if (this.held || this.touches.size || this.taken.size) event.stopPropagation();
+    if (this.taken.has(event.pointerId)) {
+      return this.taker?.move(
+        event.pointerId,
+        coalesced(event).map((each) => this.sampleOf(each)),
+      );
+    }
     const at = this.at(event);
     if (this.touches.size === 2 && this.touches.has(event.pointerId)) return this.pinch(event.pointerId, at);
     if (!this.held) {
-      this.hover(at, event.pointerType === "mouse" ? MOUSE_REACH_PX : FINGER_REACH_PX);
+      if (this.taker) return this.taker.hover(event.pointerType === "touch" ? null : toImage(this.view, at));
+      this.hover(at, reachOf(event));
       if (event.pointerType !== "touch") this.send("move", event);
       return;
     }
@@ -189,10 +237,8 @@ export class Surface {
     this.held.last = at;
     this.touches.has(event.pointerId) && this.touches.set(event.pointerId, at);
     // Between two frames of the page a pen reports many places; a stroke takes them all.
-    const events = event.getCoalescedEvents?.() ?? [];
-    if (this.model.toolState?.stroke && events.length > 1) for (const each of events) this.send("move", each);
-    else this.send("move", event);
-    this.hover(at, 0);
+    for (const each of this.model.toolState?.stroke ? coalesced(event) : [event]) this.send("move", each);
+    if (!this.taker) this.hover(at, 0);
   }
 
   /** Two fingers: their middle pans, their distance zooms. @type {(id: number, at: ViewPoint) => void} */
@@ -211,6 +257,10 @@ export class Surface {
 
   /** @type {(event: PointerEvent) => void} */
   up(event) {
+    if (this.taken.delete(event.pointerId)) {
+      event.stopPropagation();
+      return this.taker?.up(event.pointerId);
+    }
     this.touches.delete(event.pointerId);
     if (event.pointerId !== this.held?.id) return;
     event.stopPropagation();
@@ -227,6 +277,7 @@ export class Surface {
 
   /** The system took the pointer away: whatever was begun is undone. @type {(event: PointerEvent) => void} */
   lost(event) {
+    if (this.taken.delete(event.pointerId)) return this.taker?.lost(event.pointerId);
     this.touches.delete(event.pointerId);
     if (event.pointerId !== this.held?.id) return;
     const { panning } = this.held;
@@ -236,6 +287,7 @@ export class Surface {
 
   leave() {
     this.hint = "";
+    this.taker?.hover(null);
     if (!this.held && this.model.overlay?.kind === "grid") this.model.overlay = null;
     this.model.changed();
   }
@@ -244,7 +296,9 @@ export class Surface {
   wheel(event) {
     swallow(event);
     const lines = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 200 : 1;
-    this.zoom(WHEEL_STEP ** (-event.deltaY * lines), this.at(event));
+    const factor = WHEEL_STEP ** (-event.deltaY * lines);
+    if (this.taker && !event.ctrlKey) this.taker.wheel(factor);
+    else this.zoom(factor, this.at(event));
   }
 
   /** Position under the pointer, and the sample of the track that it is over. @type {(at: ViewPoint, reach: number) => void} */
@@ -258,6 +312,15 @@ export class Surface {
     if (track) this.hint += `  ·  ${sampleNear(track, { x, y }, document.canvas.num_frames)}`;
     this.model.changed();
   }
+}
+
+/** @type {(event: PointerEvent) => number} */
+const reachOf = ({ pointerType }) => (pointerType === "mouse" ? MOUSE_REACH_PX : FINGER_REACH_PX);
+
+/** All that the pointer reported since the last event. @type {(event: PointerEvent) => PointerEvent[]} */
+function coalesced(event) {
+  const events = event.getCoalescedEvents?.() ?? [];
+  return events.length ? events : [event];
 }
 
 /** @type {(track: Track, at: {x: number, y: number}, numFrames: number) => string} */

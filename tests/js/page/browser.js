@@ -35,13 +35,17 @@ export async function launch() {
   return chromium.launch({ executablePath: executable(), args: ARGUMENTS });
 }
 
-/** A server of the repository's files on a free port of this machine. */
-export async function serve() {
+/** A server of the repository's files on a free port of this machine. `routes`: what other paths answer, or which file lies there. */
+export async function serve(routes = {}) {
   const server = createServer(async (request, answer) => {
     const path = normalize(decodeURIComponent(new URL(request.url, "http://x").pathname));
+    const route = routes[path];
+    if (typeof route === "function") return route(request, answer);
     try {
-      const content = await readFile(join(ROOT, path));
-      answer.writeHead(200, { "Content-Type": KINDS[extname(path)] ?? "application/octet-stream" }).end(content);
+      const content = await readFile(join(ROOT, route ?? path));
+      answer
+        .writeHead(200, { "Content-Type": KINDS[extname(route ?? path)] ?? "application/octet-stream" })
+        .end(content);
     } catch {
       answer.writeHead(404).end();
     }
