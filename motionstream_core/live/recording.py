@@ -148,7 +148,13 @@ class _Bitstream:
         self._codec.framerate = Fraction(about.fps).limit_denominator(1001)
         self._codec.time_base = 1 / self._codec.framerate
         # no picture waits for a later one: what was pushed is in the file
-        self._codec.options = {"crf": str(CRF), "preset": "veryfast", "tune": "zerolatency", "forced-idr": "1"}
+        self._codec.options = {
+            "crf": str(CRF),
+            "preset": "veryfast",
+            "tune": "zerolatency",
+            "forced-idr": "1",
+            "threads": "1",
+        }
         self._codec.gop_size = 100_000
         self._num_frames = 0
 

@@ -28,6 +28,7 @@ from . import protocol
 from .pacing import Pacer
 from .protocol import MessageError, pack_chunk
 from .recording import About, Files, Recording, free_name
+from .threads import ThreadTuner
 
 State = Literal["ready", "running", "paused", "ended"]
 JPEG_QUALITY = 92
@@ -104,6 +105,7 @@ class LiveRun:
         self._made_frames = 0
         self._recording: Recording | None = None
         self._process = psutil.Process()
+        self._threads: ThreadTuner | None = None
         self._pieces: list[NDArray[np.uint8]] = []
         hooks = SessionHooks(self._wait_s, self._taken, self._decoded, self._changed, self._went_back)
         self.session = self.make(hooks)
@@ -243,6 +245,9 @@ class LiveRun:
         self._set_state("running")
         with self._pacer_lock:
             self._pacer.reset()
+        if self.device.type == "cpu" and self.num_chunks is None:
+            self.session.set_threads(torch.get_num_threads())
+            self._threads = ThreadTuner(torch.get_num_threads(), self.session.set_threads, self.clock)
         for streamed in self.session.run():
             pixels, self._pieces = np.concatenate(self._pieces), []
             events = self.session.take_events()
@@ -250,6 +255,9 @@ class LiveRun:
                 name = free_name(self.folder, self.stem)
                 self._recording = Recording(self.folder, name, self.about.recording, self.picture)
             self._recording.push(streamed.chunk.index, pixels, events)
+            if self._threads is not None and len(pixels) == self.about.recording.chunk_frames:
+                lasts_s = len(pixels) / self.about.recording.fps
+                self._threads.made(self.clock() - self._pacer.begun, lasts_s)
             yield torch.from_numpy(pixels)
             self._alive()
             if self.num_chunks is not None and self.session.num_chunks >= self.num_chunks:

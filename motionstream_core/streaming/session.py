@@ -31,7 +31,7 @@ from .network import SpecifiedNetwork
 from .rollout import StepCallback
 from .stream import StreamedChunk, StreamSettings, stream_cache, stream_chunks
 
-EventKind = Literal["samples", "release", "clear", "play", "prompt", "reanchor", "pause", "resume", "stop"]
+EventKind = Literal["samples", "release", "clear", "play", "prompt", "reanchor", "threads", "pause", "resume", "stop"]
 LOG_VERSION = 2
 LOOK_AGAIN_S = 0.25
 """While paused, `SessionHooks.wait_s` is asked so often: it may raise, which ends the stream."""
@@ -220,6 +220,10 @@ class StreamSession:
         payload = {"prompt": prompt, "blend_chunks": blend_chunks} if blend_chunks else prompt
         self._command("prompt", payload, self._encode(prompt))
 
+    def set_threads(self, threads: int) -> None:
+        """Compute with so many threads of the CPU from the next chunk on; the last bits of a video depend on it."""
+        self._command("threads", threads)
+
     def reanchor(self) -> None:
         """The last frame becomes the first of a new stream: sink, image and window begin with it.
 
@@ -356,7 +360,9 @@ class StreamSession:
         stamps: list[Any] = []
         with self._changed:
             while True:
-                urgent = any(command.kind not in ("samples", "release", "play", "prompt") for command in self._queue)
+                urgent = any(
+                    command.kind not in ("samples", "release", "play", "prompt", "threads") for command in self._queue
+                )
                 delay = self._hooks.wait_s()
                 if not urgent and (self._paused or delay > 0):
                     self._changed.wait(LOOK_AGAIN_S if self._paused else delay)
@@ -409,6 +415,8 @@ class StreamSession:
             self._tracks.clear()
         elif kind == "play":
             self._tracks.play(document_tracks(payload, self._tracks.height, self._tracks.width), self.num_frames)
+        elif kind == "threads":
+            torch.set_num_threads(payload)
         elif kind == "prompt":
             text, blend = (payload, 0) if isinstance(payload, str) else (payload["prompt"], payload["blend_chunks"])
             context = self._encode(text) if command.context is None else command.context
