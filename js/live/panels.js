@@ -45,9 +45,8 @@ export function coursePanel(stage, model) {
     stage.run({ name: "reanchor" }),
   );
   const clear = button("Clear", "Let go of everything: hands, anchors, paths (X)", () => stage.run({ name: "clear" }));
-  const picture = button("Picture", "Begin another stream from a picture; it may be dropped or pasted too", () =>
-    stage.editor.transfer.file("import"),
-  );
+  const pictureHint = stage.host.pictureHint ?? "Begin another stream from a picture; it may be dropped or pasted too";
+  const picture = button("Picture", pictureHint, () => stage.editor.transfer.file("import"));
   picture.hidden = !stage.host.picture;
   const drawing = make(
     "span",
@@ -81,6 +80,7 @@ export function coursePanel(stage, model) {
     put(start, isRunning ? "End" : "Start");
     start.dataset.running = String(isRunning);
     put(pause, state === "paused" ? "Resume" : "Pause");
+    start.disabled = state === "ended" && !stage.host.again;
     pause.disabled = !isRunning;
     back.disabled = !isRunning || back_s <= 0;
     anew.disabled = !isRunning || stage.screen.numCome === 0;
@@ -212,7 +212,9 @@ export function wordsPanel(stage) {
   const text = make("span");
   const row = make("div", { className: "mste-words", role: "status" }, text);
   const update = () => {
-    put(text, stage.editor.message || stage.hint);
+    const { state, message } = stage.status;
+    const told = [state === "ended" ? "" : message, stage.hint].filter(Boolean).join(". ");
+    put(text, stage.editor.message || told);
     row.dataset.problem = String(Boolean(stage.editor.message));
   };
   return { row, update };

@@ -20,11 +20,13 @@ import { LiveTools } from "./tools.js";
 
 /**
  * What the stage lives in.
- * picture: begins another session from a picture. again: the session that there is now, after one that has ended.
+ * picture: takes another picture; pictureHint: what for, in place of another session. again: the session that there is
+ * now, after one that has ended.
  * toggleFull: in place of the editor's own.
  * @typedef {object} StageHost
  * @property {import("./protocol.js").Addresses} addresses
  * @property {(file: File) => Promise<void>} [picture]
+ * @property {string} [pictureHint]
  * @property {() => Promise<string>} [again]
  * @property {() => void} [toggleFull]
  */
@@ -202,7 +204,6 @@ export class Stage {
     if (this.status.steering && !steering) this.tools.forget(); // the hands are somebody else's now
     if (state === "running" || !steering) this.ended = null;
     if (steering) this.hasAsked = false;
-    if (state !== "ended" && message && message !== this.status.message) this.notify(message);
     this.status = { prompt, state, steering, watchers, asked, back_s, num_frames, message };
   }
 
@@ -260,7 +261,7 @@ export class Stage {
     if (state !== "ended" && (!this.isOpen || !steering)) return "";
     if (state === "ready") return "Enter starts; then drag what you see";
     if (state === "paused") return "Paused: what you drag now goes on with Space";
-    if (state === "ended") return this.host.again ? "Enter begins again" : "";
+    if (state === "ended") return this.host.again ? "Enter begins again" : "Run the workflow to begin again";
     return { hand: "Drag what you see", anchor: "Click what must stay", path: "Draw where it shall go" }[
       this.tools.tool
     ];
@@ -322,7 +323,7 @@ export class Stage {
   }
 
   async beginAgain() {
-    if (!this.host.again) return this.notify("The stream has ended: queue the workflow again");
+    if (!this.host.again) return this.notify("The stream has ended: run the workflow again");
     try {
       let session = await this.host.again();
       // One stream ends a moment before the next is there.

@@ -1,8 +1,8 @@
 /** The stage in a node: it opens when the queued workflow comes to the node, and stays for the next time. */
 
-import { nodeOfExecution } from "../track_editor/io/upstream.js";
+import { nodeBehind, nodeOfExecution } from "../track_editor/io/upstream.js";
 import { make } from "../track_editor/view/elements.js";
-import { after } from "../track_editor/widget.js";
+import { after, tellOfChange } from "../track_editor/widget.js";
 import { addressesBelow } from "./protocol.js";
 import { Stage } from "./stage.js";
 import { addLiveStyle } from "./style.js";
@@ -14,9 +14,13 @@ import { addLiveStyle } from "./style.js";
  */
 
 const EVENT = "motionstream.live";
-const MIN_HEIGHT = 320;
-const FIRST_SIZE = [560, 720];
-const WAITING = "Queue the workflow: the stage opens here";
+/** Below this the rows leave no room for the picture. */
+const MIN_HEIGHT = 440;
+const FIRST_SIZE = [700, 960];
+const PROMPT_HEIGHT = 70;
+const WAITING = "Run the workflow: the stage opens here, and Enter starts it";
+/** Where somebody types, the keyboard is theirs. */
+const TYPING = "input, textarea, select, [contenteditable=true]";
 
 /** @type {(node: Node, app: any, api: Api) => void} */
 export function attachLive(node, app, api) {
@@ -30,8 +34,21 @@ export function attachLive(node, app, api) {
     setValue: () => {},
   });
   widget.serialize = false;
+  keepRoom(node);
   after(node, "onRemoved", () => binding.end());
   node.setSize(FIRST_SIZE.map((side, i) => Math.max(side, node.size[i])));
+}
+
+/**
+ * The room is the stage's: the prompt takes no share of what the node is made larger by, and the page's own preview of
+ * the finished file, which the stage links to, does not push it aside.
+ * @type {(node: Node) => void}
+ */
+function keepRoom(node) {
+  const prompt = node.widgets.find(({ name }) => name === "prompt");
+  if (prompt?.options) prompt.options.getMaxHeight = () => PROMPT_HEIGHT;
+  node.hideOutputImages = true;
+  node.onDrawBackground = () => {};
 }
 
 class LiveBinding {
@@ -48,7 +65,7 @@ class LiveBinding {
     this.app = app;
     this.api = api;
     this.place = make("div", { className: "mste-place" });
-    this.place.style.cssText = "width: 100%; height: 100%; min-height: 0;";
+    this.place.style.cssText = `width: 100%; height: 100%; min-height: ${MIN_HEIGHT}px;`;
     this.listener = (/** @type {any} */ { detail }) => this.told(detail);
     api.addEventListener(EVENT, this.listener);
     this.place.append(make("div", { className: "mste-wait" }, WAITING));
@@ -73,12 +90,37 @@ class LiveBinding {
     if (this.stage?.session === session) return;
     this.stage ??= this.makeStage();
     this.stage.open(session);
+    // Enter is the stage's now, and no longer that of the button that queued the workflow.
+    if (!document.activeElement?.matches(TYPING)) this.stage.focus();
   }
 
   makeStage() {
     const base = new URL(this.api.apiURL("/"), location.href).href;
-    const stage = new Stage({ addresses: addressesBelow(base) });
+    const stage = new Stage({
+      addresses: addressesBelow(base),
+      picture: (file) => this.giveToLoader(file),
+      pictureHint: "Another picture for the loader, for the next run; it may be dropped or pasted too",
+    });
     this.place.replaceChildren(stage.editor.element);
+    Object.assign(this.place, { stage }); // for scripts and tests
     return stage;
+  }
+
+  /** What runs has its picture; another one is the next run's, from the node that loads it. @type {(file: File) => Promise<void>} */
+  async giveToLoader(file) {
+    const graphNode = /** @type {import("../track_editor/io/upstream.js").GraphNode} */ (
+      /** @type {unknown} */ (this.node)
+    );
+    const widget = nodeBehind(graphNode, "image")?.widgets?.find(({ name }) => name === "image");
+    if (typeof widget?.value !== "string") throw new Error("there is no Load Image node behind the input image");
+    const body = new FormData();
+    body.append("image", file, file.name || "pasted.png");
+    const answer = await this.api.fetchApi("/upload/image", { method: "POST", body });
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+    const { name, subfolder } = await answer.json();
+    widget.value = subfolder ? `${subfolder}/${name}` : name;
+    widget.callback?.(widget.value);
+    tellOfChange(this.node, this.app);
+    this.stage?.notify(`${widget.value} is in the loader: end this stream and run the workflow again`);
   }
 }

@@ -18,7 +18,7 @@ const VIDEO = /filename=[^&]*\.(mp4|webm|mov|mkv)/i;
 /**
  * @typedef {{addDOMWidget: Function, widgets: any[], inputs?: any[], properties: Record<string, any>, graph: any, size: number[],
  *   setSize: (size: number[]) => void, onConfigure?: Function, onRemoved?: Function, onExecuted?: Function,
- *   onDrawForeground?: Function, id: any, imgs?: any}} Node
+ *   onDrawForeground?: Function, onDrawBackground?: Function, hideOutputImages?: boolean, id: any, imgs?: any}} Node
  * @typedef {EventTarget & {fetchApi: (path: string, options?: RequestInit) => Promise<Response>, apiURL: (path: string) => string}} Api
  */
 
@@ -54,6 +54,14 @@ export function after(node, name, more) {
     more(...values);
     return result;
   };
+}
+
+/** The graph is another: to be drawn, to be saved, to be undone. @type {(node: Node, app: any) => void} */
+export function tellOfChange(node, app) {
+  node.graph?.setDirtyCanvas?.(true, true);
+  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+  if (tracker?.captureCanvasState) tracker.captureCanvasState();
+  else tracker?.checkState?.();
 }
 
 class Binding {
@@ -148,10 +156,7 @@ class Binding {
 
   /** The graph learns of it, so that it can be saved and its own undo knows. */
   changed() {
-    this.node.graph?.setDirtyCanvas?.(true, true);
-    const tracker = this.app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
-    if (tracker?.captureCanvasState) tracker.captureCanvasState();
-    else tracker?.checkState?.();
+    tellOfChange(this.node, this.app);
   }
 
   // The picture below.

@@ -30,25 +30,25 @@ class Pacer:
         """Nothing is being shown: the next chunk is begun at once."""
         self._shown_until: float | None = None
         self._last_ready: float | None = None
-        self._waited, self._last_frames = False, 1
+        self._wait_from: float | None = None
+        self._last_frames, self._waited_s = 1, 0.0
         self.begun = self._clock()
 
     def wait_s(self) -> float:
         """Seconds until the next chunk shall be begun; 0 where its time has come."""
         if self._shown_until is None or not self._takes_s:
             return 0.0
-        left = self._shown_until - self._expected_s - self._margin_s - self._clock()
-        self._waited |= left > 0
+        now = self._clock()
+        left = self._shown_until - _expected(self._takes_s) - self._margin_s - now
+        if left > 0 and self._wait_from is None:
+            self._wait_from = now
         return max(0.0, left)
 
     def begin(self) -> None:
         """The next chunk is begun."""
         self.begun = self._clock()
-
-    @property
-    def _expected_s(self) -> float:
-        """How long a chunk takes: the longest of the last few but one, since something else runs now and then."""
-        return sorted(self._takes_s)[-2 if len(self._takes_s) > 2 else -1]
+        self._waited_s = 0.0 if self._wait_from is None else self.begun - self._wait_from
+        self._wait_from = None
 
     @property
     def buffer_s(self) -> float:
@@ -64,12 +64,15 @@ class Pacer:
         now = self._clock()
         if chunk_frames is not None:
             self._takes_s.append(now - self.begun)
-            if self._last_ready is not None and not self._waited:  # made without a pause: this is how fast it goes
-                self._cycles_s.append((now - self._last_ready) / self._last_frames)
-            elif self._waited:
-                self._cycles_s.clear()
-            self._last_ready, self._last_frames, self._waited = now, chunk_frames, False
-        frame_s = max(self._frame_s, SLACK * max(self._cycles_s, default=0.0))
+            if self._last_ready is not None:  # what a frame takes where nothing waits
+                self._cycles_s.append((now - self._last_ready - self._waited_s) / self._last_frames)
+            self._last_ready, self._last_frames = now, chunk_frames
+        frame_s = max(self._frame_s, SLACK * _expected(self._cycles_s) if self._cycles_s else 0.0)
         before = now if self._shown_until is None else max(now, self._shown_until)
         self._shown_until = before + num_frames * frame_s
         return frame_s
+
+
+def _expected(times_s: deque[float]) -> float:
+    """The longest of the last few but one, since something else runs now and then."""
+    return sorted(times_s)[-2 if len(times_s) > 2 else -1]

@@ -188,3 +188,9 @@ def pack_chunk(header: dict[str, Any], pictures: list[bytes]) -> bytes:
     """
     text = json.dumps(header | {"type": "chunk", "sizes": [len(each) for each in pictures]}).encode()
     return b"".join([struct.pack("<I", len(text)), text, *pictures])
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")

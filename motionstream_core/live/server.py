@@ -151,6 +151,7 @@ class _Client:
         self._offsets: deque[float] = deque(maxlen=CLOCK_SAMPLES)
         self._budget, self._counted = BURST, time.monotonic()
         self._faults = 0
+        self._left = False
 
     async def serve(self) -> None:
         room, run = self._room, self._room.run
@@ -165,13 +166,18 @@ class _Client:
                 elif message.type is WSMsgType.BINARY:
                     self._fault(MessageError("", "messages are JSON text"))
                 if self._faults > MAX_FAULTS:
+                    self._left = True
+                    writing.cancel()
+                    while self._texts:  # it shall know why
+                        await asyncio.wait_for(self._socket.send_str(json.dumps(self._texts.popleft())), STALLED_S)
                     await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many faulty messages")
         finally:
             run.leave(self)
             room.leave(self)
+            self._left = True  # beside the cancelling, which wait_for of Python 3.11 may swallow
+            self._there.set()
             writing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writing
+            await asyncio.wait({writing})
 
     # From the stream's threads.
 
@@ -203,10 +209,10 @@ class _Client:
         self._there.set()
 
     async def _write(self) -> None:
-        while True:
+        while not self._left:
             await self._there.wait()
             self._there.clear()
-            while self._texts or self._chunks:
+            while not self._left and (self._texts or self._chunks):
                 texts = self._texts
                 sending = (
                     self._socket.send_str(json.dumps(texts.popleft()))

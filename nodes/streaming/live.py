@@ -262,8 +262,7 @@ class _Stage:
         session = HUB.open(run)
         tell_client(self.node, session, "open")
         if not self.wish.at_once:
-            where = "on its node's stage" if has_client() else "through the API: no browser queued it"
-            logging.info("MotionStream: the live stream waits for a start %s, for %g s", where, self.wish.wait_s)
+            logging.info("MotionStream: the live stream waits for a start, for %g s. %s", self.wish.wait_s, _where())
         newest: deque[Tensor] = deque()
         kept = 0
         try:
@@ -310,6 +309,13 @@ class _Stage:
             history_s=HISTORY_S,
             hooks=hooks,
         )
+
+
+def _where() -> str:
+    """Who can start a stream that waits."""
+    if has_client():
+        return "Enter on its node's stage starts it"
+    return "The job names no client_id, so nobody is told of it: name one, or set start to 'at once'"
 
 
 class _Look:

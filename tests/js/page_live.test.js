@@ -352,7 +352,7 @@ test(
       const box = document.createElement("div");
       box.style.cssText = "position: fixed; left: 0; top: 0; width: 560px; height: 640px; z-index: 5";
       document.body.append(box);
-      const node = { id: 5, size: [100, 100], setSize: (size) => (node.size = size) };
+      const node = { id: 5, size: [100, 100], widgets: [], setSize: (size) => (node.size = size) };
       node.addDOMWidget = (_name, _type, element) => {
         box.append(element);
         return {};
@@ -382,10 +382,10 @@ test(
       const isClosed = window.FakeSocket.all.at(-1).readyState === 3;
       return { text, others, urls, isSame, isClosed, size: node.size, left: box.querySelectorAll(".mste").length };
     });
-    assert.match(seen.text, /Queue the workflow: the stage opens here/);
+    assert.match(seen.text, /Run the workflow: the stage opens here/);
     assert.deepEqual(seen.urls, ["/pre/api/motionstream/live/y", "/pre/api/motionstream/live/z"]);
     assert.deepEqual([seen.others, seen.isSame, seen.isClosed, seen.left], [0, true, true, 0]);
-    assert.deepEqual(seen.size, [560, 720]);
+    assert.deepEqual(seen.size, [700, 960]);
     assert.deepEqual(problems, []);
   },
 );
