@@ -32,8 +32,8 @@ from .streaming.stream import StreamSettings
 from .tracks.extract.cotracker import CoTracker3
 from .tracks.extract.tracker import OpenCvTracker, Tracker
 
-BUNDLED_LIVE_CHUNK = 2
-"""Latent frames: half a second. With the 3 that it was trained by, the median answer takes longer than that."""
+BUNDLED_LIVE_CHUNK, BUNDLED_LIVE_STEPS = 2, 2
+"""Latent frames and denoise steps: with the 3 of each that it was trained by, an answer takes longer (docs/live.md)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,7 +77,7 @@ def replay(args: argparse.Namespace) -> None:
     about = log.about
     renderer = _renderer(args)
     chunk = about.chunk_frames // renderer.loaded.spec.vae_stride.time
-    opened = Opened(renderer, (about.height, about.width), about.seed, chunk, about.model, history_bytes=0)
+    opened = Opened(renderer, (about.height, about.width), about.seed, chunk, about.model, about.steps, history_bytes=0)
     if renderer.loaded.spec.image_rule != "none" and log.image is None:
         raise FileNotFoundError(f"--replay: the log's first image is missing beside {args.replay}")
     picture = None if log.image is None else np.asarray(Image.open(log.image).convert("RGB"))
@@ -98,7 +98,8 @@ def live(args: argparse.Namespace) -> None:
     spec = renderer.loaded.spec
     bundled = Path(args.model).resolve() == STUDENT
     chunk = args.chunk or (BUNDLED_LIVE_CHUNK if bundled else None)
-    opened = Opened(renderer, args.size or spec.frame_size, args.seed, chunk, Path(args.model).name)
+    steps = args.live_steps or (BUNDLED_LIVE_STEPS if bundled else None)
+    opened = Opened(renderer, args.size or spec.frame_size, args.seed, chunk, Path(args.model).name, steps)
     prompt, picture = args.prompt, None
     if args.image is not None:
         if not args.image.is_file():
@@ -193,6 +194,11 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help="latent frames at a time: fewer answer sooner; default: as trained, "
         f"the bundled model {BUNDLED_LIVE_CHUNK}",
+    )
+    hand.add_argument(
+        "--live-steps",
+        type=int,
+        help=f"denoise steps of a chunk: fewer answer sooner; default: as trained, bundled model {BUNDLED_LIVE_STEPS}",
     )
     hand.add_argument("--host", default="127.0.0.1", help="address to listen on; others than this machine need a token")
     hand.add_argument("--port", type=int, default=8189)

@@ -45,9 +45,10 @@ export function coursePanel(stage, model) {
     stage.run({ name: "reanchor" }),
   );
   const clear = button("Clear", "Let go of everything: hands, anchors, paths (X)", () => stage.run({ name: "clear" }));
-  const pictureHint = stage.host.pictureHint ?? "Begin another stream from a picture; it may be dropped or pasted too";
-  const picture = button("Picture", pictureHint, () => stage.editor.transfer.file("import"));
-  picture.hidden = !stage.host.picture;
+  const picture = button("Picture", "Begin another stream from a picture; it may be dropped or pasted too", () =>
+    stage.editor.transfer.file("import"),
+  );
+  picture.hidden = !stage.host.again; // a workflow has a loader for it
   const drawing = make(
     "span",
     { className: "mste-fields" },

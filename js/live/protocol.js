@@ -37,10 +37,11 @@ import { rounded } from "../track_editor/curve/geometry.js";
  */
 
 /**
- * answers: for each hand, when the oldest of its samples that this chunk answers was taken. frame_ms: 0 for a picture by
+ * A chunk comes in pieces, as it is decoded. answers: for each hand, when the oldest of its samples that this chunk
+ * answers was taken; first: the hand was new with it. frame_ms: 0 for a picture by
  * itself. num_frames: of the stream, with this chunk.
  * @typedef {{type: "chunk", index: number, start_frame: number, sizes: readonly number[], frame_ms: number,
- *   made_ms: number, reset: boolean, answers: readonly {id: number, t_ms: number}[], num_frames: number,
+ *   made_ms: number, reset: boolean, answers: readonly {id: number, t_ms: number, first: boolean}[], num_frames: number,
  *   fps_made: number, buffer_ms: number, memory_mb: number, back_s?: number}} ChunkHeader
  */
 

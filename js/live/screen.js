@@ -14,7 +14,7 @@ const LONGEST_DELAY_MS = 60_000;
 const MAX_DECODING = 6;
 
 export class Screen {
-  /** From the hand's sample to the picture that answers it, the newest last, in ms. @type {number[]} */
+  /** From taking something in hand to the first picture that answers, the newest last, in ms. @type {number[]} */
   delays = [];
   /** Pictures shown so far, and the stream's frame that is shown now. */
   shown = { frames: 0, frame: -1 };
@@ -63,7 +63,7 @@ export class Screen {
     if (this.editor.ending.signal.aborted) return;
     if (reset) this.answers.clear();
     if (num_frames < this.numCome) this.stage.wentBack(num_frames);
-    this.answers.set(index, answers);
+    if (answers.length) this.answers.set(index, answers); // a chunk comes in pieces, and only its first one answers
     this.numCome = num_frames;
     this.player.push({ pictures, index, startFrame, frameMs, reset }, performance.now());
     this.wait();
@@ -98,7 +98,7 @@ export class Screen {
     const answers = this.answers.get(index) ?? [];
     for (const each of [...this.answers.keys()]) if (each <= index) this.answers.delete(each);
     if (!this.stage.isSteering()) return;
-    const delays = answers.map(({ t_ms }) => now - t_ms).filter((ms) => ms >= 0 && ms < LONGEST_DELAY_MS);
+    const delays = answers.filter(({ first }) => first).map(({ t_ms }) => now - t_ms).filter((ms) => ms >= 0 && ms < LONGEST_DELAY_MS);
     this.delays = [...this.delays, ...delays].slice(-MAX_DELAYS);
   }
 

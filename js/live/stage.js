@@ -20,13 +20,12 @@ import { LiveTools } from "./tools.js";
 
 /**
  * What the stage lives in.
- * picture: takes another picture; pictureHint: what for, in place of another session. again: the session that there is
- * now, after one that has ended.
+ * picture: begins another session from a picture, or keeps it for one. again: the session that there is now, after one
+ * that has ended.
  * toggleFull: in place of the editor's own.
  * @typedef {object} StageHost
  * @property {import("./protocol.js").Addresses} addresses
  * @property {(file: File) => Promise<void>} [picture]
- * @property {string} [pictureHint]
  * @property {() => Promise<string>} [again]
  * @property {() => void} [toggleFull]
  */

@@ -16,7 +16,7 @@ import { addLiveStyle } from "./style.js";
 const EVENT = "motionstream.live";
 /** Below this the rows leave no room for the picture. */
 const MIN_HEIGHT = 440;
-const FIRST_SIZE = [700, 960];
+const FIRST_SIZE = [720, 960];
 const PROMPT_HEIGHT = 70;
 const WAITING = "Run the workflow: the stage opens here, and Enter starts it";
 /** Where somebody types, the keyboard is theirs. */
@@ -99,7 +99,6 @@ class LiveBinding {
     const stage = new Stage({
       addresses: addressesBelow(base),
       picture: (file) => this.giveToLoader(file),
-      pictureHint: "Another picture for the loader, for the next run; it may be dropped or pasted too",
     });
     this.place.replaceChildren(stage.editor.element);
     Object.assign(this.place, { stage }); // for scripts and tests

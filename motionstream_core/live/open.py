@@ -23,7 +23,7 @@ from ..streaming.network import Specified, SpecifiedNetwork
 from ..streaming.render.fit import fit_picture, image_tensor
 from ..streaming.render.renderer import Renderer, streaming_decoder
 from ..streaming.session import SessionHooks, StreamSession, read_events
-from ..streaming.stream import StreamSettings
+from ..streaming.stream import StreamSettings, step_list
 from .recording import About
 
 HISTORY_BYTES = 2 * 2**30
@@ -35,6 +35,7 @@ class Opened:
     """What every stream of one model and size needs; a session begins at once.
 
     chunk_frames: latent frames of a chunk, None for as many as the model was trained with; fewer answer sooner.
+    steps: denoise steps of a chunk, None for those that it was trained with.
     """
 
     renderer: Renderer
@@ -42,12 +43,14 @@ class Opened:
     seed: int = 0
     chunk_frames: int | None = None
     name: str = ""
+    steps: int | None = None
     history_bytes: int = HISTORY_BYTES
 
     def __post_init__(self) -> None:
         self.loaded = with_chunks(self.renderer.loaded, self.chunk_frames)
         if self.loaded.spec.role != "student":
             raise ValueError("model: it is a teacher, which cannot stream; give a student")
+        self.settings = StreamSettings(seed=self.seed, step_list=step_list(self.loaded.spec, self.steps))
 
     def fitted(self, picture: Image.Image) -> NDArray[np.uint8]:
         """A picture (h w 3) at the stream's size, cropped about its middle."""
@@ -55,7 +58,7 @@ class Opened:
 
     def about(self, prompt: str) -> About:
         """What a recording is of."""
-        return about_of(self.loaded.spec, self.name, prompt, self.size, self.seed)
+        return about_of(self.loaded.spec, self.name, prompt, self.size, self.settings)
 
     def session(self, picture: NDArray[np.uint8] | None, prompt: str, hooks: SessionHooks) -> StreamSession:
         """A session that begins with `picture` (h w 3). Raises ValueError for a prompt that cannot be read."""
@@ -90,7 +93,7 @@ class Opened:
             conditions,
             encode,
             frame_size=self.size,
-            settings=StreamSettings(seed=self.seed),
+            settings=self.settings,
             anchor=torch.no_grad()(anchor),
             history_bytes=self.history_bytes,
             history_s=HISTORY_S,
@@ -108,11 +111,13 @@ def with_chunks(loaded: SpecifiedNetwork, chunk_frames: int | None) -> Specified
     return Specified(loaded.model, spec)
 
 
-def about_of(spec: ModelSpec, name: str, prompt: str, size: tuple[int, int], seed: int) -> About:
+def about_of(spec: ModelSpec, name: str, prompt: str, size: tuple[int, int], settings: StreamSettings) -> About:
     """What a recording of a stream of `size` (height, width) is of."""
     plan, time = spec.chunk_plan, spec.vae_stride.time
     first = 1 + (plan.first_chunk_frames - 1) * time
-    return About(name, prompt, size[1], size[0], spec.fps, seed, plan.chunk_frames * time, first)
+    steps = len(settings.step_list or spec.step_list)
+    chunk_frames = plan.chunk_frames * time
+    return About(name, prompt, size[1], size[0], spec.fps, settings.seed, chunk_frames, first, steps)
 
 
 @dataclass(frozen=True)

@@ -74,5 +74,5 @@ class Pacer:
 
 
 def _expected(times_s: deque[float]) -> float:
-    """The longest of the last few but one, since something else runs now and then."""
-    return sorted(times_s)[-2 if len(times_s) > 2 else -1]
+    """The longest of the last few but two, since something else runs now and then."""
+    return sorted(times_s)[-min(3, len(times_s))] if len(times_s) > 3 else max(times_s)

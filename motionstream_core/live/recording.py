@@ -37,7 +37,7 @@ Pixels = NDArray[np.uint8]
 class About:
     """What a recording is of; all that a replay needs beside the model itself and the events.
 
-    first_frames: of the frames of a chunk that begins a stream (1, or a whole chunk's).
+    first_frames: frames of a chunk that begins a stream (1, or a whole chunk's). steps: denoise steps of a chunk.
     """
 
     model: str
@@ -48,6 +48,7 @@ class About:
     seed: int
     chunk_frames: int
     first_frames: int
+    steps: int
 
 
 @dataclass(frozen=True)

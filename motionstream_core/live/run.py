@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, Protocol
@@ -55,6 +55,15 @@ class LiveAbout:
     can_prompt: bool = True
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a chunk answers of a hand: its oldest sample's time by the client's clock; first: the hand is new."""
+
+    id: int
+    t_ms: float
+    first: bool
+
+
 MakeSession = Callable[[SessionHooks], StreamSession]
 
 
@@ -97,7 +106,8 @@ class LiveRun:
         self._pacer = Pacer(self.about.recording.fps, self.clock)
         self._pacer_lock = threading.Lock()
         self._shown: queue.Queue[tuple[dict[str, Any], NDArray[np.uint8]] | None] = queue.Queue(SHOWN_QUEUE)
-        self._answers: list[tuple[int, float]] = []
+        self._answers: list[Answer] = []
+        self._held: set[int] = set()
         self._reset = True
         self._last_shown: bytes | None = None
         self._paces: list[float] = []
@@ -169,6 +179,7 @@ class LiveRun:
 
     def release(self, hand: int) -> None:
         """Let a track go, whoever held it."""
+        self._held.discard(hand)
         self.session.release(hand)
 
     def stop(self, reason: str = "") -> None:
@@ -185,10 +196,12 @@ class LiveRun:
         session = self.session
         if isinstance(message, protocol.Samples):
             samples = [(x, y, to_clock(t_ms)) for x, y, t_ms in message.samples]
+            stamp = Answer(message.id, message.samples[0][2], message.id not in self._held)
+            self._held.add(message.id)
             grid = None if message.grid is None else Grid(**message.grid.model_dump())
-            session.add_samples(message.id, list(samples), grid, stamp=(message.id, message.samples[0][2]))
+            session.add_samples(message.id, list(samples), grid, stamp=stamp)
         elif isinstance(message, protocol.Release):
-            session.release(message.id)
+            self.release(message.id)
         elif isinstance(message, protocol.Play):
             session.play(json.dumps(message.document))
         elif isinstance(message, protocol.Prompt):
@@ -205,6 +218,8 @@ class LiveRun:
             self.stop("stopped")
         elif isinstance(message, protocol.Pause | protocol.Resume | protocol.Clear | protocol.Reanchor):
             self._held_for_absence = False
+            if message.type == "clear":
+                self._held.clear()
             getattr(session, message.type)()
 
     # The stream itself: the thread that calls `run`.
@@ -220,6 +235,7 @@ class LiveRun:
         ticker = threading.Thread(target=self._watch_absence, name="motionstream-idle", daemon=True)
         ticker.start()
         self._alive = alive
+        threads = torch.get_num_threads()
         try:
             if self._wait_for_start():
                 yield from self._make()
@@ -227,6 +243,7 @@ class LiveRun:
             self.reason = self.reason or _plain(error)
             raise
         finally:
+            torch.set_num_threads(threads)
             self._end()
             self._shown.put(None)
             showing.join()
@@ -246,8 +263,9 @@ class LiveRun:
         with self._pacer_lock:
             self._pacer.reset()
         if self.device.type == "cpu" and self.num_chunks is None:
-            self.session.set_threads(torch.get_num_threads())
-            self._threads = ThreadTuner(torch.get_num_threads(), self.session.set_threads, self.clock)
+            most = max(1, torch.get_num_threads() - 1)  # one is left to whoever shows it: the browser, the encoders
+            self.session.set_threads(most)
+            self._threads = ThreadTuner(most, self.session.set_threads, self.clock)
         for streamed in self.session.run():
             pixels, self._pieces = np.concatenate(self._pieces), []
             events = self.session.take_events()
@@ -290,11 +308,11 @@ class LiveRun:
             left = self._pacer.wait_s()
         return min(left, 0.25)  # looks in now and then, so that an interrupt is seen
 
-    def _taken(self, stamps: list[tuple[int, float]]) -> None:
-        first: dict[int, float] = {}
-        for hand, t_ms in stamps:
-            first.setdefault(hand, t_ms)
-        self._answers = list(first.items())
+    def _taken(self, stamps: list[Answer]) -> None:
+        first: dict[int, Answer] = {}
+        for answer in stamps:
+            first.setdefault(answer.id, answer)
+        self._answers = list(first.values())
         with self._pacer_lock:
             self._pacer.begin()
 
@@ -355,7 +373,7 @@ class LiveRun:
             "frame_ms": round(frame_s * 1000, 3),
             "made_ms": round(made_s * 1000, 1),
             "reset": self._reset,
-            "answers": [{"id": hand, "t_ms": t_ms} for hand, t_ms in self._answers],
+            "answers": [asdict(each) for each in self._answers],
             "num_frames": self.num_frames + (len(pixels) if made_s else 0),
             "fps_made": round(median(self._paces), 2) if self._paces else 0.0,
             "buffer_ms": round(buffer_s * 1000),

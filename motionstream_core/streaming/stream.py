@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..checkpoints.spec import ModelSpec
 from ..diffusion.guidance import Pass, joint_guidance
 from ..diffusion.sample import StepCallback as TeacherCallback
 from ..diffusion.sample import euler_sample, unipc_sample
@@ -42,6 +43,13 @@ class StreamedChunk:
     chunk: Chunk
     latents: Tensor
     frames: Tensor
+
+
+def step_list(spec: ModelSpec, steps: int | None) -> tuple[int, ...]:
+    """`steps` levels of noise, evenly spread from 1000 down; None, or as many as it has: the checkpoint's own."""
+    if steps is None or steps == len(spec.step_list):
+        return spec.step_list
+    return tuple(round(1000 * (steps - i) / steps) for i in range(steps))
 
 
 def stream_cache(loaded: SpecifiedNetwork, latent_size: tuple[int, int], settings: StreamSettings) -> KVCache:

@@ -50,7 +50,7 @@ class Wish:
     """What the node was asked for, beside its clip. num_chunks: None until it is stopped."""
 
     prompt: str
-    seed: int
+    settings: StreamSettings
     chunk_frames: int | None
     num_chunks: int | None
     at_once: bool
@@ -109,6 +109,14 @@ class MotionStreamLive(io.ComfyNode):
                     **advanced(),
                 ),
                 io.Int.Input(
+                    "steps",
+                    default=-1,
+                    min=-1,
+                    max=100,
+                    tooltip="Denoise steps per chunk: fewer answer sooner. -1 (or 0): as the checkpoint was trained.",
+                    **advanced(),
+                ),
+                io.Int.Input(
                     "keep_frames",
                     default=480,
                     min=1,
@@ -164,6 +172,7 @@ class MotionStreamLive(io.ComfyNode):
         start: str,
         wait_seconds: int,
         chunk_frames: int,
+        steps: int,
         keep_frames: int,
         log: str,
         save_as: str,
@@ -180,7 +189,7 @@ class MotionStreamLive(io.ComfyNode):
         if read is not None:
             prompt, seed, positive = read.about.prompt, read.about.seed, positive if not read.about.prompt else None
             width, height, length = read.about.width, read.about.height, 0
-            chunk_frames = read.about.chunk_frames // view.spec.vae_stride.time
+            chunk_frames, steps = read.about.chunk_frames // view.spec.vae_stride.time, read.about.steps
             image = _log_image(read) if read.image is not None else image
         network = with_chunks(view, None if chunk_frames < 0 else chunk_frames)
         clip = plan_clip(
@@ -188,7 +197,7 @@ class MotionStreamLive(io.ComfyNode):
         )
         wish = Wish(
             prompt,
-            seed,
+            stream_settings(view.spec, seed, steps=steps),
             None if chunk_frames < 0 else chunk_frames,
             _num_chunks(network, length) if read is None else read.num_chunks,
             start == AT_ONCE or read is not None,
@@ -235,11 +244,11 @@ class _Stage:
             logging.info("MotionStream: made whole what an earlier stream left: %s", files.video or files.log)
         make_ready(self.vae)
         latents = clip_image_latents(spec, self.vae, self.clip)
-        settings = stream_settings(spec, wish.seed)
+        settings = wish.settings
         make_ready(self.model, self.vae, memory_required=working_bytes(spec, self.clip, settings))
         with running(self.model) as loaded:
             network = with_chunks(loaded, wish.chunk_frames)
-            about = about_of(network.spec, self.model.name, wish.prompt, self.clip.size, wish.seed)
+            about = about_of(network.spec, self.model.name, wish.prompt, self.clip.size, settings)
             has_words = self.model.network.text_encoder is not None
             run = LiveRun(
                 lambda hooks: self._session(network, latents, settings, hooks),

@@ -13,7 +13,7 @@ import torch
 from ...motionstream_core.checkpoints import ModelSpec
 from ...motionstream_core.geometry import Chunk
 from ...motionstream_core.streaming.conditions import TrackSource
-from ...motionstream_core.streaming.stream import StreamedChunk, StreamSettings, stream_chunks
+from ...motionstream_core.streaming.stream import StreamedChunk, StreamSettings, step_list, stream_chunks
 from ..host.memory import PeakMemory
 from ..host.model import Placed, StreamModel, make_ready, running
 from ..host.preview import PreviewProgress
@@ -108,9 +108,7 @@ def stream_settings(
     window = spec.window_frames if window_frames < 0 else window_frames
     if sink + window == 0:
         raise ValueError("sink_frames and window_frames are both 0, so no chunk would know the ones before; raise one")
-    own = steps <= 0 or steps == len(spec.step_list)
-    step_list = spec.step_list if own else tuple(round(1000 * (steps - i) / steps) for i in range(steps))
-    return StreamSettings(seed, sink, window, step_list)
+    return StreamSettings(seed, sink, window, step_list(spec, steps if steps > 0 else None))
 
 
 def working_bytes(spec: ModelSpec, clip: Clip, settings: StreamSettings) -> int:

@@ -262,7 +262,7 @@ test("anchors, paths until they have played, the camera", options, async () => {
 test("pictures are shown in their time, and the delay from drag to picture is measured", options, async () => {
   const colours = ["#ff0000", "#00ff00", "#0000ff", "#ffff00"];
   const sent = await page.evaluate(() => performance.now());
-  await chunk(colours, { index: 1, start_frame: 1, num_frames: 5, answers: [{ id: 0, t_ms: sent - 100 }] });
+  await chunk(colours, { index: 1, start_frame: 1, num_frames: 5, answers: [{ id: 0, t_ms: sent - 100, first: true }] });
   await page.waitForFunction(() => window.motionstreamLive.shown.frame === 4);
   const [delay, took, pixel] = await page.evaluate(
     (sent) => [
@@ -385,7 +385,7 @@ test(
     assert.match(seen.text, /Run the workflow: the stage opens here/);
     assert.deepEqual(seen.urls, ["/pre/api/motionstream/live/y", "/pre/api/motionstream/live/z"]);
     assert.deepEqual([seen.others, seen.isSame, seen.isClosed, seen.left], [0, true, true, 0]);
-    assert.deepEqual(seen.size, [700, 960]);
+    assert.deepEqual(seen.size, [720, 960]);
     assert.deepEqual(problems, []);
   },
 );

@@ -91,8 +91,9 @@ def test_a_stream_from_start_to_files(page: LivePage, make_opened: Callable[...,
             await hand.say(type="start")
             await hand.hear(type="state", state="running")
             await hand.say(type="samples", id=4, samples=[[5, 5, 1000.0], [20, 9, 1100.0]], grid=GRID)
-            answered = await hand.hear(type="chunk", answers=[{"id": 4, "t_ms": 1000.0}])
+            answered = await hand.hear(type="chunk", answers=[{"id": 4, "t_ms": 1000.0, "first": True}])
             assert answered["frame_ms"] >= 62.5 and answered["made_ms"] > 0
+            await hand.hear(type="chunk", index=1)
             await hand.say(type="release", id=4)
             await hand.say(type="stop")
             ended = await hand.hear(type="ended")
@@ -293,7 +294,7 @@ def test_faulty_messages_are_answered_and_too_many_end_the_connection(page: Live
                 await fool.hear(type="hello")
                 for _ in range(server.MAX_FAULTS + 1):
                     await fool.socket.send_str("{")
-                with pytest.raises(ConnectionError, match="1008|1006"):
+                with pytest.raises(ConnectionError, match=r"1008|1006"):
                     while True:
                         await fool.hear(type="never")
                 assert fool.texts[-1]["type"] == "error"
@@ -319,7 +320,7 @@ def test_a_long_message_is_refused(page: LivePage) -> None:
         async with client(address) as hand:
             await hand.hear(type="hello")
             await hand.socket.send_str(" " * (70 * 1024))
-            with pytest.raises(ConnectionError, match="1009|1006"):
+            with pytest.raises(ConnectionError, match=r"1009|1006"):
                 await hand.hear(type="never")
 
     play(page, story)

@@ -22,7 +22,7 @@ from motionstream_core.tracks.drawn.document import Canvas, Grid
 from motionstream_core.tracks.drawn.parse import parse_document
 from motionstream_core.tracks.npz import load_npz
 
-ABOUT = About("m", "a red circle", 64, 48, 16.0, 3, 8, 1)
+ABOUT = About("m", "a red circle", 64, 48, 16.0, 3, 8, 1, 3)
 IMAGE = np.full((48, 64, 3), 90, np.uint8)
 
 
