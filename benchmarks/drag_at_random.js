@@ -22,10 +22,13 @@ const result = await page.evaluate(
         new PointerEvent(type, { pointerId: 1, pointerType: "mouse", button: 0, buttons: 1, clientX: x, clientY: y, bubbles: true }),
       );
     surface.setPointerCapture = () => {};
-    const [delays, made] = [[], []];
+    const [made, early] = [[], []];
     let last = stage.chunk.index;
     const looking = setInterval(() => {
-      if (stage.chunk.index !== last) made.push(stage.chunk.made_ms);
+      if (stage.chunk.index !== last) {
+        made.push(stage.chunk.made_ms);
+        early.push(Math.min(...stage.screen.player.slacks));
+      }
       last = stage.chunk.index;
     }, 30);
     const [began, first] = [performance.now(), stage.shown.frames];
@@ -43,7 +46,7 @@ const result = await page.evaluate(
     }
     clearInterval(looking);
     const shown = (stage.shown.frames - first) / ((performance.now() - began) / 1000);
-    return { delays: [...stage.delays], made, fps: shown };
+    return { delays: [...stage.delays], made, early, fps: shown };
   },
   [box, Number(seconds)],
 );

@@ -44,7 +44,7 @@ def main() -> None:
         print(
             f"chunks of {chunk}: {len(shown['delays'])} drags, delay {median(shown['delays']):.0f} ms (median), "
             f"{tenths[8]:.0f} (9 of 10); a chunk after {median(shown['made']):.0f} ms; "
-            f"{shown['fps']:.1f} frames a second",
+            f"{median(shown['early']):.0f} ms early; {shown['fps']:.1f} frames a second",
             flush=True,
         )
 
