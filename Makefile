@@ -5,10 +5,10 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 # Handed to the recipes through the environment, so that a prompt may hold any character.
-export IMAGE TRACKS PROMPT OUT
+export IMAGE TRACKS PROMPT OUT MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-fast test-host test-gpu bench train-demo evaluate results study
+.PHONY: help setup live demo check test test-fast test-host test-gpu bench train-demo evaluate results study
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ $(STAMP): requirements.txt requirements-dev.txt constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@
+
+live: setup ## Steer the bundled model by hand, on a page; optional IMAGE=, MODEL=, PROMPT=, OUT= (a folder)
+	$(RUN) -m motionstream_core live $(if $(IMAGE),--image "$$IMAGE") $(if $(MODEL),--model "$$MODEL") \
+		$(if $(PROMPT),--prompt "$$PROMPT") $(if $(OUT),--out "$$OUT")
 
 demo: setup ## Run the bundled model; optional IMAGE=, TRACKS=, PROMPT=, OUT=
 	$(RUN) -m motionstream_core.demo $(if $(IMAGE),--image "$$IMAGE") $(if $(TRACKS),--tracks "$$TRACKS") \

@@ -105,11 +105,8 @@ async def steer(http: aiohttp.ClientSession, watcher: Watcher, seconds: float, s
             hand, x, y = (hand + 1) % 900, rng.uniform(10, 110), rng.uniform(10, 110)
             dx, dy = rng.uniform(-2, 2), rng.uniform(-2, 2)
             for step in range(rng.randint(5, 40)):
-                message = {
-                    "type": "samples",
-                    "id": hand,
-                    "samples": [[x + dx * step, y + dy * step, time.monotonic() * 1e3]],
-                }
+                at = [x + dx * step, y + dy * step, time.monotonic() * 1000]
+                message = {"type": "samples", "id": hand, "samples": [at]}
                 grid = {"grid": {"columns": 3, "rows": 3, "dx": 6, "dy": 6}} if step == 0 else {}
                 await socket.send_json(message | grid)
                 await asyncio.sleep(0.033)
@@ -140,7 +137,7 @@ async def pester(http: aiohttp.ClientSession, session: str) -> tuple[int, int]:
         "[]",
         "null",
         '{"type": "jump"}',
-        '{"type": "samples", "id": 1, "samples": [[NaN, 0, 0]]}',
+        '{"type": "release", "id": NaN}',
         "\x00" * 50,
     ]
     sent = errors = put_out = 0
@@ -207,7 +204,7 @@ async def loaded(minutes: float, server: psutil.Process) -> list[tuple[str, str]
         ("drag to the answer's arrival, first and last third", f"{median(early):.0f} ms, {median(late):.0f} ms"),
         (f"{WATCHERS} watchers", f"{min(each.frames for each in watchers)} frames at least came to each"),
         (
-            "first frames of a chunk, before and during what follows",
+            "first frames of a chunk, before what follows and with it",
             f"{median(before):.0f} ms, {median(during):.0f} ms",
         ),
         (f"{MALFORMED} malformed messages", f"{errors} answered by an error, {put_out} clients put out"),
@@ -250,7 +247,11 @@ def main() -> None:
             server.kill()
         again = begin(folder)
         assert again.stdout is not None
-        told = next(line for line in (each.decode() for each in again.stdout) if "whole" in line or "http" in line)
+        told = ""
+        for line in again.stdout:
+            told += line.decode()
+            if b"http" in line:  # it is ready
+                break
         again.send_signal(signal.SIGINT)
         again.wait()
         found = re.search(r"\S+\.mp4", told)

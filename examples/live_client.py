@@ -1,7 +1,7 @@
 """Steer a live stream from Python, and keep the pictures: what a phone, TouchDesigner or any other hand would do.
 
     python -m motionstream_core live            # in one terminal
-    python examples/live_client.py out          # in another: drags from the middle to the right, saves out/00000.jpg ...
+    python examples/live_client.py out          # in another: drags, saves out/00000.jpg ...
 
 Needs aiohttp. The messages are described in docs/live.md, their JSON schema is docs/live.schema.json.
 """
@@ -21,6 +21,7 @@ import aiohttp
 async def steer(address: str, out: Path, seconds: float = 4.0) -> dict[str, str]:
     """Start the page's stream, drag for `seconds`, end it; the URLs of its files."""
     out.mkdir(parents=True, exist_ok=True)
+    files = {}
     async with aiohttp.ClientSession() as http:
         async with http.get(f"{address}/motionstream/live/current") as answer:
             session = (await answer.json())["session"]
@@ -30,10 +31,11 @@ async def steer(address: str, out: Path, seconds: float = 4.0) -> dict[str, str]
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.BINARY:
                     keep(message.data, out)
-                elif json.loads(message.data)["type"] == "ended":
+                elif (told := json.loads(message.data))["type"] == "ended":
+                    files = told["files"]
                     break
             await dragging
-    return json.loads(message.data)["files"]
+    return files
 
 
 async def drag(socket: aiohttp.ClientWebSocketResponse, width: int, height: int, seconds: float) -> None:
@@ -59,7 +61,7 @@ def keep(data: bytes, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--address", default="http://127.0.0.1:8189")
     arguments = parser.parse_args()

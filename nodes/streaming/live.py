@@ -272,20 +272,17 @@ class _Stage:
         tell_client(self.node, session, "open")
         if not self.wish.at_once:
             logging.info("MotionStream: the live stream waits for a start, for %g s. %s", self.wish.wait_s, _where())
-        newest: deque[Tensor] = deque()
-        kept = 0
+        newest = _Newest(self.wish.keep_frames + round(HISTORY_S * self.model.spec.fps))
         try:
             for frames in run.run(_Look(run, lambda: tell_client(self.node, session, "open"))):
-                newest.append(frames)
-                kept += len(frames)
-                while kept - len(newest[0]) >= self.wish.keep_frames:
-                    kept -= len(newest.popleft())
+                newest.add(frames, run.num_frames)
         finally:
             HUB.close(session)
             tell_client(self.node, session, "closed")
         if run.files is None or run.files.video is None:
             raise ValueError(f"start: {run.reason or 'ended before it began'}; no frame was made")
-        return Outcome(torch.cat(list(newest))[-self.wish.keep_frames :], run.files)
+        newest.cut(run.num_frames)
+        return Outcome(newest.frames()[-self.wish.keep_frames :], run.files)
 
     def _session(
         self, network: SpecifiedNetwork, latents: Tensor | None, settings: StreamSettings, hooks: SessionHooks
@@ -318,6 +315,37 @@ class _Stage:
             history_s=HISTORY_S,
             hooks=hooks,
         )
+
+
+class _Newest:
+    """The newest frames of a stream that can go back; at least `keep` of them, where there were so many."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep, self._parts = keep, deque[Tensor]()
+        self._held = self._end = 0
+
+    def add(self, frames: Tensor, end: int) -> None:
+        """Frames (t h w 3) with which the stream has `end`; where it had more before, they are undone."""
+        self.cut(end - len(frames))
+        self._parts.append(frames)
+        self._held, self._end = self._held + len(frames), end
+        while self._held - len(self._parts[0]) >= self._keep:
+            self._held -= len(self._parts.popleft())
+
+    def cut(self, end: int) -> None:
+        """The stream has `end` frames; those that it had after them are undone."""
+        undone, self._end = self._end - end, end
+        while undone > 0 and self._parts:
+            part = self._parts.pop()
+            left = part[: max(0, len(part) - undone)]
+            self._held -= len(part) - len(left)
+            undone -= len(part)
+            if len(left):
+                self._parts.append(left)
+
+    def frames(self) -> Tensor:
+        """All of them."""
+        return torch.cat(list(self._parts))
 
 
 def _where() -> str:
