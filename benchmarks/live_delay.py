@@ -35,7 +35,7 @@ def main() -> None:
     for chunk in args.chunk:
         with tempfile.TemporaryDirectory() as folder:
             opened = Opened(renderer, (128, 128), chunk_frames=chunk, name="bundled", steps=args.steps)
-            with serving(LivePage(opened, example.prompt, example.image, Path(folder))) as address:
+            with serving(LivePage(opened, example.prompt, example.image, Path(folder), hold=True)) as address:
                 told = subprocess.run(
                     ["node", str(SCRIPT), address, str(args.seconds)], check=True, capture_output=True, text=True
                 )

@@ -12,6 +12,7 @@ const PLAIN = {
   b: { name: "back_in_time" },
   n: { name: "reanchor" },
   d: { name: "grab" },
+  l: { name: "hold" },
   x: { name: "clear" },
   h: { name: "tool", tool: "hand" },
   a: { name: "tool", tool: "anchor" },

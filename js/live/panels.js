@@ -44,6 +44,9 @@ export function coursePanel(stage, model) {
   const anew = button("Re-anchor", "New anchor (N): the picture now shown becomes the stream's first", () =>
     stage.run({ name: "reanchor" }),
   );
+  const hold = button("Hold", "Keep still whatever no hand moves, and what is let go where it was let go (L)", () =>
+    stage.run({ name: "hold" }),
+  );
   const clear = button("Clear", "Let go of everything: hands, anchors, paths (X)", () => stage.run({ name: "clear" }));
   const picture = button("Picture", "Begin another stream from a picture; it may be dropped or pasted too", () =>
     stage.editor.transfer.file("import"),
@@ -60,6 +63,7 @@ export function coursePanel(stage, model) {
     back,
     labelledAfter(backBy, "s"),
     anew,
+    hold,
     clear,
   );
   const row = make(
@@ -85,6 +89,8 @@ export function coursePanel(stage, model) {
     pause.disabled = !isRunning;
     back.disabled = !isRunning || back_s <= 0;
     anew.disabled = !isRunning || stage.screen.numCome === 0;
+    hold.ariaPressed = String(stage.status.hold ?? false);
+    hold.disabled = state === "ended";
     show(backBy, stage.backSeconds);
   };
   return { row, update };

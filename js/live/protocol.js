@@ -13,6 +13,7 @@ import { rounded } from "../track_editor/curve/geometry.js";
  * @typedef {{type: "samples", id: number, grid?: Grid, samples: readonly Sample[]}} Samples
  * @typedef {{type: "start" | "pause" | "resume" | "stop" | "clear" | "reanchor" | "take" | "yield"}
  *   | Samples
+ *   | {type: "hold", on: boolean}
  *   | {type: "release", id: number}
  *   | {type: "play", document: object}
  *   | {type: "prompt", text: string, blend_chunks: number}
@@ -24,7 +25,7 @@ import { rounded } from "../track_editor/curve/geometry.js";
  * steering: whether this page may steer. watchers: pages that are there, this one too. asked: whether somebody asks this
  * page, which steers, to hand over. back_s: how far back it can go.
  * @typedef {"ready" | "running" | "paused" | "ended"} State
- * @typedef {{prompt: string, state: State, steering: boolean, watchers: number, asked: boolean, back_s: number,
+ * @typedef {{prompt: string, state: State, steering: boolean, watchers: number, asked: boolean, back_s: number, hold?: boolean,
  *   num_frames: number, message: string}} Status
  * @typedef {Status & {type: "hello", version: number, session: string, model: string, width: number, height: number,
  *   fps: number, chunk_frames: number, words: readonly string[] | null}} Hello

@@ -98,7 +98,10 @@ export class Screen {
     const answers = this.answers.get(index) ?? [];
     for (const each of [...this.answers.keys()]) if (each <= index) this.answers.delete(each);
     if (!this.stage.isSteering()) return;
-    const delays = answers.filter(({ first }) => first).map(({ t_ms }) => now - t_ms).filter((ms) => ms >= 0 && ms < LONGEST_DELAY_MS);
+    const delays = answers
+      .filter(({ first }) => first)
+      .map(({ t_ms }) => now - t_ms)
+      .filter((ms) => ms >= 0 && ms < LONGEST_DELAY_MS);
     this.delays = [...this.delays, ...delays].slice(-MAX_DELAYS);
   }
 

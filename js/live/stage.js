@@ -199,11 +199,11 @@ export class Stage {
   }
 
   /** @type {(status: Status) => void} */
-  become({ prompt, state, steering, watchers, asked, back_s, num_frames, message }) {
+  become({ prompt, state, steering, watchers, asked, back_s, hold, num_frames, message }) {
     if (this.status.steering && !steering) this.tools.forget(); // the hands are somebody else's now
     if (state === "running" || !steering) this.ended = null;
     if (steering) this.hasAsked = false;
-    this.status = { prompt, state, steering, watchers, asked, back_s, num_frames, message };
+    this.status = { prompt, state, steering, watchers, asked, back_s, hold, num_frames, message };
   }
 
   /** @type {(ended: {reason: string, files: import("./protocol.js").Files}) => void} */
@@ -280,6 +280,7 @@ export class Stage {
     else if (name === "back_in_time") this.goBack();
     else if (name === "reanchor") this.isUnderWay() && this.say({ type: "reanchor" });
     else if (name === "clear") this.clear();
+    else if (name === "hold") this.say({ type: "hold", on: !this.status.hold });
     return true;
   }
 

@@ -41,6 +41,7 @@ class LivePage:
     folder: Path
     token: str = ""
     words: tuple[str, ...] | None = None
+    hold: bool = False
     hub: LiveHub = field(default_factory=LiveHub)
 
     def __post_init__(self) -> None:
@@ -162,7 +163,7 @@ class LivePage:
         self.opened.renderer.settle()
         run = LiveRun(
             lambda hooks: self.opened.session(picture, self.prompt, hooks),
-            LiveAbout(self.opened.about(self.prompt), self.words),
+            LiveAbout(self.opened.about(self.prompt), self.words, hold=self.hold),
             picture,
             self.folder,
             wait_s=float("inf"),
@@ -181,7 +182,7 @@ class LivePage:
         finally:
             with self._changed:
                 self._current = None
-            self.prompt = run.prompt
+            self.prompt, self.hold = run.prompt, run.holds
             self.hub.close(session)
 
     def _file_url(self, path: Path) -> str:

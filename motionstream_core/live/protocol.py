@@ -56,6 +56,13 @@ class Clear(_Message):
     type: Literal["clear"]
 
 
+class Hold(_Message):
+    """Whether whatever no hand moves is kept still, and what a hand lets go stays where it was let go."""
+
+    type: Literal["hold"]
+    on: bool
+
+
 class Reanchor(_Message):
     """The frame shown last becomes the first image of a new stream, which goes on from it."""
 
@@ -147,7 +154,21 @@ class Yield(_Message):
 
 
 Message = Annotated[
-    Start | Pause | Resume | Stop | Clear | Reanchor | Samples | Release | Play | Prompt | Back | Ping | Take | Yield,
+    Start
+    | Pause
+    | Resume
+    | Stop
+    | Clear
+    | Hold
+    | Reanchor
+    | Samples
+    | Release
+    | Play
+    | Prompt
+    | Back
+    | Ping
+    | Take
+    | Yield,
     Field(discriminator="type"),
 ]
 _MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)

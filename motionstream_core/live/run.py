@@ -34,6 +34,8 @@ State = Literal["ready", "running", "paused", "ended"]
 JPEG_QUALITY = 92
 SHOWN_QUEUE = 6
 PACE_MEMORY = 20
+HELD_POINTS = 8
+"""Points along the frame's shorter side that hold what no hand moves."""
 AWAY_S = 2.0
 """With nobody there for so long a stream is held, until somebody is."""
 
@@ -48,11 +50,14 @@ class Viewer(Protocol):
 
 @dataclass(frozen=True)
 class LiveAbout:
-    """What a viewer is told of a stream. words: those that its prompts may have, None for any."""
+    """What a viewer is told of a stream. words: those that its prompts may have, None for any.
+    hold: whether it begins with everything held still that no hand moves.
+    """
 
     recording: About
     words: tuple[str, ...] | None = None
     can_prompt: bool = True
+    hold: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,11 +119,14 @@ class LiveRun:
         self._made_at: float | None = None
         self._made_frames = 0
         self._recording: Recording | None = None
+        self.holds = False
         self._process = psutil.Process()
         self._threads: ThreadTuner | None = None
         self._pieces: list[NDArray[np.uint8]] = []
         hooks = SessionHooks(self._wait_s, self._taken, self._decoded, self._changed, self._went_back)
         self.session = self.make(hooks)
+        if self.about.hold:
+            self._hold(True)
 
     # For viewers and commands: any thread.
 
@@ -151,6 +159,7 @@ class LiveRun:
         return {
             "prompt": self.prompt,
             "state": self.state,
+            "hold": self.holds,
             "back_s": round(self.session.back_frames / self.about.recording.fps, 2),
             "num_frames": self.num_frames,
             "message": self.reason or self.note,
@@ -212,6 +221,9 @@ class LiveRun:
             self.announce()
         elif isinstance(message, protocol.Back):
             session.back(round(message.seconds * self.about.recording.fps))
+        elif isinstance(message, protocol.Hold):
+            self._hold(message.on)
+            self.announce()
         elif isinstance(message, protocol.Start):
             self._started.set()
         elif isinstance(message, protocol.Stop):
@@ -221,6 +233,11 @@ class LiveRun:
             if message.type == "clear":
                 self._held.clear()
             getattr(session, message.type)()
+
+    def _hold(self, on: bool) -> None:
+        about = self.about.recording
+        self.holds = on
+        self.session.hold(min(about.width, about.height) / HELD_POINTS if on else 0.0)
 
     # The stream itself: the thread that calls `run`.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..streaming.live_tracks import HAND_IDS, LiveTracks, document_tracks
+from ..streaming.live_tracks import FIRST_STILL, HAND_IDS, LiveTracks, document_tracks
 from ..streaming.session import Event
 from ..tracks import Tracks
 from ..tracks.drawn.document import Grid
@@ -67,6 +67,8 @@ class _Walk:
             self._tracks.release(payload["track_id"])
         elif event.kind == "clear":
             self._tracks.clear()
+        elif event.kind == "hold":
+            self._tracks.hold(payload)
         elif event.kind == "play":
             height, width = self._size
             self._tracks.play(document_tracks(payload, height, width), self._frame)
@@ -131,6 +133,8 @@ class _Walk:
         """The points of a grid began and ended together: one life, its middle."""
         groups: dict[tuple[int, int, int], list[np.ndarray]] = {}
         for start, track_id, points in closed:
+            if track_id % HAND_IDS >= FIRST_STILL:
+                continue  # no hand's
             groups.setdefault((start, len(points), track_id % HAND_IDS), []).append(points)
         lives = []
         for (start, *_), members in groups.items():

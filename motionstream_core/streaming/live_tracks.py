@@ -19,6 +19,9 @@ HAND_IDS = 1000
 MAX_GRID_POINTS = NUM_IDS // HAND_IDS
 FIRST_PLAYED = 900
 """Hands below it are the user's; tracks that are sent off whole take the ids of those from here on."""
+FIRST_STILL = 950
+"""And points that hold the rest of the frame those from here on."""
+MAX_STILL = (HAND_IDS - FIRST_STILL) * MAX_GRID_POINTS
 
 MAX_PLAYED_POINTS = 1000
 MAX_PLAYED_SAMPLES = 2_000_000
@@ -54,6 +57,9 @@ class LiveTracks:
     from the next, as the tracks were that training hid (`training.stages.conditions.mid_frame_mask`).
     In a chunk of one frame a new hand shows its first sample; the others follow in the next chunk.
 
+    While it holds the rest (`hold`), a sparse grid of points keeps the whole frame where it is: what a hand takes is
+    freed, what it lets go is kept where it was let go, and what it passes over is hidden meanwhile.
+
     height, width: of the frame, px. known: tracks that run beside, from the first frame.
     """
 
@@ -65,6 +71,8 @@ class LiveTracks:
     _hands: dict[int, _Hand] = field(default_factory=dict)
     _played: list[tuple[int, Tracks]] = field(default_factory=list)
     _num_played: int = 0
+    _spacing: float = 0.0
+    _still: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def add(self, track_id: int, samples: Sequence[Sample], grid: Grid | None = None) -> None:
         """New samples of a hand, oldest first; takes the track in hand if it is new or was released.
@@ -78,6 +86,8 @@ class LiveTracks:
         hand = self._hands.get(track_id)
         if hand is None or hand.leaving:
             hand = _Hand(grid=grid)
+            if samples:
+                self._free(hand, np.asarray(samples[0][:2], np.float64))
         self._hands[track_id] = replace(hand, pending=(*hand.pending, *samples))
 
     def release(self, track_id: int) -> None:
@@ -85,15 +95,28 @@ class LiveTracks:
         hand = self._hands.get(track_id)
         if hand is not None and hand.pending:
             self._hands[track_id] = replace(hand, leaving=True)
-        else:
-            self._hands.pop(track_id, None)
+        elif hand is not None:
+            del self._hands[track_id]
+            self._keep(track_id, hand)
+
+    def hold(self, spacing: float) -> None:
+        """Hold still whatever no hand moves, by points `spacing` px apart; 0 lets it go."""
+        self._spacing, self._still = spacing, {}
+        if not spacing:
+            return
+        columns, rows = (max(1, round(side / spacing)) for side in (self.width, self.height))
+        for k in range(min(columns * rows, MAX_STILL)):
+            place = ((k % columns + 0.5) * self.width / columns, (k // columns + 0.5) * self.height / rows)
+            self._still[FIRST_STILL + k // MAX_GRID_POINTS + HAND_IDS * (k % MAX_GRID_POINTS)] = place
+        for hand in self._hands.values():
+            self._free(hand, np.asarray(hand.place))
 
     def play(self, tracks: Tracks, frame: int) -> None:
         """Send tracks off whole: their frame 0 is `frame` of the video."""
-        places = range(tracks.num_tracks)
+        columns = FIRST_STILL - FIRST_PLAYED
         ids = [
-            HAND_IDS * (k % MAX_GRID_POINTS) + FIRST_PLAYED + (self._num_played + k // MAX_GRID_POINTS) % 100
-            for k in places
+            HAND_IDS * (k % MAX_GRID_POINTS) + FIRST_PLAYED + (self._num_played + k // MAX_GRID_POINTS) % columns
+            for k in range(tracks.num_tracks)
         ]
         self._num_played += 1 + tracks.num_tracks // MAX_GRID_POINTS
         self._played.append((frame, replace(tracks, ids=torch.tensor(ids, dtype=torch.long))))
@@ -102,6 +125,7 @@ class LiveTracks:
         """Let everything go."""
         self._hands.clear()
         self._played.clear()
+        self.hold(self._spacing)
 
     def held(self) -> dict[int, tuple[tuple[float, float], Grid | None]]:
         """Where every hand is that holds on, and its grid."""
@@ -114,7 +138,11 @@ class LiveTracks:
     def at_frames(self, start: int, stop: int) -> Tracks:
         """Tracks of the next chunk's frames [start, stop)."""
         count = stop - start
-        parts = [self._hand_tracks(count)]
+        still = dict(self._still)
+        covers: list[tuple[np.ndarray, np.ndarray]] = []
+        parts = [self._hand_tracks(count, covers)]
+        if still:
+            parts.append(self._still_tracks(still, count, covers))
         first, last = self.offset + start, self.offset + stop
         self._played = [(frame, tracks) for frame, tracks in self._played if frame + tracks.num_frames > first]
         others = [(0, self.known)] if self.known is not None else []
@@ -125,7 +153,8 @@ class LiveTracks:
                 parts.append(_hidden_before(shown, before).rescaled(self.height, self.width))
         return parts[0] if len(parts) == 1 else Tracks.concatenate(parts)
 
-    def _hand_tracks(self, count: int) -> Tracks:
+    def _hand_tracks(self, count: int, covers: list[tuple[np.ndarray, np.ndarray]]) -> Tracks:
+        """covers: is given every hand's way (count 2) and how far it reaches to the sides, px."""
         columns, ids = [], []
         for track_id in sorted(self._hands):
             hand = self._hands[track_id]
@@ -137,9 +166,11 @@ class LiveTracks:
             points = _along(way, count, hand.last)
             offsets = np.zeros((1, 2)) if hand.grid is None else hand.grid.offsets()
             columns.append(points[:, None] + offsets)
+            covers.append((points, self._reach(hand)))
             ids += [track_id + HAND_IDS * k for k in range(len(offsets))]
             if hand.leaving and not later:
                 del self._hands[track_id]
+                self._keep(track_id, replace(hand, last=tuple(points[-1].tolist()), pending=()))
             else:
                 self._hands[track_id] = replace(hand, last=tuple(points[-1].tolist()), pending=later)
         points = np.concatenate(columns, axis=1) if columns else np.zeros((count, 0, 2))
@@ -150,6 +181,41 @@ class LiveTracks:
             self.width,
             torch.tensor(ids, dtype=torch.long),
         )
+
+    def _still_tracks(
+        self, still: dict[int, tuple[float, float]], count: int, covers: list[tuple[np.ndarray, np.ndarray]]
+    ) -> Tracks:
+        """Points at rest, hidden where a hand is over them."""
+        places = np.array(list(still.values()))
+        seen = np.ones((count, len(places)), bool)
+        for way, reach in covers:
+            seen &= (np.abs(places - way[:, None]) > reach).any(-1)
+        points = torch.from_numpy(places).float().expand(count, -1, -1).clone()
+        return Tracks(points, torch.from_numpy(seen), self.height, self.width, torch.tensor(list(still)))
+
+    def _reach(self, hand: _Hand) -> np.ndarray:
+        """(2) px to the sides of a hand that its grid takes along, and half a point's distance more."""
+        if hand.grid is None:
+            return np.full(2, self._spacing / 2)
+        grid = hand.grid
+        return np.array([grid.columns * abs(grid.dx), grid.rows * abs(grid.dy)]) / 2
+
+    def _free(self, hand: _Hand, place: np.ndarray) -> None:
+        """No point holds what lies under a hand."""
+        reach = self._reach(hand)
+        self._still = {
+            track_id: at for track_id, at in self._still.items() if (np.abs(np.asarray(at) - place) > reach).any()
+        }
+
+    def _keep(self, track_id: int, hand: _Hand) -> None:
+        """What a hand lets go stays there, while the rest is held."""
+        if not self._spacing or hand.last is None:
+            return
+        place = np.asarray(hand.last)
+        self._free(hand, place)
+        offsets = np.zeros((1, 2)) if hand.grid is None else hand.grid.offsets()
+        for k, (x, y) in enumerate(place + offsets):
+            self._still[track_id + HAND_IDS * k] = (float(x), float(y))
 
 
 def _along(way: Sequence[Sample], count: int, last: tuple[float, float] | None) -> np.ndarray:

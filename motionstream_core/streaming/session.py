@@ -31,7 +31,9 @@ from .network import SpecifiedNetwork
 from .rollout import StepCallback
 from .stream import StreamedChunk, StreamSettings, stream_cache, stream_chunks
 
-EventKind = Literal["samples", "release", "clear", "play", "prompt", "reanchor", "threads", "pause", "resume", "stop"]
+EventKind = Literal[
+    "samples", "release", "clear", "play", "prompt", "reanchor", "hold", "threads", "pause", "resume", "stop"
+]
 LOG_VERSION = 2
 LOOK_AGAIN_S = 0.25
 """While paused, `SessionHooks.wait_s` is asked so often: it may raise, which ends the stream."""
@@ -220,6 +222,15 @@ class StreamSession:
         payload = {"prompt": prompt, "blend_chunks": blend_chunks} if blend_chunks else prompt
         self._command("prompt", payload, self._encode(prompt))
 
+    def hold(self, spacing: float) -> None:
+        """Keep still whatever no hand moves, by points `spacing` px apart (see `LiveTracks`); 0 lets it go.
+
+        Raises ValueError for a negative spacing, or one below 2 px.
+        """
+        if not (spacing == 0 or spacing >= 2):
+            raise ValueError(f"spacing is {spacing}; it must be 0, or at least 2 px")
+        self._command("hold", float(spacing))
+
     def set_threads(self, threads: int) -> None:
         """Compute with so many threads of the CPU from the next chunk on; the last bits of a video depend on it."""
         self._command("threads", threads)
@@ -361,7 +372,8 @@ class StreamSession:
         with self._changed:
             while True:
                 urgent = any(
-                    command.kind not in ("samples", "release", "play", "prompt", "threads") for command in self._queue
+                    command.kind not in ("samples", "release", "play", "prompt", "hold", "threads")
+                    for command in self._queue
                 )
                 delay = self._hooks.wait_s()
                 if not urgent and (self._paused or delay > 0):
@@ -415,6 +427,8 @@ class StreamSession:
             self._tracks.clear()
         elif kind == "play":
             self._tracks.play(document_tracks(payload, self._tracks.height, self._tracks.width), self.num_frames)
+        elif kind == "hold":
+            self._tracks.hold(payload)
         elif kind == "threads":
             torch.set_num_threads(payload)
         elif kind == "prompt":

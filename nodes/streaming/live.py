@@ -54,6 +54,7 @@ class Wish:
     chunk_frames: int | None
     num_chunks: int | None
     at_once: bool
+    hold: bool
     wait_s: float
     keep_frames: int
     prefix: str
@@ -90,6 +91,12 @@ class MotionStreamLive(io.ComfyNode):
                     default=BY_HAND,
                     tooltip="by hand: waits for Enter on the stage. at once: begins by itself, as a job from the API "
                     "does that gives its tracks; a hand may join.",
+                ),
+                io.Boolean.Input(
+                    "hold_rest",
+                    default=True,
+                    tooltip="Begins with everything kept still that no hand moves; what a hand lets go stays where it "
+                    "was let go. Off: it moves as the model likes. The stage has a switch for it.",
                 ),
                 io.Int.Input(
                     "wait_seconds",
@@ -170,6 +177,7 @@ class MotionStreamLive(io.ComfyNode):
         fit: str,
         seed: int,
         start: str,
+        hold_rest: bool,
         wait_seconds: int,
         chunk_frames: int,
         steps: int,
@@ -201,6 +209,7 @@ class MotionStreamLive(io.ComfyNode):
             None if chunk_frames < 0 else chunk_frames,
             _num_chunks(network, length) if read is None else read.num_chunks,
             start == AT_ONCE or read is not None,
+            hold_rest and read is None,
             wait_seconds,
             keep_frames,
             save_as.strip() or PREFIX,
@@ -252,7 +261,7 @@ class _Stage:
             has_words = self.model.network.text_encoder is not None
             run = LiveRun(
                 lambda hooks: self._session(network, latents, settings, hooks),
-                LiveAbout(about, spec.vocabulary or None, has_words),
+                LiveAbout(about, spec.vocabulary or None, has_words, hold=wish.hold),
                 _uint8(self.clip.image),
                 Path(folder),
                 wait_s=wish.wait_s,

@@ -11,7 +11,10 @@ from experiments.photo.__main__ import CLIP_FRAMES, CLIPS_PER_FILE, MOVES_PX, SP
 from experiments.photo.drag import CpuOptimizer, read_state, told_points, write_state
 from experiments.photo.dragged import SPANS, cases_of, figures_of
 from experiments.photo.drags import draw_drag, draw_pictures
+from experiments.photo.hints import HintedConditions, hinted, mask_cells
 from motionstream_core.checkpoints import load_model, load_tiny_vae
+from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
+from motionstream_core.tracks import Tracks
 from motionstream_core.training.data import View
 from motionstream_core.training.engine.ema import Ema
 from motionstream_core.training.engine.engine import Compute, Engine, Part
@@ -115,3 +118,48 @@ def test_a_state_is_read_back_and_the_cpu_optimizer_goes_where_the_engines_goes(
     assert read_state(tmp_path / "state.safetensors", other) == (7, 1.5)
     for name, value in part.tensors().items():
         assert (value == other.tensors()[name]).all()
+
+
+def test_a_hint_carries_what_lies_around_a_point_and_holds_it_once_it_is_let_go() -> None:
+    photo = (draw_pictures(np.random.default_rng(4), 1)[0][:64, :64] * 255).astype(np.uint8)
+    points = np.tile(np.array([20, 40], np.float32), (9, 2, 1))
+    points[:, 0, 0] += 3 * np.arange(9)  # the first is dragged to the right, the second stands at another place
+    points[:, 1] = (50, 10)
+    visibility = np.ones((9, 2), bool)
+    visibility[6:, 0] = False
+    frames, masks = hinted(photo, points, visibility)
+    assert (frames[0] == photo).all()
+    assert (np.abs(frames[4][37:44, 29:36].astype(int) - photo[37:44, 17:24]) <= 1).all()
+    assert (frames[8] == frames[5]).all()
+    assert masks[4, 0, 40, 32] == 1
+    assert masks[4, 1, 40, 20] == 1
+    assert masks[4, 1, 10, 50] == 0, "what stands still leaves nothing open"
+    slot = mask_cells(masks)
+    assert slot.shape == (4, 3, 8, 8)
+    assert (slot[:, 0] == 1).all()
+    unseen = hinted(photo, points, np.zeros((9, 2), bool))
+    assert (unseen[0] == photo).all()
+    assert not unseen[1].any()
+
+
+def test_a_hinted_stream_has_the_hint_in_place_of_nothing() -> None:
+    student, vae = load_model(PHOTO / "student.safetensors"), load_tiny_vae(PHOTO / "tiny_vae.safetensors")
+    photo = (draw_pictures(np.random.default_rng(4), 1)[0][:64, :64] * 255).astype(np.uint8)
+    points, visibility = torch.full((13, 1, 2), 30.0), torch.ones(13, 1, dtype=torch.bool)
+    image = torch.from_numpy(photo).permute(2, 0, 1)[None, :, None].float() / 255
+    context = encode_prompt(student.model, student.spec, "")
+    tracks = KnownTracks(Tracks(points, visibility, 64, 64))
+    with torch.no_grad():
+        plain = StreamConditions(student.model, student.spec, context, tracks, image=image, vae=vae)
+        hinted_stream = HintedConditions(plain, vae, photo, points, visibility)
+        first, later = student.spec.chunk_plan.chunks(4)
+        for chunk in (first, later):
+            without, conditions = plain(chunk), hinted_stream(chunk)
+            assert conditions.image is not None
+            assert conditions.mask is not None
+            assert without.image is not None
+            assert conditions.image.shape == without.image.shape
+            assert conditions.mask.shape[2] == chunk.num_frames
+            assert (conditions.image != 0).any()
+            assert (without.image != 0).any() == (chunk.index == 0)
+        torch.testing.assert_close(hinted_stream(first).image, plain(first).image, atol=1e-3, rtol=1e-3)

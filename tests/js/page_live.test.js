@@ -262,7 +262,12 @@ test("anchors, paths until they have played, the camera", options, async () => {
 test("pictures are shown in their time, and the delay from drag to picture is measured", options, async () => {
   const colours = ["#ff0000", "#00ff00", "#0000ff", "#ffff00"];
   const sent = await page.evaluate(() => performance.now());
-  await chunk(colours, { index: 1, start_frame: 1, num_frames: 5, answers: [{ id: 0, t_ms: sent - 100, first: true }] });
+  await chunk(colours, {
+    index: 1,
+    start_frame: 1,
+    num_frames: 5,
+    answers: [{ id: 0, t_ms: sent - 100, first: true }],
+  });
   await page.waitForFunction(() => window.motionstreamLive.shown.frame === 4);
   const [delay, took, pixel] = await page.evaluate(
     (sent) => [

@@ -21,6 +21,7 @@ from motionstream_core.streaming.live_tracks import LiveTracks
 from motionstream_core.streaming.session import Event, StreamSession
 from motionstream_core.streaming.stream import StreamedChunk, StreamSettings
 from motionstream_core.tracks import Tracks
+from motionstream_core.tracks.drawn.document import Grid
 
 HEIGHT, WIDTH = 32, 48
 COUNT, CHUNKS = 13, 5  # latent frames: 1 + 4 * 3
@@ -443,3 +444,53 @@ def test_known_tracks_stand_beside_live_ones_and_end_by_themselves() -> None:
     assert tracks.ids.tolist() == [5, *known.ids.tolist()]
     assert tracks.points[:, 1].unique().tolist() == [32]  # in this stream's pixels
     assert hand.at_frames(13, 25).visibility[:, 1].tolist() == [True] + 11 * [False]
+
+
+# --- holding the rest
+
+
+def places(tracks: Tracks, first: int, last: int) -> set[tuple[float, float]]:
+    """Visible points of a frame whose ids belong to the range."""
+    return {
+        (round(x, 1), round(y, 1))
+        for (x, y), seen, track_id in zip(
+            tracks.points[-1].tolist(), tracks.visibility[-1].tolist(), tracks.ids.tolist(), strict=True
+        )
+        if seen and first <= track_id % 1000 < last
+    }
+
+
+def test_what_no_hand_moves_is_held_and_what_is_let_go_stays() -> None:
+    tracks = live()
+    tracks.hold(8.0)
+    still = places(tracks.at_frames(0, 1), 950, 1000)
+    assert still == {(4 + 8 * x, 4 + 8 * y) for x in range(6) for y in range(4)}
+    grid = Grid(2, 2, 8.0, 8.0)
+    tracks.add(3, [(8.0, 8.0)], grid)  # takes what lies under its points
+    taken = {(4.0, 4.0), (12.0, 4.0), (4.0, 12.0), (12.0, 12.0)}
+    told = tracks.at_frames(1, 13)
+    assert places(told, 950, 1000) == still - taken and places(told, 0, 900) == taken
+    tracks.add(3, [(30.0, 8.0)])
+    passing = tracks.at_frames(13, 25)  # hidden where the hand is over them, in that frame alone
+    under = {(28.0, 4.0), (36.0, 4.0), (28.0, 12.0), (36.0, 12.0)}
+    assert places(passing, 950, 1000) == still - taken - under
+    halfway = tracks._hands[3]
+    assert halfway.last == (30.0, 8.0)
+    assert not passing.visibility[:, passing.ids.tolist().index(950 + 2000)].all()  # (20, 4), passed over
+    tracks.release(3)
+    kept = tracks.at_frames(25, 37)
+    assert places(kept, 0, 900) == {(26.0, 4.0), (34.0, 4.0), (26.0, 12.0), (34.0, 12.0)}
+    assert places(kept, 950, 1000) == still - taken - under
+    tracks.add(4, [(34.0, 12.0)], Grid(2, 2, 2.0, 2.0))  # a part of it, taken again
+    assert (34.0, 12.0) not in places(tracks.at_frames(37, 49), 3, 4)
+    tracks.hold(0.0)
+    assert tracks.at_frames(49, 61).num_tracks == 4
+
+
+def test_clearing_holds_the_frame_as_it_is_then() -> None:
+    tracks = live()
+    tracks.hold(16.0)
+    tracks.add(3, [(8.0, 8.0)])
+    tracks.at_frames(0, 1)
+    tracks.clear()
+    assert len(places(tracks.at_frames(1, 13), 950, 1000)) == 6
