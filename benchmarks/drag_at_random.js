@@ -19,7 +19,15 @@ const result = await page.evaluate(
     // Pointer events of the page's own, so that no other process has to keep up.
     const send = (type, x, y) =>
       surface.dispatchEvent(
-        new PointerEvent(type, { pointerId: 1, pointerType: "mouse", button: 0, buttons: 1, clientX: x, clientY: y, bubbles: true }),
+        new PointerEvent(type, {
+          pointerId: 1,
+          pointerType: "mouse",
+          button: 0,
+          buttons: 1,
+          clientX: x,
+          clientY: y,
+          bubbles: true,
+        }),
       );
     surface.setPointerCapture = () => {};
     const [made, early] = [[], []];
@@ -33,7 +41,10 @@ const result = await page.evaluate(
     }, 30);
     const [began, first] = [performance.now(), stage.shown.frames];
     let seed = 1;
-    const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+    const random = () => {
+      seed = (seed * 16807) % 2147483647;
+      return seed / 2147483647;
+    };
     while (performance.now() - began < seconds * 1000) {
       await wait(500 + 1100 * random());
       const [x, y] = [box.x + box.width * (0.3 + 0.4 * random()), box.y + box.height * (0.3 + 0.4 * random())];

@@ -186,6 +186,7 @@ async def loaded(minutes: float, server: psutil.Process) -> list[tuple[str, str]
         mark = len(hand.made_ms)
         errors, put_out = await pester(http, session)
         given = await come_and_go(http, session)
+        await asyncio.sleep(3)  # what came too fast for a chunk is seen in the next ones
         during = hand.made_ms[mark:]
         memory = await steering
         await asyncio.wait(watching, timeout=20)

@@ -97,8 +97,8 @@ def live(args: argparse.Namespace) -> None:
     renderer = _renderer(args)
     spec = renderer.loaded.spec
     bundled = Path(args.model).resolve() == STUDENT
-    chunk = args.chunk or (BUNDLED_LIVE_CHUNK if bundled else None)
-    steps = args.live_steps or (BUNDLED_LIVE_STEPS if bundled else None)
+    chunk = _given(args.chunk, "--chunk", BUNDLED_LIVE_CHUNK if bundled else None)
+    steps = _given(args.live_steps, "--live-steps", BUNDLED_LIVE_STEPS if bundled else None)
     opened = Opened(renderer, args.size or spec.frame_size, args.seed, chunk, Path(args.model).name, steps)
     prompt, picture = args.prompt, None
     if args.image is not None:
@@ -248,6 +248,12 @@ def _renderer(args: argparse.Namespace) -> Renderer:
         device=torch.device(args.device),
         budget_bytes=budget,
     )
+
+
+def _given(value: int | None, name: str, default: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise ValueError(f"{name} is {value}; it must be at least 1")
+    return default if value is None else value
 
 
 def _teacher_settings(args: argparse.Namespace) -> TeacherSettings:

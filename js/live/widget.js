@@ -16,7 +16,7 @@ import { addLiveStyle } from "./style.js";
 const EVENT = "motionstream.live";
 /** Below this the rows leave no room for the picture. */
 const MIN_HEIGHT = 440;
-const FIRST_SIZE = [720, 960];
+const FIRST_SIZE = [760, 1000];
 const PROMPT_HEIGHT = 70;
 const WAITING = "Run the workflow: the stage opens here, and Enter starts it";
 /** Where somebody types, the keyboard is theirs. */

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -23,7 +24,7 @@ Milliseconds = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)  # importing the pack must stay quick
 
 
 class Start(_Message):
@@ -171,7 +172,11 @@ Message = Annotated[
     | Yield,
     Field(discriminator="type"),
 ]
-_MESSAGES: TypeAdapter[Message] = TypeAdapter(Message)
+
+
+@lru_cache
+def _messages() -> TypeAdapter[Message]:
+    return TypeAdapter(Message)
 
 
 class MessageError(ValueError):
@@ -188,7 +193,7 @@ def read_message(text: str) -> Message:
         raise MessageError("", f"the message is longer than {MAX_MESSAGE_BYTES} bytes")
     try:
         # JSON as such first: strict types are those of JSON, so that a whole number may stand for px
-        return _MESSAGES.validate_json(text)
+        return _messages().validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = [str(each) for each in first["loc"]]
@@ -199,7 +204,7 @@ def read_message(text: str) -> Message:
 
 def schema() -> dict[str, Any]:
     """JSON schema of what a client may send."""
-    return {"title": "MotionStream live, client to server"} | _MESSAGES.json_schema()
+    return {"title": "MotionStream live, client to server"} | _messages().json_schema()
 
 
 def pack_chunk(header: dict[str, Any], pictures: list[bytes]) -> bytes:

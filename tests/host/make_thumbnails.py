@@ -9,6 +9,7 @@ import copy
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from motionstream_core.tracks import Tracks, contact_sheet, parse_tracks
+from motionstream_core.tracks.npz import load_npz
 from tests.host.comfy_host import ROOT, ComfyHost, host_python
 
 WORKFLOWS = ROOT / "workflows"
@@ -42,6 +44,7 @@ def main() -> None:
                 frames, tracks = rendered(host, name)
                 write(name, sheet(frames, tracks, columns=2, num_cells=4))
             write("drag_edit_image", before_and_after(*rendered(host, "drag_edit_image")))
+            write("live", sheet(*steered(host), columns=2, num_cells=4))
             write("motion_transfer", reference_and_result(rendered(host, "motion_transfer", tell=False)[0]))
         finally:
             host.stop()
@@ -65,6 +68,16 @@ def rendered(host: ComfyHost, name: str, tell: bool = True) -> tuple[Tensor, Tra
     tracks = parse_tracks(outputs["shown"]["text"][0], height=SIDE, width=SIDE) if tell else None
     (file,) = (file for output in outputs.values() for file in output.get("images", []))
     return read(host.output / file["subfolder"] / file["filename"]), tracks
+
+
+def steered(host: ComfyHost) -> tuple[Tensor, Tracks]:
+    """A live recording: the pink shape dragged by a script, as a hand would, and the tracks of that hand."""
+    prompt = host.folder / "live.json"
+    prompt.write_text((WORKFLOWS / "live_api.json").read_text("utf-8"), "utf-8")
+    script = Path(__file__).with_name("steer_live.py")
+    subprocess.run([host.python, str(script), str(host.port), str(prompt)], check=True, stdout=subprocess.DEVNULL)
+    video = max((host.output / "motionstream").glob("live_*.mp4"))
+    return read(video), load_npz(video.with_suffix(".tracks.npz"))
 
 
 def read(path: Path) -> Tensor:

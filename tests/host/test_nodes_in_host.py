@@ -43,6 +43,7 @@ NODES = {
     "MotionStreamDrawTracks",
     "MotionStreamStudentStreamer",
     "MotionStreamFollowVideo",
+    "MotionStreamLive",
     "MotionStreamTeacherSampler",
     "MotionStreamTextEncode",
     "MotionStreamApplyMotion",

@@ -390,7 +390,7 @@ test(
     assert.match(seen.text, /Run the workflow: the stage opens here/);
     assert.deepEqual(seen.urls, ["/pre/api/motionstream/live/y", "/pre/api/motionstream/live/z"]);
     assert.deepEqual([seen.others, seen.isSame, seen.isClosed, seen.left], [0, true, true, 0]);
-    assert.deepEqual(seen.size, [720, 960]);
+    assert.deepEqual(seen.size, [760, 1000]);
     assert.deepEqual(problems, []);
   },
 );
