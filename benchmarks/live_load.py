@@ -253,7 +253,7 @@ def main() -> None:
             told += line.decode()
             if b"http" in line:  # it is ready
                 break
-        again.send_signal(signal.SIGINT)
+        again.terminate()
         again.wait()
         found = re.search(r"\S+\.mp4", told)
         with av.open(found.group() if found else str(folder)) as file:
