@@ -210,7 +210,6 @@ async def loaded(minutes: float, server: psutil.Process) -> list[tuple[str, str]
         ),
         (f"{MALFORMED} malformed messages", f"{errors} answered by an error, {put_out} clients put out"),
         (f"{RECONNECTS} clients that came and went", f"{given} were shown a picture at once"),
-        ("a client that stops reading", "nobody else was slowed (the rows above are with it)"),
     ]
 
 
