@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Delay from a drag to the picture that answers it")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--chunk", type=int, nargs="+", default=[2, 3], help="latent frames at a time")
-    parser.add_argument("--steps", type=int, default=2, help="denoise steps of a chunk")
+    parser.add_argument("--steps", type=int, default=3, help="denoise steps of a chunk")
     args = parser.parse_args()
     example, renderer = drawn_example(2), open_renderer(STUDENT)
     for chunk in args.chunk:

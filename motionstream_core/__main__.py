@@ -32,8 +32,8 @@ from .streaming.stream import StreamSettings
 from .tracks.extract.cotracker import CoTracker3
 from .tracks.extract.tracker import OpenCvTracker, Tracker
 
-BUNDLED_LIVE_CHUNK, BUNDLED_LIVE_STEPS = 2, 2
-"""Latent frames and denoise steps: with the 3 of each that it was trained by, an answer takes longer (docs/live.md)."""
+BUNDLED_LIVE_CHUNK = 2
+"""Latent frames: with the 3 that it was trained by, an answer takes longer (docs/live.md)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,7 +98,7 @@ def live(args: argparse.Namespace) -> None:
     spec = renderer.loaded.spec
     bundled = Path(args.model).resolve() == STUDENT
     chunk = _given(args.chunk, "--chunk", BUNDLED_LIVE_CHUNK if bundled else None)
-    steps = _given(args.live_steps, "--live-steps", BUNDLED_LIVE_STEPS if bundled else None)
+    steps = _given(args.live_steps, "--live-steps", None)
     opened = Opened(renderer, args.size or spec.frame_size, args.seed, chunk, Path(args.model).name, steps)
     prompt, picture = args.prompt, None
     if args.image is not None:
@@ -198,7 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     hand.add_argument(
         "--live-steps",
         type=int,
-        help=f"denoise steps of a chunk: fewer answer sooner; default: as trained, bundled model {BUNDLED_LIVE_STEPS}",
+        help="denoise steps of a chunk: fewer answer sooner and follow less well; default: as trained",
     )
     hand.add_argument("--host", default="127.0.0.1", help="address to listen on; others than this machine need a token")
     hand.add_argument("--port", type=int, default=8189)

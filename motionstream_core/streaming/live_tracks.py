@@ -23,6 +23,8 @@ FIRST_STILL = 950
 """And points that hold the rest of the frame those from here on."""
 MAX_STILL = (HAND_IDS - FIRST_STILL) * MAX_GRID_POINTS
 
+BEYOND = 0.5
+"""Of the distance of the points that hold the rest: how far beyond its grid a hand frees. An object is larger than that."""
 MAX_PLAYED_POINTS = 1000
 MAX_PLAYED_SAMPLES = 2_000_000
 
@@ -194,11 +196,10 @@ class LiveTracks:
         return Tracks(points, torch.from_numpy(seen), self.height, self.width, torch.tensor(list(still)))
 
     def _reach(self, hand: _Hand) -> np.ndarray:
-        """(2) px to the sides of a hand that its grid takes along, and half a point's distance more."""
-        if hand.grid is None:
-            return np.full(2, self._spacing / 2)
-        grid = hand.grid
-        return np.array([grid.columns * abs(grid.dx), grid.rows * abs(grid.dy)]) / 2
+        """(2) px to the sides of a hand within which nothing is held: its grid, and what is larger than that."""
+        grid = hand.grid or Grid(1, 1, 0.0, 0.0)
+        taken = np.array([(grid.columns - 1) * abs(grid.dx), (grid.rows - 1) * abs(grid.dy)]) / 2
+        return taken + self._spacing * BEYOND
 
     def _free(self, hand: _Hand, place: np.ndarray) -> None:
         """No point holds what lies under a hand."""

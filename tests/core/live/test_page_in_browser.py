@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.slow
 def test_the_object_goes_where_the_hand_goes_within_two_chunks(tmp_path: Path) -> None:
     example = drawn_example(2)
-    opened = Opened(open_renderer(STUDENT), (128, 128), chunk_frames=2, name="bundled", steps=2)
+    opened = Opened(open_renderer(STUDENT), (128, 128), chunk_frames=2, name="bundled")
     page = LivePage(opened, example.prompt, example.image, tmp_path / "live", hold=True)
     start = example.tracks.points[0, 0].numpy()  # the first object's centre
     way = np.sign(64 - start) * np.array([20.0, 16.0])
