@@ -24,7 +24,7 @@ FIRST_STILL = 950
 MAX_STILL = (HAND_IDS - FIRST_STILL) * MAX_GRID_POINTS
 
 BEYOND = 0.5
-"""Of the distance of the points that hold the rest: how far beyond its grid a hand frees. An object is larger than that."""
+"""Of the distance of the points that hold the rest: how far beyond its grid a hand frees them."""
 MAX_PLAYED_POINTS = 1000
 MAX_PLAYED_SAMPLES = 2_000_000
 
