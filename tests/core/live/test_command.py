@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import subprocess
 import sys
@@ -71,10 +70,10 @@ def test_what_is_wrong_is_said_before_anything_runs(
 @pytest.mark.slow
 def test_the_command_prints_its_address_serves_and_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "motionstream_core", "live", "--no-browser", "--port", "8291"]
-    process = subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.PIPE)
+    process = subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        address = re.search(r"http://\S+", io.TextIOWrapper(process.stdout).readline())
+        address = re.search(r"http://\S+", process.stdout.readline())
         assert address is not None
         with urllib.request.urlopen(address.group() + "motionstream/live/current", timeout=60) as answer:
             assert b"session" in answer.read()
