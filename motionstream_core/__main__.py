@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
-import threading
 import webbrowser
 from pathlib import Path
 
@@ -117,10 +116,13 @@ def live(args: argparse.Namespace) -> None:
     address = f"http://{'localhost' if args.host in LOOPBACK else args.host}:{args.port}/" + (
         token and f"?token={token}"
     )
-    print(f"{address}\nopen it in a browser; Enter begins, drag with the mouse; Ctrl+C here ends", flush=True)
-    if not args.no_browser and args.host in LOOPBACK:
-        threading.Timer(1.0, webbrowser.open, [address]).start()
-    web.run_app(page.app(), host=args.host, port=args.port, print=None, access_log=None)
+
+    def announce(_: str) -> None:  # called when it listens
+        print(f"{address}\nopen it in a browser; Enter begins, drag with the mouse; Ctrl+C here ends", flush=True)
+        if not args.no_browser and args.host in LOOPBACK:
+            webbrowser.open(address)
+
+    web.run_app(page.app(), host=args.host, port=args.port, print=announce, access_log=None)
 
 
 def evaluate(args: argparse.Namespace) -> None:
