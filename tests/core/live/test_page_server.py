@@ -188,9 +188,13 @@ def test_nobody_there_holds_the_stream_and_coming_back_resumes_it(
         async with client(address, session) as hand:
             await hand.say(type="start")
             await hand.hear(type="chunk", index=1)
-        await asyncio.sleep(1.5)
         room = page.hub.room(session)
-        assert room is not None and room.run.state == "paused"
+        assert room is not None
+        for _ in range(int(PATIENCE_S * 10)):
+            if room.run.state == "paused":
+                break
+            await asyncio.sleep(0.1)
+        assert room.run.state == "paused"
         made = room.run.num_frames
         async with client(address, session) as hand:
             hello = await hand.hear(type="hello")
