@@ -39,7 +39,7 @@ def test_the_object_goes_where_the_hand_goes_within_two_chunks(tmp_path: Path) -
     start = example.tracks.points[0, 0].numpy()  # the first object's centre
     way = np.sign(64 - start) * np.array([20.0, 16.0])
     job = tmp_path / "job.json"
-    told = {"from": start.tolist(), "to": (start + way).tolist(), "seconds": 1.2, "after": 3.0}
+    told = {"from": start.tolist(), "to": (start + way).tolist(), "seconds": 1.2, "after": 5.0}
     job.write_text(json.dumps(told))
     script = str(Path(__file__).with_name("drag_in_browser.js"))
     with serving(page) as address:
