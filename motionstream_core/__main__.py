@@ -8,7 +8,6 @@ import sys
 import webbrowser
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageOps
 
@@ -79,7 +78,7 @@ def replay(args: argparse.Namespace) -> None:
     opened = Opened(renderer, (about.height, about.width), about.seed, chunk, about.model, about.steps, history_bytes=0)
     if renderer.loaded.spec.image_rule != "none" and log.image is None:
         raise FileNotFoundError(f"--replay: the log's first image is missing beside {args.replay}")
-    picture = None if log.image is None else np.asarray(Image.open(log.image).convert("RGB"))
+    picture = log.picture()
     renderer.settle()
     with VideoFile(args.out, about.fps) as file:
         for frames in replayed(opened, log, picture):

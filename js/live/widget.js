@@ -2,7 +2,7 @@
 
 import { nodeBehind, nodeOfExecution } from "../track_editor/io/upstream.js";
 import { make } from "../track_editor/view/elements.js";
-import { after, tellOfChange } from "../track_editor/widget.js";
+import { after, placeIn, tellOfChange } from "../track_editor/widget.js";
 import { addressesBelow } from "./protocol.js";
 import { Stage } from "./stage.js";
 import { addLiveStyle } from "./style.js";
@@ -26,14 +26,7 @@ const TYPING = "input, textarea, select, [contenteditable=true]";
 export function attachLive(node, app, api) {
   addLiveStyle(document);
   const binding = new LiveBinding(node, app, api);
-  const widget = node.addDOMWidget("live_stage", "MOTIONSTREAM_LIVE_STAGE", binding.place, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => MIN_HEIGHT,
-    getValue: () => "",
-    setValue: () => {},
-  });
-  widget.serialize = false;
+  placeIn(node, "live_stage", binding.place, MIN_HEIGHT);
   keepRoom(node);
   after(node, "onRemoved", () => binding.end());
   node.setSize(FIRST_SIZE.map((side, i) => Math.max(side, node.size[i])));

@@ -31,19 +31,24 @@ export function attachEditor(node, app, api) {
   const binding = new Binding(node, storage, app, api);
   const place = make("div", { className: "mste-place" }, binding.editor.element);
   place.style.cssText = "width: 100%; height: 100%; min-height: 0;";
-  const widget = node.addDOMWidget("track_editor", "MOTIONSTREAM_TRACK_EDITOR", place, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => MIN_HEIGHT,
-    getValue: () => "",
-    setValue: () => {},
-  });
-  widget.serialize = false;
+  placeIn(node, "track_editor", place, MIN_HEIGHT);
   after(node, "onConfigure", () => binding.read());
   after(node, "onDrawForeground", () => binding.read());
   after(node, "onExecuted", (/** @type {any} */ output) => binding.executed(output));
   after(node, "onRemoved", () => binding.end());
   node.setSize(FIRST_SIZE.map((side, i) => Math.max(side, node.size[i])));
+}
+
+/** An element that the node shows and never saves. @type {(node: Node, name: string, place: HTMLElement, minHeight: number) => void} */
+export function placeIn(node, name, place, minHeight) {
+  const widget = node.addDOMWidget(name, `MOTIONSTREAM_${name.toUpperCase()}`, place, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: () => minHeight,
+    getValue: () => "",
+    setValue: () => {},
+  });
+  widget.serialize = false;
 }
 
 /** `more` done after whatever the node does already. @type {(node: any, name: string, more: (...values: any[]) => void) => void} */

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +17,15 @@ from torch import Tensor
 from ..checkpoints.spec import ModelSpec
 from ..geometry import ChunkPlan
 from ..models.wan import CrossContext
-from ..streaming.conditions import StreamConditions, image_latents
+from ..streaming.conditions import Encoder, StreamConditions, image_latents
+from ..streaming.decode import StreamingDecoder
 from ..streaming.live_tracks import LiveTracks
 from ..streaming.network import Specified, SpecifiedNetwork
 from ..streaming.render.fit import fit_picture, image_tensor
 from ..streaming.render.renderer import Renderer, streaming_decoder
 from ..streaming.session import SessionHooks, StreamSession, read_events
 from ..streaming.stream import StreamSettings, step_list
+from ..tracks import Tracks
 from .recording import About
 
 HISTORY_BYTES = 2 * 2**30
@@ -69,36 +71,65 @@ class Opened:
             with torch.no_grad():
                 return renderer.encode([text], [image])[0].context(loaded)
 
-        def anchor(frame: Tensor) -> Tensor:
-            latents = image_latents(loaded.spec, renderer.encoder, frame.permute(2, 0, 1)[None, :, None])
-            assert latents is not None
-            return latents
-
-        def conditions(tracks: LiveTracks) -> StreamConditions:
+        with torch.no_grad():
             first = None if image is None else image[None, :, None].to(renderer.device)
-            with torch.no_grad():
-                return StreamConditions(
-                    loaded.model,
-                    loaded.spec,
-                    encode(prompt),
-                    tracks,
-                    image=first,
-                    vae=renderer.encoder,
-                    frame_size=self.size,
-                )
-
-        return StreamSession(
+            latents = None if first is None else image_latents(loaded.spec, renderer.encoder, first)
+        return live_session(
             loaded,
             streaming_decoder(renderer.decoder),
-            conditions,
+            renderer.encoder,
+            encode(prompt),
             encode,
+            latents=latents,
             frame_size=self.size,
             settings=self.settings,
-            anchor=torch.no_grad()(anchor),
-            history_bytes=self.history_bytes,
-            history_s=HISTORY_S,
             hooks=hooks,
+            history_bytes=self.history_bytes,
         )
+
+
+def live_session(
+    loaded: SpecifiedNetwork,
+    decoder: StreamingDecoder,
+    vae: Encoder,
+    context: CrossContext,
+    encode: Callable[[str], CrossContext],
+    *,
+    latents: Tensor | None,
+    frame_size: tuple[int, int],
+    settings: StreamSettings,
+    hooks: SessionHooks,
+    known_tracks: Tracks | None = None,
+    history_bytes: int = HISTORY_BYTES,
+) -> StreamSession:
+    """A session that goes back by HISTORY_S and can be anchored anew.
+
+    vae: encodes the frame of a new anchor. context, encode: of the first prompt, and of later ones. latents: of the
+    first image, by `conditions.image_latents`.
+    """
+
+    @torch.no_grad()
+    def anchor(frame: Tensor) -> Tensor:
+        given = image_latents(loaded.spec, vae, frame.permute(2, 0, 1)[None, :, None])
+        assert given is not None
+        return given
+
+    def conditions(tracks: LiveTracks) -> StreamConditions:
+        return StreamConditions(loaded.model, loaded.spec, context, tracks, latents=latents, frame_size=frame_size)
+
+    return StreamSession(
+        loaded,
+        decoder,
+        conditions,
+        encode,
+        frame_size=frame_size,
+        known_tracks=known_tracks,
+        settings=settings,
+        anchor=anchor,
+        history_bytes=history_bytes,
+        history_s=HISTORY_S,
+        hooks=hooks,
+    )
 
 
 def with_chunks(loaded: SpecifiedNetwork, chunk_frames: int | None) -> SpecifiedNetwork:
@@ -128,6 +159,10 @@ class Log:
     text: str
     num_chunks: int
     image: Path | None
+
+    def picture(self) -> NDArray[np.uint8] | None:
+        """Its image (h w 3), where that lies beside it."""
+        return None if self.image is None else np.asarray(Image.open(self.image).convert("RGB"))
 
     @classmethod
     def read(cls, path: Path) -> Log:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from PIL import Image, ImageOps
 
 from .open import Opened
 from .run import LiveAbout, LiveRun
-from .server import ROUTE, LiveHub, same_origin
+from .server import ROUTE, LiveHub
 
 JS = Path(__file__).parents[2] / "js"
 PICTURE_BYTES = 64 * 2**20
@@ -84,14 +85,17 @@ class LivePage:
         host = urlsplit("//" + request.headers.get("Host", "")).hostname
         if not self.token and host not in LOOPBACK:  # another name for this machine, as a strange page may give it
             raise web.HTTPForbidden(text="this server answers to localhost alone")
-        if not same_origin(request):
+        if not _same_origin(request):
             raise web.HTTPForbidden(text="another page's request")
-        if self.token and not request.path.startswith("/js/") and request.query.get("token") != self.token:
+        if self.token and not request.path.startswith("/js/") and not self._knows_token(request):
             raise web.HTTPForbidden(text="the address needs its token: open the one that was printed")
         response = await handler(request)
         if not response.prepared:
             response.headers["Cache-Control"] = "no-cache"
         return response
+
+    def _knows_token(self, request: web.Request) -> bool:
+        return secrets.compare_digest(request.query.get("token", "").encode(), self.token.encode())
 
     async def _index(self, request: web.Request) -> web.StreamResponse:
         return web.Response(text=(JS / "live" / "page.html").read_text(encoding="utf-8"), content_type="text/html")
@@ -148,16 +152,25 @@ class LivePage:
     def _work(self) -> None:
         while not self._closing:
             try:
-                self._one()
-            except Exception as error:
-                logging.exception("MotionStream: the live stream failed")
+                session, run = self._open()
+            except Exception as error:  # it would not open the next time either
+                logging.exception("MotionStream: no live stream can be opened")
                 with self._changed:
                     self._failure = error
                     self._changed.notify_all()
-                if self._current is None:
-                    return  # it could not even be opened, and would not be the next time
+                return
+            try:
+                for _ in run.run():
+                    pass
+            except Exception:  # its viewers were told; what was recorded is kept, and the next stream may do better
+                logging.exception("MotionStream: the live stream failed")
+            finally:
+                with self._changed:
+                    self._current = None
+                self.prompt, self.hold = run.prompt, run.holds
+                self.hub.close(session)
 
-    def _one(self) -> None:
+    def _open(self) -> tuple[str, LiveRun]:
         picture = self.picture if self._next is None else self._next
         self.picture, self._next = picture, None
         self.opened.renderer.settle()
@@ -176,18 +189,19 @@ class LivePage:
             self._changed.notify_all()
             if self._closing or self._next is not None:
                 run.stop("another picture")
-        try:
-            for _ in run.run():
-                pass
-        finally:
-            with self._changed:
-                self._current = None
-            self.prompt, self.hold = run.prompt, run.holds
-            self.hub.close(session)
+        return session, run
 
     def _file_url(self, path: Path) -> str:
         query = f"?token={quote(self.token)}" if self.token else ""
         return f"/motionstream/live/files/{quote(path.name)}{query}"
+
+
+def _same_origin(request: web.Request) -> bool:
+    """Whether a request comes from a page of this server, or from no page at all."""
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return False
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
 
 
 @contextlib.contextmanager

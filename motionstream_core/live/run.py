@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from ..streaming.session import SessionHooks, StreamSession
 from ..tracks.drawn.document import Grid
 from . import protocol
+from .audience import Audience, Viewer
 from .pacing import Pacer
-from .protocol import MessageError, pack_chunk
+from .protocol import MessageError
 from .recording import About, Files, Recording, free_name
 from .threads import ThreadTuner
 
 State = Literal["ready", "running", "paused", "ended"]
-JPEG_QUALITY = 92
-SHOWN_QUEUE = 6
 PACE_MEMORY = 20
 HELD_POINTS = 8
 """Points along the frame's shorter side that hold what no hand moves."""
@@ -40,18 +35,12 @@ AWAY_S = 2.0
 """With nobody there for so long a stream is held, until somebody is."""
 
 
-class Viewer(Protocol):
-    """Whoever watches a stream. Both calls come from the stream's threads and must return at once."""
-
-    def told(self, message: dict[str, Any]) -> None: ...
-
-    def shown(self, packed: bytes) -> None: ...
-
-
 @dataclass(frozen=True)
 class LiveAbout:
-    """What a viewer is told of a stream. words: those that its prompts may have, None for any.
-    hold: whether it begins with everything held still that no hand moves.
+    """What a viewer is told of a stream.
+
+    words: those that its prompts may have, None for any. hold: whether it begins with everything held still that no
+    hand moves.
     """
 
     recording: About
@@ -101,20 +90,17 @@ class LiveRun:
         self.reason = self.note = ""
         self.num_frames = 0
         self.prompt = self.about.recording.prompt
-        self._viewers: list[Viewer] = []
-        self._viewers_lock = threading.Lock()
+        self.audience = Audience(self.started, self.clock)
         self._started, self._ended = threading.Event(), threading.Event()
         if self.started:
             self._started.set()
-        self._away_since: float | None = None if self.started else self.clock()
         self._held_for_absence = False
         self._pacer = Pacer(self.about.recording.fps, self.clock)
         self._pacer_lock = threading.Lock()
-        self._shown: queue.Queue[tuple[dict[str, Any], NDArray[np.uint8]] | None] = queue.Queue(SHOWN_QUEUE)
         self._answers: list[Answer] = []
-        self._held: set[int] = set()
+        self._in_hand: set[int] = set()
         self._reset = True
-        self._last_shown: bytes | None = None
+        self._alive: Callable[[], None] = lambda: None
         self._paces: list[float] = []
         self._made_at: float | None = None
         self._made_frames = 0
@@ -131,28 +117,9 @@ class LiveRun:
     # For viewers and commands: any thread.
 
     def join(self, viewer: Viewer) -> None:
-        """Somebody watches from now on; the picture shown last comes first."""
-        with self._viewers_lock:
-            self._viewers.append(viewer)
-            shown = self._last_shown
-            self._away_since = None
-        if shown is not None:
-            viewer.shown(shown)
-        if self._held_for_absence and self.state == "paused":
-            self._held_for_absence = False
-            self.session.resume()
-
-    def leave(self, viewer: Viewer) -> None:
-        """Somebody watches no longer."""
-        with self._viewers_lock:
-            if viewer in self._viewers:
-                self._viewers.remove(viewer)
-            if not self._viewers:
-                self._away_since = self.clock()
-
-    @property
-    def num_viewers(self) -> int:
-        return len(self._viewers)
+        """Somebody watches from now on; a stream that was held since nobody did goes on."""
+        self.audience.join(viewer)
+        self._go_on()
 
     def describe(self) -> dict[str, Any]:
         """What changes while it runs, for viewers."""
@@ -173,7 +140,7 @@ class LiveRun:
 
     def announce(self) -> None:
         """Tell every viewer of the state."""
-        self._tell({"type": "state", **self.describe()})
+        self.audience.tell({"type": "state", **self.describe()})
 
     def command(self, message: protocol.Message, to_clock: Callable[[float], float]) -> None:
         """Do what a client says. to_clock: the client's ms -> this stream's clock, s. Raises MessageError."""
@@ -186,10 +153,11 @@ class LiveRun:
         except ValueError as error:
             raise MessageError(message.type, str(error)) from None
 
-    def release(self, hand: int) -> None:
-        """Let a track go, whoever held it."""
-        self._held.discard(hand)
-        self.session.release(hand)
+    def let_go(self) -> None:
+        """Release every track that is in hand."""
+        for hand in list(self._in_hand):
+            self.session.release(hand)
+        self._in_hand.clear()
 
     def stop(self, reason: str = "") -> None:
         """End within a chunk."""
@@ -197,20 +165,17 @@ class LiveRun:
         self._started.set()
         self.session.stop()
 
-    def wait_ended(self, timeout_s: float | None = None) -> bool:
-        """Until it has ended and its files are there."""
-        return self._ended.wait(timeout_s)
-
     def _command(self, message: protocol.Message, to_clock: Callable[[float], float]) -> None:
         session = self.session
         if isinstance(message, protocol.Samples):
             samples = [(x, y, to_clock(t_ms)) for x, y, t_ms in message.samples]
-            stamp = Answer(message.id, message.samples[0][2], message.id not in self._held)
-            self._held.add(message.id)
+            stamp = Answer(message.id, message.samples[0][2], message.id not in self._in_hand)
+            self._in_hand.add(message.id)
             grid = None if message.grid is None else Grid(**message.grid.model_dump())
             session.add_samples(message.id, list(samples), grid, stamp=stamp)
         elif isinstance(message, protocol.Release):
-            self.release(message.id)
+            self._in_hand.discard(message.id)
+            session.release(message.id)
         elif isinstance(message, protocol.Play):
             session.play(json.dumps(message.document))
         elif isinstance(message, protocol.Prompt):
@@ -231,7 +196,7 @@ class LiveRun:
         elif isinstance(message, protocol.Pause | protocol.Resume | protocol.Clear | protocol.Reanchor):
             self._held_for_absence = False
             if message.type == "clear":
-                self._held.clear()
+                self._in_hand.clear()
             getattr(session, message.type)()
 
     def _hold(self, on: bool) -> None:
@@ -246,8 +211,7 @@ class LiveRun:
 
         alive: called often, also while it waits; may raise, which ends the stream and keeps what was recorded.
         """
-        showing = threading.Thread(target=self._show, name="motionstream-show", daemon=True)
-        showing.start()
+        self.audience.begin()
         self._show_picture()
         ticker = threading.Thread(target=self._watch_absence, name="motionstream-idle", daemon=True)
         ticker.start()
@@ -262,8 +226,7 @@ class LiveRun:
         finally:
             torch.set_num_threads(threads)
             self._end()
-            self._shown.put(None)
-            showing.join()
+            self.audience.end()
             self._finish()
 
     def _wait_for_start(self) -> bool:
@@ -314,7 +277,7 @@ class LiveRun:
             path = None if self.files is None else getattr(self.files, name)
             files[name] = None if path is None else self.file_url(path)
         self.announce()
-        self._tell({"type": "ended", "reason": self.reason, "files": files})
+        self.audience.tell({"type": "ended", "reason": self.reason, "files": files})
         self._ended.set()
 
     # Hooks of the session: in the stream's thread.
@@ -322,8 +285,7 @@ class LiveRun:
     def _wait_s(self) -> float:
         self._alive()
         with self._pacer_lock:
-            left = self._pacer.wait_s()
-        return min(left, 0.25)  # looks in now and then, so that an interrupt is seen
+            return self._pacer.wait_s()
 
     def _taken(self, stamps: list[Answer]) -> None:
         first: dict[int, Answer] = {}
@@ -374,8 +336,6 @@ class LiveRun:
         self.state = state
         self.announce()
 
-    # Showing: frames are encoded in a thread of their own; what nobody has time for is dropped, oldest first.
-
     def _show_picture(self) -> None:
         if self.picture is not None:
             self._offer(-1, self.picture[None], 0.0, 0.0, 0.0)
@@ -398,80 +358,30 @@ class LiveRun:
             "back_s": round(self.session.back_frames / self.about.recording.fps, 2),
         }
         self._reset = False
-        while True:
-            try:
-                self._shown.put_nowait((header, pixels))
-                return
-            except queue.Full:
-                try:
-                    dropped = self._shown.get_nowait()
-                    if dropped is not None and dropped[0]["reset"]:
-                        header["reset"] = True
-                except queue.Empty:
-                    pass
-
-    def _show(self) -> None:
-        while (item := self._shown.get()) is not None:
-            header, pixels = item
-            packed = pack_chunk(header, [_jpeg(each) for each in pixels])
-            newest = header | {"reset": True, "answers": [], "frame_ms": 0}
-            newest["start_frame"] += len(pixels) - 1
-            last = pack_chunk(newest, [_jpeg(pixels[-1])])
-            with self._viewers_lock:
-                self._last_shown = last
-                viewers = list(self._viewers)
-            for viewer in viewers:
-                viewer.shown(packed)
-
-    def _tell(self, message: dict[str, Any]) -> None:
-        with self._viewers_lock:
-            viewers = list(self._viewers)
-        for viewer in viewers:
-            viewer.told(message)
+        self.audience.show(header, pixels)
 
     def _watch_absence(self) -> None:
         while not self._ended.wait(0.5):
-            with self._viewers_lock:
-                away = None if self._away_since is None else self.clock() - self._away_since
-            if away is None or self.state == "ended":
-                continue
+            away = self.audience.away_s
             if away > self.idle_s:
                 self.stop(f"nobody watched for {self.idle_s:g} s")
-            elif away > AWAY_S and self.state == "running" and not self.started:
+            elif away > AWAY_S and self.state == "running" and not (self.started or self._held_for_absence):
                 self._held_for_absence = True
                 self.session.pause()
+                if not self.audience.away_s:  # somebody came just now
+                    self._go_on()
+
+    def _go_on(self) -> None:
+        """After `_watch_absence` held it; what a user paused stays paused."""
+        if self._held_for_absence:
+            self._held_for_absence = False
+            self.session.resume()
 
     def _memory_mb(self) -> float:
         held = self._process.memory_info().rss
         if self.device.type == "cuda":
             held = torch.cuda.memory_reserved(self.device)
         return held / 2**20
-
-
-@contextmanager
-def started(run: LiveRun) -> Iterator[threading.Thread]:
-    """`run` in a thread of its own, stopped and joined at the end."""
-
-    def work() -> None:
-        try:
-            for _ in run.run():
-                pass
-        except Exception:
-            logging.exception("MotionStream: the live stream failed")
-
-    thread = threading.Thread(target=work, name="motionstream-live", daemon=True)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        run.stop("closed")
-        thread.join()
-
-
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return file.getvalue()
 
 
 def _pixels(frames: Tensor) -> NDArray[np.uint8]:

@@ -14,7 +14,6 @@ import secrets
 import time
 from collections import deque
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -53,9 +52,7 @@ class LiveHub:
         return self._rooms.get(session)
 
     async def socket(self, request: web.Request) -> web.StreamResponse:
-        """Handler of `ROUTE`."""
-        if not same_origin(request):
-            return web.Response(status=403, text="another page's request")
+        """Handler of `ROUTE`; whose requests are let in at all is the server's own business."""
         room = self.room(request.match_info["session"])
         if room is None:
             return web.Response(status=404, text="there is no such live stream; it may have ended")
@@ -65,14 +62,6 @@ class LiveHub:
         await socket.prepare(request)
         await _Client(socket, request, room, asyncio.get_running_loop()).serve()
         return socket
-
-
-def same_origin(request: web.Request) -> bool:
-    """Whether a request comes from a page of this server, or from no page at all."""
-    if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        return False
-    origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
 
 
 class _Room:
@@ -106,8 +95,7 @@ class _Room:
 
     def pass_on(self) -> None:
         """Whoever steers does not any longer, and what was in hand is let go."""
-        if self.steerer is not None:
-            self.steerer.let_go()
+        self.run.let_go()
         self.steerer = self.asking.popleft() if self.asking else None
 
     def tell_all(self, newcomer: _Client | None = None) -> None:
@@ -147,7 +135,6 @@ class _Client:
         self._texts: deque[dict[str, Any]] = deque(maxlen=MAX_TEXTS_QUEUED)
         self._chunks: deque[bytes] = deque(maxlen=MAX_CHUNKS_QUEUED)
         self._there = asyncio.Event()
-        self._hands: set[int] = set()
         self._offsets: deque[float] = deque(maxlen=CLOCK_SAMPLES)
         self._budget, self._counted = BURST, time.monotonic()
         self._faults = 0
@@ -172,7 +159,7 @@ class _Client:
                         await asyncio.wait_for(self._socket.send_str(json.dumps(self._texts.popleft())), STALLED_S)
                     await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many faulty messages")
         finally:
-            run.leave(self)
+            run.audience.leave(self)
             room.leave(self)
             self._left = True  # beside the cancelling, which wait_for of Python 3.11 may swallow
             self._there.set()
@@ -190,12 +177,6 @@ class _Client:
             self._loop.call_soon_threadsafe(self._queue_chunk, packed)
 
     # In the server's loop.
-
-    def let_go(self) -> None:
-        """Release every track that this client holds."""
-        for hand in self._hands:
-            self._room.run.release(hand)
-        self._hands.clear()
 
     def queue_text(self, message: dict[str, Any]) -> None:
         self._texts.append(message)
@@ -251,11 +232,6 @@ class _Client:
         else:
             if isinstance(message, protocol.Samples):
                 self._heard(message.samples[-1][2])
-                self._hands.add(message.id)
-            elif isinstance(message, protocol.Release):
-                self._hands.discard(message.id)
-            elif isinstance(message, protocol.Clear):
-                self._hands.clear()
             if isinstance(message, protocol.Prompt | protocol.Play):  # these may compute for a while
                 await asyncio.to_thread(run.command, message, self._to_clock)
             else:

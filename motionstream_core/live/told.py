@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..streaming.live_tracks import FIRST_STILL, HAND_IDS, LiveTracks, document_tracks
+from ..streaming.live_tracks import FIRST_STILL, HAND_IDS, LiveTracks
 from ..streaming.session import Event
 from ..tracks import Tracks
 from ..tracks.drawn.document import Grid
@@ -55,24 +55,11 @@ class _Walk:
         self._frame = self._asked = 0
         self._drop = 0
         self._open: dict[int, tuple[int, list[np.ndarray]]] = {}
-        self._grids: dict[int, Grid | None] = {}
         self._closed: list[tuple[int, int, np.ndarray]] = []
 
     def apply(self, event: Event) -> None:
-        payload: Any = event.payload
-        if event.kind == "samples":
-            grid = Grid(**payload["grid"]) if "grid" in payload else None
-            self._tracks.add(payload["track_id"], payload["samples"], grid)
-        elif event.kind == "release":
-            self._tracks.release(payload["track_id"])
-        elif event.kind == "clear":
-            self._tracks.clear()
-        elif event.kind == "hold":
-            self._tracks.hold(payload)
-        elif event.kind == "play":
-            height, width = self._size
-            self._tracks.play(document_tracks(payload, height, width), self._frame)
-        elif event.kind == "reanchor" and self._frame:
+        self._tracks.apply(event.kind, event.payload, self._frame)
+        if event.kind == "reanchor" and self._frame:
             self._tracks.offset, self._asked, self._drop = self._frame - 1, 0, 1
             if self._first_frames == 1:
                 self._tracks.at_frames(0, 1)

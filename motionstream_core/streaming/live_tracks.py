@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ FIRST_PLAYED = 900
 """Hands below it are the user's; tracks that are sent off whole take the ids of those from here on."""
 FIRST_STILL = 950
 """And points that hold the rest of the frame those from here on."""
-MAX_STILL = (HAND_IDS - FIRST_STILL) * MAX_GRID_POINTS
+STILL_IDS = [hand + HAND_IDS * k for hand in range(FIRST_STILL, HAND_IDS) for k in range(MAX_GRID_POINTS)]
 
 BEYOND = 0.5
 """Of the distance of the points that hold the rest: how far beyond its grid a hand frees them."""
@@ -76,20 +76,31 @@ class LiveTracks:
     _spacing: float = 0.0
     _still: dict[int, tuple[float, float]] = field(default_factory=dict)
 
+    def apply(self, kind: str, payload: Any, frame: int) -> None:
+        """Do what a session's event says, where it is one for tracks. frame: of the video, the next chunk's first."""
+        if kind == "samples":
+            grid = Grid(**payload["grid"]) if "grid" in payload else None
+            self.add(payload["track_id"], payload["samples"], grid)
+        elif kind == "release":
+            self.release(payload["track_id"])
+        elif kind == "clear":
+            self.clear()
+        elif kind == "hold":
+            self.hold(payload)
+        elif kind == "play":
+            self.play(document_tracks(payload, self.height, self.width), frame)
+
     def add(self, track_id: int, samples: Sequence[Sample], grid: Grid | None = None) -> None:
         """New samples of a hand, oldest first; takes the track in hand if it is new or was released.
 
-        grid: the points that move along, of a hand that is new. Raises ValueError for a grid of more than 100 points.
+        grid: the points that move along, of a hand that is new. Raises ValueError as `check_hand` does.
         """
-        if grid is not None and grid.columns * grid.rows > MAX_GRID_POINTS:
-            raise ValueError(
-                f"the grid of track {track_id} has {grid.columns} x {grid.rows} points; use {MAX_GRID_POINTS} at most"
-            )
+        check_hand(track_id, grid)
         hand = self._hands.get(track_id)
         if hand is None or hand.leaving:
             hand = _Hand(grid=grid)
-            if samples:
-                self._free(hand, np.asarray(samples[0][:2], np.float64))
+            self._rename_still(track_id)
+            self._free(hand, np.asarray(samples[0][:2], np.float64))
         self._hands[track_id] = replace(hand, pending=(*hand.pending, *samples))
 
     def release(self, track_id: int) -> None:
@@ -107,9 +118,11 @@ class LiveTracks:
         if not spacing:
             return
         columns, rows = (max(1, round(side / spacing)) for side in (self.width, self.height))
-        for k in range(min(columns * rows, MAX_STILL)):
-            place = ((k % columns + 0.5) * self.width / columns, (k // columns + 0.5) * self.height / rows)
-            self._still[FIRST_STILL + k // MAX_GRID_POINTS + HAND_IDS * (k % MAX_GRID_POINTS)] = place
+        for k, track_id in zip(range(columns * rows), STILL_IDS, strict=False):
+            self._still[track_id] = (
+                (k % columns + 0.5) * self.width / columns,
+                (k // columns + 0.5) * self.height / rows,
+            )
         for hand in self._hands.values():
             self._free(hand, np.asarray(hand.place))
 
@@ -134,8 +147,8 @@ class LiveTracks:
         return {track_id: (hand.place, hand.grid) for track_id, hand in self._hands.items() if not hand.leaving}
 
     def copy(self) -> LiveTracks:
-        """The same state, apart from this one."""
-        return deepcopy(self, {id(self.known): self.known})
+        """The same state, apart from this one; what it is made of never changes and is shared."""
+        return replace(self, _hands=dict(self._hands), _played=list(self._played), _still=dict(self._still))
 
     def at_frames(self, start: int, stop: int) -> Tracks:
         """Tracks of the next chunk's frames [start, stop)."""
@@ -208,6 +221,12 @@ class LiveTracks:
             track_id: at for track_id, at in self._still.items() if (np.abs(np.asarray(at) - place) > reach).any()
         }
 
+    def _rename_still(self, hand: int) -> None:
+        """What an earlier hand of this id let go, and what is still kept there, takes other ids."""
+        free = (track_id for track_id in STILL_IDS if track_id not in self._still)
+        for track_id in [each for each in self._still if each % HAND_IDS == hand]:
+            self._still[next(free)] = self._still.pop(track_id)
+
     def _keep(self, track_id: int, hand: _Hand) -> None:
         """What a hand lets go stays there, while the rest is held."""
         if not self._spacing or hand.last is None:
@@ -217,6 +236,18 @@ class LiveTracks:
         offsets = np.zeros((1, 2)) if hand.grid is None else hand.grid.offsets()
         for k, (x, y) in enumerate(place + offsets):
             self._still[track_id + HAND_IDS * k] = (float(x), float(y))
+
+
+def check_hand(track_id: int, grid: Grid | None) -> None:
+    """Raises ValueError for a grid of more than 100 points, or for one under an id that is not a hand's."""
+    if grid is None:
+        return
+    if grid.columns * grid.rows > MAX_GRID_POINTS:
+        raise ValueError(
+            f"the grid of track {track_id} has {grid.columns} x {grid.rows} points; use {MAX_GRID_POINTS} at most"
+        )
+    if track_id >= FIRST_PLAYED:
+        raise ValueError(f"track_id is {track_id}; with a grid it must be in [0, {FIRST_PLAYED})")
 
 
 def _along(way: Sequence[Sample], count: int, last: tuple[float, float] | None) -> np.ndarray:

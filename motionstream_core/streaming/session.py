@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -26,17 +27,17 @@ from ..tracks import NUM_IDS, Tracks
 from ..tracks.drawn.document import Grid
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
-from .live_tracks import FIRST_PLAYED, LiveTracks, document_tracks
+from .live_tracks import LiveTracks, check_hand, document_tracks
 from .network import SpecifiedNetwork
 from .rollout import StepCallback
 from .stream import StreamedChunk, StreamSettings, stream_cache, stream_chunks
 
-EventKind = Literal[
-    "samples", "release", "clear", "play", "prompt", "reanchor", "hold", "threads", "pause", "resume", "stop"
-]
+PatientKind = Literal["samples", "release", "play", "prompt", "hold", "threads"]
+EventKind = Literal[PatientKind, "clear", "reanchor", "pause", "resume", "stop"]
+"""Patient ones wait until the next chunk is begun; the others are taken at once, also in a pause."""
 LOG_VERSION = 2
 LOOK_AGAIN_S = 0.25
-"""While paused, `SessionHooks.wait_s` is asked so often: it may raise, which ends the stream."""
+"""`SessionHooks.wait_s` is asked at least so often: it may raise, which ends the stream."""
 SEED_STEP = 7_919_000_003
 """Between the noises of a stream and of what follows when it is anchored anew."""
 
@@ -186,13 +187,11 @@ class StreamSession:
         if not 0 <= track_id < NUM_IDS:
             raise ValueError(f"track_id is {track_id}; it must be in [0, {NUM_IDS})")
         cleaned = [[float(value) for value in sample] for sample in samples]
-        if not cleaned or not all(torch.tensor(each).isfinite().all() for each in cleaned):
+        if not cleaned or not all(math.isfinite(value) for each in cleaned for value in each):
             raise ValueError(f"samples of track {track_id} must be one or more finite pairs (x, y), got {samples!r}")
         payload: dict[str, Any] = {"track_id": track_id, "samples": cleaned}
+        check_hand(track_id, grid)
         if grid is not None:
-            if track_id >= FIRST_PLAYED:
-                raise ValueError(f"track_id is {track_id}; with a grid it must be in [0, {FIRST_PLAYED})")
-            LiveTracks(1, 1).add(track_id, cleaned, grid)
             payload["grid"] = asdict(grid)
         self._command("samples", payload, stamp=stamp)
 
@@ -274,32 +273,10 @@ class StreamSession:
         length, that stream is as long.
         """
         self._begin_anew()
-        while True:
-            first = self._enter()
-            chunks = stream_chunks(
-                self._loaded,
-                self._boundary,
-                self._decoder,
-                latent_size=self._conditions.latent_size,
-                num_latent_frames=num_latent_frames,
-                settings=dataclasses.replace(
-                    self._settings, seed=(self._settings.seed + self._segment * SEED_STEP) % 2**63
-                ),
-                callback=callback,
-                cache=self._cache,
-                first_chunk=first,
-                decoded=self._decoded,
-            )
-            try:
-                for streamed in chunks:
-                    yield from self._made(streamed)
-                return
-            except _Stopped:
-                return
-            except _Jumped:
-                continue
-            finally:
-                chunks.close()
+        try:
+            yield from self._streams(num_latent_frames, callback)
+        finally:
+            self._history.clear()
 
     def take_events(self) -> list[Event]:
         """The events since the last call, no longer held here: whoever takes them keeps the log."""
@@ -326,6 +303,35 @@ class StreamSession:
         self.num_frames = 0
         if self._first_latents is not None:
             self._conditions.image_latents = self._first_latents
+
+    def _streams(self, num_latent_frames: int | None, callback: StepCallback | None) -> Iterator[StreamedChunk]:
+        """One stream after another: each begins where the one before was left by going back or by a new anchor."""
+        while True:
+            first = self._enter()
+            chunks = stream_chunks(
+                self._loaded,
+                self._boundary,
+                self._decoder,
+                latent_size=self._conditions.latent_size,
+                num_latent_frames=num_latent_frames,
+                settings=dataclasses.replace(
+                    self._settings, seed=(self._settings.seed + self._segment * SEED_STEP) % 2**63
+                ),
+                callback=callback,
+                cache=self._cache,
+                first_chunk=first,
+                decoded=self._decoded,
+            )
+            try:
+                for streamed in chunks:
+                    yield from self._made(streamed)
+                return
+            except _Stopped:
+                return
+            except _Jumped:
+                continue
+            finally:
+                chunks.close()
 
     def _enter(self) -> int:
         """Put the state in place that the stream goes on from; the number of its next chunk within its segment."""
@@ -371,13 +377,10 @@ class StreamSession:
         stamps: list[Any] = []
         with self._changed:
             while True:
-                urgent = any(
-                    command.kind not in ("samples", "release", "play", "prompt", "hold", "threads")
-                    for command in self._queue
-                )
+                urgent = any(command.kind not in get_args(PatientKind) for command in self._queue)
                 delay = self._hooks.wait_s()
                 if not urgent and (self._paused or delay > 0):
-                    self._changed.wait(LOOK_AGAIN_S if self._paused else delay)
+                    self._changed.wait(LOOK_AGAIN_S if self._paused else min(delay, LOOK_AGAIN_S))
                     continue
                 now, samples = self._clock(), [each for each in self._queue if each.kind == "samples"]
                 begin = self._begin(now, samples)
@@ -419,22 +422,13 @@ class StreamSession:
             span = max(now - begin, 1e-9)
             samples = [[*each[:2], *(_share((s - begin) / span) for s in each[2:])] for each in payload["samples"]]
             payload = payload | {"samples": samples}
-            grid = Grid(**payload["grid"]) if "grid" in payload else None
-            self._tracks.add(payload["track_id"], samples, grid)
-        elif kind == "release":
-            self._tracks.release(payload["track_id"])
-        elif kind == "clear":
-            self._tracks.clear()
-        elif kind == "play":
-            self._tracks.play(document_tracks(payload, self._tracks.height, self._tracks.width), self.num_frames)
-        elif kind == "hold":
-            self._tracks.hold(payload)
         elif kind == "threads":
             torch.set_num_threads(payload)
         elif kind == "prompt":
             text, blend = (payload, 0) if isinstance(payload, str) else (payload["prompt"], payload["blend_chunks"])
             context = self._encode(text) if command.context is None else command.context
             self._prompt = _Prompt(context, self._prompt.now(), blend)
+        self._tracks.apply(kind, payload, self.num_frames)
         self._log(kind, payload)
         if kind == "stop":
             raise _Stopped
@@ -456,6 +450,8 @@ class StreamSession:
         raise _Jumped
 
     def _go_back(self, num_frames: int) -> None:
+        if not self._history:
+            return  # nothing was made that could be undone
         wanted = self.num_frames - num_frames
         before = [state for state in self._history if state.num_frames <= wanted]
         state = before[-1] if before else self._history[0]

@@ -74,6 +74,18 @@ def clip_inputs(length_tooltip: str, shortest: int, default: int = 49) -> list[i
     ]
 
 
+def steps_input() -> io.Input:
+    """Denoise steps of a student."""
+    return io.Int.Input(
+        "steps",
+        default=-1,
+        min=-1,
+        max=100,
+        tooltip="Denoise steps per chunk, evenly spread; -1 (or 0): the checkpoint's own list.",
+        **advanced(),
+    )
+
+
 def clip_vision_input() -> io.Input:
     """The image as CLIP Vision sees it."""
     return io.ClipVisionOutput.Input(

@@ -13,7 +13,7 @@ from ..host.memory import with_memory_advice
 from ..host.model import stream_model
 from ..host.vae import stream_vae
 from ..sockets import ModelSocket, advanced, schema, seed_input
-from .inputs import clip_inputs, clip_vision_input, positive_input
+from .inputs import clip_inputs, clip_vision_input, positive_input, steps_input
 from .output import ENDLESS_PREFIX, SavedStream
 from .request import GivenMotion, plan_clip, read_text
 from .run import StreamRun, stream_settings
@@ -67,14 +67,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
                     "checkpoint was trained.",
                     **advanced(),
                 ),
-                io.Int.Input(
-                    "steps",
-                    default=-1,
-                    min=-1,
-                    max=100,
-                    tooltip="Denoise steps per chunk, evenly spread; -1 (or 0): the checkpoint's own list.",
-                    **advanced(),
-                ),
+                steps_input(),
                 positive_input(),
                 clip_vision_input(),
                 io.String.Input(

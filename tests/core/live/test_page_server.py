@@ -201,8 +201,8 @@ def test_nobody_there_holds_the_stream_and_coming_back_resumes_it(
             assert hello["num_frames"] == made and hello["steering"]
             last = await hand.hear(type="chunk")
             assert last["reset"]  # the frame that was shown last, at once
-            await hand.hear(type="state", state="running")
             await hand.hear(type="chunk", reset=False)
+            assert "running" in [text.get("state") for text in hand.texts]
 
     play(page, story)
 
@@ -276,6 +276,32 @@ def test_an_open_server_asks_for_its_token(make_opened: Callable[..., Opened], t
                     assert answer.status == status
             async with http.get(f"{address}/js/live/page.js") as answer:
                 assert answer.status == 200
+
+    play(page, story)
+
+
+def test_after_a_stream_that_failed_comes_another(page: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
+    from motionstream_core.live.recording import Recording
+
+    push = Recording.push
+
+    def full(self: Recording, chunk: int, *rest: Any) -> None:
+        if chunk == 1:
+            raise OSError("no space left on device")
+        push(self, chunk, *rest)
+
+    monkeypatch.setattr(Recording, "push", full)
+
+    async def story(address: str) -> None:
+        async with client(address) as hand:
+            await hand.say(type="start")
+            ended = await hand.hear(type="ended")
+            assert "no space left" in ended["reason"] and ended["files"]["video"]
+        async with client(address) as hand:
+            await hand.hear(type="hello", state="ready")
+            await hand.say(type="back", seconds=1)  # before anything was made
+            await hand.say(type="start")
+            await hand.hear(type="chunk", index=0)
 
     play(page, story)
 

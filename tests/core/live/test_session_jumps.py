@@ -114,7 +114,9 @@ def test_kept_states_do_not_grow_without_end(make_opened: MakeOpened) -> None:
     opened = make_opened()
     session = start(opened)
     session._history_frames = 30.0
-    play(session, 12)
+    stream = session.run()
+    for _ in range(12):
+        next(stream)
     assert 30 <= session.back_frames <= 30 + 2 * 12 and len(session._history) <= 5
 
 
@@ -259,3 +261,15 @@ def test_after_a_pause_time_begins_with_the_hand(make_opened: MakeOpened) -> Non
     moved = (told[2].points[:, 0, 0] > 11).nonzero()[0, 0]
     assert 2 <= moved <= 4  # at a fifth of the chunk, which begins 0.75 s before it was taken
     stream.close()  # type: ignore[attr-defined]
+
+
+def test_back_before_the_first_frame_undoes_nothing(make_opened: MakeOpened) -> None:
+    straight = play(start(make_opened()), 2)
+    undone = play(start(make_opened()), 2, {0: [lambda s: s.back(16)]})
+    assert all(same(a, b) for a, b in zip(straight, undone, strict=True))
+
+
+def test_the_states_are_let_go_when_the_stream_ends(make_opened: MakeOpened) -> None:
+    session = start(make_opened())
+    play(session, 4)
+    assert not session._history

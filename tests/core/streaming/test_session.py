@@ -494,3 +494,29 @@ def test_clearing_holds_the_frame_as_it_is_then() -> None:
     tracks.at_frames(0, 1)
     tracks.clear()
     assert len(places(tracks.at_frames(1, 13), 950, 1000)) == 6
+
+
+def test_what_was_let_go_keeps_its_place_when_its_hand_is_used_again() -> None:
+    """A client may have one id for all its drags; no two points then have one id."""
+    tracks = live()
+    tracks.hold(16.0)
+    for x in (8.0, 24.0, 40.0):
+        tracks.add(0, [(x, 24.0)], Grid(2, 1, 4.0, 4.0))
+        tracks.at_frames(1, 13)
+        tracks.release(0)
+    tracks.add(0, [(8.0, 8.0)])
+    told = tracks.at_frames(13, 25)
+    assert len(set(told.ids.tolist())) == told.num_tracks
+    kept = {(x + dx, 24.0) for x in (8.0, 24.0, 40.0) for dx in (-2.0, 2.0)}
+    assert kept <= places(told, 0, 1000)
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    tracks = live()
+    tracks.hold(16.0)
+    tracks.add(3, [(8.0, 8.0)])
+    copy = tracks.copy()
+    tracks.release(3)
+    tracks.hold(0.0)
+    tracks.at_frames(0, 1)
+    assert copy.at_frames(0, 1).ids.tolist()[0] == 3 and copy._still
