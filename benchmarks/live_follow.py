@@ -2,8 +2,8 @@
 
     python benchmarks/live_follow.py
 
-First the demo's clip, drawn beforehand: mean distance of the objects' centres from where they were drawn. Then a drag
-of one object by 26 px within 1.2 s, held for three seconds more: how far it is from where the hand is, when the hand has
+First the demo's clip, drawn beforehand: mean distance of the objects' centres from where they were drawn. Then a
+drag of one object by 26 px within 1.2 s, held for three seconds more: how far it is from where the hand is, when the hand has
 arrived and at the end, and how far the other objects went.
 """
 
@@ -81,15 +81,13 @@ def main() -> None:
     for chunk in (1, 2, 3):
         print(f"| {chunk} | {drawn_error(renderer, chunk):.1f} px |", flush=True)
     print(
-        "\n| latent frames, steps | Hold | left of a drag of 26 px | 3.5 s later | others moved |\n|---|---|---|---|---|"
+        "\n| latent frames, steps | Hold | left of a drag of 26 px | 3 s later | others moved |\n|---|---|---|---|---|"
     )
     for chunk, steps in ((2, 2), (2, 3), (3, 3)):
         for hold in (False, True):
             arrived, end, others = dragged(renderer, chunk, steps, hold)
-            print(
-                f"| {chunk}, {steps} | {'on' if hold else 'off'} | {arrived:.1f} px | {end:.1f} px | {others:.1f} px |",
-                flush=True,
-            )
+            row = f"| {chunk}, {steps} | {'on' if hold else 'off'} |"
+            print(f"{row} {arrived:.1f} px | {end:.1f} px | {others:.1f} px |", flush=True)
 
 
 if __name__ == "__main__":
