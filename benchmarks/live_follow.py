@@ -3,7 +3,7 @@
     python benchmarks/live_follow.py
 
 First the demo's clip, drawn beforehand: mean distance of the objects' centres from where they were drawn. Then a
-drag of one object by 26 px within 1.2 s, held for three seconds more: how far it is from where the hand is, when the hand has
+drag of one object by 26 px within 1.2 s, held for three seconds more: how far it is from the hand, when the hand has
 arrived and at the end, and how far the other objects went.
 """
 
