@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from motionstream_core.checkpoints import save_model, save_tiny_vae
+from motionstream_core.checkpoints.spec import ModelSpec
 from motionstream_core.models.conditioning import InputLayout
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.training.data import Batch, View, choose_tracks, collate, object_window
@@ -204,11 +205,11 @@ def train_student(
     save_student(out, engine, part)
 
 
-def save_student(out: Path, engine: Engine, part: Part) -> None:
+def save_student(out: Path, engine: Engine, part: Part, spec: ModelSpec = SPEC) -> None:
     """Write the average in half precision."""
-    averaged = averaged_model(engine, part, SPEC)
+    averaged = averaged_model(engine, part, spec)
     assert averaged is not None
-    save_model(out / "student.safetensors", averaged, SPEC, torch.float16)
+    save_model(out / "student.safetensors", averaged, spec, torch.float16)
 
 
 def main() -> None:

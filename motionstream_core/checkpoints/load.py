@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..models.track_wan import TrackWan
+from ..models.track_wan import ImageSkip, TrackWan
 from ..models.vae.tiny_vae import TinyVae
 from .detect import detect_wan, faults_between, model_shapes, shapes_of
 from .key_maps import to_original, without_unused
@@ -53,7 +53,8 @@ class Checkpoint:
 
 def build_model(spec: ModelSpec, ops: Any = nn) -> TrackWan:
     """A model with random weights, as `spec` describes it."""
-    return TrackWan(spec.backbone, spec.track_head, spec.vocabulary, ops)
+    skip = ImageSkip.of(spec.layout, spec.image_skip) if spec.image_skip else None
+    return TrackWan(spec.backbone, spec.track_head, spec.vocabulary, ops, skip)
 
 
 def save_model(path: str | Path, model: TrackWan, spec: ModelSpec, dtype: torch.dtype | None = None) -> None:

@@ -16,7 +16,7 @@ from ..models.track_head import TrackHeadConfig
 from ..models.wan import WanConfig
 
 Role = Literal["teacher", "student"]
-ImageRule = Literal["none", "first_latent", "grey_clip"]
+ImageRule = Literal["none", "first_latent", "grey_clip", "carried"]
 FORMAT_VERSION = 1
 
 
@@ -26,7 +26,11 @@ class ModelSpec:
 
     role: "teacher" (bidirectional, many steps, joint guidance) or "student" (causal, few steps, no guidance).
     image_rule: image latents beside the noise: "none"; "first_latent" (the image's latent in latent frame 0, zeros
-        after it); "grey_clip" (the encoding of a clip that is the image and then mid-grey: Wan 2.1 I2V, Track-v0).
+        after it); "grey_clip" (the encoding of a clip that is the image and then mid-grey: Wan 2.1 I2V, Track-v0);
+        "carried" (the encoding of a clip that is the image as its tracks drag it, `tracks.carry`; the mask's first two
+        channels then say which share of a cell was moved there, and moved away).
+    image_skip: above 0, the deviation of clean latents about the image's, which the model then starts from
+        (`models.track_wan.ImageSkip`); 0 for none.
     pin_first_latent: latent frame 0 is the image latent itself and is not denoised.
     chunk_plan, sink_frames, window_frames: the student's stream, in latent frames.
     rope_rule: how cached keys are rotated (`models.kv_cache`).
@@ -43,6 +47,7 @@ class ModelSpec:
     vae_stride: VaeStride = field(default_factory=VaeStride)
     image_rule: ImageRule = "none"
     pin_first_latent: bool = False
+    image_skip: float = 0.0
     chunk_plan: ChunkPlan = field(default_factory=ChunkPlan)
     sink_frames: int = 3
     window_frames: int = 3
@@ -77,6 +82,13 @@ class ModelSpec:
                 f"({vae.time}, {vae.space})"
             )
         student_sigmas(self.step_list, self.shift)  # raises for an empty or rising list
+        if not self.image_skip >= 0 or (self.image_skip and self.layout.width("image") != self.layout.width("noise")):
+            raise ValueError(
+                f"image_skip is {self.image_skip} with {self.layout.width('image')} image channels; it must be 0, or "
+                f"above it where there are as many as of noise"
+            )
+        if self.image_rule == "carried" and self.layout.width("mask") < 2:
+            raise ValueError("image_rule 'carried' needs a mask of at least two channels")
         if self.pin_first_latent and self.image_rule == "none":
             raise ValueError("pin_first_latent needs an image: image_rule must not be 'none'")
 

@@ -17,8 +17,9 @@ from torch import Tensor
 from ..checkpoints.spec import ModelSpec
 from ..geometry import ChunkPlan
 from ..models.wan import CrossContext
-from ..streaming.conditions import Encoder, StreamConditions, image_latents
+from ..streaming.conditions import StreamConditions
 from ..streaming.decode import StreamingDecoder
+from ..streaming.image_source import Encoder, ImageSource, image_source
 from ..streaming.live_tracks import LiveTracks
 from ..streaming.network import Specified, SpecifiedNetwork
 from ..streaming.render.fit import fit_picture, image_tensor
@@ -73,14 +74,14 @@ class Opened:
 
         with torch.no_grad():
             first = None if image is None else image[None, :, None].to(renderer.device)
-            latents = None if first is None else image_latents(loaded.spec, renderer.encoder, first)
+            source = None if first is None else image_source(loaded.spec, renderer.encoder, first)
         return live_session(
             loaded,
             streaming_decoder(renderer.decoder),
             renderer.encoder,
             encode(prompt),
             encode,
-            latents=latents,
+            source=source,
             frame_size=self.size,
             settings=self.settings,
             hooks=hooks,
@@ -95,7 +96,7 @@ def live_session(
     context: CrossContext,
     encode: Callable[[str], CrossContext],
     *,
-    latents: Tensor | None,
+    source: ImageSource | None,
     frame_size: tuple[int, int],
     settings: StreamSettings,
     hooks: SessionHooks,
@@ -104,18 +105,18 @@ def live_session(
 ) -> StreamSession:
     """A session that goes back by HISTORY_S and can be anchored anew.
 
-    vae: encodes the frame of a new anchor. context, encode: of the first prompt, and of later ones. latents: of the
-    first image, by `conditions.image_latents`.
+    vae: encodes the frame of a new anchor. context, encode: of the first prompt, and of later ones. source: of the
+    first image.
     """
 
     @torch.no_grad()
-    def anchor(frame: Tensor) -> Tensor:
-        given = image_latents(loaded.spec, vae, frame.permute(2, 0, 1)[None, :, None])
+    def anchor(frame: Tensor) -> ImageSource:
+        given = image_source(loaded.spec, vae, frame.permute(2, 0, 1)[None, :, None])
         assert given is not None
         return given
 
     def conditions(tracks: LiveTracks) -> StreamConditions:
-        return StreamConditions(loaded.model, loaded.spec, context, tracks, latents=latents, frame_size=frame_size)
+        return StreamConditions(loaded.model, loaded.spec, context, tracks, source=source, frame_size=frame_size)
 
     return StreamSession(
         loaded,

@@ -38,6 +38,12 @@ class InputLayout:
         """Channels of `kind`, 0 where the model has none."""
         return dict(self.slots).get(kind, 0)
 
+    def span(self, kind: InputKind) -> slice:
+        """The channels of `kind`, which the model has."""
+        kinds = [each for each, _ in self.slots]
+        start = sum(width for _, width in self.slots[: kinds.index(kind)])
+        return slice(start, start + self.width(kind))
+
 
 @dataclass(frozen=True)
 class Conditions:

@@ -6,6 +6,7 @@ it runs and a clip whose tracks are all known go the same way.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -16,17 +17,8 @@ from ..geometry import Chunk, VideoShape
 from ..models.conditioning import Conditions, first_frame_mask
 from ..models.wan import CrossContext
 from ..tracks import Tracks
+from .image_source import Encoder, ImageSource, image_source
 from .network import Network
-
-GREY_CLIP_LATENT_FRAMES = 21  # after so many the encoding of grey no longer changes; later frames repeat the last
-
-
-class Encoder(Protocol):
-    """What conditions need of a VAE."""
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """Latents (b c f h w) of frames (b 3 t h w) in [0, 1]."""
-        ...
 
 
 class TrackSource(Protocol):
@@ -70,27 +62,12 @@ def encode_prompt(model: Network, spec: ModelSpec, prompt: str) -> CrossContext:
     return model.prepare_context(model.text_encoder.encode([prompt]))
 
 
-def image_latents(spec: ModelSpec, vae: Encoder, image: Tensor) -> Tensor | None:
-    """Image latents (1 c f h w) of an image (1 3 1 h w) in [0, 1] by the spec's rule; None for text-to-video.
-
-    Latent frame 0 is the image; what follows is what later latent frames are given (the last repeats for ever).
-    """
-    if spec.image_rule == "none":
-        return None
-    if spec.image_rule == "first_latent":
-        first = vae.encode(image)
-        return torch.cat([first, torch.zeros_like(first)], dim=2)
-    grey = image.new_full(
-        (*image.shape[:2], spec.vae_stride.num_frames(GREY_CLIP_LATENT_FRAMES) - 1, *image.shape[3:]), 0.5
-    )
-    return vae.encode(torch.cat([image, grey], dim=2))
-
-
 class StreamConditions:
     """Gives every chunk its conditions: `rollout`'s condition source, and the whole clip's for the teacher.
 
-    image: (1 3 1 h w) in [0, 1], its size the stream's, encoded by `vae`; or `latents`, what `image_latents` made of it
-        before, and `frame_size`. None for text-to-video (then `frame_size` is asked for too).
+    image: (1 3 1 h w) in [0, 1], its size the stream's, encoded by `vae`; or `source`, what `image_source` made of it
+        before, and `frame_size`. None for text-to-video (then `frame_size` is asked for too). The source may be
+        replaced while the stream runs.
     Tracks may be of another frame size; they are scaled. `context` may be replaced while the stream runs.
     """
 
@@ -103,12 +80,12 @@ class StreamConditions:
         *,
         image: Tensor | None = None,
         vae: Encoder | None = None,
-        latents: Tensor | None = None,
+        source: ImageSource | None = None,
         frame_size: tuple[int, int] | None = None,
     ) -> None:
         self.model, self.spec, self.context, self.tracks = model, spec, context, tracks
         self._device, self._dtype = model.placement
-        if spec.image_rule != "none" and latents is None:
+        if spec.image_rule != "none" and source is None:
             if image is None or vae is None:
                 raise ValueError("image and vae are needed: this model starts from an image")
             frame_size = (image.shape[3], image.shape[4])
@@ -118,18 +95,9 @@ class StreamConditions:
         video = VideoShape(1, *frame_size)
         shape = spec.vae_stride.latent_shape(video, spec.backbone.out_channels, spec.backbone.patch)
         self.latent_size = (shape.height, shape.width)
-        if spec.image_rule != "none" and latents is None and image is not None and vae is not None:
-            latents = image_latents(spec, vae, image)
-        self._image = None if latents is None else latents.to(self._device, self._dtype)
-
-    @property
-    def image_latents(self) -> Tensor | None:
-        """What `image_latents` made of the image, on the model's device; may be replaced while the stream runs."""
-        return self._image
-
-    @image_latents.setter
-    def image_latents(self, latents: Tensor) -> None:
-        self._image = latents.to(self._device, self._dtype)
+        if spec.image_rule != "none" and source is None and image is not None and vae is not None:
+            source = image_source(spec, vae, image)
+        self.source = source
 
     def __call__(self, chunk: Chunk) -> Conditions:
         """Conditions of one chunk; its track frames are asked for here."""
@@ -137,48 +105,64 @@ class StreamConditions:
 
     def whole(self, num_latent_frames: int) -> Conditions:
         """Conditions of the first `num_latent_frames` latent frames at once."""
-        return self._run(0, num_latent_frames)
+        if self.spec.image_rule != "carried":
+            return self._run(0, num_latent_frames)
+        runs = [self(chunk) for chunk in self.spec.chunk_plan.chunks(num_latent_frames)]  # as a stream carries it
+
+        def joined(kind: str) -> Tensor | None:
+            parts = [part for run in runs if (part := getattr(run, kind)) is not None]
+            return torch.cat(parts, dim=2) if parts else None
+
+        return replace(runs[0], mask=joined("mask"), image=joined("image"), track=joined("track"))
 
     def _run(self, start: int, stop: int) -> Conditions:
-        count, (height, width) = stop - start, self.latent_size
-        like = torch.empty(0, device=self._device, dtype=self._dtype)
-        image = self._image_run(start, stop)
+        span = self.spec.vae_stride.frame_span(start, stop)
+        tracks = self.tracks.at_frames(*span).rescaled(*self.frame_size)
+        image, mask = self._image_and_mask(start, stop, tracks)
         pinned = self.spec.pin_first_latent and start == 0
+        track = None
+        if self.model.track_head is not None:
+            track = motion_latents(self.model, self.spec, tracks, at_start=start == 0).to(self._dtype)
         return Conditions(
             context=self.context,
-            mask=first_frame_mask(count, height, width, like, start) if self.spec.layout.width("mask") else None,
+            mask=mask if self.spec.layout.width("mask") else None,
             image=image if self.spec.layout.width("image") else None,
-            track=self._motion(start, stop),
+            track=track,
             clean_first=image[:, :, :1] if pinned and image is not None else None,
         )
 
-    def _image_run(self, start: int, stop: int) -> Tensor | None:
-        if self._image is None:
-            return None
-        index = torch.arange(start, stop).clamp(max=self._image.shape[2] - 1)
-        return self._image[:, :, index.to(self._device)]
+    def _image_and_mask(self, start: int, stop: int, tracks: Tracks) -> tuple[Tensor | None, Tensor]:
+        like = torch.empty(0, device=self._device, dtype=self._dtype)
+        mask = first_frame_mask(stop - start, *self.latent_size, like, start)
+        if self.source is None:
+            return None, mask
+        slot = self.source.at_latents(start, stop, tracks)
+        if slot.moved is not None:
+            mask = moved_mask(mask, slot.moved.to(like), start)
+        return slot.latents.to(like), mask
 
-    def _motion(self, start: int, stop: int) -> Tensor | None:
-        if self.model.track_head is None:
-            return None
-        return motion_latents(self.model, self.spec, self.tracks, start, stop, self.frame_size).to(self._dtype)
+
+def moved_mask(mask: Tensor, moved: Tensor, start: int) -> Tensor:
+    """The mask (b 4 f h w) of latent frames from `start` on, with shares (b 2 f h w) but in the first."""
+    known = int(start == 0)
+    mask = mask.clone()
+    mask[:, :2, known:] = moved[:, :, known:]
+    return mask
 
 
-def motion_latents(
-    model: Network, spec: ModelSpec, tracks: TrackSource, start: int, stop: int, frame_size: tuple[int, int]
-) -> Tensor:
-    """Motion latents (1 c f h w) of latent frames [start, stop), on the model's device, in its track head's dtype.
+def motion_latents(model: Network, spec: ModelSpec, tracks: Tracks, *, at_start: bool) -> Tensor:
+    """Motion latents (1 c f h w) of the latent frames whose pixel frames have `tracks`, on the model's device.
 
-    Raises ValueError for a model without a track head.
+    They are in the track head's dtype. at_start: the tracks begin with a clip's first frame. Raises ValueError for a
+    model without a track head.
     """
     spec.check_takes_motion()
     assert model.track_head is not None
     device, _ = model.placement
-    run = tracks.at_frames(*spec.vae_stride.frame_span(start, stop)).rescaled(*frame_size)
     return model.track_head.encode(
-        run.points[None].to(device),
-        run.visibility[None].to(device),
-        run.ids.to(device),
-        frame_size,
-        at_start=start == 0,
+        tracks.points[None].to(device),
+        tracks.visibility[None].to(device),
+        tracks.ids.to(device),
+        (tracks.height, tracks.width),
+        at_start=at_start,
     )

@@ -27,6 +27,7 @@ from ..tracks import NUM_IDS, Tracks
 from ..tracks.drawn.document import Grid
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
+from .image_source import ImageSource
 from .live_tracks import LiveTracks, check_hand, document_tracks
 from .network import SpecifiedNetwork
 from .rollout import StepCallback
@@ -115,7 +116,7 @@ class _State:
     num_frames: int
     tracks: LiveTracks
     prompt: _Prompt
-    image_latents: Tensor | None
+    source: ImageSource | None
     cache: CacheState
     decoder: object
     frame: Tensor
@@ -126,7 +127,7 @@ class StreamSession:
 
     make_conditions: builds the stream's conditions around this session's live tracks.
     encode: prompt -> cross-attention keys, for prompts that change while the stream runs.
-    anchor: a frame (h w 3) in [0, 1] -> image latents as `conditions.image_latents` makes them, for `reanchor`.
+    anchor: a frame (h w 3) in [0, 1] -> what `image_source.image_source` makes of it, for `reanchor`.
     history_bytes, history_s: what the states may take, on the CPU, to which `back` can return, and how far back they
         reach; 0 bytes keep none.
     clock: seconds, by which the samples of `add_samples` are timed.
@@ -142,7 +143,7 @@ class StreamSession:
         frame_size: tuple[int, int],
         known_tracks: Tracks | None = None,
         settings: StreamSettings | None = None,
-        anchor: Callable[[Tensor], Tensor] | None = None,
+        anchor: Callable[[Tensor], ImageSource] | None = None,
         history_bytes: int = 0,
         history_s: float = 30.0,
         hooks: SessionHooks | None = None,
@@ -162,7 +163,7 @@ class StreamSession:
         self._history: deque[_State] = deque()
         self._history_bytes, self._history_frames = history_bytes, history_s * loaded.spec.fps
         self._resume: _State | None = None
-        self._first_latents = self._conditions.image_latents
+        self._first_source = _copied(self._conditions.source)
         self.events: list[Event] = []
         self._begin_anew()
 
@@ -239,7 +240,7 @@ class StreamSession:
 
         Raises ValueError for a model that takes no image.
         """
-        if self._anchor is None or self._conditions.image_latents is None:
+        if self._anchor is None or self._conditions.source is None:
             raise ValueError("this model starts from text alone, so that no frame can become its first image")
         self._command("reanchor")
 
@@ -301,8 +302,7 @@ class StreamSession:
         self._frame = torch.zeros(0)
         self._taken_s = self._clock()
         self.num_frames = 0
-        if self._first_latents is not None:
-            self._conditions.image_latents = self._first_latents
+        self._conditions.source = _copied(self._first_source)
 
     def _streams(self, num_latent_frames: int | None, callback: StepCallback | None) -> Iterator[StreamedChunk]:
         """One stream after another: each begins where the one before was left by going back or by a new anchor."""
@@ -443,7 +443,7 @@ class StreamSession:
         if not self.num_frames:
             return  # the image is the first frame already
         assert self._anchor is not None
-        self._conditions.image_latents = self._anchor(self._frame)
+        self._conditions.source = self._anchor(self._frame)
         self._segment, self._segment_chunk = self._segment + 1, 0
         self._tracks.offset = self.num_frames - 1
         self._anchoring, self._segment_frames = True, 0
@@ -476,8 +476,7 @@ class StreamSession:
         self.num_frames, self._frame, self._prompt = state.num_frames, state.frame, state.prompt
         self._tracks = state.tracks.copy()
         self._conditions.tracks = self._tracks
-        if state.image_latents is not None:
-            self._conditions.image_latents = state.image_latents
+        self._conditions.source = _copied(state.source)
         self._resume = state
 
     def _remember(self) -> None:
@@ -493,7 +492,7 @@ class StreamSession:
             self.num_frames,
             self._tracks.copy(),
             self._prompt,
-            self._conditions.image_latents,
+            _copied(self._conditions.source),
             self._cache.state(),
             self._decoder.state(),
             self._frame,
@@ -531,6 +530,10 @@ def read_events(log: str) -> list[Event]:
     if unknown := [event.kind for event in events if event.kind not in get_args(EventKind)]:
         raise ValueError(f"the session log has an unknown event {unknown[0]!r}")
     return events
+
+
+def _copied(source: ImageSource | None) -> ImageSource | None:
+    return None if source is None else source.copy()
 
 
 def _share(value: float) -> float:

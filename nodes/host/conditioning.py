@@ -125,12 +125,12 @@ def _track(
         return torch.zeros(1, spec.layout.width("track"), count, *size, device=device)
     stride = spec.vae_stride.space
     frame_size = (size[0] * stride, size[1] * stride)
-    source = KnownTracks(tracks)
-    runs = range(0, count, TRACK_FRAMES_AT_ONCE)  # a few at a time, lest a long clip's maps fill memory
-    return torch.cat(
-        [motion_latents(model, spec, source, at, min(at + TRACK_FRAMES_AT_ONCE, count), frame_size) for at in runs],
-        dim=2,
-    )
+    source, maps = KnownTracks(tracks.rescaled(*frame_size)), []
+    for start in range(0, count, TRACK_FRAMES_AT_ONCE):  # a few at a time, lest a long clip's maps fill memory
+        stop = min(start + TRACK_FRAMES_AT_ONCE, count)
+        told = source.at_frames(*spec.vae_stride.frame_span(start, stop))
+        maps.append(motion_latents(model, spec, told, at_start=start == 0))
+    return torch.cat(maps, dim=2)
 
 
 def require_track_head(spec: ModelSpec, which: str) -> None:

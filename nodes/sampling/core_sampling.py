@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...motionstream_core.diffusion.schedule import student_sigmas, teacher_sigmas
-from ...motionstream_core.streaming.conditions import image_latents
+from ...motionstream_core.streaming.image_source import image_latents
 from ..frame_fit import fit_image
 from ..host.conditioning import IMAGE, TRACKS, Conditioning, require_track_head, with_values
 from ..host.model import StreamModel, make_ready, stream_model

@@ -18,7 +18,7 @@ from ..host.preview import PreviewProgress
 from ..host.vae import Vae, stream_vae
 from ..sockets import ModelSocket, schema, seed_input, vae_input
 from ..streaming.inputs import clip_inputs, clip_vision_input, positive_input
-from ..streaming.request import Clip, GivenMotion, Text, clip_conditions, clip_image_latents, plan_clip, read_text
+from ..streaming.request import Clip, GivenMotion, Text, clip_conditions, clip_image_source, plan_clip, read_text
 
 SAMPLER_NAMES = [*sorted(SAMPLERS, reverse=True)]  # unipc first
 LATENT_FRAMES_AT_ONCE = 3
@@ -142,7 +142,7 @@ def _sample(
     assert clip.num_latent_frames is not None
     with torch.inference_mode():
         make_ready(vae)
-        latents = clip_image_latents(model.spec, vae, clip)
+        image = clip_image_source(model.spec, vae, clip)
         stride, channels = model.spec.vae_stride.space, model.spec.backbone.out_channels
         shape = (1, channels, clip.num_latent_frames, clip.size[0] // stride, clip.size[1] // stride)
         make_ready(model, vae, memory_required=int(model.patcher.model.memory_required(shape)))
@@ -150,7 +150,7 @@ def _sample(
             return (
                 sample_teacher(
                     loaded,
-                    clip_conditions(model, clip, texts[0], latents),
+                    clip_conditions(model, clip, texts[0], image),
                     texts[1].context(model),
                     num_latent_frames=clip.num_latent_frames,
                     num_steps=steps,

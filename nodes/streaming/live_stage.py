@@ -19,6 +19,7 @@ from ...motionstream_core.live.open import HISTORY_BYTES, HISTORY_S, Log, about_
 from ...motionstream_core.live.recording import Files, repair
 from ...motionstream_core.live.run import LiveAbout, LiveRun
 from ...motionstream_core.models.wan import CrossContext
+from ...motionstream_core.streaming.image_source import ImageSource
 from ...motionstream_core.streaming.network import SpecifiedNetwork
 from ...motionstream_core.streaming.session import SessionHooks, StreamSession
 from ...motionstream_core.streaming.stream import StreamSettings
@@ -26,7 +27,7 @@ from ..host.live_routes import HUB, tell_client, view_url, waiting_jobs
 from ..host.model import StreamModel, make_ready, running
 from ..host.preview import has_client
 from ..host.vae import Vae
-from .request import Clip, Text, clip_image_latents, read_text
+from .request import Clip, Text, clip_image_source, read_text
 from .run import working_bytes
 
 LOOK_S = 1.0
@@ -76,14 +77,14 @@ class Stage:
         for files in repair(Path(folder)):
             logging.info("MotionStream: made whole what an earlier stream left: %s", files.video or files.log)
         make_ready(self.vae)
-        latents = clip_image_latents(spec, self.vae, self.clip)
+        image = clip_image_source(spec, self.vae, self.clip)
         make_ready(self.model, self.vae, memory_required=working_bytes(spec, self.clip, wish.settings))
         with running(self.model) as loaded:
             network = with_chunks(loaded, wish.chunk_frames)
             about = about_of(network.spec, self.model.name, wish.prompt, self.clip.size, wish.settings)
             has_words = self.model.network.text_encoder is not None
             run = LiveRun(
-                lambda hooks: self._session(network, latents, hooks),
+                lambda hooks: self._session(network, image, hooks),
                 LiveAbout(about, spec.vocabulary or None, has_words, hold=wish.hold),
                 uint8_image(self.clip.image),
                 Path(folder),
@@ -116,7 +117,7 @@ class Stage:
         newest.cut(run.num_frames)
         return Outcome(newest.frames()[-self.wish.keep_frames :], run.files)
 
-    def _session(self, network: SpecifiedNetwork, latents: Tensor | None, hooks: SessionHooks) -> StreamSession:
+    def _session(self, network: SpecifiedNetwork, image: ImageSource | None, hooks: SessionHooks) -> StreamSession:
         def encode(prompt: str) -> CrossContext:
             with torch.inference_mode():
                 return read_text(self.model, prompt, None, "positive").context(self.model)
@@ -127,7 +128,7 @@ class Stage:
             self.vae,
             self.text.context(self.model),
             encode,
-            latents=latents,
+            source=image,
             frame_size=self.clip.size,
             known_tracks=self.clip.tracks if self.clip.tracks.num_tracks else None,
             settings=self.wish.settings,

@@ -10,7 +10,8 @@ from torch import Tensor
 from ...motionstream_core.checkpoints import ModelSpec
 from ...motionstream_core.geometry import VideoShape
 from ...motionstream_core.models.wan import CrossContext
-from ...motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource, image_latents
+from ...motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource
+from ...motionstream_core.streaming.image_source import ImageSource, image_source
 from ...motionstream_core.tracks import Tracks
 from ..frame_fit import Size, fit_image
 from ..host.conditioning import TRACKS, Conditioning, padded_text, require_track_head
@@ -138,18 +139,18 @@ def read_text(
     return Text(padded_text(tokens, model.spec, which), seen.penultimate_hidden_states)
 
 
-def clip_image_latents(spec: ModelSpec, vae: Vae, clip: Clip) -> Tensor | None:
+def clip_image_source(spec: ModelSpec, vae: Vae, clip: Clip) -> ImageSource | None:
     """The image of `clip` as the checkpoint reads it; the VAE is ready, the model need not be."""
-    return None if clip.image is None else image_latents(spec, vae, clip.image)
+    return None if clip.image is None else image_source(spec, vae, clip.image)
 
 
 def clip_conditions(
-    model: StreamModel, clip: Clip, text: Text, latents: Tensor | None, tracks: TrackSource | None = None
+    model: StreamModel, clip: Clip, text: Text, image: ImageSource | None, tracks: TrackSource | None = None
 ) -> StreamConditions:
     """The conditions of `clip`, with its own tracks or others that are still to come; the model is ready."""
     source = KnownTracks(clip.tracks) if tracks is None else tracks
     context = text.context(model)
-    return StreamConditions(model.model, model.spec, context, source, latents=latents, frame_size=clip.size)
+    return StreamConditions(model.model, model.spec, context, source, source=image, frame_size=clip.size)
 
 
 def frame_size(spec: ModelSpec, height: int, width: int) -> Size:

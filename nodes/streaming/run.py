@@ -20,7 +20,7 @@ from ..host.preview import PreviewProgress
 from ..host.vae import Vae
 from .clock import StreamClock
 from .output import SavedStream, StreamOutput
-from .request import Clip, Text, clip_conditions, clip_image_latents
+from .request import Clip, Text, clip_conditions, clip_image_source
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class StreamRun:
         output = StreamOutput(clip.size, None if count is None else spec.vae_stride.num_frames(count))
         clock = StreamClock()
         make_ready(vae, *self.beside)
-        latents = clip_image_latents(spec, vae, clip)
+        image = clip_image_source(spec, vae, clip)
         make_ready(model, vae, *self.beside, memory_required=working_bytes(spec, clip, settings))
         memory = PeakMemory(model.device)
         clock.loaded()
@@ -66,7 +66,7 @@ class StreamRun:
 
             chunks = stream_chunks(
                 loaded,
-                clip_conditions(model, clip, self.text, latents, self.tracks),
+                clip_conditions(model, clip, self.text, image, self.tracks),
                 vae.decoder(),
                 num_latent_frames=count,
                 settings=settings,

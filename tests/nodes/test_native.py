@@ -128,7 +128,7 @@ def test_a_sampler_sees_what_our_own_sampler_sees(pack: Pack, teacher: Any, vae:
         view, vae, picture(), payload(), role="teacher", width=SIDE, height=SIDE, length=9, fit="crop"
     )
     text = clip.read_text(view, WORDS, None, "positive")
-    wanted = clip.clip_conditions(view, plan, text, clip.clip_image_latents(view.spec, vae, plan)).whole(3)
+    wanted = clip.clip_conditions(view, plan, text, clip.clip_image_source(view.spec, vae, plan)).whole(3)
     for name in ("mask", "image", "track"):
         assert torch.allclose(found[name], getattr(wanted, name)), name
     assert found["track"].abs().max() > 0

@@ -27,7 +27,8 @@ class Batch:
     """latents (b c f h w); points (b t n 2) px of the frame shown; visibility (b t n), False for tracks not told.
 
     Where the clips hold them: text (b l d) embeddings of the captions and empty_text (l d) of the empty one;
-    image_tokens (b m e) of CLIP; image (b c f h w), the encoding of a clip that is grey after its first frame;
+    image_tokens (b m e) of CLIP; image (b c f h w), the encoding of a clip that is grey after its first frame, or that
+    is the first frame as the tracks drag it, and then mask (b 4 f h w) beside it (`ModelSpec.image_rule`);
     track (b c f h w), what stands in the track slot in place of the track head's output.
     """
 
@@ -39,6 +40,7 @@ class Batch:
     empty_text: Tensor | None = None
     image_tokens: Tensor | None = None
     image: Tensor | None = None
+    mask: Tensor | None = None
     track: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:

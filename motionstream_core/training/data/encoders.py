@@ -14,7 +14,7 @@ from ...checkpoints.spec import ModelSpec
 from ...geometry import VaeStride
 from ...models.encoders import ImageEncoder, TextEncoder, require_parts
 from ...models.vae.wan_vae import WanVae
-from ...streaming.conditions import Encoder, image_latents
+from ...streaming.image_source import Encoder, image_latents
 
 
 class ClipEncoders(Protocol):

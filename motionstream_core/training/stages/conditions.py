@@ -54,7 +54,13 @@ def conditions_of(model: TrackWan, batch: Batch, ids: Tensor, spec: ModelSpec, c
     if spec.layout.width("mask"):
         mask = first_frame_mask(latents.shape[2], latents.shape[3], latents.shape[4], latents)
         mask = mask.expand(latents.shape[0], -1, -1, -1, -1)
-    if spec.image_rule == "first_latent":
+    if spec.image_rule == "carried":
+        if batch.image is None or batch.mask is None:
+            raise ValueError(
+                "this model's image condition is the first frame as its tracks drag it, which these clips lack"
+            )
+        image, mask = batch.image, batch.mask
+    elif spec.image_rule == "first_latent":
         image = torch.zeros_like(latents)
         image[:, :, :1] = latents[:, :, :1]
     elif spec.image_rule == "grey_clip":

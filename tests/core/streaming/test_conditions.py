@@ -16,7 +16,8 @@ from motionstream_core.geometry import ChunkPlan
 from motionstream_core.models.conditioning import Conditions, InputLayout
 from motionstream_core.models.track_head import TrackHeadConfig
 from motionstream_core.models.vae.tiny_vae import TinyVae
-from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt, image_latents
+from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
+from motionstream_core.streaming.image_source import image_latents
 from motionstream_core.tracks import Tracks
 
 MakeModel = Callable[..., LoadedModel]
@@ -31,6 +32,7 @@ WAN_2_2_5B: dict[str, Any] = {
     "pin_first_latent": True,
     "layout": InputLayout((("noise", 4), ("track", 4))),
 }
+CARRIED: dict[str, Any] = {"image_rule": "carried", "image_skip": 0.4}
 
 
 def with_channels(changes: dict[str, Any], make_model: MakeModel) -> LoadedModel:
@@ -70,9 +72,10 @@ def conditions_of(loaded: LoadedModel, vae: TinyVae, tracks: Tracks) -> StreamCo
         {"pin_first_latent": False},
         TEXT_TO_VIDEO,
         WAN_2_2_5B,
+        CARRIED,
         {"track_head": TrackHeadConfig("temporal_conv", "round", id_dim=8, out_channels=4, bias=True)},
     ],
-    ids=["pinned", "grey clip", "not pinned", "text to video", "5B", "Track-v0 head"],
+    ids=["pinned", "grey clip", "not pinned", "text to video", "5B", "carried", "Track-v0 head"],
 )
 def test_chunks_are_slices_of_the_whole(
     make_model: MakeModel, vae: TinyVae, plan: ChunkPlan, changes: dict[str, Any]

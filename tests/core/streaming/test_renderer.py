@@ -25,7 +25,7 @@ from motionstream_core.demo.render_demo import _chunks, own_job
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
 from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.models.vae.wan_vae import WanVae
-from motionstream_core.streaming import conditions
+from motionstream_core.streaming import image_source
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
 from motionstream_core.streaming.decode import FullStreamingDecoder
 from motionstream_core.streaming.render.fit import image_tensor
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def short_grey_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     """No video here has more than seven latent frames."""
-    monkeypatch.setattr(conditions, "GREY_CLIP_LATENT_FRAMES", 7)
+    monkeypatch.setattr(image_source, "GREY_CLIP_LATENT_FRAMES", 7)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,309 @@
+"""Teach the student to finish what its tracks have dragged: `python -m experiments.photo.drag OUT --seconds 7200`.
+
+On one core, from the blocks of an earlier student; it can be stopped at any time and goes on where it was. Clips are
+drawn beside the training (`drags`), each is seen two or three times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from experiments.photo.__main__ import SPEC as PLAIN_SPEC
+from experiments.photo.__main__ import save_student
+from experiments.photo.drags import Array, DragClip, draw_drag, draw_pictures
+from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae
+from motionstream_core.diffusion.schedule import student_sigmas
+from motionstream_core.models.conditioning import first_frame_mask
+from motionstream_core.models.track_wan import TrackWan
+from motionstream_core.models.vae.tiny_vae import TinyVae
+from motionstream_core.streaming.conditions import moved_mask
+from motionstream_core.streaming.image_source import CarriedImage, latent_shares
+from motionstream_core.streaming.rollout import GradientPolicy
+from motionstream_core.tracks import Tracks
+from motionstream_core.tracks.carry import CarriedPicture
+from motionstream_core.training.data import Batch, View
+from motionstream_core.training.data.batches import collate
+from motionstream_core.training.engine.ema import Ema
+from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part
+from motionstream_core.training.engine.optimizers import Optimizer, OptimizerSettings
+from motionstream_core.training.stages.causal_loss import CausalMasks, frame_levels, predict_clean, sparse_causal
+from motionstream_core.training.stages.conditions import Conditioned, conditions_of, random_ids
+from motionstream_core.training.stages.student import training_rollout
+
+HERE = Path(__file__).parent
+CELL_PX, FRAME_PX = 8, 128.0
+IMAGE_SKIP = 0.4  # deviation of latents about those of the carried picture, measured over clips
+SPEC = replace(PLAIN_SPEC, image_rule="carried", image_skip=IMAGE_SKIP)
+MOVED_GAIN = 3.0  # what a cell that a moving object fills, or has left, counts more than another
+RATE = 8e-4
+MASKS = CausalMasks(own_share=0.85)
+SAVE_S = 240.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Until `end`, a share of the time: steps of `batch_size` clips of a view, a share of them on the own past."""
+
+    end: float
+    view: View
+    batch_size: int
+    rollouts: float
+    clips: int
+
+
+PHASES = (
+    Phase(0.35, View(7, 10), 5, 0.0, 60),
+    Phase(0.75, View(7, 16), 3, 0.5, 40),
+    Phase(1.0, View(13, 16), 2, 0.8, 24),
+)
+FIRST_PICTURES = 60
+PICTURES_PER_ROUND, ROUND_STEPS, MOST_PICTURES = 4, 30, 400
+
+
+@dataclass(frozen=True)
+class DrawnClip:
+    """latents (c f h w), the points told, changed (f h w); image (c f h w), the carried picture, mask (4 f h w)."""
+
+    latents: Tensor
+    points: Tensor
+    visibility: Tensor
+    changed: Tensor
+    image: Tensor
+    mask: Tensor
+
+
+def carried(vae: TinyVae, picture: Tensor, tracks: Tracks, side: float) -> tuple[Tensor, Tensor]:
+    """The image's and the mask's slot (c f h w) of a whole clip, made chunk by chunk as in a stream."""
+    source, slots = CarriedImage(vae, SPEC.vae_stride, CarriedPicture(picture, side)), []
+    for chunk in SPEC.chunk_plan.chunks(SPEC.vae_stride.num_latent_frames(tracks.num_frames)):
+        frames = tracks.slice(*SPEC.vae_stride.frame_span(chunk.start, chunk.stop))
+        slots.append(source.at_latents(chunk.start, chunk.stop, frames))
+    image = torch.cat([slot.latents for slot in slots], dim=2)
+    mask = first_frame_mask(image.shape[2], image.shape[3], image.shape[4], image)
+    moved = torch.cat([slot.moved for slot in slots if slot.moved is not None], dim=2)
+    return image[0], moved_mask(mask, moved, 0)[0]
+
+
+class DragClips:
+    """Clips of one view as latents, with their tracks and the share of every cell that moves."""
+
+    def __init__(self, view: View, vae: TinyVae, pictures: list[Array], seed: int) -> None:
+        self.view, self.vae, self.pictures, self.seed = view, vae, pictures, seed
+        self.drawn = 0
+        self._clips: list[DrawnClip] = []
+
+    @torch.no_grad()
+    def draw(self, count: int) -> None:
+        """Draw `count` more in place of the oldest, or beside them until there are any."""
+        frames, side = 1 + 4 * (self.view.latent_frames - 1), self.view.cells * CELL_PX
+        fresh = not self._clips
+        for _ in range(count):
+            rng = np.random.default_rng((self.seed, self.drawn))
+            clip = draw_drag(rng, self.pictures, frames, side)
+            self.drawn += 1
+            told = told_points(clip, rng)
+            points, visibility = (torch.from_numpy(part[:, told]) for part in (clip.points, clip.visibility))
+            truth = torch.from_numpy(clip.frames).permute(3, 0, 1, 2).float() / 255
+            tracks = Tracks(points.nan_to_num(), visibility, side, side)
+            image, mask = carried(self.vae, truth[:, 0], tracks, FRAME_PX)
+            latents = self.vae.encode(truth[None])[0]
+            moved = torch.from_numpy(clip.moved)
+            changed = latent_shares(torch.maximum(moved, moved[:1])[None], SPEC.vae_stride)[0]
+            self._clips.append(DrawnClip(latents, points, visibility, changed, image, mask))
+        if not fresh:
+            del self._clips[:count]
+
+    def batch(self, size: int, rng: np.random.Generator) -> tuple[Batch, Tensor]:
+        """Random clips, and the weight (b 1 f h w) of their cells."""
+        clips = [self._clips[index] for index in rng.integers(len(self._clips), size=size)]
+        batch = collate([(clip.latents, clip.points, clip.visibility, "") for clip in clips])
+        image, mask = torch.stack([clip.image for clip in clips]), torch.stack([clip.mask for clip in clips])
+        weight = 1 + MOVED_GAIN * torch.stack([clip.changed for clip in clips])[:, None]
+        return replace(batch, image=image, mask=mask), weight
+
+    def some(self, count: int) -> tuple[Tensor, Tensor]:
+        """Latents (b c f h w) of the first clips and of their carried pictures."""
+        clips = self._clips[:count]
+        return torch.stack([clip.latents for clip in clips]), torch.stack([clip.image for clip in clips])
+
+
+def told_points(clip: DragClip, rng: np.random.Generator) -> np.ndarray:
+    """Some points of all that moves, as a hand would set them; now and then some of what stands still, or all of it."""
+    told = [np.zeros(0, np.int64)]
+    for thing, moves in enumerate(clip.moves[:-1]):
+        mine = np.flatnonzero(clip.owner == thing)[:9]
+        if moves:
+            told.append(rng.permutation(mine)[: int(rng.choice([1, 2, 3, 4, 4, 5, 6, 9, 9, 9]))])
+        elif rng.random() < 0.4:
+            told.append(rng.permutation(mine)[: int(rng.integers(1, 5))])
+    ground = rng.permutation(np.flatnonzero(clip.owner == -1))
+    if clip.moves[-1]:
+        told.append(ground[: int(rng.integers(6, 65))])
+    elif (kind := rng.random()) < 0.7:
+        told.append(ground if kind < 0.4 else ground[: int(rng.choice([1, 2, 4, 8, 16, 32]))])
+    return np.concatenate(told)
+
+
+@torch.no_grad()
+def channel_weights(vae: TinyVae, latents: Tensor) -> Tensor:
+    """Weights (1 c 1 1 1) of mean 1: the square root of what an error in a channel costs in decoded pixels."""
+    generator, plain = torch.Generator().manual_seed(0), vae.decode(latents, clamp=False)
+    costs = []
+    for channel in range(latents.shape[1]):
+        off = latents.clone()
+        off[:, channel] += 0.2 * torch.randn(off[:, channel].shape, generator=generator)
+        costs.append((vae.decode(off, clamp=False) - plain).square().mean().sqrt())
+    weights = torch.stack(costs)
+    return (weights / weights.mean()).view(1, -1, 1, 1, 1)
+
+
+def weighted(error: Tensor, weight: Tensor, channels: Tensor) -> Tensor:
+    """Mean squared error (b c f h w) under the weights of cells and channels."""
+    return (error.square() * channels).mean(1, keepdim=True).mul(weight).sum() / weight.sum()
+
+
+def past_loss(model: TrackWan, batch: Batch, weight: Tensor, channels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Of all chunks, each on the true past, at levels of the student's own."""
+    sink, window = MASKS.draw(SPEC, rng)
+    count, clean = len(batch.captions), batch.latents
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    ids = random_ids(count, batch.points.shape[2], generator)
+    levels = student_sigmas(SPEC.step_list, SPEC.shift)[:-1]
+    sigma = levels[frame_levels(SPEC, count, clean.shape[2], True, rng)]
+    noise = torch.randn(clean.shape, generator=generator)
+    at = sigma[:, None, :, None, None]
+    whole = conditions_of(model, batch, ids, SPEC, Conditioned.on_everything(count))
+    past = sparse_causal(model, SPEC, clean.shape, sink, window)
+    predicted = predict_clean(model, SPEC, whole, (1 - at) * clean + at * noise, sigma, clean, past, True)
+    return weighted((predicted - clean)[:, :, 1:], weight[:, :, 1:], channels)
+
+
+def own_loss(model: TrackWan, batch: Batch, weight: Tensor, channels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Of all chunks, each on the student's own past."""
+    count, clean = len(batch.captions), batch.latents
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    ids = random_ids(count, batch.points.shape[2], generator)
+    whole = conditions_of(model, batch, ids, SPEC, Conditioned.on_everything(count))
+    policy = GradientPolicy(int(rng.integers(len(SPEC.step_list))))
+    spans = []
+    for rolled in training_rollout(model, SPEC, whole, clean.shape, policy, int(rng.integers(2**40))):
+        if rolled.latents.requires_grad:
+            span = slice(rolled.chunk.start, rolled.chunk.stop)
+            spans.append(weighted(rolled.latents - clean[:, :, span], weight[:, :, span], channels))
+    return torch.stack(spans).mean()
+
+
+def drawn_loss(
+    of: Callable[..., Tensor],
+    model: TrackWan,
+    clips: DragClips,
+    channels: Tensor,
+    rng: np.random.Generator,
+    micro: int,
+    size: int,
+) -> Tensor:
+    """Either loss of clips that `rng` draws; the whole batch is one micro-batch."""
+    return of(model, *clips.batch(size, rng), channels, rng)
+
+
+def first_model(start: Path) -> TrackWan:
+    """A student that shows the carried picture as it is, with the blocks of the student in the folder `start`."""
+    loaded = load_model(start / "student.safetensors")
+    model = build_model(SPEC)
+    model.load_state_dict(loaded.model.state_dict())
+    if loaded.spec.image_rule != "carried":
+        torch.nn.init.zeros_(model.head.head.weight)
+        torch.nn.init.zeros_(model.head.head.bias)
+    return model.float().train()
+
+
+def read_state(path: Path, part: Part) -> tuple[int, float]:
+    """Read a state into `part`; its step and seconds."""
+    kept = load_file(path)
+    for name, value in part.tensors().items():
+        value.copy_(kept[name])
+    return int(kept["step"]), float(kept["seconds"])
+
+
+def write_state(path: Path, part: Part, step: int, seconds: float) -> None:
+    """Write all that it takes to go on; the file appears whole."""
+    part_file = path.with_suffix(".part")
+    tensors = {name: value.detach().contiguous() for name, value in part.tensors().items()}
+    save_file(tensors | {"step": torch.tensor(step), "seconds": torch.tensor(seconds, dtype=torch.float64)}, part_file)
+    part_file.rename(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder of the student and of the state")
+    parser.add_argument("--seconds", type=float, default=7200)
+    parser.add_argument("--start", type=Path, default=HERE, help="folder of the student.safetensors to start from")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    engine = Engine(Compute(torch.device("cpu"), "fp32"))
+    vae = load_tiny_vae(HERE / "tiny_vae.safetensors").float().eval().requires_grad_(False)
+    model = first_model(args.start)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.startswith("text_") and "cross_attn" not in name)  # no clip has a caption
+    settings = OptimizerSettings(learning_rate=RATE)
+    part = Part("student", model, Optimizer(model, settings), Ema(model, 0.99))
+    state = args.out / "state.safetensors"
+    step, before = read_state(state, part) if state.exists() else (0, 0.0)
+    began = saved = time.monotonic()
+    picture_rng = np.random.default_rng((301, step))
+    pictures = draw_pictures(picture_rng, FIRST_PICTURES)
+    pools: dict[View, DragClips] = {}
+    channels, losses = torch.ones(1), []
+
+    def seconds() -> float:
+        return before + time.monotonic() - began
+
+    while (share := seconds() / args.seconds) < 1:
+        phase = next(phase for phase in PHASES if share < phase.end)
+        if phase.view not in pools:
+            pools = {phase.view: DragClips(phase.view, vae, pictures, 400 + step)}
+            pools[phase.view].draw(phase.clips)
+            latents, images = pools[phase.view].some(8)
+            channels = channel_weights(vae, latents[:4])
+            about = (latents - images)[:, :, 1:]
+            print(
+                f"{seconds():.0f} s: {phase.clips} clips of {phase.view}, deviation about the carried picture "
+                f"{about.std().item():.3f}",
+                flush=True,
+            )
+        clips = pools[phase.view]
+        rng = np.random.default_rng((302, step))
+        of = own_loss if rng.random() < phase.rollouts else past_loss
+        loss = partial(drawn_loss, of, model, clips, channels, rng)
+
+        rate = min(1.0, (step + 1) / 60) * max(0.03, min(1.0, (1 - share) / 0.6))
+        figures = engine.accumulate(part, MicroBatches(phase.batch_size), loss, rate, f"step {step}")
+        losses.append((of is own_loss, figures["loss"]))
+        step += 1
+        clips.draw(-(-phase.batch_size // 3))
+        if step % ROUND_STEPS == 0:
+            pictures += draw_pictures(picture_rng, PICTURES_PER_ROUND)
+            del pictures[: max(0, len(pictures) - MOST_PICTURES)]
+        if step % 25 == 0:
+            means = [np.mean([value for own, value in losses[-25:] if own is which] or [0]) for which in (False, True)]
+            print(f"{seconds():.0f} s, step {step}: past {means[0]:.4f}, own {means[1]:.4f}", flush=True)
+        if time.monotonic() - saved > SAVE_S:
+            saved = time.monotonic()
+            write_state(state, part, step, seconds())
+            save_student(args.out, engine, part, SPEC)
+    write_state(state, part, step, seconds())
+    save_student(args.out, engine, part, SPEC)
+
+
+if __name__ == "__main__":
+    main()

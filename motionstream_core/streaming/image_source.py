@@ -1,0 +1,131 @@
+"""What stands in the image slot of a stream's latent frames: the image as it was encoded, or as its tracks drag it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..checkpoints.spec import ModelSpec
+from ..geometry import VaeStride
+from ..tracks import Tracks
+from ..tracks.carry import CarriedPicture
+
+GREY_CLIP_LATENT_FRAMES = 21  # after so many the encoding of grey no longer changes; later frames repeat the last
+
+
+class Encoder(Protocol):
+    """What conditions need of a VAE."""
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Latents (b c f h w) of frames (b 3 t h w) in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageSlot:
+    """Image latents (1 c f h w); moved (1 2 f h w), which share of a cell was moved there and moved away, or None."""
+
+    latents: Tensor
+    moved: Tensor | None = None
+
+
+class ImageSource(Protocol):
+    """Gives every chunk of a stream its image latents, chunk after chunk."""
+
+    def at_latents(self, start: int, stop: int, tracks: Tracks) -> ImageSlot:
+        """Of latent frames [start, stop), whose pixel frames have `tracks`; asked for once per chunk, in order."""
+        ...
+
+    def copy(self) -> ImageSource:
+        """The same state, apart from this one."""
+        ...
+
+
+@dataclass(frozen=True)
+class StillImage:
+    """The same latents (1 c f h w) whatever moves; the last repeats for ever."""
+
+    latents: Tensor
+
+    def at_latents(self, start: int, stop: int, tracks: Tracks) -> ImageSlot:
+        """See `ImageSource`."""
+        index = torch.arange(start, stop).clamp(max=self.latents.shape[2] - 1)
+        return ImageSlot(self.latents[:, :, index.to(self.latents.device)])
+
+    def copy(self) -> StillImage:
+        """Itself: nothing of it changes."""
+        return self
+
+
+@dataclass
+class CarriedImage:
+    """A picture as its tracks drag it (`tracks.carry`), encoded chunk by chunk, each behind the frame before it.
+
+    last: the last carried frame (3 h w), None before the first chunk.
+    """
+
+    vae: Encoder
+    stride: VaeStride
+    picture: CarriedPicture
+    last: Tensor | None = None
+
+    def at_latents(self, start: int, stop: int, tracks: Tracks) -> ImageSlot:
+        """See `ImageSource`."""
+        if start == 0:  # a stream begins, perhaps not the first one
+            self.picture, self.last = self.picture.begun_anew(), None
+        carried, first = self.picture.carry(tracks), self.last is None
+        known = self.picture.picture if self.last is None else self.last  # frame 0 is the picture to the bit
+        frames = torch.cat([known[:, None], carried.frames[:, int(first) :]], dim=1)
+        self.last = frames[:, -1]
+        latents = [self.vae.encode(frames[None, :, :1])] if first else []
+        if frames.shape[1] > 1:
+            latents.append(self.vae.encode(frames[None])[:, :, 1:])
+        moved = latent_shares(torch.stack([carried.came, carried.went]), self.stride, whole=first)[None]
+        return ImageSlot(torch.cat(latents, dim=2), moved)
+
+    def copy(self) -> CarriedImage:
+        """The same state, apart from this one."""
+        return replace(self, picture=self.picture.copy())
+
+
+def latent_shares(shares: Tensor, stride: VaeStride, whole: bool = True) -> Tensor:
+    """Shares (n t h w) of pixels as those of latent cells (n f h w).
+
+    whole: they begin with a clip's first frame, which is a latent frame of its own.
+    """
+    cells = F.avg_pool2d(shares, stride.space)
+    first = int(whole)
+    return torch.cat([cells[:, :first], cells[:, first:].unflatten(1, (-1, stride.time)).mean(2)], dim=1)
+
+
+def image_source(spec: ModelSpec, vae: Encoder, image: Tensor) -> ImageSource | None:
+    """The source of an image (1 3 1 h w) in [0, 1] by the spec's rule; None for text-to-video."""
+    if spec.image_rule == "carried":
+        return CarriedImage(vae, spec.vae_stride, CarriedPicture(image[0, :, 0].float().cpu()))
+    latents = image_latents(spec, vae, image)
+    return None if latents is None else StillImage(latents)
+
+
+def image_latents(spec: ModelSpec, vae: Encoder, image: Tensor) -> Tensor | None:
+    """Image latents (1 c f h w) of an image (1 3 1 h w) in [0, 1] by the spec's rule; None for text-to-video.
+
+    Latent frame 0 is the image; what follows is what later latent frames are given (the last repeats for ever).
+    Raises ValueError for the rule "carried", by which they depend on the tracks.
+    """
+    if spec.image_rule == "carried":
+        raise ValueError(
+            "this checkpoint is given its image as the tracks drag it, chunk by chunk; sample it as a stream"
+        )
+    if spec.image_rule == "none":
+        return None
+    if spec.image_rule == "first_latent":
+        first = vae.encode(image)
+        return torch.cat([first, torch.zeros_like(first)], dim=2)
+    grey = image.new_full(
+        (*image.shape[:2], spec.vae_stride.num_frames(GREY_CLIP_LATENT_FRAMES) - 1, *image.shape[3:]), 0.5
+    )
+    return vae.encode(torch.cat([image, grey], dim=2))

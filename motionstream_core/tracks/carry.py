@@ -1,0 +1,261 @@
+"""The first picture as its tracks drag it: a rough forecast of every later frame, of known pixels alone.
+
+Around every point a disc of the picture goes along with it, and where the disc was its surroundings close over the
+hole. Where an object ends, what a turn does at its rim and what lay behind it are left to the model that is given the
+forecast. To carry the first frame along the trajectories as the motion's condition is Wan-Move's idea (arXiv
+2512.08765), which carries single latent cells; a small model needs pixels that are where they belong.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .tracks import Tracks
+
+REACH = 12 / 128
+"""Deviation of a point's say over what lies around it; like all lengths here, a share of the frame's smaller side."""
+MOVED = 2 / 128
+"""A point that is nearer to its start has left nothing open."""
+SAME = 4 / 128
+"""Points whose ways differ by less carry what is between them together; of others only the nearest has a say."""
+EDGE = 0.25
+"""With so much say a pixel begins to go along, with twice as much it goes wholly."""
+AHEAD = 0.7
+"""What has moved far covers what has not: its points count as nearer, by this factor."""
+NEAREST = 4
+FIELD_STRIDE = 4
+MAX_POINTS = 512
+FAR = 1e6
+
+
+@dataclass(frozen=True)
+class Carried:
+    """frames (3 t h w) in [0, 1]; came, went (t h w): share of every pixel that was moved there, and moved away."""
+
+    frames: Tensor
+    came: Tensor
+    went: Tensor
+
+
+@dataclass
+class CarriedPicture:
+    """A picture (3 h w) in [0, 1], on the CPU, and where its points have taken it, chunk after chunk.
+
+    A point is anchored to the part of the picture that is shown where the point is first seen, so that what was
+    dragged once can be taken again; one that is hidden throughout the frames in which it is first told carries nothing,
+    since what it belongs to is not in the picture. A point that is let go stays; one that is hidden goes along with the
+    nearest one that is seen. Of points that are told no more the oldest are forgotten, once there are 512.
+    """
+
+    picture: Tensor
+    side: float = 0.0
+    """Of the whole frame, px, where the picture is a part of one; 0: its own smaller side."""
+    _ids: list[int] = field(default_factory=list)
+    _absent: set[int] = field(default_factory=set)
+    _anchors: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
+    _places: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
+
+    def copy(self) -> CarriedPicture:
+        """The same state, apart from this one; its tensors never change and are shared."""
+        return replace(self, _ids=list(self._ids), _absent=set(self._absent))
+
+    def begun_anew(self) -> CarriedPicture:
+        """The same picture, before its first frame."""
+        return CarriedPicture(self.picture, self.side)
+
+    def carry(self, tracks: Tracks) -> Carried:
+        """The next frames, under tracks of a frame of any size."""
+        height, width = self.picture.shape[1:]
+        rows = self._follow(tracks.rescaled(height, width))
+        told = set(tracks.ids.tolist())
+        self._absent = told - set(self._ids)
+        if not self._ids:
+            frames = self.picture[:, None].expand(-1, tracks.num_frames, -1, -1)
+            nothing = torch.zeros(tracks.num_frames, height, width)
+            return Carried(frames, nothing, nothing)
+        places = torch.stack([F.pad(row, (0, 0, 0, len(self._ids) - len(row)), value=FAR) for row in rows])
+        cells = _centers(height, width, FIELD_STRIDE)
+        size = (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
+        way, say = self._way(cells, places)
+        left = self._left(cells, places)
+        came = _firm(say) * (1 - left * (1 - self._far(way)))  # what is at rest shows nothing that was taken away
+        came, went = _enlarged(torch.stack([came, left], dim=1).unflatten(2, size), height, width).unbind(1)
+        carried = _carried(self.picture, way.unflatten(1, size), SAME * self._side)
+        ground = torch.lerp(self.picture[:, None], self._closed(went)[:, None], went[None])
+        frames = torch.lerp(ground, carried, came[None])
+        self._forget(told)
+        return Carried(frames, came, went)
+
+    def _follow(self, tracks: Tracks) -> list[Tensor]:
+        """Places (m 2) px of the points known by each frame."""
+        points, visible, ids = tracks.points.float().cpu(), tracks.visibility.cpu(), tracks.ids.tolist()
+        rows = []
+        for frame in range(tracks.num_frames):
+            known = {track_id: row for row, track_id in enumerate(self._ids)}
+            seen = [column for column in range(len(ids)) if visible[frame, column]]
+            old = [column for column in seen if ids[column] in known]
+            if old:
+                at, to = [known[ids[column]] for column in old], points[frame, old]
+                self._places = self._moved(at, to)
+            new = [column for column in seen if ids[column] not in known and ids[column] not in self._absent]
+            if new:
+                at = points[frame, new]
+                way = self._way(at, self._places[None])[0][0] if self._ids else torch.zeros_like(at)
+                self._ids += [ids[column] for column in new]
+                self._anchors = torch.cat([self._anchors, at - way])
+                self._places = torch.cat([self._places, at])
+            rows.append(self._uncovered({ids[column] for column in seen}))
+        return rows
+
+    def _uncovered(self, seen: set[int]) -> Tensor:
+        """Places (m 2), but far off where a point that is not seen lies under one that is, and that came to it."""
+        shown = [row for row, track_id in enumerate(self._ids) if track_id in seen]
+        hidden = [row for row, track_id in enumerate(self._ids) if track_id not in seen]
+        if not shown or not hidden:
+            return self._places
+        ways = self._places - self._anchors
+        near = torch.cdist(self._places[hidden], self._places[shown]) < REACH * self._side
+        unlike = torch.cdist(ways[hidden], ways[shown]) > SAME * self._side
+        covered = (near & unlike & (ways[shown].norm(dim=-1) > MOVED * self._side)).any(1)
+        places = self._places.clone()
+        places[torch.tensor(hidden)[covered]] = FAR
+        return places
+
+    def _moved(self, rows: list[int], to: Tensor) -> Tensor:
+        """Places (m 2) when the points `rows` have gone `to`, and those that are hidden beside them have gone along."""
+        places = self._places.clone()
+        places[rows] = to
+        hidden = sorted(set(range(len(places))) - set(rows))
+        if hidden:
+            distance, nearest = torch.cdist(self._anchors[hidden], self._anchors[rows]).min(1)
+            beside = distance < 2 * REACH * self._side
+            ways = self._places - self._anchors
+            apart = ways[hidden] - ways[rows][nearest]
+            beside &= apart.norm(dim=-1) < SAME * self._side
+            beside &= ways[hidden].norm(dim=-1) > MOVED * self._side  # what rested so far is no part of what moves
+            step = (to - self._places[rows])[nearest]
+            places[hidden] += step * beside[:, None]
+        return places
+
+    @property
+    def _side(self) -> float:
+        return self.side or float(min(self.picture.shape[1:]))
+
+    def _way(self, at: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """How far (t p 2) px what is shown at `at` (p 2) has come, and with how much say (t p)."""
+        ways = places - self._anchors  # t m 2
+        squares = _squares(at, places) * (1 - (1 - AHEAD**2) * self._far(ways))[:, None]
+        squares, nearest = squares.topk(min(NEAREST, len(self._ids)), dim=-1, largest=False)
+        ways = ways.gather(1, nearest.flatten(1)[..., None].expand(-1, -1, 2)).unflatten(1, nearest.shape[1:])
+        say = torch.exp(-squares / (2 * (REACH * self._side) ** 2))
+        unlike = (ways - ways[:, :, :1]).square().sum(-1) / (2 * (SAME * self._side) ** 2)
+        share = say**3 * torch.exp(-unlike) + 1e-12 * (unlike == 0)
+        return (share[..., None] * ways).sum(2) / share.sum(2)[..., None], say[:, :, 0]
+
+    def _far(self, ways: Tensor) -> Tensor:
+        """Whether ways (... 2) px lead anywhere, from 0 to 1."""
+        return 1 - torch.exp(-ways.square().sum(-1) / (2 * (MOVED * self._side) ** 2))
+
+    def _left(self, at: Tensor, places: Tensor) -> Tensor:
+        """Share (t p) of what was at `at` that its point has taken away."""
+        squares, nearest = _squares(at, self._anchors[None]).min(-1)
+        say = _firm(torch.exp(-squares / (2 * (REACH * self._side) ** 2)))
+        gone = (places - self._anchors).norm(dim=-1) > MOVED * self._side
+        gone &= places[..., 0] < FAR
+        return say * gone.gather(1, nearest.expand(len(places), -1))
+
+    def _closed(self, went: Tensor) -> Tensor:
+        """The picture with everything that ever went away closed over from around it."""
+        hole = went.amax(0)[None]
+        return _filled(self.picture, 1 - hole) if hole.any() else self.picture
+
+    def _forget(self, told: set[int]) -> None:
+        spare = len(self._ids) - MAX_POINTS
+        if spare <= 0:
+            return
+        dropped = [row for row, track_id in enumerate(self._ids) if track_id not in told][:spare]
+        kept = sorted(set(range(len(self._ids))) - set(dropped))
+        self._ids = [self._ids[row] for row in kept]
+        self._anchors, self._places = self._anchors[kept], self._places[kept]
+
+
+def _squares(at: Tensor, places: Tensor) -> Tensor:
+    """Squared distances (t p m) of at (p 2) from places (t m 2)."""
+    return torch.cdist(at.expand(len(places), -1, -1), places, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+
+def _centers(height: int, width: int, stride: int) -> Tensor:
+    """x and y (p 2) px of the centres of squares of `stride` px."""
+    sides = [(torch.arange(-(-side // stride)) + 0.5) * stride for side in (height, width)]
+    y, x = torch.meshgrid(sides, indexing="ij")
+    return torch.stack([x, y], dim=-1).flatten(0, 1)
+
+
+def _enlarged(values: Tensor, height: int, width: int) -> Tensor:
+    """Values (t c y x) of cells, between them in a straight line."""
+    larger = F.interpolate(values, scale_factor=FIELD_STRIDE, mode="bilinear", align_corners=False)
+    return larger[..., :height, :width]
+
+
+def _carried(picture: Tensor, way: Tensor, same_px: float) -> Tensor:
+    """Frames (3 t h w) under ways (t y x 2) px of cells: every pixel lies between four cells, and each has its picture.
+
+    Where the four go together the way between them is the mean of theirs; where they do not the pictures are mixed and
+    not the ways, which would show what none of them carries (overlapped block motion compensation).
+    """
+    height, width = picture.shape[1:]
+    way = way.movedim(3, 1)  # t 2 y x
+    y, y_share = _between(height, way.shape[2])
+    x, x_share = _between(width, way.shape[3])
+    corners = [way[:, :, y[i]][..., x[j]] for i in range(2) for j in range(2)]
+    shares = [y_share[i][:, None] * x_share[j] for i in range(2) for j in range(2)]
+    mean = torch.zeros(())
+    for corner, share in zip(corners, shares, strict=True):
+        mean = mean + share * corner
+    spread = torch.zeros(())
+    for corner in corners:
+        dx, dy = (corner - mean).unbind(1)
+        spread = torch.maximum(spread, dx * dx + dy * dy)
+    apart = 1 - torch.exp(spread / (-2 * same_px**2))[:, None]
+    pixels, frames = _centers(height, width, 1).T.unflatten(1, (height, width)), torch.zeros(())
+    for corner, share in zip(corners, shares, strict=True):
+        frames = frames + share * _sampled(picture, pixels - torch.lerp(mean, corner, apart))
+    return frames
+
+
+def _between(length: int, cells: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """For every pixel the cells before and after it, and their shares."""
+    at = ((torch.arange(length) + 0.5) / FIELD_STRIDE - 0.5).clamp(0, cells - 1)
+    before = at.floor().long().clamp(max=max(cells - 2, 0))
+    return (before, (before + 1).clamp(max=cells - 1)), (1 - (at - before), at - before)
+
+
+def _firm(say: Tensor) -> Tensor:
+    return ((say - EDGE) / EDGE).clamp(0, 1)
+
+
+def _sampled(picture: Tensor, at: Tensor) -> Tensor:
+    """Colours (3 t h w) of the picture (3 h w) at places (t 2 h w) px; beyond its edges it is mirrored."""
+    size = at.new_tensor([picture.shape[2], picture.shape[1]]) / 2
+    grid = at.movedim(1, 3) / size - 1
+    sampled = F.grid_sample(
+        picture.expand(len(at), -1, -1, -1), grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
+    return sampled.movedim(1, 0)
+
+
+def _filled(picture: Tensor, known: Tensor) -> Tensor:
+    """The picture (3 h w) where known (1 h w) is 1, and elsewhere what is around it (pull-push)."""
+    height, width = picture.shape[1:]
+    weighted = torch.cat([picture * known, known])[None]
+    if min(height, width) > 1:
+        coarse = F.avg_pool2d(weighted, 2, ceil_mode=True)[0]
+        around = _filled(coarse[:3] / coarse[3:].clamp(min=1e-6), (coarse[3:] * 4).clamp(max=1))
+        around = F.interpolate(around[None], (height, width), mode="bilinear", align_corners=False)[0]
+    else:
+        around = weighted[0, :3] / weighted[0, 3:].clamp(min=1e-6)
+    return torch.lerp(around, picture, known)

@@ -1,0 +1,149 @@
+"""The picture that its tracks drag, against pictures that were drawn in the places where it should be."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from motionstream_core.tracks import Tracks
+from motionstream_core.tracks.carry import MAX_POINTS, CarriedPicture
+
+SIZE = 128
+
+
+def noise(seed: int = 0) -> Tensor:
+    """A picture (3 h w) in which every place is unlike every other, smooth over some pixels."""
+    coarse = torch.rand(1, 3, SIZE // 4, SIZE // 4, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(coarse, (SIZE, SIZE), mode="bilinear")[0]
+
+
+def tracks_of(points: Tensor, ids: list[int] | None = None, visibility: Tensor | None = None) -> Tracks:
+    seen = torch.ones(points.shape[:2], dtype=torch.bool) if visibility is None else visibility
+    return Tracks(points.float(), seen, SIZE, SIZE, None if ids is None else torch.tensor(ids))  # type: ignore[arg-type]
+
+
+def grid(spacing: float = 16.0) -> Tensor:
+    line = torch.arange(spacing / 2, SIZE, spacing)
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).reshape(-1, 2)
+
+
+def along(start: Tensor, way: tuple[float, float], num_frames: int) -> Tensor:
+    """Points (t n 2) that go from `start` (n 2) by `way`, evenly."""
+    return start + torch.linspace(0, 1, num_frames)[:, None, None] * torch.tensor(way)
+
+
+def piece(picture: Tensor, x: float, y: float, radius: int = 14) -> tuple[Tensor, Tensor]:
+    """A square of noise about (x, y), whole px, drawn over the picture; the points that a hand would set on it."""
+    drawn, texture = picture.clone(), noise(9)[:, : 2 * radius, : 2 * radius]
+    drawn[:, int(y) - radius : int(y) + radius, int(x) - radius : int(x) + radius] = texture
+    offsets = torch.tensor([[-7.0, -7.0], [7, -7], [-7, 7], [7, 7]])
+    return drawn, torch.tensor([x, y]) + offsets
+
+
+def inner(frame: Tensor, x: float, y: float, radius: int = 10) -> Tensor:
+    return frame[:, int(y) - radius : int(y) + radius, int(x) - radius : int(x) + radius]
+
+
+def test_without_tracks_the_picture_stays() -> None:
+    carried = CarriedPicture(noise()).carry(Tracks.empty(5, SIZE, SIZE))
+    assert torch.equal(carried.frames, noise()[:, None].expand(-1, 5, -1, -1))
+    assert not carried.came.any() and not carried.went.any()
+
+
+def test_what_stands_still_is_the_picture_itself() -> None:
+    carried = CarriedPicture(noise()).carry(tracks_of(grid().expand(4, -1, -1)))
+    torch.testing.assert_close(carried.frames, noise()[:, None].expand(-1, 4, -1, -1), atol=1e-4, rtol=0)
+    assert not carried.went.any()
+
+
+def test_a_pan_moves_all_of_it() -> None:
+    carried = CarriedPicture(noise()).carry(tracks_of(along(grid(), (6, -4), 3)))
+    expected = torch.roll(noise(), (-4, 6), dims=(1, 2))
+    assert (carried.frames[:, 2] - expected)[:, 12:-12, 12:-12].abs().max() < 0.01
+    assert (carried.came[2, 12:-12, 12:-12] > 0.99).all()
+
+
+def test_a_zoom_about_the_middle_is_the_enlarged_picture() -> None:
+    middle = torch.tensor([SIZE / 2, SIZE / 2])
+    points = torch.stack([middle + (grid() - middle) * factor for factor in (1.0, 1.1)])
+    carried = CarriedPicture(noise()).carry(tracks_of(points))
+    y, x = torch.meshgrid(torch.arange(SIZE) + 0.5, torch.arange(SIZE) + 0.5, indexing="ij")
+    back = ((torch.stack([x, y], dim=-1) - middle) / 1.1 + middle) / SIZE * 2 - 1
+    expected = torch.nn.functional.grid_sample(noise()[None], back[None], align_corners=False)[0]
+    error = (carried.frames[:, 1] - expected)[:, 12:-12, 12:-12].square().mean().sqrt()
+    still = (noise() - expected)[:, 12:-12, 12:-12].square().mean().sqrt()
+    assert error < 0.25 * still
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_dragged_piece_arrives_whole_and_the_hole_closes(held: bool) -> None:
+    ground = torch.full((3, SIZE, SIZE), 0.5)
+    picture, points = piece(ground, 40, 60)
+    arrived, _ = piece(ground, 76, 66)
+    moved = along(points, (36, 6), 13)
+    tracks = tracks_of(moved)
+    if held:  # points at rest all around, hidden where the hand is over them
+        rest = grid()[((grid() - torch.tensor([40.0, 60])).abs() > 24).any(-1)]
+        seen = ((rest - moved.mean(1, keepdim=True)).abs() > 24).any(-1)
+        both = torch.cat([moved, rest.expand(13, -1, -1)], dim=1)
+        tracks = tracks_of(both, visibility=torch.cat([torch.ones(13, 4, dtype=torch.bool), seen], dim=1))
+    carry = CarriedPicture(picture)
+    carry.carry(tracks.slice(0, 1))
+    carried = carry.carry(tracks.slice(1, 13))
+    last = carried.frames[:, -1]
+    assert (inner(last, 76, 66) - inner(arrived, 76, 66)).abs().max() < 0.02
+    assert inner(carried.came[-1:], 76, 66).min() > 0.99
+    assert inner(carried.went[-1:], 40, 60).min() > 0.9
+    left = inner(last, 40, 60)[:, :, :8]  # the side that nothing lies over again
+    assert (left - 0.5).abs().mean() < 0.25 * (inner(picture, 40, 60)[:, :, :8] - 0.5).abs().mean()
+
+
+def test_what_was_let_go_stays_and_can_be_taken_back() -> None:
+    picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
+    carry = CarriedPicture(picture)
+    carry.carry(tracks_of(along(points, (36, 0), 13), ids=[1, 2, 3, 4]))
+    let_go = carry.carry(Tracks.empty(4, SIZE, SIZE))
+    assert (inner(let_go.frames[:, -1], 76, 60) - inner(picture, 40, 60)).abs().max() < 0.02
+    back = carry.carry(tracks_of(along(points + torch.tensor([36.0, 0]), (-36, 0), 13), ids=[5, 6, 7, 8]))
+    assert (inner(back.frames[:, -1], 40, 60) - inner(picture, 40, 60)).abs().max() < 0.02
+
+
+def test_a_point_that_is_hidden_when_it_is_first_told_carries_nothing() -> None:
+    picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
+    moved, seen = along(points, (30, 0), 13), torch.ones(13, 4, dtype=torch.bool)
+    seen[0] = False
+    carry = CarriedPicture(picture)
+    tracks = tracks_of(moved, visibility=seen)
+    carry.carry(tracks.slice(0, 1))
+    assert torch.equal(carry.carry(tracks.slice(1, 13)).frames, picture[:, None].expand(-1, 12, -1, -1))
+
+
+def test_a_hidden_point_goes_along_with_its_neighbour() -> None:
+    picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
+    moved, seen = along(points, (36, 0), 13), torch.ones(13, 4, dtype=torch.bool)
+    seen[4:, 1:] = False
+    moved = torch.where(seen[..., None], moved, torch.nan).nan_to_num(-500.0)
+    last = CarriedPicture(picture).carry(tracks_of(moved, visibility=seen)).frames[:, -1]
+    assert (inner(last, 76, 60) - inner(picture, 40, 60)).abs().max() < 0.02
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
+    one = CarriedPicture(picture)
+    one.carry(tracks_of(along(points, (10, 0), 13), ids=[1, 2, 3, 4]))
+    other = one.copy()
+    rest = tracks_of(along(points + torch.tensor([10.0, 0]), (10, 0), 12), ids=[1, 2, 3, 4])
+    expected = one.carry(rest)
+    other.copy().carry(tracks_of(along(points + torch.tensor([10.0, 0]), (0, 30), 12), ids=[1, 2, 3, 4]))
+    again = other.carry(rest)
+    assert torch.equal(again.frames, expected.frames) and torch.equal(again.went, expected.went)
+
+
+def test_what_is_remembered_does_not_grow_without_end() -> None:
+    carry, generator = CarriedPicture(noise()), torch.Generator().manual_seed(2)
+    for hand in range(80):
+        points = torch.rand(1, 9, 2, generator=generator) * SIZE
+        carry.carry(tracks_of(points.expand(2, -1, -1), ids=list(range(9 * hand, 9 * hand + 9))))
+    assert len(carry._ids) == len(carry._anchors) == len(carry._places) == MAX_POINTS
+    assert carry._ids[-1] == 9 * 80 - 1  # the oldest went
