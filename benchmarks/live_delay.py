@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from motionstream_core.demo.example import drawn_example
-from motionstream_core.demo.weights import STUDENT
+from motionstream_core.demo.weights import PHOTO_STUDENT
 from motionstream_core.live.open import Opened
 from motionstream_core.live.page import LivePage, serving
 from motionstream_core.streaming.render.renderer import open_renderer
@@ -31,11 +31,11 @@ def main() -> None:
     parser.add_argument("--chunk", type=int, nargs="+", default=[2, 3], help="latent frames at a time")
     parser.add_argument("--steps", type=int, default=3, help="denoise steps of a chunk")
     args = parser.parse_args()
-    example, renderer = drawn_example(2), open_renderer(STUDENT)
+    example, renderer = drawn_example(2), open_renderer(PHOTO_STUDENT)
     for chunk in args.chunk:
         with tempfile.TemporaryDirectory() as folder:
             opened = Opened(renderer, (128, 128), chunk_frames=chunk, name="bundled", steps=args.steps)
-            with serving(LivePage(opened, example.prompt, example.image, Path(folder), hold=True)) as address:
+            with serving(LivePage(opened, "", example.image, Path(folder), hold=True)) as address:
                 told = subprocess.run(
                     ["node", str(SCRIPT), address, str(args.seconds)], check=True, capture_output=True, text=True
                 )

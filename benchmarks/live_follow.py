@@ -1,6 +1,6 @@
-"""How well the bundled model follows by chunk, steps and Hold: the figures beside the delay in docs/live.md.
+"""How well a bundled model follows by chunk, steps and Hold: the figures beside the delay in docs/live.md.
 
-    python benchmarks/live_follow.py
+    python benchmarks/live_follow.py [bundled/student]
 
 First the demo's clip, drawn beforehand: mean distance of the objects' centres from where they were drawn. Then a
 drag of one object by 26 px within 1.2 s, held for three seconds more: how far it is from the hand, when the hand has
@@ -9,11 +9,13 @@ arrived and at the end, and how far the other objects went.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import torch
 
 from motionstream_core.demo.example import drawn_example
-from motionstream_core.demo.weights import STUDENT
+from motionstream_core.demo.weights import BUNDLED, PHOTO_STUDENT
 from motionstream_core.live.open import Opened
 from motionstream_core.streaming.conditions import KnownTracks
 from motionstream_core.streaming.render.renderer import Renderer, open_renderer
@@ -31,7 +33,8 @@ def session(renderer: Renderer, chunk: int, steps: int) -> tuple[StreamSession, 
     """A session on the demo's picture, and the frames of its chunks."""
     example = drawn_example(2)
     opened = Opened(renderer, (128, 128), chunk_frames=chunk, steps=steps, history_bytes=0)
-    return opened.session(example.image, example.prompt, SessionHooks()), 4 * chunk
+    prompt = example.prompt if "red" in renderer.loaded.spec.vocabulary else ""
+    return opened.session(example.image, prompt, SessionHooks()), 4 * chunk
 
 
 def drawn_error(renderer: Renderer, chunk: int) -> float:
@@ -75,7 +78,7 @@ def as_video(frames: torch.Tensor) -> np.ndarray:
 
 
 def main() -> None:
-    renderer = open_renderer(STUDENT)
+    renderer = open_renderer(BUNDLED[sys.argv[1]] if len(sys.argv) > 1 else PHOTO_STUDENT)
     renderer.settle()
     print("| latent frames a chunk, 3 steps | error of the demo's clip |\n|---|---|")
     for chunk in (1, 2, 3):

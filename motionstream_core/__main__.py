@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 
 from .demo.example import drawn_example
-from .demo.weights import STUDENT
+from .demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT, name_of
 from .evaluation.clips.cases import Protocol
 from .evaluation.clips.counterfactuals import COUNTERFACTUALS
 from .evaluation.clips.datasets import find_footage
@@ -30,8 +30,8 @@ from .streaming.stream import StreamSettings
 from .tracks.extract.cotracker import CoTracker3
 from .tracks.extract.tracker import OpenCvTracker, Tracker
 
-BUNDLED_LIVE_CHUNK = 2
-"""Latent frames: with the 3 that it was trained by, an answer takes longer (docs/live.md)."""
+BUNDLED_LIVE_CHUNK, BUNDLED_LIVE_STEPS = 1, 2
+"""Latent frames and denoise steps: with the 3 and 3 that it was trained by, an answer takes longer (docs/live.md)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def render(args: argparse.Namespace) -> None:
     """`motionstream render`."""
     if args.replay is not None:
         return replay(args)
-    renderer = _renderer(args)
+    renderer = _renderer(args, PHOTO_STUDENT if args.image else STUDENT)
     job = read_job(
         renderer,
         args.prompt,
@@ -73,7 +73,7 @@ def replay(args: argparse.Namespace) -> None:
             raise ValueError(f"--{name} cannot be given beside --replay: the log says it")
     log = Log.read(args.replay)
     about = log.about
-    renderer = _renderer(args)
+    renderer = _renderer(args, BUNDLED.get(about.model, STUDENT))
     chunk = about.chunk_frames // renderer.loaded.spec.vae_stride.time
     opened = Opened(renderer, (about.height, about.width), about.seed, chunk, about.model, about.steps, history_bytes=0)
     if renderer.loaded.spec.image_rule != "none" and log.image is None:
@@ -92,12 +92,12 @@ def live(args: argparse.Namespace) -> None:
 
     from .live.page import LOOPBACK, LivePage
 
-    renderer = _renderer(args)
-    spec = renderer.loaded.spec
-    bundled = Path(args.model).resolve() == STUDENT
+    renderer = _renderer(args, PHOTO_STUDENT)
+    spec, file = renderer.loaded.spec, args.model or PHOTO_STUDENT
+    bundled = file.resolve() in BUNDLED.values()
     chunk = _given(args.chunk, "--chunk", BUNDLED_LIVE_CHUNK if bundled else None)
-    steps = _given(args.live_steps, "--live-steps", None)
-    opened = Opened(renderer, args.size or spec.frame_size, args.seed, chunk, Path(args.model).name, steps)
+    steps = _given(args.live_steps, "--live-steps", BUNDLED_LIVE_STEPS if bundled else None)
+    opened = Opened(renderer, args.size or spec.frame_size, args.seed, chunk, name_of(file), steps)
     prompt, picture = args.prompt, None
     if args.image is not None:
         if not args.image.is_file():
@@ -106,7 +106,7 @@ def live(args: argparse.Namespace) -> None:
     elif spec.image_rule != "none":
         example = drawn_example(2)
         picture = opened.fitted(Image.fromarray(example.image))
-        prompt = prompt or (example.prompt if bundled else "")
+        prompt = prompt or (example.prompt if file.resolve() == STUDENT else "")
     for files in repair(args.out):
         print(f"made whole what an earlier stream left: {files.video or files.log}")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def evaluate(args: argparse.Namespace) -> None:
         if args.clips < 1:
             raise ValueError(f"clips is {args.clips}; it must be at least 1")
         footage = footage[: args.clips]
-    renderer = _renderer(args)
+    renderer = _renderer(args, STUDENT)
     spec = renderer.loaded.spec
     protocol = Protocol(
         frame_size=args.size or spec.frame_size,
@@ -148,13 +148,13 @@ def evaluate(args: argparse.Namespace) -> None:
         args.negative,
         StreamSettings(seed=args.seed),
         _teacher_settings(args),
-        model=" ".join(map(_stamp, (args.model, args.vae, args.encoders))),
+        model=" ".join(map(_stamp, (args.model or STUDENT, args.vae, args.encoders))),
     )
     args.out.mkdir(parents=True, exist_ok=True)
     results = ClipRuns(renderer, footage, plan, judge, args.out, lambda line: print(line, flush=True)).run()
     width = protocol.frame_size[1]
     about = {
-        "model": f"{args.model} ({spec.role})",
+        "model": f"{args.model or name_of(STUDENT)} ({spec.role})",
         "dataset": f"{args.dataset}, {len(footage)} clips",
         "frames": f"{width}x{protocol.frame_size[0]} px, at most {protocol.max_frames}, "
         + ("every frame" if protocol.fps is None else f"{protocol.fps:g} a second"),
@@ -194,12 +194,13 @@ def _parser() -> argparse.ArgumentParser:
         "--chunk",
         type=int,
         help="latent frames at a time: fewer answer sooner; default: as trained, "
-        f"the bundled model {BUNDLED_LIVE_CHUNK}",
+        f"a bundled model {BUNDLED_LIVE_CHUNK}",
     )
     hand.add_argument(
         "--live-steps",
         type=int,
-        help="denoise steps of a chunk: fewer answer sooner and follow less well; default: as trained",
+        help="denoise steps of a chunk: fewer answer sooner; default: as trained, "
+        f"a bundled model {BUNDLED_LIVE_STEPS}",
     )
     hand.add_argument("--host", default="127.0.0.1", help="address to listen on; others than this machine need a token")
     hand.add_argument("--port", type=int, default=8189)
@@ -225,7 +226,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, default=STUDENT, help="diffusers folder or file; default: bundled")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help="diffusers folder or file; default: a bundled one, for pictures, or for coloured shapes without --image",
+    )
     parser.add_argument("--vae", type=Path, help="decodes in place of the model's own: a tiny VAE's file or a folder")
     parser.add_argument("--encoders", type=Path, help="for a lone file: folder with text_encoder, tokenizer and vae")
     parser.add_argument("--role", choices=("student", "teacher"), help="of a file that does not say what it is")
@@ -239,10 +244,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", type=float, metavar="GIB", help="of the GPU for weights; the rest waits on the CPU")
 
 
-def _renderer(args: argparse.Namespace) -> Renderer:
+def _renderer(args: argparse.Namespace, bundled: Path) -> Renderer:
+    """The model that was asked for, or `bundled`."""
     budget = None if args.memory is None else int(args.memory * 2**30)
     return open_renderer(
-        args.model,
+        args.model or bundled,
         vae=args.vae,
         encoders=args.encoders,
         role=args.role,

@@ -45,11 +45,13 @@ class MotionStreamLoadModel(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "checkpoint",
-                    options=file_options(("bundled/student", "bundled/teacher"), (MODEL_FOLDER,)),
-                    default="bundled/student",
+                    options=file_options(
+                        ("bundled/photo_student", "bundled/student", "bundled/teacher"), (MODEL_FOLDER,)
+                    ),
+                    default="bundled/photo_student",
                     tooltip="A bundled small model, or a file or diffusers folder in ComfyUI/models/motionstream "
-                    "(where each is published: docs/models.md of this pack). The bundled ones know coloured shapes "
-                    "only; they show how everything works on any machine.",
+                    "(where each is published: docs/models.md of this pack). bundled/photo_student moves any picture, "
+                    "at 128 px, on any machine; bundled/student and teacher know coloured shapes and a few words only.",
                 ),
                 io.Combo.Input(
                     "precision",
@@ -110,14 +112,15 @@ class MotionStreamLoadTinyVAE(io.ComfyNode):
             display_name="Load MotionStream Tiny VAE",
             category="MotionStream/loaders",
             description="Loads the small VAE that encodes the image and decodes the stream chunk by chunk. It must "
-            "belong to the model: bundled/tiny_vae to the bundled models, taew2_1 to Wan 2.1, taew2_2 to Wan 2.2 5B.",
+            "belong to the model: bundled/photo_tiny_vae to bundled/photo_student, bundled/tiny_vae to the other "
+            "bundled ones, taew2_1 to Wan 2.1, taew2_2 to Wan 2.2 5B.",
             search_aliases=["motionstream vae", "taehv", "taew2_1", "tiny autoencoder", "streaming decoder"],
             inputs=[
                 io.Combo.Input(
                     "checkpoint",
-                    options=file_options(("bundled/tiny_vae",), VAE_FOLDERS),
-                    default="bundled/tiny_vae",
-                    tooltip="The bundled VAE, or a file in ComfyUI/models/motionstream or ComfyUI/models/vae_approx.",
+                    options=file_options(("bundled/photo_tiny_vae", "bundled/tiny_vae"), VAE_FOLDERS),
+                    default="bundled/photo_tiny_vae",
+                    tooltip="A bundled VAE, or a file in ComfyUI/models/motionstream or ComfyUI/models/vae_approx.",
                 ),
                 io.Combo.Input(
                     "variant",

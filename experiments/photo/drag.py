@@ -21,7 +21,8 @@ from torch import Tensor
 from experiments.photo.__main__ import SPEC as PLAIN_SPEC
 from experiments.photo.__main__ import save_student
 from experiments.photo.drags import Array, DragClip, draw_drag, draw_pictures
-from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae
+from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae, save_model
+from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
 from motionstream_core.diffusion.schedule import student_sigmas
 from motionstream_core.models.conditioning import first_frame_mask
 from motionstream_core.models.track_wan import TrackWan
@@ -40,7 +41,6 @@ from motionstream_core.training.stages.causal_loss import CausalMasks, frame_lev
 from motionstream_core.training.stages.conditions import Conditioned, conditions_of, random_ids
 from motionstream_core.training.stages.student import training_rollout
 
-HERE = Path(__file__).parent
 CELL_PX, FRAME_PX = 8, 128.0
 IMAGE_SKIP = 0.4  # deviation of latents about those of the carried picture, measured over clips
 SPEC = replace(PLAIN_SPEC, image_rule="carried", image_skip=IMAGE_SKIP)
@@ -48,6 +48,7 @@ MOVED_GAIN = 3.0  # what a cell that a moving object fills, or has left, counts 
 RATE = 8e-4
 MASKS = CausalMasks(own_share=0.85)
 SAVE_S = 240.0
+WORDS = ("still",)
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Phase:
 
 
 PHASES = (
-    Phase(0.35, View(7, 10), 5, 0.0, 60),
-    Phase(0.75, View(7, 16), 3, 0.5, 40),
+    Phase(0.15, View(7, 10), 5, 0.0, 60),
+    Phase(0.6, View(7, 16), 3, 0.5, 40),
     Phase(1.0, View(13, 16), 2, 0.8, 24),
 )
 FIRST_PICTURES = 60
@@ -217,14 +218,25 @@ def drawn_loss(
 
 
 def first_model(start: Path) -> TrackWan:
-    """A student that shows the carried picture as it is, with the blocks of the student in the folder `start`."""
-    loaded = load_model(start / "student.safetensors")
+    """A student that shows the carried picture as it is, with the blocks of the student `start`."""
+    loaded = load_model(start)
     model = build_model(SPEC)
-    model.load_state_dict(loaded.model.state_dict())
+    kept = {name: value for name, value in loaded.model.state_dict().items() if not name.startswith("text_encoder.")}
+    model.load_state_dict(kept, strict=False)
     if loaded.spec.image_rule != "carried":
         torch.nn.init.zeros_(model.head.head.weight)
         torch.nn.init.zeros_(model.head.head.bias)
     return model.float().train()
+
+
+def release(student: Path, out: Path) -> None:
+    """The student as it is bundled: it was trained without captions, so that its one word changes nothing."""
+    loaded, spec = load_model(student), replace(SPEC, vocabulary=WORDS)
+    model = build_model(spec)
+    kept = {name: value for name, value in loaded.model.state_dict().items() if not name.startswith("text_encoder.")}
+    words = {name: torch.zeros_like(value) for name, value in model.state_dict().items() if name not in kept}
+    model.load_state_dict(kept | words)
+    save_model(out, model, spec, torch.float16)
 
 
 def read_state(path: Path, part: Part) -> tuple[int, float]:
@@ -247,11 +259,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the student and of the state")
     parser.add_argument("--seconds", type=float, default=7200)
-    parser.add_argument("--start", type=Path, default=HERE, help="folder of the student.safetensors to start from")
+    parser.add_argument("--start", type=Path, default=PHOTO_STUDENT, help="the student to start from")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     engine = Engine(Compute(torch.device("cpu"), "fp32"))
-    vae = load_tiny_vae(HERE / "tiny_vae.safetensors").float().eval().requires_grad_(False)
+    vae = load_tiny_vae(PHOTO_TINY_VAE).float().eval().requires_grad_(False)
     model = first_model(args.start)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith("text_") and "cross_attn" not in name)  # no clip has a caption
@@ -303,6 +315,7 @@ def main() -> None:
             save_student(args.out, engine, part, SPEC)
     write_state(state, part, step, seconds())
     save_student(args.out, engine, part, SPEC)
+    release(args.out / "student.safetensors", args.out / "released.safetensors")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from PIL import Image
 
 from experiments.photo.drags import Array, Cutout, DragClip, composed, draw_pictures, hand_path, posed
 from motionstream_core.checkpoints import LoadedModel, load_model, load_tiny_vae
+from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
 from motionstream_core.evaluation.world.report import Video, frames_tensor, to_video
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
@@ -154,11 +155,11 @@ def sheet(cases: list[Case], videos: list[list[Video]]) -> NDArray[np.uint8]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="+")
-    parser.add_argument("--weights", type=Path, default=Path(__file__).parent, help="folder of student.safetensors")
+    parser.add_argument("--student", type=Path, default=PHOTO_STUDENT)
     parser.add_argument("--sheet", type=Path, help="PNG of some of the cases")
     args = parser.parse_args()
-    vae = load_tiny_vae(Path(__file__).parent / "tiny_vae.safetensors")
-    loaded = load_model(args.weights / "student.safetensors")
+    vae = load_tiny_vae(PHOTO_TINY_VAE)
+    loaded = load_model(args.student)
     loaded.model.float()  # stored in half precision, which a CPU computes slowly
     photos = []
     for path in args.photos:

@@ -1,7 +1,7 @@
 """Whether a photo stays a photo: `python -m experiments.photo.still PHOTO ...`.
 
-A grid of points is told to stand still for 49 frames, to the photo student and to the bundled one. Printed: PSNR in
-dB of the last 12 against the photo, for the stream and for the VAE alone.
+A grid of points is told to stand still for 49 frames, to the bundled student for photos and to the one that knows
+coloured shapes. Printed: PSNR in dB of the last 12 against the photo, for the stream and for the VAE alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from motionstream_core.checkpoints import LoadedModel, load_model, load_tiny_vae
-from motionstream_core.demo.weights import STUDENT, TINY_VAE
+from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDENT, TINY_VAE
 from motionstream_core.evaluation.metrics import psnr_db
 from motionstream_core.evaluation.world.report import Video, frames_tensor, to_video
 from motionstream_core.models.vae.tiny_vae import TinyVae
@@ -48,8 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="+")
     photos = parser.parse_args().photos
-    here = Path(__file__).parent
-    models = {"bundled": (STUDENT, TINY_VAE), "photo": (here / "student.safetensors", here / "tiny_vae.safetensors")}
+    models = {"shapes": (STUDENT, TINY_VAE), "photo": (PHOTO_STUDENT, PHOTO_TINY_VAE)}
     print("| photo | model | stream dB | VAE alone dB |\n|---|---|---|---|")
     for name, (student, tiny_vae) in models.items():
         loaded, vae = load_model(student), load_tiny_vae(tiny_vae)

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import torch
 
-from ..training.recipes.bundled_specs import STUDENT_SPEC
-from .render_demo import Report, own_job, run_demo, users_job
+from .render_demo import FRAME_SIZE, Report, own_job, run_demo, users_job
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="motionstream_core.demo", description=__doc__)
     parser.add_argument("--image", type=Path, help="a photo; with --tracks")
     parser.add_argument("--tracks", type=Path, help="a trajectory file in pixels of the photo (JSON or npz)")
-    parser.add_argument("--prompt", default="still air", help="in the small model's vocabulary (default: still air)")
+    parser.add_argument(
+        "--prompt", default="", help="in the photo model's vocabulary: still (which it is without, too)"
+    )
     parser.add_argument("--frames", type=int, default=49, help="number of frames, 1 + 12 k (default: 49)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("outputs/demo"), help="where to write, without suffix")
@@ -28,7 +29,7 @@ def main() -> int:
         if args.image is None:
             job = own_job(args.frames)
         else:
-            job = users_job(args.image, args.tracks, args.prompt, STUDENT_SPEC.frame_size, args.frames)
+            job = users_job(args.image, args.tracks, args.prompt, FRAME_SIZE, args.frames)
         print_report(run_demo(job, args.out, args.seed, args.device), args.device)
     except (ValueError, OSError, ImportError) as error:
         print(f"demo: {error}", file=sys.stderr)

@@ -26,7 +26,10 @@ from ..tracks import Tracks, contact_sheet, parse_tracks, resample
 from ..world.judge import locate
 from .example import Example, drawn_example
 from .track_error import lucas_kanade_error
-from .weights import STUDENT, TINY_VAE
+from .weights import PHOTO_STUDENT, PHOTO_TINY_VAE
+
+FRAME_SIZE = (128, 128)
+"""(height, width) px that the bundled models were trained at."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,11 @@ class Report:
 def own_job(num_frames: int) -> Job:
     """The demo's own image and drawn trajectories."""
     example = drawn_example(num_frames)
-    return Job(example.image, example.tracks, example.prompt, example)
+    return Job(example.image, example.tracks, "", example)
 
 
 def users_job(image: Path, tracks: Path, prompt: str, frame_size: tuple[int, int], num_frames: int) -> Job:
-    """A user's photo and trajectory file: cropped about the middle to the model's frame, tracks along with it.
+    """A user's photo and trajectory file, for the bundled photo model: cropped about the middle to its frame.
 
     Tracks are in pixels of the photo. Raises FileNotFoundError, or ValueError (TrackFormatError names the place).
     """
@@ -79,9 +82,9 @@ def run_demo(job: Job, out: Path, seed: int = 0, device: str = "cpu") -> Report:
 
     Raises ValueError for a number of frames that the model's chunks do not fill, naming the nearest.
     """
-    loaded = load_model(STUDENT, torch.float32)
+    loaded = load_model(PHOTO_STUDENT, torch.float32)
     loaded.spec.lengths.moving.check(job.tracks.num_frames)
-    vae = load_tiny_vae(TINY_VAE).to(device)
+    vae = load_tiny_vae(PHOTO_TINY_VAE).to(device)
     loaded.model.to(device)
     image = frames_tensor(job.image[None]).to(device)
     # one throw-away step warms up the library's kernels, as any long-running host has

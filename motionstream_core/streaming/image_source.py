@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,8 @@ from ..tracks import Tracks
 from ..tracks.carry import CarriedPicture
 
 GREY_CLIP_LATENT_FRAMES = 21  # after so many the encoding of grey no longer changes; later frames repeat the last
+STILL_LATENT_FRAMES = 5  # after so many the encoding of what stands still hardly changes
+CHANGED = 2 / 255  # a pixel that differs by less from the picture is the picture's
 
 
 class Encoder(Protocol):
@@ -22,6 +25,16 @@ class Encoder(Protocol):
 
     def encode(self, frames: Tensor) -> Tensor:
         """Latents (b c f h w) of frames (b 3 t h w) in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class Drafting(Protocol):
+    """A VAE whose encoder has a linear draft, or None."""
+
+    @property
+    def draft(self) -> Callable[[Tensor], Tensor] | None:
+        """Latents (b c f h w) of the frames (b 3 4f h w) of latent frames after the first."""
         ...
 
 
@@ -65,13 +78,18 @@ class StillImage:
 class CarriedImage:
     """A picture as its tracks drag it (`tracks.carry`), encoded chunk by chunk, each behind the frame before it.
 
-    last: the last carried frame (3 h w), None before the first chunk.
+    By a VAE that has a draft of its encoder only the picture itself is encoded; a cell that the tracks have changed is
+    drafted.
+
+    last: the last carried frame (3 h w), None before the first chunk. still: latents (1 c 1 h w) of the picture when it
+    has stood still for long.
     """
 
     vae: Encoder
     stride: VaeStride
     picture: CarriedPicture
     last: Tensor | None = None
+    still: Tensor | None = None
 
     def at_latents(self, start: int, stop: int, tracks: Tracks) -> ImageSlot:
         """See `ImageSource`."""
@@ -83,9 +101,25 @@ class CarriedImage:
         self.last = frames[:, -1]
         latents = [self.vae.encode(frames[None, :, :1])] if first else []
         if frames.shape[1] > 1:
-            latents.append(self.vae.encode(frames[None])[:, :, 1:])
+            latents.append(self._encoded(frames))
         moved = latent_shares(torch.stack([carried.came, carried.went]), self.stride, whole=first)[None]
         return ImageSlot(torch.cat(latents, dim=2), moved)
+
+    def _encoded(self, frames: Tensor) -> Tensor:
+        """Latents (1 c f h w) of frames (3 1+4f h w) without the first."""
+        draft = self.vae.draft if isinstance(self.vae, Drafting) else None
+        if draft is None:
+            return self.vae.encode(frames[None])[:, :, 1:]
+        picture = self.picture.picture[:, None]
+        if self.still is None:
+            long = picture.expand(-1, self.stride.num_frames(STILL_LATENT_FRAMES), -1, -1)
+            self.still = self.vae.encode(long[None])[:, :, -1:]
+        other = (frames[:, 1:] - picture).abs().amax(0)[None] > CHANGED
+        cells = F.max_pool2d(other.float(), self.stride.space).unflatten(1, (-1, self.stride.time)).amax(2)
+        if not cells.any():
+            return self.still.expand(-1, -1, cells.shape[1], -1, -1)
+        drafted = draft(frames[None, :, 1:].to(self.still))
+        return torch.where(cells[None].to(drafted) > 0, drafted, self.still)
 
     def copy(self) -> CarriedImage:
         """The same state, apart from this one."""

@@ -1,9 +1,10 @@
 """The first picture as its tracks drag it: a rough forecast of every later frame, of known pixels alone.
 
-Around every point a disc of the picture goes along with it, and where the disc was its surroundings close over the
-hole. Where an object ends, what a turn does at its rim and what lay behind it are left to the model that is given the
-forecast. To carry the first frame along the trajectories as the motion's condition is Wan-Move's idea (arXiv
-2512.08765), which carries single latent cells; a small model needs pixels that are where they belong.
+What the moving points stand on goes along with them, over what rests; where it was its surroundings close over the
+hole. How far it reaches the picture's edges tell, roughly. What a turn does at its rim, and what lay behind it, are
+left to the model that is given the forecast. To carry the first frame along the trajectories as the motion's condition
+is Wan-Move's idea (arXiv 2512.08765), which carries single latent cells; a small model needs pixels that are where
+they belong.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ from .tracks import Tracks
 
 REACH = 12 / 128
 """Deviation of a point's say over what lies around it; like all lengths here, a share of the frame's smaller side."""
-MOVED = 2 / 128
-"""A point that is nearer to its start has left nothing open."""
+MOVED = 1 / 128
+"""A point that is nearer to its start rests."""
 SAME = 4 / 128
 """Points whose ways differ by less carry what is between them together; of others only the nearest has a say."""
-EDGE = 0.25
+EDGE = 0.06
 """With so much say a pixel begins to go along, with twice as much it goes wholly."""
-AHEAD = 0.7
-"""What has moved far covers what has not: its points count as nearer, by this factor."""
+EDGE_LENGTH = 6.0
+"""So much longer a step is across an edge of the picture than elsewhere."""
+CONTRAST = 0.08
+"""Difference of colour, of 1, between neighbours from which there is an edge."""
+SOFT_PX = 2.0
+"""Softness of the border between what moves and what rests."""
 NEAREST = 4
 FIELD_STRIDE = 4
 MAX_POINTS = 512
@@ -34,7 +39,7 @@ FAR = 1e6
 
 @dataclass(frozen=True)
 class Carried:
-    """frames (3 t h w) in [0, 1]; came, went (t h w): share of every pixel that was moved there, and moved away."""
+    """frames (3 t h w) in [0, 1]; came, went (t h w): share of every pixel that was moved there, or that is a hole."""
 
     frames: Tensor
     came: Tensor
@@ -54,6 +59,7 @@ class CarriedPicture:
     picture: Tensor
     side: float = 0.0
     """Of the whole frame, px, where the picture is a part of one; 0: its own smaller side."""
+    _last_thing: tuple[tuple[object, ...], Tensor, Tensor] | None = None
     _ids: list[int] = field(default_factory=list)
     _absent: set[int] = field(default_factory=set)
     _anchors: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
@@ -73,22 +79,32 @@ class CarriedPicture:
         rows = self._follow(tracks.rescaled(height, width))
         told = set(tracks.ids.tolist())
         self._absent = told - set(self._ids)
-        if not self._ids:
-            frames = self.picture[:, None].expand(-1, tracks.num_frames, -1, -1)
-            nothing = torch.zeros(tracks.num_frames, height, width)
-            return Carried(frames, nothing, nothing)
+        carried = self._carried(rows, told)
+        self._forget(told)
+        return carried
+
+    def _carried(self, rows: list[Tensor], told: set[int]) -> Carried:
+        """The frames whose points are at `rows`, of each (m 2) px."""
+        height, width = self.picture.shape[1:]
         places = torch.stack([F.pad(row, (0, 0, 0, len(self._ids) - len(row)), value=FAR) for row in rows])
+        known = places[..., 0] < FAR
+        ways = torch.where(known[..., None], places - self._anchors, 0.0)
+        moved = (self._far(ways) * known).amax(0) > 0.5
+        if not moved.any():
+            nothing = torch.zeros(len(rows), height, width)
+            return Carried(self.picture[:, None].expand(-1, len(rows), -1, -1), nothing, nothing)
+        thing, owner = self._thing(moved, told)
+        places, ways = places[:, moved], ways[:, moved]
+        went = F.max_pool2d(thing * self._far(ways)[:, owner], 3, 1, 1)  # and what its edge is mixed with
         cells = _centers(height, width, FIELD_STRIDE)
         size = (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
-        way, say = self._way(cells, places)
-        left = self._left(cells, places)
-        came = _firm(say) * (1 - left * (1 - self._far(way)))  # what is at rest shows nothing that was taken away
-        came, went = _enlarged(torch.stack([came, left], dim=1).unflatten(2, size), height, width).unbind(1)
-        carried = _carried(self.picture, way.unflatten(1, size), SAME * self._side)
+        way, say = self._way(cells, places, ways)
+        firm = (_firm(say) * self._far(way)).unflatten(1, size)
+        *carried, there = _carried(torch.cat([self.picture, thing[None]]), way.unflatten(1, size), SAME * self._side)
+        came = _enlarged(firm[:, None], height, width)[:, 0] * there
         ground = torch.lerp(self.picture[:, None], self._closed(went)[:, None], went[None])
-        frames = torch.lerp(ground, carried, came[None])
-        self._forget(told)
-        return Carried(frames, came, went)
+        frames = torch.lerp(ground, torch.stack(carried), came[None])
+        return Carried(frames, came, went * (1 - came))
 
     def _follow(self, tracks: Tracks) -> list[Tensor]:
         """Places (m 2) px of the points known by each frame."""
@@ -104,7 +120,7 @@ class CarriedPicture:
             new = [column for column in seen if ids[column] not in known and ids[column] not in self._absent]
             if new:
                 at = points[frame, new]
-                way = self._way(at, self._places[None])[0][0] if self._ids else torch.zeros_like(at)
+                way = self._shift(at)
                 self._ids += [ids[column] for column in new]
                 self._anchors = torch.cat([self._anchors, at - way])
                 self._places = torch.cat([self._places, at])
@@ -145,11 +161,26 @@ class CarriedPicture:
     def _side(self) -> float:
         return self.side or float(min(self.picture.shape[1:]))
 
-    def _way(self, at: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """How far (t p 2) px what is shown at `at` (p 2) has come, and with how much say (t p)."""
-        ways = places - self._anchors  # t m 2
-        squares = _squares(at, places) * (1 - (1 - AHEAD**2) * self._far(ways))[:, None]
-        squares, nearest = squares.topk(min(NEAREST, len(self._ids)), dim=-1, largest=False)
+    def _shift(self, at: Tensor) -> Tensor:
+        """How far (p 2) px what is shown now at `at` (p 2) has come."""
+        if not self._ids:
+            return torch.zeros_like(at)
+        ways = self._places - self._anchors
+        moved = self._far(ways) > 0.5
+        if not moved.any():
+            return torch.zeros_like(at)
+        way, say = self._way(at, self._places[None, moved], ways[None, moved])
+        thing, _ = self._thing(moved, set(self._ids))
+        source = (at - way[0])[None, None].movedim(3, 1)  # 1 2 1 p
+        there = _sampled(thing[None], source)[0, 0, 0]
+        return way[0] * ((_firm(say[0]) * there > 0.5)[:, None])
+
+    def _way(self, at: Tensor, places: Tensor, ways: Tensor) -> tuple[Tensor, Tensor]:
+        """How far (t p 2) px what is moved to `at` (p 2) has come, and with how much say (t p).
+
+        places, ways: (t m 2) of the points that have moved.
+        """
+        squares, nearest = _squares(at, places).topk(min(NEAREST, places.shape[1]), dim=-1, largest=False)
         ways = ways.gather(1, nearest.flatten(1)[..., None].expand(-1, -1, 2)).unflatten(1, nearest.shape[1:])
         say = torch.exp(-squares / (2 * (REACH * self._side) ** 2))
         unlike = (ways - ways[:, :, :1]).square().sum(-1) / (2 * (SAME * self._side) ** 2)
@@ -160,18 +191,32 @@ class CarriedPicture:
         """Whether ways (... 2) px lead anywhere, from 0 to 1."""
         return 1 - torch.exp(-ways.square().sum(-1) / (2 * (MOVED * self._side) ** 2))
 
-    def _left(self, at: Tensor, places: Tensor) -> Tensor:
-        """Share (t p) of what was at `at` that its point has taken away."""
-        squares, nearest = _squares(at, self._anchors[None]).min(-1)
-        say = _firm(torch.exp(-squares / (2 * (REACH * self._side) ** 2)))
-        gone = (places - self._anchors).norm(dim=-1) > MOVED * self._side
-        gone &= places[..., 0] < FAR
-        return say * gone.gather(1, nearest.expand(len(places), -1))
+    def _thing(self, moved: Tensor, told: set[int]) -> tuple[Tensor, Tensor]:
+        """Share (h w) of the picture's pixels that move with the points `moved` (m), and which of those (h w) is next.
+
+        Of the ways from a pixel to the moving points, and to the resting ones or to where no moving point reaches, the
+        shorter decides; across an edge of the picture they are longer.
+        """
+        rests = ~moved & torch.tensor([track_id in told for track_id in self._ids])
+        key = (tuple(moved.tolist()), tuple(rests.tolist()), len(self._ids), self._ids[-1])
+        if self._last_thing is None or self._last_thing[0] != key:
+            height, width = self.picture.shape[1:]
+            pixels = _centers(height, width, 1)
+            squares, owner = _squares(pixels, self._anchors[None, moved])[0].min(-1)
+            within = torch.exp(-squares / (2 * (REACH * self._side) ** 2)).unflatten(0, (height, width)) > EDGE
+            lengths = _lengths(self.picture)
+            steps = int(2.5 * REACH * self._side)
+            near = _joined(self._anchors[moved], 1.5 * REACH * self._side)
+            mine = _distances(lengths, _marked(near, within), steps)
+            others = _distances(lengths, ~within | _marked(self._anchors[rests], within), steps)
+            thing = torch.sigmoid((others - mine) / SOFT_PX) * within
+            self._last_thing = key, thing, owner.unflatten(0, (height, width))
+        return self._last_thing[1:]
 
     def _closed(self, went: Tensor) -> Tensor:
         """The picture with everything that ever went away closed over from around it."""
-        hole = went.amax(0)[None]
-        return _filled(self.picture, 1 - hole) if hole.any() else self.picture
+        hole = (2 * went.amax(0)[None]).clamp(max=1)  # the border's own pixels are half of what went
+        return _filled(self.picture, 1 - hole)
 
     def _forget(self, told: set[int]) -> None:
         spare = len(self._ids) - MAX_POINTS
@@ -181,6 +226,49 @@ class CarriedPicture:
         kept = sorted(set(range(len(self._ids))) - set(dropped))
         self._ids = [self._ids[row] for row in kept]
         self._anchors, self._places = self._anchors[kept], self._places[kept]
+
+
+def _joined(points: Tensor, reach: float) -> Tensor:
+    """Points (m 2), and seven more on the lines between those that are nearer to each other than `reach`."""
+    one, other = torch.nonzero(torch.cdist(points, points) < reach).unbind(1)
+    share = torch.linspace(0, 1, 9)[:, None, None]
+    return torch.lerp(points[one], points[other], share).flatten(0, 1)
+
+
+def _marked(anchors: Tensor, like: Tensor) -> Tensor:
+    """The pixels (h w) at anchors (m 2) and beside them."""
+    marked = torch.zeros_like(like)
+    x, y = anchors.floor().long().unbind(-1)
+    inside = (x >= 0) & (y >= 0) & (x < like.shape[1]) & (y < like.shape[0])
+    marked[y[inside], x[inside]] = True
+    return F.max_pool2d(marked[None].float(), 3, 1, 1)[0] > 0
+
+
+def _lengths(picture: Tensor) -> list[tuple[int, int, Tensor]]:
+    """Every step to a neighbour, as (dy, dx), and its length (h w) from each pixel: longer across an edge."""
+    smooth = F.avg_pool2d(F.pad(picture[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
+    lengths = []
+    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1), (0, -1), (-1, 0), (-1, -1), (-1, 1)):
+        apart = (smooth - torch.roll(smooth, (dy, dx), (1, 2))).square().sum(0).sqrt()
+        lengths.append((dy, dx, (dy * dy + dx * dx) ** 0.5 * (1 + EDGE_LENGTH * torch.tanh(apart / CONTRAST))))
+    return lengths
+
+
+def _distances(lengths: list[tuple[int, int, Tensor]], marked: Tensor, steps: int) -> Tensor:
+    """Length (h w) of the shortest way of at most so many steps to a marked pixel."""
+    far = float(FAR)
+    distances = torch.where(marked, 0.0, far)
+    for _ in range(steps):
+        padded = F.pad(distances, (1, 1, 1, 1), value=far)
+        height, width = distances.shape
+        ways = [distances]
+        for dy, dx, length in lengths:
+            ways.append(padded[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width] + length)
+        shorter = torch.stack(ways).amin(0)
+        if torch.equal(shorter, distances):
+            break
+        distances = shorter
+    return distances
 
 
 def _squares(at: Tensor, places: Tensor) -> Tensor:
@@ -202,10 +290,11 @@ def _enlarged(values: Tensor, height: int, width: int) -> Tensor:
 
 
 def _carried(picture: Tensor, way: Tensor, same_px: float) -> Tensor:
-    """Frames (3 t h w) under ways (t y x 2) px of cells: every pixel lies between four cells, and each has its picture.
+    """Frames (c t h w) of a picture (c h w) under ways (t y x 2) px of cells.
 
-    Where the four go together the way between them is the mean of theirs; where they do not the pictures are mixed and
-    not the ways, which would show what none of them carries (overlapped block motion compensation).
+    Every pixel lies between four cells. Where they go together its way is the mean of theirs; where they do not the
+    pictures that they carry are mixed and not the ways, which would show what none of them carries (overlapped block
+    motion compensation).
     """
     height, width = picture.shape[1:]
     way = way.movedim(3, 1)  # t 2 y x
@@ -239,7 +328,7 @@ def _firm(say: Tensor) -> Tensor:
 
 
 def _sampled(picture: Tensor, at: Tensor) -> Tensor:
-    """Colours (3 t h w) of the picture (3 h w) at places (t 2 h w) px; beyond its edges it is mirrored."""
+    """Values (c t h w) of a picture (c h w) at places (t 2 h w) px; beyond its edges it is mirrored."""
     size = at.new_tensor([picture.shape[2], picture.shape[1]]) / 2
     grid = at.movedim(1, 3) / size - 1
     sampled = F.grid_sample(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...motionstream_core.checkpoints import ModelSpec
-from ...motionstream_core.demo import weights
+from ...motionstream_core.demo.weights import BUNDLED
 from ...motionstream_core.models.memory import Memory
 from ...motionstream_core.models.wan import CrossContext
 from ...motionstream_core.streaming.network import Network, SpecifiedNetwork
@@ -24,7 +24,6 @@ from .network import HostedWan, MotionStreamWan
 WRAPPER = comfy.patcher_extension.WrappersMP.APPLY_MODEL
 MODEL_FOLDER = "motionstream"
 VAE_FOLDERS = (MODEL_FOLDER, "vae_approx")
-BUNDLED = {"bundled/student": weights.STUDENT, "bundled/teacher": weights.TEACHER, "bundled/tiny_vae": weights.TINY_VAE}
 SUFFIXES = (".safetensors", ".pt", ".pth")
 
 

@@ -5,6 +5,7 @@ Latents on this face are the transformer's; `latent_format` leads from there to 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import comfy.ldm.wan.vae as wan21
@@ -68,6 +69,11 @@ class StreamVae:
     def decoding_bytes(self, size: tuple[int, int]) -> int:
         """What decoding asks for beside the weights, for latents of `size` (h, w): little."""
         return 0
+
+    @property
+    def draft(self) -> Callable[[Tensor], Tensor] | None:
+        """The VAE's linear draft of its encoder, where it has one."""
+        return self.vae.draft
 
     def encode(self, frames: Tensor) -> Tensor:
         """Latents (b c f h w) of frames (b 3 t h w) in [0, 1], on the VAE's device."""

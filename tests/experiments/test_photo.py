@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from experiments.photo.__main__ import CLIP_FRAMES, CLIPS_PER_FILE, MOVES_PX, SPEC, LeafClips
+from experiments.photo.drag import SPEC as DRAG_SPEC
+from experiments.photo.drag import WORDS
 from motionstream_core.checkpoints import load_model, load_tiny_vae
+from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
 from motionstream_core.training.data import View
 from motionstream_core.training.engine.engine import Compute, Engine
 from motionstream_core.world.leaves import render_leaves, sample_leaves
-
-PHOTO = Path(__file__).parents[2] / "experiments" / "photo"
 
 
 def test_what_is_drawn_meanwhile_is_taken_in_once_and_moving_ground_is_told(tmp_path: Path) -> None:
@@ -29,7 +31,7 @@ def test_what_is_drawn_meanwhile_is_taken_in_once_and_moving_ground_is_told(tmp_
     assert len(clips.frames) == CLIPS_PER_FILE
     assert not list(tmp_path.glob("*.npz"))
 
-    vae = load_tiny_vae(PHOTO / "tiny_vae.safetensors")
+    vae = load_tiny_vae(PHOTO_TINY_VAE)
     clips.encode(vae, Engine(Compute(torch.device("cpu"), "fp32")))
     batch = clips.batch(24, View(13, 8), np.random.default_rng(1))
     assert batch.latents.shape == (24, 24, 13, 8, 8)
@@ -47,8 +49,8 @@ def test_what_is_drawn_meanwhile_is_taken_in_once_and_moving_ground_is_told(tmp_
 
 def test_the_vae_of_photos_reads_what_the_student_is_made_for() -> None:
     """Both files belong together, and the VAE holds a clip it never saw."""
-    student, vae = load_model(PHOTO / "student.safetensors"), load_tiny_vae(PHOTO / "tiny_vae.safetensors")
-    assert student.spec == SPEC
+    student, vae = load_model(PHOTO_STUDENT), load_tiny_vae(PHOTO_TINY_VAE)
+    assert student.spec == replace(DRAG_SPEC, vocabulary=WORDS)
     assert vae.config.latent_channels == SPEC.backbone.out_channels
     clip = render_leaves(sample_leaves(np.random.default_rng(5), CLIP_FRAMES), slice(0, 9))
     frames = torch.from_numpy(clip.frames).permute(3, 0, 1, 2)[None].float() / 255

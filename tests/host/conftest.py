@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from motionstream_core.checkpoints import build_model, save_model, save_tiny_vae
-from motionstream_core.demo.weights import STUDENT, TEACHER, TINY_VAE
+from motionstream_core.demo.weights import BUNDLED
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC, TEACHER_SPEC
 from motionstream_core.training.stages.tiny_vae.stage import BUNDLED_VAE
@@ -46,10 +46,12 @@ def _save_stand_ins(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def checkpoints() -> dict[str, str]:
     """What the loaders are told to load: the bundled weights, or stand-ins where those are not there."""
-    files = {"student": STUDENT, "teacher": TEACHER, "tiny_vae": TINY_VAE}
-    if all(file.is_file() for file in files.values()):
-        return {name: f"bundled/{name}" for name in files}
-    return {name: f"stand_in_{name}.safetensors" for name in files}
+    if all(file.is_file() for file in BUNDLED.values()):
+        return {name.removeprefix("bundled/"): name for name in BUNDLED}
+    return {
+        name.removeprefix("bundled/"): f"stand_in_{name.removeprefix('bundled/').removeprefix('photo_')}.safetensors"
+        for name in BUNDLED
+    }
 
 
 @pytest.fixture

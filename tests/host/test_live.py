@@ -68,7 +68,7 @@ def test_the_stage_shifts_no_values_and_keeps_its_size(session: dict[str, Any]) 
         "by hand",
         True,
         600,
-        2,
+        1,
         2,
         480,
         "",

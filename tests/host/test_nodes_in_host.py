@@ -171,9 +171,13 @@ def test_files_in_the_hosts_folders_are_offered(node_info: dict[str, Any]) -> No
     def options(kind: str) -> list[str]:
         return node_info[kind]["input"]["required"]["checkpoint"][1]["options"]
 
-    assert options("MotionStreamLoadModel")[:2] == ["bundled/student", "bundled/teacher"]
+    assert options("MotionStreamLoadModel")[:3] == [
+        "bundled/photo_student",
+        "bundled/student",
+        "bundled/teacher",
+    ]
     assert "stand_in_student.safetensors" in options("MotionStreamLoadModel")
-    assert options("MotionStreamLoadTinyVAE")[0] == "bundled/tiny_vae"
+    assert options("MotionStreamLoadTinyVAE")[:2] == ["bundled/photo_tiny_vae", "bundled/tiny_vae"]
     assert "stand_in_tiny_vae.safetensors" in options("MotionStreamLoadTinyVAE")
 
 

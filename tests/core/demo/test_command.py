@@ -116,8 +116,9 @@ def test_the_own_example_is_what_it_claims() -> None:
     assert (travel > 15).all()
     assert example.tracks.in_frame().all() and example.tracks.visibility.all()
     job = own_job(49)
-    assert np.array_equal(job.image, example.image) and job.prompt.endswith(" , still air")
-    assert all(each.color in job.prompt for each in example.scene.sprites)
+    assert np.array_equal(job.image, example.image) and job.prompt == ""  # the model for pictures has no words for it
+    assert example.prompt.endswith(" , still air")
+    assert all(each.color in example.prompt for each in example.scene.sprites)
 
 
 def test_the_own_examples_track_error_is_the_judges() -> None:
@@ -185,7 +186,7 @@ def test_a_users_job_runs(tmp_path: Path, demo: Demo, capsys: pytest.CaptureFixt
     image, starts = photo(301, 217)
     image.save(tmp_path / "photo.jpg", quality=95)
     tracks = write_tracks(tmp_path / "tracks.json", starts, way=(20.0, 10.0))
-    given = ("--image", tmp_path / "photo.jpg", "--tracks", tracks, "--prompt", "a red circle , snow")
+    given = ("--image", tmp_path / "photo.jpg", "--tracks", tracks, "--prompt", "still")
     assert demo(*given, "--frames", "13", "--seed", "3") == 0
     with av.open(str(tmp_path / "out" / "clip.mp4")) as container:
         assert len(list(container.decode(video=0))) == 13
@@ -244,7 +245,7 @@ def test_a_file_that_is_no_image_is_explained(tmp_path: Path, demo: Demo, capsys
 def test_missing_weights_are_named(
     tmp_path: Path, demo: Demo, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(render_demo, "STUDENT", tmp_path / "student.safetensors")
+    monkeypatch.setattr(render_demo, "PHOTO_STUDENT", tmp_path / "student.safetensors")
     assert demo() == 2
     assert f"no weights at {tmp_path / 'student.safetensors'}" in capsys.readouterr().err
 
@@ -260,7 +261,7 @@ def test_a_wrong_length_or_word_is_explained_and_leaves_no_file(
     image.save(tmp_path / "photo.png")
     tracks = write_tracks(tmp_path / "tracks.json", starts)
     assert demo("--image", tmp_path / "photo.png", "--tracks", tracks, "--prompt", "a purple cow") == 2
-    assert "unknown words cow, purple" in capsys.readouterr().err
+    assert "unknown words a, cow, purple; this small model knows still" in capsys.readouterr().err
     assert not list(tmp_path.glob("out/*"))
 
 

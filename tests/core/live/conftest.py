@@ -21,11 +21,21 @@ PROMPT = "a red circle"
 
 
 @pytest.fixture
-def make_opened(make_model: Callable[..., LoadedModel], vae: TinyVae) -> Callable[..., Opened]:  # noqa: F811
+def model_changes() -> dict[str, Any]:
+    """What the model's spec has unlike the others'; a module may override it."""
+    return {}
+
+
+@pytest.fixture
+def make_opened(
+    make_model: Callable[..., LoadedModel],  # noqa: F811
+    vae: TinyVae,  # noqa: F811
+    model_changes: dict[str, Any],
+) -> Callable[..., Opened]:
     """(chunk_frames, ...) -> an opened random model of 32 x 48 px."""
 
     def make(**given: Any) -> Opened:
-        renderer = Renderer(make_model(), OwnWords(), vae, vae, torch.device("cpu"))
+        renderer = Renderer(make_model(**model_changes), OwnWords(), vae, vae, torch.device("cpu"))
         renderer.settle()
         return Opened(renderer, (32, 48), seed=5, name="random", **given)
 

@@ -24,6 +24,12 @@ Action = Callable[[StreamSession], None]
 GRID = Grid(2, 2, 4.0, 4.0)
 
 
+@pytest.fixture(params=["first_latent", "carried"])
+def model_changes(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Models whose image stands still, and whose image goes along with its tracks."""
+    return {"image_rule": request.param, "image_skip": 0.5 if request.param == "carried" else 0.0}
+
+
 def play(session: StreamSession, count: int, actions: dict[int, list[Action]] | None = None) -> list[StreamedChunk]:
     """`count` chunks as they come; actions[k] run before the k-th (what is undone counts too)."""
     chunks, stream = [], session.run()

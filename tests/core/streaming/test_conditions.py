@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from motionstream_core.checkpoints import LoadedModel
-from motionstream_core.geometry import ChunkPlan
+from motionstream_core.geometry import ChunkPlan, VaeStride
 from motionstream_core.models.conditioning import Conditions, InputLayout
 from motionstream_core.models.track_head import TrackHeadConfig
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
-from motionstream_core.streaming.image_source import image_latents
+from motionstream_core.streaming.image_source import CarriedImage, image_latents
 from motionstream_core.tracks import Tracks
+from motionstream_core.tracks.carry import CarriedPicture
+from motionstream_core.training.stages.tiny_vae.draft import with_draft
 
 MakeModel = Callable[..., LoadedModel]
 HEIGHT, WIDTH = 32, 48
@@ -265,3 +267,21 @@ def test_a_model_without_track_head_asks_for_no_tracks(make_model: MakeModel, va
     layout = InputLayout((("noise", 4), ("mask", 4), ("image", 4)))
     loaded = with_channels({"track_head": None, "layout": layout}, make_model)
     assert conditions_of(loaded, vae, tracks_of(13)).whole(4).track is None
+
+
+def test_a_carried_image_is_drafted_only_where_the_tracks_changed_it(vae: TinyVae) -> None:
+    drafted = with_draft(vae, [image().expand(-1, -1, 9, -1, -1)])
+    source = CarriedImage(drafted, VaeStride(4, 8), CarriedPicture(image()[0, :, 0]))
+    points = torch.tensor([[[8.0, 8.0]]]).repeat(13, 1, 1)
+    points[5:, 0, 0] += 6
+    tracks = Tracks(points, torch.ones(13, 1, dtype=torch.bool), HEIGHT, WIDTH)
+    first = source.at_latents(0, 1, tracks.slice(0, 1)).latents
+    assert torch.equal(first, drafted.encode(image()))
+    later = source.at_latents(1, 4, tracks.slice(1, 13)).latents
+    rest = source.still
+    assert rest is not None and torch.equal(later[:, :, :1], rest)  # frames 1 to 4: nothing has moved yet
+    assert torch.equal(later[:, :, :, :, -1:], rest[..., -1:].expand(-1, -1, 3, -1, -1))  # far from the point
+    assert not torch.equal(later[:, :, 2, :2, :2], rest[:, :, 0, :2, :2])
+    expected = drafted.draft(source.last[None, :, None].expand(-1, -1, 4, -1, -1))  # type: ignore[misc, index]
+    changed = (later[:, :, 2] != rest[:, :, 0]).any(1)
+    torch.testing.assert_close(later[0, :, 2, changed[0]], expected[0, :, 0, changed[0]])
