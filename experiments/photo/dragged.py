@@ -47,7 +47,7 @@ class Case:
     still: Video | None
 
 
-def cut_piece(rng: np.random.Generator, rgb: Array, corner: NDArray[np.int64], radius: float) -> Cutout:
+def cut_piece(rng: np.random.Generator, rgb: Array, corner: NDArray[np.int64], radius: float, points: int) -> Cutout:
     """A piece of `rgb` whose window begins at `corner` (x y), at rest."""
     side = int(3.2 * radius) + 4
     x, y = corner
@@ -55,17 +55,17 @@ def cut_piece(rng: np.random.Generator, rgb: Array, corner: NDArray[np.int64], r
     v, u = np.mgrid[:side, :side].astype(np.float32) - np.float32((side - 1) / 2)
     alpha = np.clip(outline(rng, u / np.float32(radius), v / np.float32(radius)) * radius + 0.5, 0, 1)
     inside = np.argwhere(alpha >= 1)[:, ::-1].astype(np.float64)
-    points = inside[rng.choice(len(inside), TOLD, replace=False)]
-    return Cutout(piece, alpha.astype(np.float32), np.zeros((NUM_FRAMES, 3, 3)), points, True)
+    marks = inside[rng.choice(len(inside), points, replace=False)]
+    return Cutout(piece, alpha.astype(np.float32), np.zeros((NUM_FRAMES, 3, 3)), marks, True)
 
 
-def case_of(kind: str, rng: np.random.Generator, ground: Array, source: Array) -> Case:
+def case_of(kind: str, rng: np.random.Generator, ground: Array, source: Array, points: int = TOLD) -> Case:
     """A piece of `source`, from its own place there, dragged over `ground`; both are SIZE_PX wide or more."""
     radius = float(rng.uniform(16, 26))
     side = int(3.2 * radius) + 4
     center = rng.uniform(0.3, 0.7, 2) * SIZE_PX
     own_place = (center - (side - 1) / 2).round().astype(np.int64).clip(0, np.array(source.shape[1::-1]) - side)
-    piece = cut_piece(rng, source, own_place, radius)
+    piece = cut_piece(rng, source, own_place, radius, points)
     shift = hand_path(rng, NUM_FRAMES, SIZE_PX, center)
     start = own_place + (side - 1) / 2
     moved = posed(start, shift, np.zeros(NUM_FRAMES), np.ones(NUM_FRAMES), side)

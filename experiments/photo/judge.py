@@ -1,0 +1,175 @@
+"""How well pictures move: `python -m experiments.photo.judge PHOTO PHOTO ...`, a line for each thing that is asked.
+
+Beside the bundled student for photos the one for coloured shapes, and what bounds both: the former's VAE on the truth,
+and the first frame held. 49 frames of 128 px; the last 12 are judged, or where it is said the last second against the
+first of 60 s. Cut-outs of one photo are dragged over another by nine points, whose truth is rendered (`dragged`); a pan
+and a zoom are told by a grid of 8 x 8 points. Points are followed by Lucas-Kanade, which loses many of the truth's, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from experiments.photo.dragged import KINDS, NUM_FRAMES, SIZE_PX, Case, case_of, figures_of, told
+from experiments.photo.drags import Array, Cutout, DragClip, composed, posed
+from motionstream_core.checkpoints import LoadedModel, load_model, load_tiny_vae
+from motionstream_core.demo.track_error import lucas_kanade_error
+from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDENT, TINY_VAE
+from motionstream_core.evaluation.metrics import psnr_db
+from motionstream_core.evaluation.world.report import Video, frames_tensor, to_video
+from motionstream_core.models.vae.tiny_vae import TinyVae
+from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
+from motionstream_core.streaming.decode import TinyStreamingDecoder
+from motionstream_core.streaming.render.fit import fit_picture
+from motionstream_core.streaming.stream import stream_chunks
+from motionstream_core.tracks import Tracks
+
+LAST = slice(NUM_FRAMES - 12, NUM_FRAMES)
+LONG_FRAMES, SECOND = 961, 16
+Make = Callable[[Video, Tracks], Video]
+"""(truth (t h w 3), its tracks) -> a video as long."""
+
+
+def maker(loaded: LoadedModel, vae: TinyVae) -> Make:
+    """What the student makes of the first frame and the tracks."""
+
+    def make(truth: Video, tracks: Tracks) -> Video:
+        context = encode_prompt(loaded.model, loaded.spec, "")
+        image = frames_tensor(truth[:1])
+        conditions = StreamConditions(loaded.model, loaded.spec, context, KnownTracks(tracks), image=image, vae=vae)
+        length = loaded.spec.vae_stride.num_latent_frames(tracks.num_frames)
+        chunks = stream_chunks(loaded, conditions, TinyStreamingDecoder(vae), num_latent_frames=length)
+        return to_video(torch.cat([chunk.frames for chunk in chunks]))
+
+    return make
+
+
+def grid_tracks(num_frames: int, side: int) -> Tracks:
+    """A grid of points at rest."""
+    axis = (torch.arange(side) + 0.5) * SIZE_PX / side
+    points = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1).view(1, -1, 2)
+    points = points.expand(num_frames, -1, -1)
+    return Tracks(points, torch.ones(points.shape[:2], dtype=torch.bool), SIZE_PX, SIZE_PX)
+
+
+def camera_clip(photo: Array, shift: NDArray[np.float64], zoom: NDArray[np.float64]) -> DragClip:
+    """The photo (larger than the frame) under a camera: nothing else moves."""
+    side, line = photo.shape[0], (np.arange(8) + 0.5) * SIZE_PX / 8 - 0.5
+    edge = (side - SIZE_PX) // 2
+    to_frame = posed(np.full(2, (SIZE_PX - 1) / 2), shift, np.zeros(NUM_FRAMES), zoom, float(side))
+    grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2) + edge
+    whole = np.ones(photo.shape[:2], np.float32)
+    return composed(Cutout(photo, whole, to_frame, grid, True), [], SIZE_PX)
+
+
+def camera_clips(photos: Sequence[Array]) -> list[tuple[DragClip, Tracks]]:
+    """A pan and a zoom of every photo, with their grids."""
+    share = np.linspace(0, 1, NUM_FRAMES)
+    clips = []
+    for photo in photos:
+        for shift, zoom in (((-12.0, 8.0), 1.0), ((0.0, 0.0), 1.25)):
+            clip = camera_clip(photo, share[:, None] * np.array(shift), zoom**share)
+            tracks = Tracks(torch.from_numpy(clip.points), torch.from_numpy(clip.visibility), SIZE_PX, SIZE_PX)
+            clips.append((clip, tracks))
+    return clips
+
+
+def drag_cases(photos: Sequence[Array]) -> list[Case]:
+    """A piece of every photo over the next one, twice."""
+    cases = []
+    for number, photo in enumerate(photos):
+        for again in range(2):
+            rng = np.random.default_rng((920, number, again))
+            cases.append(case_of(KINDS[1], rng, photos[(number + 1) % len(photos)], photo, points=9))
+    return cases
+
+
+def rows_of(make: Make, photos: Sequence[Array], wide: Sequence[Array], long: bool) -> dict[str, str]:
+    """Every figure of one model."""
+    rows = {}
+    stills = [(photo * 255 + 0.5).astype(np.uint8)[None] for photo in photos]
+    held = [make(still.repeat(NUM_FRAMES, 0), grid_tracks(NUM_FRAMES, 5)) for still in stills]
+    pairs = zip(held, stills, strict=True)
+    rows["still photo, dB of the last 12"] = _mean(psnr_db(v[LAST], s.repeat(12, 0)) for v, s in pairs)
+    cases = drag_cases(photos)
+    videos = [make(case.clip.frames, told(case.clip)) for case in cases]
+    correlation, quality, overlap = np.array(
+        [figures_of(case, video, LAST) for case, video in zip(cases, videos, strict=True)]
+    ).mean(0)
+    pairs = list(zip(cases, videos, strict=True))
+    rows["dragged cut-out, dB of the last 12, whole frame"] = _mean(
+        psnr_db(v[LAST], c.clip.frames[LAST]) for c, v in pairs
+    )
+    rows["dragged cut-out, dB inside"] = f"{quality:.1f}"
+    rows["dragged cut-out, correlation inside"] = f"{correlation:.2f}"
+    rows["dragged cut-out, IoU"] = f"{overlap:.2f}"
+    judged = [lucas_kanade_error(video, told(case.clip)) for case, video in pairs]
+    rows["dragged points, px (share followed)"] = _errors(judged)
+    clips = camera_clips(wide)
+    videos = [make(clip.frames, tracks) for clip, tracks in clips]
+    rows["pan and zoom, dB of the last 12"] = _mean(
+        psnr_db(video[LAST], clip.frames[LAST]) for video, (clip, _) in zip(videos, clips, strict=True)
+    )
+    rows["pan and zoom, px (share followed)"] = _errors(
+        [lucas_kanade_error(video, tracks) for video, (_, tracks) in zip(videos, clips, strict=True)]
+    )
+    if long:
+        video = make(stills[0].repeat(LONG_FRAMES, 0), grid_tracks(LONG_FRAMES, 5))
+        ends = [psnr_db(video[part], stills[0].repeat(SECOND, 0)) for part in (slice(1, 17), slice(-SECOND, None))]
+        rows["60 s of a still photo, dB of the first and the last second"] = f"{ends[0]:.1f}, {ends[1]:.1f}"
+    return rows
+
+
+def _mean(values: object) -> str:
+    return f"{np.mean(list(values)):.1f}"  # type: ignore[call-overload]
+
+
+def _errors(judged: list[tuple[float, float]]) -> str:
+    errors = [error for error, share in judged if share > 0]
+    return f"{np.mean(errors):.1f} ({np.mean([share for _, share in judged]):.0%})" if errors else "none (0%)"
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, nargs="+")
+    parser.add_argument("--student", type=Path, default=PHOTO_STUDENT)
+    parser.add_argument("--long", action="store_true", help="60 s of a still photo, too")
+    args = parser.parse_args()
+    photos, wide = [], []
+    for path in args.photos:
+        with Image.open(path) as file:
+            rgb = file.convert("RGB")
+        photos.append(fit_picture(rgb, SIZE_PX, SIZE_PX).astype(np.float32) / 255)
+        wide.append(fit_picture(rgb, SIZE_PX + 32, SIZE_PX + 32).astype(np.float32) / 255)
+    vae = load_tiny_vae(PHOTO_TINY_VAE)
+    makers: dict[str, Make] = {
+        "photo student": maker(_float(load_model(args.student)), vae),
+        "shapes' student": maker(_float(load_model(STUDENT)), load_tiny_vae(TINY_VAE)),
+        "VAE on the truth": lambda truth, tracks: _video(vae.decode(vae.encode(frames_tensor(truth)))),
+        "first frame": lambda truth, tracks: truth[:1].repeat(tracks.num_frames, 0),
+    }
+    names, table = list(makers), {}
+    for name, make in makers.items():
+        print(f"{name} ...", flush=True)
+        for row, figure in rows_of(make, photos, wide, args.long and "student" in name).items():
+            table.setdefault(row, []).append(figure)
+    print(f"\n| | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+    for row, figures in table.items():
+        print(f"| {row} | {' | '.join(figures)} |")
+
+
+def _float(loaded: LoadedModel) -> LoadedModel:
+    loaded.model.float()  # stored in half precision, which a CPU computes slowly
+    return loaded
+
+
+if __name__ == "__main__":
+    main()
