@@ -2,8 +2,8 @@
 
 Beside the bundled student for photos the one for coloured shapes, and what bounds both: the former's VAE on the truth,
 and the first frame held. 49 frames of 128 px; the last 12 are judged, or where it is said the last second against the
-first of 60 s. Cut-outs of one photo are dragged over another by nine points, whose truth is rendered (`dragged`); a pan
-and a zoom are told by a grid of 8 x 8 points. Points are followed by Lucas-Kanade, which loses many of the truth's, too.
+first of 60 s. Cut-outs of one photo are dragged over another by nine points, the truth being rendered (`dragged`); a pan
+and a zoom are told by a grid of 8 x 8 points. Lucas-Kanade follows the points; it loses some of the truth's, too.
 """
 
 from __future__ import annotations
@@ -164,6 +164,10 @@ def main() -> None:
     print(f"\n| | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     for row, figures in table.items():
         print(f"| {row} | {' | '.join(figures)} |")
+
+
+def _video(frames: torch.Tensor) -> Video:
+    return to_video(frames[0].permute(1, 2, 3, 0))
 
 
 def _float(loaded: LoadedModel) -> LoadedModel:
