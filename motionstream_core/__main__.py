@@ -193,8 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     hand.add_argument(
         "--chunk",
         type=int,
-        help="latent frames at a time: fewer answer sooner; default: as trained, "
-        f"a bundled model {BUNDLED_LIVE_CHUNK}",
+        help=f"latent frames at a time: fewer answer sooner; default: as trained, a bundled model {BUNDLED_LIVE_CHUNK}",
     )
     hand.add_argument(
         "--live-steps",

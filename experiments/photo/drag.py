@@ -48,6 +48,7 @@ MOVED_GAIN = 3.0  # what a cell that a moving object fills, or has left, counts 
 RATE = 8e-4
 MASKS = CausalMasks(own_share=0.85)
 SAVE_S = 240.0
+CHUNKS = (1, 2, 3)  # latent frames of a chunk that the student must go on by on its own past
 WORDS = ("still",)
 
 
@@ -64,7 +65,7 @@ class Phase:
 
 PHASES = (
     Phase(0.15, View(7, 10), 5, 0.0, 60),
-    Phase(0.6, View(7, 16), 3, 0.5, 40),
+    Phase(0.45, View(7, 16), 3, 0.6, 40),
     Phase(1.0, View(13, 16), 2, 0.8, 24),
 )
 FIRST_PICTURES = 60
@@ -196,8 +197,9 @@ def own_loss(model: TrackWan, batch: Batch, weight: Tensor, channels: Tensor, rn
     ids = random_ids(count, batch.points.shape[2], generator)
     whole = conditions_of(model, batch, ids, SPEC, Conditioned.on_everything(count))
     policy = GradientPolicy(int(rng.integers(len(SPEC.step_list))))
+    spec = replace(SPEC, chunk_plan=replace(SPEC.chunk_plan, chunk_frames=int(rng.choice(CHUNKS))))
     spans = []
-    for rolled in training_rollout(model, SPEC, whole, clean.shape, policy, int(rng.integers(2**40))):
+    for rolled in training_rollout(model, spec, whole, clean.shape, policy, int(rng.integers(2**40))):
         if rolled.latents.requires_grad:
             span = slice(rolled.chunk.start, rolled.chunk.stop)
             spans.append(weighted(rolled.latents - clean[:, :, span], weight[:, :, span], channels))

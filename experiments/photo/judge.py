@@ -2,8 +2,8 @@
 
 Beside the bundled student for photos the one for coloured shapes, and what bounds both: the former's VAE on the truth,
 and the first frame held. 49 frames of 128 px; the last 12 are judged, or where it is said the last second against the
-first of 60 s. Cut-outs of one photo are dragged over another by nine points, the truth being rendered (`dragged`); a pan
-and a zoom are told by a grid of 8 x 8 points. Lucas-Kanade follows the points; it loses some of the truth's, too.
+first of 60 s. Cut-outs of one photo are dragged over another by nine points, the truth being rendered (`dragged`); a
+pan and a zoom are told by a grid of 8 x 8 points. Lucas-Kanade follows the points; it loses some of the truth's, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from motionstream_core.checkpoints import LoadedModel, load_model, load_tiny_vae
 from motionstream_core.demo.track_error import lucas_kanade_error
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDENT, TINY_VAE
 from motionstream_core.evaluation.metrics import psnr_db
-from motionstream_core.evaluation.world.report import Video, frames_tensor, to_video
+from motionstream_core.evaluation.world.cases import held_out_case
+from motionstream_core.evaluation.world.report import Video, case_tracks, frames_tensor, score, to_video
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
@@ -33,6 +34,7 @@ from motionstream_core.tracks import Tracks
 
 LAST = slice(NUM_FRAMES - 12, NUM_FRAMES)
 LONG_FRAMES, SECOND = 961, 16
+SHAPES = 16
 Make = Callable[[Video, Tracks], Video]
 """(truth (t h w 3), its tracks) -> a video as long."""
 
@@ -120,6 +122,9 @@ def rows_of(make: Make, photos: Sequence[Array], wide: Sequence[Array], long: bo
     rows["pan and zoom, px (share followed)"] = _errors(
         [lucas_kanade_error(video, tracks) for video, (_, tracks) in zip(videos, clips, strict=True)]
     )
+    shapes = [held_out_case(index, "plain") for index in range(SHAPES)]
+    scored = score(shapes, [make(case.clip.frames, case_tracks(case)) for case in shapes])
+    rows[f"coloured shapes, {SHAPES} held-out clips, px (dB)"] = f"{scored.epe_px:.1f} ({scored.psnr_db:.1f})"
     if long:
         video = make(stills[0].repeat(LONG_FRAMES, 0), grid_tracks(LONG_FRAMES, 5))
         ends = [psnr_db(video[part], stills[0].repeat(SECOND, 0)) for part in (slice(1, 17), slice(-SECOND, None))]

@@ -53,8 +53,17 @@ class Checkpoint:
 
 def build_model(spec: ModelSpec, ops: Any = nn) -> TrackWan:
     """A model with random weights, as `spec` describes it."""
-    skip = ImageSkip.of(spec.layout, spec.image_skip) if spec.image_skip else None
-    return TrackWan(spec.backbone, spec.track_head, spec.vocabulary, ops, skip)
+    return TrackWan(**network_arguments(spec), ops=ops)
+
+
+def network_arguments(spec: ModelSpec) -> dict[str, Any]:
+    """What `TrackWan` is made of, but for the layers' kind: for whoever makes a subclass of it."""
+    return {
+        "config": spec.backbone,
+        "track_head": spec.track_head,
+        "vocabulary": spec.vocabulary,
+        "image_skip": ImageSkip.of(spec.layout, spec.image_skip) if spec.image_skip else None,
+    }
 
 
 def save_model(path: str | Path, model: TrackWan, spec: ModelSpec, dtype: torch.dtype | None = None) -> None:

@@ -51,9 +51,9 @@ class CarriedPicture:
     """A picture (3 h w) in [0, 1], on the CPU, and where its points have taken it, chunk after chunk.
 
     A point is anchored to the part of the picture that is shown where the point is first seen, so that what was
-    dragged once can be taken again; one that is hidden throughout the frames in which it is first told carries nothing,
-    since what it belongs to is not in the picture. A point that is let go stays; one that is hidden goes along with the
-    nearest one that is seen. Of points that are told no more the oldest are forgotten, once there are 512.
+    dragged once can be taken again; one that is first seen in a hole carries nothing, since what it belongs to is not
+    in the picture. A point that is let go stays; one that is hidden goes along with the nearest one that is seen. Of
+    points that are told no more the oldest are forgotten, once there are 512.
     """
 
     picture: Tensor
@@ -61,13 +61,12 @@ class CarriedPicture:
     """Of the whole frame, px, where the picture is a part of one; 0: its own smaller side."""
     _last_thing: tuple[tuple[object, ...], Tensor, Tensor] | None = None
     _ids: list[int] = field(default_factory=list)
-    _absent: set[int] = field(default_factory=set)
     _anchors: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
     _places: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
 
     def copy(self) -> CarriedPicture:
         """The same state, apart from this one; its tensors never change and are shared."""
-        return replace(self, _ids=list(self._ids), _absent=set(self._absent))
+        return replace(self, _ids=list(self._ids))
 
     def begun_anew(self) -> CarriedPicture:
         """The same picture, before its first frame."""
@@ -78,21 +77,23 @@ class CarriedPicture:
         height, width = self.picture.shape[1:]
         rows = self._follow(tracks.rescaled(height, width))
         told = set(tracks.ids.tolist())
-        self._absent = told - set(self._ids)
         carried = self._carried(rows, told)
         self._forget(told)
         return carried
 
-    def _carried(self, rows: list[Tensor], told: set[int]) -> Carried:
-        """The frames whose points are at `rows`, of each (m 2) px."""
+    def _carried(self, rows: list[tuple[Tensor, Tensor]], told: set[int]) -> Carried:
+        """The frames of which `_follow` gave the rows."""
         height, width = self.picture.shape[1:]
-        places = torch.stack([F.pad(row, (0, 0, 0, len(self._ids) - len(row)), value=FAR) for row in rows])
-        known = places[..., 0] < FAR
-        ways = torch.where(known[..., None], places - self._anchors, 0.0)
-        moved = (self._far(ways) * known).amax(0) > 0.5
+        count = len(self._ids)
+        places = torch.stack([torch.cat([row, self._anchors[len(row) :]]) for row, _ in rows])  # one that is new rests
+        shown = torch.stack([F.pad(row, (0, count - len(row))) for _, row in rows])
+        ways = places - self._anchors
+        shown &= ~self._outvoted(ways[-1], shown.any(0))
+        moved = (self._far(ways) * shown).amax(0) > 0.5 if count else torch.zeros(0, dtype=torch.bool)
         if not moved.any():
             nothing = torch.zeros(len(rows), height, width)
             return Carried(self.picture[:, None].expand(-1, len(rows), -1, -1), nothing, nothing)
+        places = torch.where(shown[..., None], places, FAR)
         thing, owner = self._thing(moved, told)
         places, ways = places[:, moved], ways[:, moved]
         went = F.max_pool2d(thing * self._far(ways)[:, owner], 3, 1, 1)  # and what its edge is mixed with
@@ -106,8 +107,8 @@ class CarriedPicture:
         frames = torch.lerp(ground, torch.stack(carried), came[None])
         return Carried(frames, came, went * (1 - came))
 
-    def _follow(self, tracks: Tracks) -> list[Tensor]:
-        """Places (m 2) px of the points known by each frame."""
+    def _follow(self, tracks: Tracks) -> list[tuple[Tensor, Tensor]]:
+        """Of each frame places (m 2) px of the points known by then, and which of them have a say (m)."""
         points, visible, ids = tracks.points.float().cpu(), tracks.visibility.cpu(), tracks.ids.tolist()
         rows = []
         for frame in range(tracks.num_frames):
@@ -117,29 +118,39 @@ class CarriedPicture:
             if old:
                 at, to = [known[ids[column]] for column in old], points[frame, old]
                 self._places = self._moved(at, to)
-            new = [column for column in seen if ids[column] not in known and ids[column] not in self._absent]
+            new = [column for column in seen if ids[column] not in known]
             if new:
                 at = points[frame, new]
-                way = self._shift(at)
-                self._ids += [ids[column] for column in new]
-                self._anchors = torch.cat([self._anchors, at - way])
-                self._places = torch.cat([self._places, at])
-            rows.append(self._uncovered({ids[column] for column in seen}))
+                way, holds = self._shift(at)
+                self._ids += [ids[column] for column, any_ in zip(new, holds.tolist(), strict=True) if any_]
+                self._anchors = torch.cat([self._anchors, (at - way)[holds]])
+                self._places = torch.cat([self._places, at[holds]])
+            rows.append((self._places, self._shown({ids[column] for column in seen}, set(ids))))
         return rows
 
-    def _uncovered(self, seen: set[int]) -> Tensor:
-        """Places (m 2), but far off where a point that is not seen lies under one that is, and that came to it."""
-        shown = [row for row, track_id in enumerate(self._ids) if track_id in seen]
-        hidden = [row for row, track_id in enumerate(self._ids) if track_id not in seen]
-        if not shown or not hidden:
-            return self._places
-        ways = self._places - self._anchors
-        near = torch.cdist(self._places[hidden], self._places[shown]) < REACH * self._side
-        unlike = torch.cdist(ways[hidden], ways[shown]) > SAME * self._side
-        covered = (near & unlike & (ways[shown].norm(dim=-1) > MOVED * self._side)).any(1)
-        places = self._places.clone()
-        places[torch.tensor(hidden)[covered]] = FAR
-        return places
+    def _shown(self, seen: set[int], told: set[int]) -> Tensor:
+        """Which points have a say (m): those that are seen; of others those that nothing seen speaks for.
+
+        One that is hidden leaves what it stands on to its neighbours in the picture. One that was let go speaks for
+        itself, but under what came to it is silent, and where it would say the same as what is seen.
+        """
+        shown = torch.tensor([track_id in seen for track_id in self._ids], dtype=torch.bool)
+        if not shown.any() or shown.all():
+            return torch.ones_like(shown) if not shown.any() else shown
+        hidden = torch.tensor([track_id in told and track_id not in seen for track_id in self._ids])
+        reach, ways = REACH * self._side, self._places - self._anchors
+        anchored = torch.cdist(self._anchors, self._anchors[shown]) < 2 * reach
+        came = self._far(ways[shown]) > 0.5
+        under = torch.cdist(self._places, self._places[shown]) < reach
+        unlike = torch.cdist(ways, ways[shown]) > SAME * self._side
+        silent = (under & unlike & came).any(1) | (hidden & anchored.any(1))
+        return shown | ~silent
+
+    def _outvoted(self, ways: Tensor, shown: Tensor) -> Tensor:
+        """Points (m) that say one thing among more that say another: a camera's grid over an object with its own."""
+        among = (torch.cdist(self._anchors, self._anchors) < REACH * self._side) & shown
+        unlike = torch.cdist(ways, ways) > SAME * self._side
+        return (among & unlike).sum(1) > (among & ~unlike).sum(1)
 
     def _moved(self, rows: list[int], to: Tensor) -> Tensor:
         """Places (m 2) when the points `rows` have gone `to`, and those that are hidden beside them have gone along."""
@@ -161,19 +172,19 @@ class CarriedPicture:
     def _side(self) -> float:
         return self.side or float(min(self.picture.shape[1:]))
 
-    def _shift(self, at: Tensor) -> Tensor:
-        """How far (p 2) px what is shown now at `at` (p 2) has come."""
-        if not self._ids:
-            return torch.zeros_like(at)
+    def _shift(self, at: Tensor) -> tuple[Tensor, Tensor]:
+        """How far (p 2) px what is shown now at `at` (p 2) has come, and whether anything is (p), or else a hole."""
+        rests, shown = torch.zeros_like(at), torch.ones(len(at), dtype=torch.bool)
         ways = self._places - self._anchors
         moved = self._far(ways) > 0.5
         if not moved.any():
-            return torch.zeros_like(at)
+            return rests, shown
         way, say = self._way(at, self._places[None, moved], ways[None, moved])
         thing, _ = self._thing(moved, set(self._ids))
-        source = (at - way[0])[None, None].movedim(3, 1)  # 1 2 1 p
-        there = _sampled(thing[None], source)[0, 0, 0]
-        return way[0] * ((_firm(say[0]) * there > 0.5)[:, None])
+        places = torch.stack([at - way[0], at])  # where it would come from, and where it is
+        source, here = _sampled(thing[None], places.movedim(2, 1)[:, :, None])[0, :, 0]
+        come = _firm(say[0]) * source > 0.5
+        return torch.where(come[:, None], way[0], rests), come | (here < 0.5)
 
     def _way(self, at: Tensor, places: Tensor, ways: Tensor) -> tuple[Tensor, Tensor]:
         """How far (t p 2) px what is moved to `at` (p 2) has come, and with how much say (t p).

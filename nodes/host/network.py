@@ -22,6 +22,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ...motionstream_core.checkpoints import LoadedModel, ModelSpec
+from ...motionstream_core.checkpoints.load import network_arguments
 from ...motionstream_core.models.conditioning import Conditions, assemble
 from ...motionstream_core.models.kv_cache import KVCache
 from ...motionstream_core.models.track_wan import TrackWan
@@ -37,7 +38,7 @@ class HostedWan(TrackWan):
     """TrackWan in a host: it also takes what the host's samplers give, and its weights may lie on another device."""
 
     def __init__(self, spec: ModelSpec, layers: HostLayers, storage: torch.dtype, compute: torch.dtype) -> None:
-        super().__init__(spec.backbone, spec.track_head, spec.vocabulary, layers)
+        super().__init__(**network_arguments(spec), ops=layers)
         self.spec, self.attend = spec, layers.attention
         self.dtype = storage  # the host reads it as what the weights are stored in
         self._placement = mm.get_torch_device(), compute

@@ -87,7 +87,7 @@ const WATCH = `(() => {
       sx += (i / 4) % width;
       sy += Math.floor(i / 4 / width);
     }
-    return n < 20 ? null : [sx / n + 0.5, sy / n + 0.5];
+    return n < 20 ? null : [sx / n + 0.5, sy / n + 0.5, n];
   };
   const watch = { pictures: [], hands: [], chunks: [] };
   window.watched = watch;

@@ -93,7 +93,7 @@ def test_the_object_goes_where_the_hand_went(session: dict[str, Any], checkpoint
     arrived = hand[np.linalg.norm(hand[:, 1:] - hand[-1, 1:], axis=1) < 0.3][0, 0]
     shown = [picture for picture in drag["pictures"] if picture["pink"]]
     times = np.array([picture["t"] for picture in shown])
-    places = np.array([picture["pink"] for picture in shown])
+    places, areas = np.array([picture["pink"][:2] for picture in shown]), [picture["pink"][2] for picture in shown]
     made_ms = max(made for _, made, _, _ in drag["chunks"])
     lasts_ms = PIECES_PER_CHUNK * max(lasts for _, _, lasts, _ in drag["chunks"])
     limit = arrived + CHUNKS_LATE * lasts_ms + made_ms
@@ -103,6 +103,7 @@ def test_the_object_goes_where_the_hand_went(session: dict[str, Any], checkpoint
     assert len(there), words
     assert there[0] < limit, f"limit {limit - arrived:.0f} ms; {words}"
     assert np.median(left[-4:]) < LEFT_OF_THE_WAY, words
+    assert 0.7 * areas[0] < np.median(areas[-4:]) < 1.3 * areas[0], "it is no longer what it was"
     assert session["delays"], "no delay from drag to picture was measured"
 
 

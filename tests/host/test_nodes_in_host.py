@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.host.comfy_host import ROOT, ComfyHost, RefusedError
+from tests.host.comfy_host import ROOT, ComfyHost, RefusedError, with_checkpoints
 
 pytestmark = pytest.mark.host
 
@@ -116,6 +116,7 @@ def test_the_example_runs_without_a_browser(host: ComfyHost, example: dict[str, 
 def test_the_teacher_and_decode_run(host: ComfyHost, example: dict[str, Any], checkpoints: dict[str, str]) -> None:
     shortened(example, 13)
     inputs_of(example, "MotionStreamLoadModel")["checkpoint"] = checkpoints["teacher"]
+    inputs_of(example, "MotionStreamLoadTinyVAE")["checkpoint"] = checkpoints["tiny_vae"]
     key = key_of(example, "MotionStreamStudentStreamer")
     student = example.pop(key)["inputs"]
     shared = {name: student[name] for name in ("model", "vae", "image", "prompt", "motion", "seed", "fit")}
@@ -128,11 +129,16 @@ def test_the_teacher_and_decode_run(host: ComfyHost, example: dict[str, Any], ch
     assert video_frames(saved_video(host, host.run(example))).shape == (13, 128, 128, 3)
 
 
-def test_a_workflow_with_the_track_head_gives_the_same_frames(host: ComfyHost, example: dict[str, Any]) -> None:
+def test_a_workflow_with_the_track_head_gives_the_same_frames(
+    host: ComfyHost, example: dict[str, Any], checkpoints: dict[str, str]
+) -> None:
     """As it was saved before tracks went straight into the sampler."""
     older = json.loads((ROOT / "tests" / "data" / "workflow_with_track_head_api.json").read_text("utf-8"))
+    older = with_checkpoints(older, checkpoints)
     for kind in ("MotionStreamLoadModel", "MotionStreamLoadTinyVAE"):
-        inputs_of(older, kind).update(inputs_of(example, kind))
+        inputs_of(example, kind).update(inputs_of(older, kind))  # the bundled names of then
+    words = inputs_of(older, "MotionStreamStudentStreamer")["prompt"]
+    inputs_of(example, "MotionStreamStudentStreamer")["prompt"] = words
     frames = []
     for prompt in (older, example):
         shortened(prompt, 13)
@@ -194,7 +200,7 @@ def test_a_wrong_length_names_the_nearest(host: ComfyHost, example: dict[str, An
 
 def test_an_unknown_word_is_named(host: ComfyHost, example: dict[str, Any]) -> None:
     inputs_of(example, "MotionStreamStudentStreamer")["prompt"] = "a photorealistic cat"
-    assert "unknown words cat, photorealistic" in host.error(example)
+    assert "unknown words a, cat, photorealistic; this small model knows still" in host.error(example)
 
 
 def test_a_batch_of_images_is_refused(host: ComfyHost, example: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import json
 import weakref
@@ -100,6 +101,24 @@ def test_seed_and_motion_matter_and_the_rest_repeats(pack: Pack, parts: tuple[An
     assert torch.equal(first, stream(pack, *parts, motion=motion)[0])
     assert not torch.equal(first, stream(pack, *parts, motion=motion, seed=6)[0])
     assert not torch.equal(first, stream(pack, *parts)[0])
+
+
+def test_a_carried_picture_is_the_first_guess_in_the_host_as_in_the_core(pack: Pack, host: Any) -> None:
+    """A network that is silent shows the picture as the tracks drag it, through the nodes as well."""
+    spec = pack("motionstream_core.training.recipes.bundled_specs").STUDENT_SPEC
+    spec = dataclasses.replace(spec, image_rule="carried", image_skip=0.4)
+    checkpoints = pack("motionstream_core.checkpoints")
+    network = checkpoints.build_model(spec).eval().requires_grad_(False)
+    torch.nn.init.zeros_(network.head.head.weight)
+    torch.nn.init.zeros_(network.head.head.bias)
+    model = pack("nodes.host.network").host_model(checkpoints.LoadedModel(network, spec), "silent", torch.float32)
+    hosted = pack("nodes.host.model").stream_model(model)
+    latents = torch.randn(1, spec.backbone.in_channels, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    with pack("nodes.host.model").running(hosted) as loaded:
+        context = loaded.model.prepare_context(torch.zeros(1, 1, spec.backbone.text_dim))
+        velocity = loaded.model(latents, torch.tensor([1000.0]), context, None)
+    clean = latents[:, : spec.backbone.out_channels] - velocity
+    torch.testing.assert_close(clean, latents[:, spec.layout.span("image")], atol=1e-5, rtol=1e-5)
 
 
 def test_the_track_head_of_older_workflows_hands_tracks_on(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:

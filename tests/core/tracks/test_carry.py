@@ -109,14 +109,27 @@ def test_what_was_let_go_stays_and_can_be_taken_back() -> None:
     assert (inner(back.frames[:, -1], 40, 60) - inner(picture, 40, 60)).abs().max() < 0.02
 
 
-def test_a_point_that_is_hidden_when_it_is_first_told_carries_nothing() -> None:
+def test_a_stroke_that_begins_later_takes_what_is_there_then() -> None:
     picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
-    moved, seen = along(points, (30, 0), 13), torch.ones(13, 4, dtype=torch.bool)
-    seen[0] = False
+    moved, seen = torch.cat([points.expand(6, -1, -1), along(points, (30, 0), 13)]), torch.ones(19, 4, dtype=torch.bool)
+    seen[:6] = False
     carry = CarriedPicture(picture)
     tracks = tracks_of(moved, visibility=seen)
     carry.carry(tracks.slice(0, 1))
-    assert torch.equal(carry.carry(tracks.slice(1, 13)).frames, picture[:, None].expand(-1, 12, -1, -1))
+    carried = carry.carry(tracks.slice(1, 19)).frames
+    assert torch.equal(carried[:, :5], picture[:, None].expand(-1, 5, -1, -1))
+    assert (inner(carried[:, -1], 70, 60) - inner(picture, 40, 60)).abs().max() < 0.02
+
+
+def test_a_point_that_comes_out_of_a_hole_carries_nothing() -> None:
+    picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
+    moved = along(points, (40, 0), 13)
+    behind = along(torch.tensor([[38.0, 56.0]]), (0, 9), 13)  # seen once the piece has gone
+    seen = torch.ones(13, 5, dtype=torch.bool)
+    seen[:8, 4] = False
+    alone = CarriedPicture(picture).carry(tracks_of(moved, ids=[1, 2, 3, 4]))
+    both = tracks_of(torch.cat([moved, behind], dim=1), ids=[1, 2, 3, 4, 5], visibility=seen)
+    assert torch.equal(CarriedPicture(picture).carry(both).frames, alone.frames)
 
 
 def test_a_hidden_point_goes_along_with_its_neighbour() -> None:
