@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export IMAGE TRACKS PROMPT OUT MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup live demo check test test-fast test-host test-gpu bench train-demo evaluate results study
+.PHONY: help setup live demo check test test-fast test-host test-gpu bench train-demo train-photo evaluate results study
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,13 @@ test-gpu: setup ## Tests that need a CUDA device
 
 bench: setup ## Time a chunk, on the hardware at hand
 	PYTHONPATH=. $(RUN) benchmarks/chunk_time.py
+
+PHOTO := outputs/photo
+train-photo: setup ## Train the bundled model for pictures, from nothing; optional SECONDS=, of either half
+	test -f $(PHOTO)/student.safetensors || $(RUN) -m experiments.photo $(PHOTO) $(if $(SECONDS),--seconds $(SECONDS))
+	$(RUN) -m experiments.photo.draft $(PHOTO)/tiny_vae.safetensors
+	$(RUN) -m experiments.photo.drag $(PHOTO)/drag --start $(PHOTO)/student.safetensors \
+		--tiny-vae $(PHOTO)/tiny_vae.safetensors $(if $(SECONDS),--seconds $(SECONDS))
 
 train-demo: setup ## Train the bundled model, every stage
 	$(RUN) -m motionstream_core.training all

@@ -111,7 +111,7 @@ def live(args: argparse.Namespace) -> None:
         print(f"made whole what an earlier stream left: {files.video or files.log}")
     args.out.mkdir(parents=True, exist_ok=True)
     token = "" if args.host in LOOPBACK else secrets.token_urlsafe(16)
-    page = LivePage(opened, prompt, picture, args.out, token, spec.vocabulary or None, hold=bundled)
+    page = LivePage(opened, prompt, picture, args.out, token, spec.vocabulary or None, hold=file.resolve() == STUDENT)
     address = f"http://{'localhost' if args.host in LOOPBACK else args.host}:{args.port}/" + (
         token and f"?token={token}"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -216,7 +217,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the two files")
     parser.add_argument("--seconds", type=float, default=560)
-    parser.add_argument("--workers", type=int, default=14, help="processes that draw clips")
+    parser.add_argument(
+        "--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="processes that draw clips"
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="of all batches, for a trial on a small machine")
     args = parser.parse_args()
     began = time.monotonic()

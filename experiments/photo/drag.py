@@ -1,7 +1,8 @@
 """Teach the student to finish what its tracks have dragged: `python -m experiments.photo.drag OUT --seconds 7200`.
 
-On one core, from the blocks of an earlier student; it can be stopped at any time and goes on where it was. Clips are
-drawn beside the training (`drags`), each is seen two or three times.
+On a CPU core, from the blocks of an earlier student; it can be stopped at any time and goes on where it was. Clips are
+drawn beside the training (`drags`), each is seen two or three times. At the end `released.safetensors` is what is
+bundled.
 """
 
 from __future__ import annotations
@@ -262,10 +263,11 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the student and of the state")
     parser.add_argument("--seconds", type=float, default=7200)
     parser.add_argument("--start", type=Path, default=PHOTO_STUDENT, help="the student to start from")
+    parser.add_argument("--tiny-vae", type=Path, default=PHOTO_TINY_VAE, help="with a draft (`draft`)")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     engine = Engine(Compute(torch.device("cpu"), "fp32"))
-    vae = load_tiny_vae(PHOTO_TINY_VAE).float().eval().requires_grad_(False)
+    vae = load_tiny_vae(args.tiny_vae).float().eval().requires_grad_(False)
     model = first_model(args.start)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith("text_") and "cross_attn" not in name)  # no clip has a caption

@@ -75,7 +75,7 @@ class MotionStreamLive(io.ComfyNode):
                     min=-1,
                     max=100,
                     tooltip="Latent frames made at a time: fewer answer sooner and follow less well. -1: as the "
-                    "checkpoint was trained. 2 suits the bundled model.",
+                    "checkpoint was trained. 1 suits bundled/photo_student, 2 bundled/student.",
                     **advanced(),
                 ),
                 steps_input(),

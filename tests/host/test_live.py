@@ -64,7 +64,7 @@ def test_the_stage_shifts_no_values_and_keeps_its_size(session: dict[str, Any]) 
         0,
         "fixed",
         "by hand",
-        True,
+        False,
         600,
         1,
         2,

@@ -35,8 +35,8 @@ def page(make_opened: Callable[..., Opened], tmp_path: Path) -> Iterator[LivePag
 class Client:
     """One WebSocket; keeps what came."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self.socket, self.texts, self.chunks = socket, [], []
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, session: str) -> None:
+        self.socket, self.session, self.texts, self.chunks = socket, session, [], []
 
     async def say(self, **message: Any) -> None:
         await self.socket.send_str(json.dumps(message))
@@ -64,7 +64,7 @@ async def client(address: str, session: str | None = None, **headers: str) -> As
         if session is None:
             session = await current(http, address)
         async with http.ws_connect(f"{address}/motionstream/live/{session}", headers=headers) as socket:
-            yield Client(socket)
+            yield Client(socket, session)
 
 
 async def current(http: aiohttp.ClientSession, address: str) -> str:
@@ -297,7 +297,11 @@ def test_after_a_stream_that_failed_comes_another(page: LivePage, monkeypatch: p
             await hand.say(type="start")
             ended = await hand.hear(type="ended")
             assert "no space left" in ended["reason"] and ended["files"]["video"]
-        async with client(address) as hand:
+            failed = hand.session
+        async with aiohttp.ClientSession() as http:
+            while (session := await current(http, address)) == failed:
+                await asyncio.sleep(0.05)
+        async with client(address, session) as hand:
             await hand.hear(type="hello", state="ready")
             await hand.say(type="back", seconds=1)  # before anything was made
             await hand.say(type="start")
