@@ -31,9 +31,12 @@ CONTRAST = 0.08
 """Difference of colour, of 1, between neighbours from which there is an edge."""
 SOFT_PX = 2.0
 """Softness of the border between what moves and what rests."""
+GROUND = 0.5
+"""A group that has more of the picture is what the others move over."""
 NEAREST = 4
 FIELD_STRIDE = 4
 MAX_POINTS = 512
+MAX_GROUPS = 6
 FAR = 1e6
 
 
@@ -59,10 +62,14 @@ class CarriedPicture:
     picture: Tensor
     side: float = 0.0
     """Of the whole frame, px, where the picture is a part of one; 0: its own smaller side."""
-    _last_thing: tuple[tuple[object, ...], Tensor, Tensor] | None = None
+    _shares: tuple[object, list[Tensor]] = (None, [])
+    """What `_things` came to last, and of which points."""
     _ids: list[int] = field(default_factory=list)
     _anchors: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
     _places: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
+    _groups: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    """Of every point the number of those that it went with when it was last seen."""
+    _num_groups: int = 0
 
     def copy(self) -> CarriedPicture:
         """The same state, apart from this one; its tensors never change and are shared."""
@@ -89,23 +96,86 @@ class CarriedPicture:
         shown = torch.stack([F.pad(row, (0, count - len(row))) for _, row in rows])
         ways = places - self._anchors
         shown &= ~self._outvoted(ways[-1], shown.any(0))
-        moved = (self._far(ways) * shown).amax(0) > 0.5 if count else torch.zeros(0, dtype=torch.bool)
+        ways_now = ways[-1]
+        self._regroup(ways_now, shown[-1])
+        moved = (self._far(ways) * shown).amax(0) > 0.5
+        blank = torch.zeros(len(rows), height, width)
+        frames = self.picture[:, None].expand(-1, len(rows), -1, -1)
         if not moved.any():
-            nothing = torch.zeros(len(rows), height, width)
-            return Carried(self.picture[:, None].expand(-1, len(rows), -1, -1), nothing, nothing)
+            return Carried(frames, blank, blank)
         places = torch.where(shown[..., None], places, FAR)
-        thing, owner = self._thing(moved, told)
-        places, ways = places[:, moved], ways[:, moved]
-        went = F.max_pool2d(thing * self._far(ways)[:, owner], 3, 1, 1)  # and what its edge is mixed with
-        cells = _centers(height, width, FIELD_STRIDE)
-        size = (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
+        groups = self._moving_groups(moved, ways_now)
+        things = self._things(groups, ~moved & shown.any(0))
+        layers = [
+            self._layer(places[:, each], ways[:, each], thing) for each, thing in zip(groups, things, strict=True)
+        ]
+        went, ground, came = blank, max(range(len(things)), key=lambda k: float(things[k].mean())), blank
+        if things[ground].mean() < GROUND:
+            ground = -1
+        for index, (each, thing) in enumerate(zip(groups, things, strict=True)):
+            if index != ground:
+                far = self._far(ways[:, each])[:, self._nearest(each)]
+                went = torch.maximum(went, F.max_pool2d(thing * far, 3, 1, 1))  # and what its edge is mixed with
+        if ground < 0:
+            frames = torch.lerp(frames, self._closed(went)[:, None], went[None])
+        else:  # all of it moves: what nothing comes to is closed from what is around it then
+            carried, came = layers[ground]
+            rest = 1 - torch.stack(things).sum(0).clamp(max=1)  # whose points have not moved yet
+            known = torch.maximum(came, rest)
+            frames = _filled(torch.lerp(frames, carried, came[None]).movedim(1, 0), known[:, None]).movedim(0, 1)
+            went = 1 - known
+        for index, (carried, there) in enumerate(layers):
+            if index != ground:
+                frames = torch.lerp(frames, carried, there[None])
+                came = torch.maximum(came, there)
+        return Carried(frames, came, went * (1 - came))
+
+    def _layer(self, places: Tensor, ways: Tensor, thing: Tensor) -> tuple[Tensor, Tensor]:
+        """What one group carries: frames (3 t h w), and the share (t h w) of every pixel that it covers.
+
+        places, ways: (t m 2) px of its points. thing: (h w), the share of the picture's pixels that is its own.
+        """
+        height, width = self.picture.shape[1:]
+        cells, size = _centers(height, width, FIELD_STRIDE), (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
         way, say = self._way(cells, places, ways)
         firm = (_firm(say) * self._far(way)).unflatten(1, size)
-        *carried, there = _carried(torch.cat([self.picture, thing[None]]), way.unflatten(1, size), SAME * self._side)
-        came = _enlarged(firm[:, None], height, width)[:, 0] * there
-        ground = torch.lerp(self.picture[:, None], self._closed(went)[:, None], went[None])
-        frames = torch.lerp(ground, torch.stack(carried), came[None])
-        return Carried(frames, came, went * (1 - came))
+        both = torch.cat([self.picture, thing[None]])
+        *carried, there = _carried(both, way.unflatten(1, size), SAME * self._side)
+        return torch.stack(carried), _enlarged(firm[:, None], height, width)[:, 0] * there
+
+    def _regroup(self, ways: Tensor, shown: Tensor) -> None:
+        """Number the points that are shown by whom they go with: neighbours in the picture whose ways are alike.
+
+        A group keeps the number that most of its points had; of two that had the same one the larger keeps it.
+        """
+        together = torch.cdist(self._anchors, self._anchors) < 2 * REACH * self._side
+        together &= (torch.cdist(ways, ways) < SAME * self._side) & shown & shown[:, None]
+        roots = _connected(together)
+        taken: set[int] = set()
+        groups = self._groups.clone()
+        for root in sorted(set(roots[shown].tolist()), key=lambda root: -int((roots == root).sum())):
+            members = (roots == root) & shown
+            before = self._groups[members]
+            numbers = [number for number in before[before > 0].tolist() if number not in taken]
+            if not numbers:
+                self._num_groups += 1
+            number = max(set(numbers), key=numbers.count) if numbers else self._num_groups
+            taken.add(number)
+            groups[members] = number
+        self._groups = groups
+
+    def _moving_groups(self, moved: Tensor, ways: Tensor) -> list[Tensor]:
+        """Rows of the points that move, group by group, what has come farthest last; of many the largest groups."""
+        numbers = sorted(set(self._groups[moved].tolist()), key=lambda n: -int((self._groups[moved] == n).sum()))
+        groups = [torch.nonzero((self._groups == number) & moved)[:, 0] for number in numbers[:MAX_GROUPS]]
+        return sorted(groups, key=lambda rows: float(ways[rows].norm(dim=-1).mean()))
+
+    def _nearest(self, rows: Tensor) -> Tensor:
+        """Which of the points `rows` each pixel of the picture (h w) is nearest to."""
+        height, width = self.picture.shape[1:]
+        return (
+            _squares(_centers(height, width, 1), self._anchors[None, rows])[0].argmin(-1).unflatten(0, (height, width))
+        )
 
     def _follow(self, tracks: Tracks) -> list[tuple[Tensor, Tensor]]:
         """Of each frame places (m 2) px of the points known by then, and which of them have a say (m)."""
@@ -125,25 +195,25 @@ class CarriedPicture:
                 self._ids += [ids[column] for column, any_ in zip(new, holds.tolist(), strict=True) if any_]
                 self._anchors = torch.cat([self._anchors, (at - way)[holds]])
                 self._places = torch.cat([self._places, at[holds]])
+                self._groups = F.pad(self._groups, (0, int(holds.sum())))
             rows.append((self._places, self._shown({ids[column] for column in seen}, set(ids))))
         return rows
 
     def _shown(self, seen: set[int], told: set[int]) -> Tensor:
         """Which points have a say (m): those that are seen; of others those that nothing seen speaks for.
 
-        One that is hidden leaves what it stands on to its neighbours in the picture. One that was let go speaks for
-        itself, but under what came to it is silent, and where it would say the same as what is seen.
+        One that is hidden leaves what it stands on to those that it went with. One that was let go speaks for itself,
+        but under what came to it is silent.
         """
         shown = torch.tensor([track_id in seen for track_id in self._ids], dtype=torch.bool)
         if not shown.any() or shown.all():
             return torch.ones_like(shown) if not shown.any() else shown
         hidden = torch.tensor([track_id in told and track_id not in seen for track_id in self._ids])
-        reach, ways = REACH * self._side, self._places - self._anchors
-        anchored = torch.cdist(self._anchors, self._anchors[shown]) < 2 * reach
-        came = self._far(ways[shown]) > 0.5
-        under = torch.cdist(self._places, self._places[shown]) < reach
+        ways = self._places - self._anchors
+        others = (self._groups[:, None] == self._groups[shown]).any(1) & (self._groups > 0)
+        under = torch.cdist(self._places, self._places[shown]) < REACH * self._side
         unlike = torch.cdist(ways, ways[shown]) > SAME * self._side
-        silent = (under & unlike & came).any(1) | (hidden & anchored.any(1))
+        silent = (under & unlike & (self._far(ways[shown]) > 0.5)).any(1) | (hidden & others)
         return shown | ~silent
 
     def _outvoted(self, ways: Tensor, shown: Tensor) -> Tensor:
@@ -179,12 +249,16 @@ class CarriedPicture:
         moved = self._far(ways) > 0.5
         if not moved.any():
             return rests, shown
-        way, say = self._way(at, self._places[None, moved], ways[None, moved])
-        thing, _ = self._thing(moved, set(self._ids))
-        places = torch.stack([at - way[0], at])  # where it would come from, and where it is
-        source, here = _sampled(thing[None], places.movedim(2, 1)[:, :, None])[0, :, 0]
-        come = _firm(say[0]) * source > 0.5
-        return torch.where(come[:, None], way[0], rests), come | (here < 0.5)
+        groups = self._moving_groups(moved, ways)
+        shift = rests
+        for rows, thing in zip(groups, self._things(groups, ~moved), strict=True):
+            way, say = self._way(at, self._places[None, rows], ways[None, rows])
+            places = torch.stack([at - way[0], at])  # where it would come from, and where it is
+            source, here = _sampled(thing[None], places.movedim(2, 1)[:, :, None])[0, :, 0]
+            come = _firm(say[0]) * source > 0.5
+            shift = torch.where(come[:, None], way[0], shift)
+            shown = come | (shown & (here < 0.5))
+        return shift, shown
 
     def _way(self, at: Tensor, places: Tensor, ways: Tensor) -> tuple[Tensor, Tensor]:
         """How far (t p 2) px what is moved to `at` (p 2) has come, and with how much say (t p).
@@ -202,32 +276,37 @@ class CarriedPicture:
         """Whether ways (... 2) px lead anywhere, from 0 to 1."""
         return 1 - torch.exp(-ways.square().sum(-1) / (2 * (MOVED * self._side) ** 2))
 
-    def _thing(self, moved: Tensor, told: set[int]) -> tuple[Tensor, Tensor]:
-        """Share (h w) of the picture's pixels that move with the points `moved` (m), and which of those (h w) is next.
+    def _things(self, groups: list[Tensor], rests: Tensor) -> list[Tensor]:
+        """Of every group of points (rows) the share (h w) of the picture's pixels that goes with it.
 
-        Of the ways from a pixel to the moving points, and to the resting ones or to where no moving point reaches, the
-        shorter decides; across an edge of the picture they are longer.
+        Of the ways from a pixel to the points of a group, to others', to resting ones (m) and to where no point of the
+        group reaches, the shortest decides; across an edge of the picture they are longer.
         """
-        rests = ~moved & torch.tensor([track_id in told for track_id in self._ids])
-        key = (tuple(moved.tolist()), tuple(rests.tolist()), len(self._ids), self._ids[-1])
-        if self._last_thing is None or self._last_thing[0] != key:
+        key = [rows.tolist() for rows in groups], rests.tolist(), self._ids[:]
+        if self._shares[0] != key:
             height, width = self.picture.shape[1:]
-            pixels = _centers(height, width, 1)
-            squares, owner = _squares(pixels, self._anchors[None, moved])[0].min(-1)
-            within = torch.exp(-squares / (2 * (REACH * self._side) ** 2)).unflatten(0, (height, width)) > EDGE
-            lengths = _lengths(self.picture)
-            steps = int(2.5 * REACH * self._side)
-            near = _joined(self._anchors[moved], 1.5 * REACH * self._side)
-            mine = _distances(lengths, _marked(near, within), steps)
-            others = _distances(lengths, ~within | _marked(self._anchors[rests], within), steps)
-            thing = torch.sigmoid((others - mine) / SOFT_PX) * within
-            self._last_thing = key, thing, owner.unflatten(0, (height, width))
-        return self._last_thing[1:]
+            reach, lengths = REACH * self._side, _lengths(self.picture)
+            steps = int(2.5 * reach)
+            squares = [_squares(_centers(height, width, 1), self._anchors[None, rows])[0].amin(-1) for rows in groups]
+            within = [(torch.exp(-each / (2 * reach**2)) > EDGE).unflatten(0, (height, width)) for each in squares]
+            anywhere = torch.stack(within).any(0)
+            mine = [
+                _distances(lengths, _marked(_joined(self._anchors[rows], 1.5 * reach), anywhere), steps)
+                for rows in groups
+            ]
+            nowhere = _distances(lengths, ~anywhere | _marked(self._anchors[rests], anywhere), steps)
+            things = []
+            for index, own in enumerate(mine):
+                others = torch.stack([nowhere, *mine[:index], *mine[index + 1 :]]).amin(0)
+                edge = _distances(lengths, ~within[index], steps) if len(groups) > 1 else nowhere
+                things.append(torch.sigmoid((torch.minimum(others, edge) - own) / SOFT_PX) * within[index])
+            self._shares = key, things
+        return self._shares[1]
 
     def _closed(self, went: Tensor) -> Tensor:
         """The picture with everything that ever went away closed over from around it."""
         hole = (2 * went.amax(0)[None]).clamp(max=1)  # the border's own pixels are half of what went
-        return _filled(self.picture, 1 - hole)
+        return _filled(self.picture[None], 1 - hole[None])[0]
 
     def _forget(self, told: set[int]) -> None:
         spare = len(self._ids) - MAX_POINTS
@@ -236,7 +315,19 @@ class CarriedPicture:
         dropped = [row for row, track_id in enumerate(self._ids) if track_id not in told][:spare]
         kept = sorted(set(range(len(self._ids))) - set(dropped))
         self._ids = [self._ids[row] for row in kept]
-        self._anchors, self._places = self._anchors[kept], self._places[kept]
+        self._anchors, self._places, self._groups = self._anchors[kept], self._places[kept], self._groups[kept]
+
+
+def _connected(together: Tensor) -> Tensor:
+    """The smallest number that each can reach over pairs (m m) that hang together."""
+    count = len(together)
+    roots = torch.arange(count)
+    while True:
+        lower = torch.where(together, roots, count).amin(1, keepdim=False) if count else roots
+        lower = torch.minimum(roots, lower)
+        if torch.equal(lower, roots):
+            return roots
+        roots = lower
 
 
 def _joined(points: Tensor, reach: float) -> Tensor:
@@ -348,14 +439,14 @@ def _sampled(picture: Tensor, at: Tensor) -> Tensor:
     return sampled.movedim(1, 0)
 
 
-def _filled(picture: Tensor, known: Tensor) -> Tensor:
-    """The picture (3 h w) where known (1 h w) is 1, and elsewhere what is around it (pull-push)."""
-    height, width = picture.shape[1:]
-    weighted = torch.cat([picture * known, known])[None]
+def _filled(pictures: Tensor, known: Tensor) -> Tensor:
+    """Pictures (n 3 h w) where known (n 1 h w) is 1, and elsewhere what is around it (pull-push)."""
+    height, width = pictures.shape[2:]
+    weighted = torch.cat([pictures * known, known], dim=1)
     if min(height, width) > 1:
-        coarse = F.avg_pool2d(weighted, 2, ceil_mode=True)[0]
-        around = _filled(coarse[:3] / coarse[3:].clamp(min=1e-6), (coarse[3:] * 4).clamp(max=1))
-        around = F.interpolate(around[None], (height, width), mode="bilinear", align_corners=False)[0]
+        coarse = F.avg_pool2d(weighted, 2, ceil_mode=True)
+        around = _filled(coarse[:, :3] / coarse[:, 3:].clamp(min=1e-6), (coarse[:, 3:] * 4).clamp(max=1))
+        around = F.interpolate(around, (height, width), mode="bilinear", align_corners=False)
     else:
-        around = weighted[0, :3] / weighted[0, 3:].clamp(min=1e-6)
-    return torch.lerp(around, picture, known)
+        around = weighted[:, :3] / weighted[:, 3:].clamp(min=1e-6)
+    return torch.lerp(around, pictures, known)

@@ -1,6 +1,7 @@
 // The README's animation: the live page in Chromium, two drags, as the browser painted it.
 //
-//     python -m motionstream_core live --no-browser & node docs/images/animation/record_live.js FOLDER
+//     python -m motionstream_core live --no-browser --image PHOTO &
+//     node docs/images/animation/record_live.js FOLDER "[[[62,62],[92,74]],[[92,74],[58,56]]]"
 //     python docs/images/animation/join_live.py FOLDER docs/images/live.webp
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,17 +9,7 @@ import { join } from "node:path";
 import { launch } from "../../../tests/js/page/browser.js";
 
 const folder = process.argv[2];
-const DRAGS = [
-  // from, to, in px of the stream: the demo's own objects
-  [
-    [99, 67],
-    [72, 96],
-  ],
-  [
-    [34, 31],
-    [82, 30],
-  ],
-];
+const DRAGS = JSON.parse(process.argv[3]); // from, to, in px of the stream
 const DRAG_MS = 1700;
 
 mkdirSync(folder, { recursive: true });

@@ -160,3 +160,38 @@ def test_what_is_remembered_does_not_grow_without_end() -> None:
         carry.carry(tracks_of(points.expand(2, -1, -1), ids=list(range(9 * hand, 9 * hand + 9))))
     assert len(carry._ids) == len(carry._anchors) == len(carry._places) == MAX_POINTS
     assert carry._ids[-1] == 9 * 80 - 1  # the oldest went
+
+
+def test_neighbours_that_part_each_keep_what_is_theirs() -> None:
+    ground = torch.full((3, SIZE, SIZE), 0.5)
+    picture, left = piece(ground, 44, 64, radius=9)
+    picture[:, 55:73, 55:73] = torch.tensor([0.9, 0.2, 0.1])[:, None, None]  # beside it, about (64, 64)
+    right = left + torch.tensor([20.0, 0.0])
+    both = torch.cat([along(left, (-24, -20), 13), along(right, (30, 24), 13)], dim=1)
+    last = CarriedPicture(picture).carry(tracks_of(both)).frames[:, -1]
+    assert (inner(last, 94, 88, 7) - inner(picture, 64, 64, 7)).abs().max() < 0.02
+    assert (inner(last, 20, 44, 7) - inner(picture, 44, 64, 7)).abs().max() < 0.02
+    red = (last[0] - last[1] > 0.4).sum() / (picture[0] - picture[1] > 0.4).sum()
+    assert 0.9 < red < 1.15  # once, and nowhere else
+
+
+def test_under_a_camera_the_hole_takes_the_grounds_colour() -> None:
+    picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
+    rest = grid()[((grid() - torch.tensor([40.0, 60])).abs() > 20).any(-1)]
+    both = torch.cat([along(points, (40, 10), 13), along(rest, (-8, 0), 13)], dim=1)
+    last = CarriedPicture(picture).carry(tracks_of(both)).frames[:, -1]
+    assert (inner(last, 80, 70) - inner(picture, 40, 60)).abs().max() < 0.02
+    assert (inner(last, 32, 60) - 0.5).abs().mean() < 0.05  # where the ground under the piece is now
+
+
+def test_a_hidden_point_of_one_thing_is_not_spoken_for_by_another() -> None:
+    """What passes in front does not take along, or unveil, what it hides."""
+    picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 80, 64, radius=9)
+    picture[:, 55:73, 31:49] = torch.tensor([0.9, 0.2, 0.1])[:, None, None]
+    front = torch.tensor([40.0, 64]) + (points - torch.tensor([80.0, 64]))
+    moved = torch.cat([along(front, (72, 0), 25), along(points, (0, 3), 25)], dim=1)
+    seen = torch.ones(25, 8, dtype=torch.bool)
+    seen[10:18, 4:] = False
+    frames = CarriedPicture(picture).carry(tracks_of(moved, visibility=seen)).frames
+    assert (inner(frames[:, -1], 112, 64, 7) - inner(picture, 40, 64, 7)).abs().max() < 0.02
+    assert (inner(frames[:, -1], 80, 67, 6) - inner(picture, 80, 64, 6)).abs().max() < 0.05
