@@ -51,6 +51,7 @@ MASKS = CausalMasks(own_share=0.85)
 SAVE_S = 240.0
 CHUNKS = (1, 2, 3)  # latent frames of a chunk that the student must go on by on its own past
 WORDS = ("still",)
+HEAD_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -233,12 +234,17 @@ def first_model(start: Path) -> TrackWan:
 
 
 def release(student: Path, out: Path) -> None:
-    """The student as it is bundled: it was trained without captions, so that its one word changes nothing."""
+    """The student as it is bundled, in half precision.
+
+    It was trained without captions, so that its one word changes nothing. Its head is the mean of the silent one that it
+    began with and of the trained one (docs/log.md).
+    """
     loaded, spec = load_model(student), replace(SPEC, vocabulary=WORDS)
     model = build_model(spec)
     kept = {name: value for name, value in loaded.model.state_dict().items() if not name.startswith("text_encoder.")}
     words = {name: torch.zeros_like(value) for name, value in model.state_dict().items() if name not in kept}
-    model.load_state_dict(kept | words)
+    head = {name: value * HEAD_SHARE for name, value in kept.items() if name.startswith("head.head.")}
+    model.load_state_dict(kept | words | head)
     save_model(out, model, spec, torch.float16)
 
 

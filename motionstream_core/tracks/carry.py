@@ -23,6 +23,8 @@ MOVED = 1 / 128
 """A point that is nearer to its start rests."""
 SAME = 4 / 128
 """Points whose ways differ by less carry what is between them together; of others only the nearest has a say."""
+STRAIN = 0.2
+"""How much more two points of one thing may part, of their distance: things turn, and grow under a camera."""
 EDGE = 0.06
 """With so much say a pixel begins to go along, with twice as much it goes wholly."""
 EDGE_LENGTH = 6.0
@@ -106,12 +108,13 @@ class CarriedPicture:
         places = torch.where(shown[..., None], places, FAR)
         groups = self._moving_groups(moved, ways_now)
         things = self._things(groups, ~moved & shown.any(0))
-        layers = [
-            self._layer(places[:, each], ways[:, each], thing) for each, thing in zip(groups, things, strict=True)
-        ]
         went, ground, came = blank, max(range(len(things)), key=lambda k: float(things[k].mean())), blank
         if things[ground].mean() < GROUND:
             ground = -1
+        layers = [
+            self._layer(places[:, each], ways[:, each], thing, everywhere=index == ground)
+            for index, (each, thing) in enumerate(zip(groups, things, strict=True))
+        ]
         for index, (each, thing) in enumerate(zip(groups, things, strict=True)):
             if index != ground:
                 far = self._far(ways[:, each])[:, self._nearest(each)]
@@ -130,15 +133,16 @@ class CarriedPicture:
                 came = torch.maximum(came, there)
         return Carried(frames, came, went * (1 - came))
 
-    def _layer(self, places: Tensor, ways: Tensor, thing: Tensor) -> tuple[Tensor, Tensor]:
+    def _layer(self, places: Tensor, ways: Tensor, thing: Tensor, everywhere: bool) -> tuple[Tensor, Tensor]:
         """What one group carries: frames (3 t h w), and the share (t h w) of every pixel that it covers.
 
         places, ways: (t m 2) px of its points. thing: (h w), the share of the picture's pixels that is its own.
+        everywhere: also where no point of it is near.
         """
         height, width = self.picture.shape[1:]
         cells, size = _centers(height, width, FIELD_STRIDE), (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
         way, say = self._way(cells, places, ways)
-        firm = (_firm(say) * self._far(way)).unflatten(1, size)
+        firm = ((torch.ones_like(say) if everywhere else _firm(say)) * self._far(way)).unflatten(1, size)
         both = torch.cat([self.picture, thing[None]])
         *carried, there = _carried(both, way.unflatten(1, size), SAME * self._side)
         return torch.stack(carried), _enlarged(firm[:, None], height, width)[:, 0] * there
@@ -148,8 +152,9 @@ class CarriedPicture:
 
         A group keeps the number that most of its points had; of two that had the same one the larger keeps it.
         """
-        together = torch.cdist(self._anchors, self._anchors) < 2 * REACH * self._side
-        together &= (torch.cdist(ways, ways) < SAME * self._side) & shown & shown[:, None]
+        apart = torch.cdist(self._anchors, self._anchors)
+        alike = torch.cdist(ways, ways) < SAME * self._side + STRAIN * apart
+        together = (apart < 2 * REACH * self._side) & alike & shown & shown[:, None]
         roots = _connected(together)
         taken: set[int] = set()
         groups = self._groups.clone()
