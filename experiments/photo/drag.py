@@ -236,8 +236,8 @@ def first_model(start: Path) -> TrackWan:
 def release(student: Path, out: Path) -> None:
     """The student as it is bundled, in half precision.
 
-    It was trained without captions, so that its one word changes nothing. Its head is the mean of the silent one that it
-    began with and of the trained one (docs/log.md).
+    It was trained without captions, so that its one word changes nothing. Its head is the mean of the silent one, with
+    which it began, and of the trained one (docs/log.md).
     """
     loaded, spec = load_model(student), replace(SPEC, vocabulary=WORDS)
     model = build_model(spec)

@@ -39,14 +39,14 @@ class OptimizerSettings:
             )
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """The nearly orthogonal matrix (n m) that a few Newton-Schulz steps make of `matrix`; on a GPU in bf16.
+def orthogonalised(matrix: Tensor, precision: torch.dtype | None = None) -> Tensor:
+    """The nearly orthogonal matrix (n m) that a few Newton-Schulz steps make of `matrix`.
 
-    On a CPU without such units bf16 takes forty times as long.
+    precision: None is bf16 on a GPU and fp32 on a CPU, where bf16 without units for it takes forty times as long.
     """
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.bfloat16() if matrix.is_cuda else matrix.float()
+    x = matrix.to(precision or (torch.bfloat16 if matrix.is_cuda else torch.float32))
     x = x.T if tall else x
     x = x / x.norm().clamp(min=1e-7)
     for _ in range(NEWTON_SCHULZ_STEPS):
@@ -59,12 +59,18 @@ class Muon(torch.optim.Optimizer):
     """torch.optim.Muon for whole and sharded matrices; updates are as long as AdamW's (arXiv 2502.16982).
 
     The whole matrix of the update is gathered, since half a matrix has another orthogonal neighbour than the whole;
-    momentum and weights stay sharded.
+    momentum and weights stay sharded. precision: as `orthogonalised` takes it.
     """
 
     def __init__(
-        self, matrices: Iterable[nn.Parameter], learning_rate: float, weight_decay: float, momentum: float = 0.95
+        self,
+        matrices: Iterable[nn.Parameter],
+        learning_rate: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+        precision: torch.dtype | None = None,
     ) -> None:
+        self.precision = precision
         super().__init__(matrices, {"lr": learning_rate, "weight_decay": weight_decay, "momentum": momentum})
         for group in self.param_groups:
             for matrix in group["params"]:
@@ -82,10 +88,12 @@ class Muon(torch.optim.Optimizer):
         local(average).lerp_(local(grad), 1 - momentum)
         ahead = grad.lerp(average, momentum)
         if isinstance(ahead, DTensor):
-            whole = DTensor.from_local(orthogonalised(ahead.full_tensor()), ahead.device_mesh, [Replicate()])
+            whole = DTensor.from_local(
+                orthogonalised(ahead.full_tensor(), self.precision), ahead.device_mesh, [Replicate()]
+            )
             direction = whole.redistribute(placements=ahead.placements).to_local()
         else:
-            direction = orthogonalised(ahead)
+            direction = orthogonalised(ahead, self.precision)
         length = 0.2 * max(matrix.shape) ** 0.5
         local(matrix).mul_(1 - rate * weight_decay).add_(direction, alpha=-rate * length)
 

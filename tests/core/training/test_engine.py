@@ -22,7 +22,7 @@ from motionstream_core.training.engine.ema import Ema
 from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part, TrainingDiverged
 from motionstream_core.training.engine.log import Log
 from motionstream_core.training.engine.loop import LoopPlan, Stopped, train_loop
-from motionstream_core.training.engine.optimizers import Muon, Optimizer, OptimizerSettings
+from motionstream_core.training.engine.optimizers import Muon, Optimizer, OptimizerSettings, orthogonalised
 from motionstream_core.training.recipes.bundled_stages import STAGES
 
 CPU = torch.device("cpu")
@@ -184,7 +184,7 @@ def test_sharding_and_checkpointing_say_what_they_need() -> None:
 def test_muon_is_torchs_own(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     mine, theirs = (nn.Parameter(torch.ones(shape)) for _ in range(2))
-    muon = Muon([mine], 0.02, 0.03)
+    muon = Muon([mine], 0.02, 0.03, precision=torch.bfloat16)
     reference = torch.optim.Muon(
         [theirs], lr=0.02, weight_decay=0.03, adjust_lr_fn="match_rms_adamw", ns_steps=4, momentum=0.95
     )
@@ -194,6 +194,13 @@ def test_muon_is_torchs_own(shape: tuple[int, int]) -> None:
         muon.step()
         reference.step()
         assert torch.equal(mine, theirs)
+
+
+def test_the_cpus_precision_changes_an_update_by_little() -> None:
+    matrix = torch.randn(24, 16, generator=torch.Generator().manual_seed(0))
+    mine, theirs = orthogonalised(matrix), orthogonalised(matrix, torch.bfloat16).float()
+    assert mine.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(mine.flatten(), theirs.flatten(), dim=0) > 0.999
 
 
 def test_muon_takes_the_blocks_matrices_and_nothing_else() -> None:
