@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -81,8 +81,8 @@ class CarriedImage:
     By a VAE that has a draft of its encoder only the picture itself is encoded; a cell that the tracks have changed is
     drafted.
 
-    last: the last carried frame (3 h w), None before the first chunk. still: latents (1 c 1 h w) of the picture when it
-    has stood still for long.
+    first: the picture (3 h w) as it was given. last: the last carried frame, None before the first chunk. still:
+        latents (1 c 1 h w) of the picture when it has stood still for long.
     """
 
     vae: Encoder
@@ -90,13 +90,17 @@ class CarriedImage:
     picture: CarriedPicture
     last: Tensor | None = None
     still: Tensor | None = None
+    first: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first = self.picture.picture
 
     def at_latents(self, start: int, stop: int, tracks: Tracks) -> ImageSlot:
         """See `ImageSource`."""
         if start == 0:  # a stream begins, perhaps not the first one
-            self.picture, self.last = self.picture.begun_anew(), None
+            self.picture, self.last = CarriedPicture(self.first, self.picture.side), None
         carried, first = self.picture.carry(tracks), self.last is None
-        known = self.picture.picture if self.last is None else self.last  # frame 0 is the picture to the bit
+        known = self.first if self.last is None else self.last  # frame 0 is the picture to the bit
         frames = torch.cat([known[:, None], carried.frames[:, int(first) :]], dim=1)
         self.last = frames[:, -1]
         latents = [self.vae.encode(frames[None, :, :1])] if first else []
@@ -110,7 +114,7 @@ class CarriedImage:
         draft = self.vae.draft if isinstance(self.vae, Drafting) else None
         if draft is None:
             return self.vae.encode(frames[None])[:, :, 1:]
-        picture = self.picture.picture[:, None]
+        picture = self.first[:, None]
         if self.still is None:
             long = picture.expand(-1, self.stride.num_frames(STILL_LATENT_FRAMES), -1, -1)
             self.still = self.vae.encode(long[None])[:, :, -1:]
@@ -123,7 +127,9 @@ class CarriedImage:
 
     def copy(self) -> CarriedImage:
         """The same state, apart from this one."""
-        return replace(self, picture=self.picture.copy())
+        twin = replace(self, picture=self.picture.copy())
+        twin.first = self.first
+        return twin
 
 
 def latent_shares(shares: Tensor, stride: VaeStride, whole: bool = True) -> Tensor:

@@ -37,8 +37,7 @@ GROUND = 0.5
 """A group that has more of the picture is what the others move over."""
 NEAREST = 4
 FIELD_STRIDE = 4
-MAX_POINTS = 512
-MAX_GROUPS = 6
+MAX_GROUPS = 12
 FAR = 1e6
 
 
@@ -57,11 +56,12 @@ class CarriedPicture:
 
     A point is anchored to the part of the picture that is shown where the point is first seen, so that what was
     dragged once can be taken again; one that is first seen in a hole carries nothing, since what it belongs to is not
-    in the picture. A point that is let go stays; one that is hidden goes along with the nearest one that is seen. Of
-    points that are told no more the oldest are forgotten, once there are 512.
+    in the picture. One that is hidden leaves it to those that it went with. Once a point is told no more the picture
+    itself is what it was left as, so that no stream has more to remember than what is in hand.
     """
 
     picture: Tensor
+    """As it is now."""
     side: float = 0.0
     """Of the whole frame, px, where the picture is a part of one; 0: its own smaller side."""
     _shares: tuple[object, list[Tensor]] = (None, [])
@@ -77,17 +77,13 @@ class CarriedPicture:
         """The same state, apart from this one; its tensors never change and are shared."""
         return replace(self, _ids=list(self._ids))
 
-    def begun_anew(self) -> CarriedPicture:
-        """The same picture, before its first frame."""
-        return CarriedPicture(self.picture, self.side)
-
     def carry(self, tracks: Tracks) -> Carried:
         """The next frames, under tracks of a frame of any size."""
         height, width = self.picture.shape[1:]
         rows = self._follow(tracks.rescaled(height, width))
         told = set(tracks.ids.tolist())
         carried = self._carried(rows, told)
-        self._forget(told)
+        self._settle(told, carried.frames[:, -1])
         return carried
 
     def _carried(self, rows: list[tuple[Tensor, Tensor]], told: set[int]) -> Carried:
@@ -313,13 +309,14 @@ class CarriedPicture:
         hole = (2 * went.amax(0)[None]).clamp(max=1)  # the border's own pixels are half of what went
         return _filled(self.picture[None], 1 - hole[None])[0]
 
-    def _forget(self, told: set[int]) -> None:
-        spare = len(self._ids) - MAX_POINTS
-        if spare <= 0:
+    def _settle(self, told: set[int], frame: Tensor) -> None:
+        """Forget the points that are told no more; where they moved anything, the picture is now as they left it."""
+        kept = torch.tensor([track_id in told for track_id in self._ids], dtype=torch.bool)
+        if kept.all():
             return
-        dropped = [row for row, track_id in enumerate(self._ids) if track_id not in told][:spare]
-        kept = sorted(set(range(len(self._ids))) - set(dropped))
-        self._ids = [self._ids[row] for row in kept]
+        if (self._far(self._places - self._anchors)[~kept] > 0.5).any():
+            self.picture, self._anchors, self._shares = frame, self._places, (None, [])
+        self._ids = [track_id for track_id in self._ids if track_id in told]
         self._anchors, self._places, self._groups = self._anchors[kept], self._places[kept], self._groups[kept]
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.carry import MAX_POINTS, CarriedPicture
+from motionstream_core.tracks.carry import CarriedPicture
 
 SIZE = 128
 
@@ -156,10 +156,18 @@ def test_a_copy_goes_its_own_way() -> None:
 def test_what_is_remembered_does_not_grow_without_end() -> None:
     carry, generator = CarriedPicture(noise()), torch.Generator().manual_seed(2)
     for hand in range(80):
-        points = torch.rand(1, 9, 2, generator=generator) * SIZE
-        carry.carry(tracks_of(points.expand(2, -1, -1), ids=list(range(9 * hand, 9 * hand + 9))))
-    assert len(carry._ids) == len(carry._anchors) == len(carry._places) == MAX_POINTS
-    assert carry._ids[-1] == 9 * 80 - 1  # the oldest went
+        points = torch.rand(9, 2, generator=generator) * SIZE
+        way = (torch.rand(2, generator=generator) * 40 - 20).tolist()
+        carry.carry(tracks_of(along(points, (way[0], way[1]), 3), ids=list(range(9 * hand, 9 * hand + 9))))
+    assert carry._ids and set(carry._ids) <= set(range(9 * 79, 9 * 80))  # some lay in holes
+    assert len(carry._anchors) == len(carry._places) == len(carry._groups) == len(carry._ids)
+
+
+def test_points_that_were_let_go_where_they_were_are_forgotten() -> None:
+    carry = CarriedPicture(noise())
+    carry.carry(tracks_of(grid().expand(2, -1, -1)))
+    carry.carry(Tracks.empty(2, SIZE, SIZE))
+    assert not carry._ids
 
 
 def test_neighbours_that_part_each_keep_what_is_theirs() -> None:
