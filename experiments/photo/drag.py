@@ -32,7 +32,6 @@ from motionstream_core.streaming.conditions import moved_mask
 from motionstream_core.streaming.image_source import CarriedImage, latent_shares
 from motionstream_core.streaming.rollout import GradientPolicy
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.carry import CarriedPicture
 from motionstream_core.training.data import Batch, View
 from motionstream_core.training.data.batches import collate
 from motionstream_core.training.engine.ema import Ema
@@ -88,7 +87,7 @@ class DrawnClip:
 
 def carried(vae: TinyVae, picture: Tensor, tracks: Tracks, side: float) -> tuple[Tensor, Tensor]:
     """The image's and the mask's slot (c f h w) of a whole clip, made chunk by chunk as in a stream."""
-    source, slots = CarriedImage(vae, SPEC.vae_stride, CarriedPicture(picture, side)), []
+    source, slots = CarriedImage(vae, SPEC.vae_stride, picture, side), []
     for chunk in SPEC.chunk_plan.chunks(SPEC.vae_stride.num_latent_frames(tracks.num_frames)):
         frames = tracks.slice(*SPEC.vae_stride.frame_span(chunk.start, chunk.stop))
         slots.append(source.at_latents(chunk.start, chunk.stop, frames))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -81,32 +81,34 @@ class CarriedImage:
     By a VAE that has a draft of its encoder only the picture itself is encoded; a cell that the tracks have changed is
     drafted.
 
-    first: the picture (3 h w) as it was given. last: the last carried frame, None before the first chunk. still:
-        latents (1 c 1 h w) of the picture when it has stood still for long.
+    first: the picture (3 h w) as it was given, on the VAE's device. side: see `CarriedPicture`. carried, last: what its
+        points have made of it, and the last frame of it, on the CPU; None before the first chunk. still: latents
+        (1 c 1 h w) of the picture when it has stood still for long.
     """
 
     vae: Encoder
     stride: VaeStride
-    picture: CarriedPicture
+    first: Tensor
+    side: float = 0.0
+    carried: CarriedPicture | None = None
     last: Tensor | None = None
     still: Tensor | None = None
-    first: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.first = self.picture.picture
 
     def at_latents(self, start: int, stop: int, tracks: Tracks) -> ImageSlot:
         """See `ImageSource`."""
-        if start == 0:  # a stream begins, perhaps not the first one
-            self.picture, self.last = CarriedPicture(self.first, self.picture.side), None
-        carried, first = self.picture.carry(tracks), self.last is None
-        known = self.first if self.last is None else self.last  # frame 0 is the picture to the bit
-        frames = torch.cat([known[:, None], carried.frames[:, int(first) :]], dim=1)
+        known = self.last
+        if start == 0 or known is None or self.carried is None:  # a stream begins, perhaps not the first one
+            known = self.first.cpu()
+            self.carried = CarriedPicture(known, self.side)
+        begins = int(start == 0)  # frame 0 is the picture to the bit
+        carried = self.carried.carry(tracks)
+        frames = torch.cat([known[:, None], carried.frames[:, begins:]], dim=1)
         self.last = frames[:, -1]
-        latents = [self.vae.encode(frames[None, :, :1])] if first else []
+        frames = frames.to(self.first.device)
+        latents = [self.vae.encode(frames[None, :, :1])] if begins else []
         if frames.shape[1] > 1:
             latents.append(self._encoded(frames))
-        moved = latent_shares(torch.stack([carried.came, carried.went]), self.stride, whole=first)[None]
+        moved = latent_shares(torch.stack([carried.came, carried.went]), self.stride, whole=start == 0)[None]
         return ImageSlot(torch.cat(latents, dim=2), moved)
 
     def _encoded(self, frames: Tensor) -> Tensor:
@@ -127,9 +129,7 @@ class CarriedImage:
 
     def copy(self) -> CarriedImage:
         """The same state, apart from this one."""
-        twin = replace(self, picture=self.picture.copy())
-        twin.first = self.first
-        return twin
+        return replace(self, carried=None if self.carried is None else self.carried.copy())
 
 
 def latent_shares(shares: Tensor, stride: VaeStride, whole: bool = True) -> Tensor:
@@ -145,7 +145,7 @@ def latent_shares(shares: Tensor, stride: VaeStride, whole: bool = True) -> Tens
 def image_source(spec: ModelSpec, vae: Encoder, image: Tensor) -> ImageSource | None:
     """The source of an image (1 3 1 h w) in [0, 1] by the spec's rule; None for text-to-video."""
     if spec.image_rule == "carried":
-        return CarriedImage(vae, spec.vae_stride, CarriedPicture(image[0, :, 0].float().cpu()))
+        return CarriedImage(vae, spec.vae_stride, image[0, :, 0].float())
     latents = image_latents(spec, vae, image)
     return None if latents is None else StillImage(latents)
 

@@ -79,14 +79,11 @@ class CarriedPicture:
 
     def carry(self, tracks: Tracks) -> Carried:
         """The next frames, under tracks of a frame of any size."""
-        height, width = self.picture.shape[1:]
-        rows = self._follow(tracks.rescaled(height, width))
-        told = set(tracks.ids.tolist())
-        carried = self._carried(rows, told)
-        self._settle(told, carried.frames[:, -1])
+        carried = self._composed(self._follow(tracks.rescaled(*self.picture.shape[1:])))
+        self._settle(set(tracks.ids.tolist()), carried.frames[:, -1])
         return carried
 
-    def _carried(self, rows: list[tuple[Tensor, Tensor]], told: set[int]) -> Carried:
+    def _composed(self, rows: list[tuple[Tensor, Tensor]]) -> Carried:
         """The frames of which `_follow` gave the rows."""
         height, width = self.picture.shape[1:]
         count = len(self._ids)
@@ -94,19 +91,18 @@ class CarriedPicture:
         shown = torch.stack([F.pad(row, (0, count - len(row))) for _, row in rows])
         ways = places - self._anchors
         shown &= ~self._outvoted(ways[-1], shown.any(0))
-        ways_now = ways[-1]
-        self._regroup(ways_now, shown[-1])
+        self._regroup(ways[-1], shown[-1])
         moved = (self._far(ways) * shown).amax(0) > 0.5
         blank = torch.zeros(len(rows), height, width)
         frames = self.picture[:, None].expand(-1, len(rows), -1, -1)
         if not moved.any():
             return Carried(frames, blank, blank)
         places = torch.where(shown[..., None], places, FAR)
-        groups = self._moving_groups(moved, ways_now)
+        groups = self._moving_groups(moved, ways[-1])
         things = self._things(groups, ~moved & shown.any(0))
-        went, ground, came = blank, max(range(len(things)), key=lambda k: float(things[k].mean())), blank
-        if things[ground].mean() < GROUND:
-            ground = -1
+        largest = max(range(len(things)), key=lambda k: float(things[k].mean()))
+        ground = largest if things[largest].mean() >= GROUND else None
+        went = came = blank
         layers = [
             self._layer(places[:, each], ways[:, each], thing, everywhere=index == ground)
             for index, (each, thing) in enumerate(zip(groups, things, strict=True))
@@ -115,7 +111,7 @@ class CarriedPicture:
             if index != ground:
                 far = self._far(ways[:, each])[:, self._nearest(each)]
                 went = torch.maximum(went, F.max_pool2d(thing * far, 3, 1, 1))  # and what its edge is mixed with
-        if ground < 0:
+        if ground is None:
             frames = torch.lerp(frames, self._closed(went)[:, None], went[None])
         else:  # all of it moves: what nothing comes to is closed from what is around it then
             carried, came = layers[ground]
@@ -140,7 +136,7 @@ class CarriedPicture:
         way, say = self._way(cells, places, ways)
         firm = ((torch.ones_like(say) if everywhere else _firm(say)) * self._far(way)).unflatten(1, size)
         both = torch.cat([self.picture, thing[None]])
-        *carried, there = _carried(both, way.unflatten(1, size), SAME * self._side)
+        *carried, there = _compensated(both, way.unflatten(1, size), SAME * self._side)
         return torch.stack(carried), _enlarged(firm[:, None], height, width)[:, 0] * there
 
     def _regroup(self, ways: Tensor, shown: Tensor) -> None:
@@ -174,9 +170,8 @@ class CarriedPicture:
     def _nearest(self, rows: Tensor) -> Tensor:
         """Which of the points `rows` each pixel of the picture (h w) is nearest to."""
         height, width = self.picture.shape[1:]
-        return (
-            _squares(_centers(height, width, 1), self._anchors[None, rows])[0].argmin(-1).unflatten(0, (height, width))
-        )
+        squares = _squares(_centers(height, width, 1), self._anchors[None, rows])[0]
+        return squares.argmin(-1).unflatten(0, (height, width))
 
     def _follow(self, tracks: Tracks) -> list[tuple[Tensor, Tensor]]:
         """Of each frame places (m 2) px of the points known by then, and which of them have a say (m)."""
@@ -207,8 +202,8 @@ class CarriedPicture:
         but under what came to it is silent.
         """
         shown = torch.tensor([track_id in seen for track_id in self._ids], dtype=torch.bool)
-        if not shown.any() or shown.all():
-            return torch.ones_like(shown) if not shown.any() else shown
+        if not shown.any():
+            return ~shown
         hidden = torch.tensor([track_id in told and track_id not in seen for track_id in self._ids])
         ways = self._places - self._anchors
         others = (self._groups[:, None] == self._groups[shown]).any(1) & (self._groups > 0)
@@ -324,12 +319,12 @@ def _connected(together: Tensor) -> Tensor:
     """The smallest number that each can reach over pairs (m m) that hang together."""
     count = len(together)
     roots = torch.arange(count)
-    while True:
-        lower = torch.where(together, roots, count).amin(1, keepdim=False) if count else roots
-        lower = torch.minimum(roots, lower)
+    while count:
+        lower = torch.minimum(roots, torch.where(together, roots, count).amin(1))
         if torch.equal(lower, roots):
-            return roots
+            break
         roots = lower
+    return roots
 
 
 def _joined(points: Tensor, reach: float) -> Tensor:
@@ -360,10 +355,9 @@ def _lengths(picture: Tensor) -> list[tuple[int, int, Tensor]]:
 
 def _distances(lengths: list[tuple[int, int, Tensor]], marked: Tensor, steps: int) -> Tensor:
     """Length (h w) of the shortest way of at most so many steps to a marked pixel."""
-    far = float(FAR)
-    distances = torch.where(marked, 0.0, far)
+    distances = torch.where(marked, 0.0, FAR)
     for _ in range(steps):
-        padded = F.pad(distances, (1, 1, 1, 1), value=far)
+        padded = F.pad(distances, (1, 1, 1, 1), value=FAR)
         height, width = distances.shape
         ways = [distances]
         for dy, dx, length in lengths:
@@ -393,7 +387,7 @@ def _enlarged(values: Tensor, height: int, width: int) -> Tensor:
     return larger[..., :height, :width]
 
 
-def _carried(picture: Tensor, way: Tensor, same_px: float) -> Tensor:
+def _compensated(picture: Tensor, way: Tensor, same_px: float) -> Tensor:
     """Frames (c t h w) of a picture (c h w) under ways (t y x 2) px of cells.
 
     Every pixel lies between four cells. Where they go together its way is the mean of theirs; where they do not the

@@ -19,7 +19,6 @@ from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.image_source import CarriedImage, image_latents
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.carry import CarriedPicture
 from motionstream_core.training.stages.tiny_vae.draft import with_draft
 
 MakeModel = Callable[..., LoadedModel]
@@ -271,7 +270,7 @@ def test_a_model_without_track_head_asks_for_no_tracks(make_model: MakeModel, va
 
 def test_a_carried_image_is_drafted_only_where_the_tracks_changed_it(vae: TinyVae) -> None:
     drafted = with_draft(vae, [image().expand(-1, -1, 9, -1, -1)])
-    source = CarriedImage(drafted, VaeStride(4, 8), CarriedPicture(image()[0, :, 0]))
+    source = CarriedImage(drafted, VaeStride(4, 8), image()[0, :, 0])
     points = torch.tensor([[[8.0, 8.0]]]).repeat(13, 1, 1)
     points[5:, 0, 0] += 6
     tracks = Tracks(points, torch.ones(13, 1, dtype=torch.bool), HEIGHT, WIDTH)
