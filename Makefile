@@ -58,11 +58,11 @@ bench: setup ## Time a chunk, on the hardware at hand
 	PYTHONPATH=. $(RUN) benchmarks/chunk_time.py
 
 PHOTO := outputs/photo
-train-photo: setup ## Train the bundled model for pictures, from nothing; optional SECONDS=, of either half
+train-photo: setup ## Train the bundled model for pictures, from nothing; optional SECONDS= of the first half, STEPS= of the second
 	test -f $(PHOTO)/student.safetensors || $(RUN) -m experiments.photo $(PHOTO) $(if $(SECONDS),--seconds $(SECONDS))
 	$(RUN) -m experiments.photo.draft $(PHOTO)/tiny_vae.safetensors
 	$(RUN) -m experiments.photo.drag $(PHOTO)/drag --start $(PHOTO)/student.safetensors \
-		--tiny-vae $(PHOTO)/tiny_vae.safetensors $(if $(SECONDS),--seconds $(SECONDS))
+		--tiny-vae $(PHOTO)/tiny_vae.safetensors $(if $(STEPS),--steps $(STEPS))
 
 train-demo: setup ## Train the bundled model, every stage
 	$(RUN) -m motionstream_core.training all

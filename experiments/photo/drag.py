@@ -1,4 +1,4 @@
-"""Teach the student to finish what its tracks have dragged: `python -m experiments.photo.drag OUT --seconds 7200`.
+"""Teach the student to finish what its tracks have dragged: `python -m experiments.photo.drag OUT --steps 2000`.
 
 On a CPU core, from the blocks of an earlier student; it can be stopped at any time and goes on where it was. Clips are
 drawn beside the training (`drags`), each is seen two or three times. At the end `released.safetensors` is what is
@@ -8,7 +8,6 @@ bundled.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from experiments.photo.__main__ import SPEC as PLAIN_SPEC
@@ -34,9 +32,9 @@ from motionstream_core.streaming.rollout import GradientPolicy
 from motionstream_core.tracks import Tracks
 from motionstream_core.training.data import Batch, View
 from motionstream_core.training.data.batches import collate
-from motionstream_core.training.engine.ema import Ema
+from motionstream_core.training.engine.checkpoint import Checkpoints
 from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part
-from motionstream_core.training.engine.optimizers import Optimizer, OptimizerSettings
+from motionstream_core.training.engine.optimizers import OptimizerSettings
 from motionstream_core.training.stages.causal_loss import CausalMasks, frame_levels, predict_clean, sparse_causal
 from motionstream_core.training.stages.conditions import Conditioned, conditions_of, random_ids
 from motionstream_core.training.stages.student import training_rollout
@@ -47,7 +45,7 @@ SPEC = replace(PLAIN_SPEC, image_rule="carried", image_skip=IMAGE_SKIP)
 MOVED_GAIN = 3.0  # what a cell that a moving object fills, or has left, counts more than another
 RATE = 8e-4
 MASKS = CausalMasks(own_share=0.85)
-SAVE_S = 240.0
+NOTE_STEPS, SAVE_STEPS = 25, 100
 CHUNKS = (1, 2, 3)  # latent frames of a chunk that the student must go on by on its own past
 WORDS = ("still",)
 HEAD_SHARE = 0.5
@@ -55,7 +53,7 @@ HEAD_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Phase:
-    """Until `end`, a share of the time: steps of `batch_size` clips of a view, a share of them on the own past."""
+    """Until `end`, a share of the steps: steps of `batch_size` clips of a view, a share of them on the own past."""
 
     end: float
     view: View
@@ -247,84 +245,66 @@ def release(student: Path, out: Path) -> None:
     save_model(out, model, spec, torch.float16)
 
 
-def read_state(path: Path, part: Part) -> tuple[int, float]:
-    """Read a state into `part`; its step and seconds."""
-    kept = load_file(path)
-    for name, value in part.tensors().items():
-        value.copy_(kept[name])
-    return int(kept["step"]), float(kept["seconds"])
-
-
-def write_state(path: Path, part: Part, step: int, seconds: float) -> None:
-    """Write all that it takes to go on; the file appears whole."""
-    part_file = path.with_suffix(".part")
-    tensors = {name: value.detach().contiguous() for name, value in part.tensors().items()}
-    save_file(tensors | {"step": torch.tensor(step), "seconds": torch.tensor(seconds, dtype=torch.float64)}, part_file)
-    part_file.rename(path)
+def draw_pool(view: View, count: int, vae: TinyVae, pictures: list[Array], seed: int) -> tuple[DragClips, Tensor]:
+    """The first clips of a phase, and what its channels weigh."""
+    clips = DragClips(view, vae, pictures, seed)
+    clips.draw(count)
+    latents, images = clips.some(8)
+    deviation = (latents - images)[:, :, 1:].std().item()
+    print(f"{count} clips of {view}, deviation about the carried picture {deviation:.3f}", flush=True)
+    return clips, channel_weights(vae, latents[:4])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="folder of the student and of the state")
-    parser.add_argument("--seconds", type=float, default=7200)
+    parser.add_argument("out", type=Path, help="folder of the student and of the checkpoints")
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--start", type=Path, default=PHOTO_STUDENT, help="the student to start from")
     parser.add_argument("--tiny-vae", type=Path, default=PHOTO_TINY_VAE, help="with a draft (`draft`)")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
     engine = Engine(Compute(torch.device("cpu"), "fp32"))
     vae = load_tiny_vae(args.tiny_vae).float().eval().requires_grad_(False)
     model = first_model(args.start)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith("text_") and "cross_attn" not in name)  # no clip has a caption
-    settings = OptimizerSettings(learning_rate=RATE)
-    part = Part("student", model, Optimizer(model, settings), Ema(model, 0.99))
-    state = args.out / "state.safetensors"
-    step, before = read_state(state, part) if state.exists() else (0, 0.0)
-    began = saved = time.monotonic()
-    picture_rng = np.random.default_rng((301, step))
+    part = engine.part("student", model, OptimizerSettings(learning_rate=RATE), 0.99)
+    with Checkpoints(engine, args.out / "checkpoints", 1, print) as checkpoints:
+        first = checkpoints.resume([part])
+        train(engine, part, vae, first, args.steps, args.out, checkpoints)
+    release(args.out / "student.safetensors", args.out / "released.safetensors")
+
+
+def train(
+    engine: Engine, part: Part, vae: TinyVae, first: int, steps: int, out: Path, checkpoints: Checkpoints
+) -> None:
+    """Steps first .. steps - 1; the average goes to `out` with every checkpoint and at the end."""
+    picture_rng = np.random.default_rng((301, first))
     pictures = draw_pictures(picture_rng, FIRST_PICTURES)
-    pools: dict[View, DragClips] = {}
-    channels, losses = torch.ones(1), []
-
-    def seconds() -> float:
-        return before + time.monotonic() - began
-
-    while (share := seconds() / args.seconds) < 1:
-        phase = next(phase for phase in PHASES if share < phase.end)
-        if phase.view not in pools:
-            pools = {phase.view: DragClips(phase.view, vae, pictures, 400 + step)}
-            pools[phase.view].draw(phase.clips)
-            latents, images = pools[phase.view].some(8)
-            channels = channel_weights(vae, latents[:4])
-            about = (latents - images)[:, :, 1:]
-            print(
-                f"{seconds():.0f} s: {phase.clips} clips of {phase.view}, deviation about the carried picture "
-                f"{about.std().item():.3f}",
-                flush=True,
-            )
-        clips = pools[phase.view]
+    pool: tuple[DragClips, Tensor] | None = None
+    model, losses = part.model, list[tuple[bool, float]]()
+    assert isinstance(model, TrackWan)
+    for step in range(first, steps):
+        phase = next(phase for phase in PHASES if step < phase.end * steps)
+        if pool is None or pool[0].view != phase.view:
+            pool = draw_pool(phase.view, phase.clips, vae, pictures, 400 + step)
+        clips, channels = pool
         rng = np.random.default_rng((302, step))
         of = own_loss if rng.random() < phase.rollouts else past_loss
         loss = partial(drawn_loss, of, model, clips, channels, rng)
-
-        rate = min(1.0, (step + 1) / 60) * max(0.03, min(1.0, (1 - share) / 0.6))
+        rate = min(1.0, (step + 1) / 60) * max(0.03, min(1.0, (1 - step / steps) / 0.6))
         figures = engine.accumulate(part, MicroBatches(phase.batch_size), loss, rate, f"step {step}")
         losses.append((of is own_loss, figures["loss"]))
-        step += 1
         clips.draw(-(-phase.batch_size // 3))
-        if step % ROUND_STEPS == 0:
+        if (step + 1) % ROUND_STEPS == 0:
             pictures += draw_pictures(picture_rng, PICTURES_PER_ROUND)
             del pictures[: max(0, len(pictures) - MOST_PICTURES)]
-        if step % 25 == 0:
-            means = [np.mean([value for own, value in losses[-25:] if own is which] or [0]) for which in (False, True)]
-            print(f"{seconds():.0f} s, step {step}: past {means[0]:.4f}, own {means[1]:.4f}", flush=True)
-        if time.monotonic() - saved > SAVE_S:
-            saved = time.monotonic()
-            write_state(state, part, step, seconds())
-            save_student(args.out, engine, part, SPEC)
-    write_state(state, part, step, seconds())
-    save_student(args.out, engine, part, SPEC)
-    release(args.out / "student.safetensors", args.out / "released.safetensors")
+        if (step + 1) % NOTE_STEPS == 0:
+            past, own = (np.mean([value for kind, value in losses if kind is which] or [0]) for which in (False, True))
+            print(f"step {step + 1}: past {past:.4f}, own {own:.4f}", flush=True)
+            losses.clear()
+        if (step + 1) % SAVE_STEPS == 0 or step + 1 == steps:
+            checkpoints.save(step + 1, [part])
+            save_student(out, engine, part, SPEC)
 
 
 if __name__ == "__main__":

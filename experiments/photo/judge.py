@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from experiments.photo.dragged import KINDS, NUM_FRAMES, SIZE_PX, Case, case_of, figures_of, told
+from experiments.photo.dragged import NUM_FRAMES, SIZE_PX, Case, case_of, figures_of, told
 from experiments.photo.drags import Array, Cutout, DragClip, composed, posed
 from motionstream_core.checkpoints import LoadedModel, load_model, load_tiny_vae
 from motionstream_core.demo.track_error import lucas_kanade_error
@@ -89,7 +89,7 @@ def drag_cases(photos: Sequence[Array]) -> list[Case]:
     for number, photo in enumerate(photos):
         for again in range(2):
             rng = np.random.default_rng((920, number, again))
-            cases.append(case_of(KINDS[1], rng, photos[(number + 1) % len(photos)], photo, points=9))
+            cases.append(case_of(rng, photos[(number + 1) % len(photos)], photo, points=9))
     return cases
 
 
@@ -146,6 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="+")
     parser.add_argument("--student", type=Path, default=PHOTO_STUDENT)
+    parser.add_argument("--head", type=float, default=1.0, help="times its head: 0 is a silent network")
     parser.add_argument("--long", action="store_true", help="60 s of a still photo, too")
     args = parser.parse_args()
     photos, wide = [], []
@@ -156,7 +157,7 @@ def main() -> None:
         wide.append(fit_picture(rgb, SIZE_PX + 32, SIZE_PX + 32).astype(np.float32) / 255)
     vae = load_tiny_vae(PHOTO_TINY_VAE)
     makers: dict[str, Make] = {
-        "photo student": maker(_float(load_model(args.student)), vae),
+        "photo student": maker(_with_head(_float(load_model(args.student)), args.head), vae),
         "shapes' student": maker(_float(load_model(STUDENT)), load_tiny_vae(TINY_VAE)),
         "VAE on the truth": lambda truth, tracks: _video(vae.decode(vae.encode(frames_tensor(truth)))),
         "first frame": lambda truth, tracks: truth[:1].repeat(tracks.num_frames, 0),
@@ -173,6 +174,12 @@ def main() -> None:
 
 def _video(frames: torch.Tensor) -> Video:
     return to_video(frames[0].permute(1, 2, 3, 0))
+
+
+def _with_head(loaded: LoadedModel, share: float) -> LoadedModel:
+    for parameter in loaded.model.head.head.parameters():
+        parameter.mul_(share)
+    return loaded
 
 
 def _float(loaded: LoadedModel) -> LoadedModel:

@@ -87,6 +87,7 @@ def latent_conditions(
 def _image(
     spec: ModelSpec, latent_format: Any, count: int, size: tuple[int, int], latents: Tensor | None, which: str
 ) -> Tensor | None:
+    require_whole_image(spec, which)
     if spec.image_rule == "none":
         if latents is not None:
             raise ValueError(f"{which}: it holds an image, but this checkpoint makes video from text alone")
@@ -131,6 +132,15 @@ def _track(
         told = source.at_frames(*spec.vae_stride.frame_span(start, stop))
         maps.append(motion_latents(model, spec, told, at_start=start == 0))
     return torch.cat(maps, dim=2)
+
+
+def require_whole_image(spec: ModelSpec, which: str) -> None:
+    """Raises ValueError, beginning with the input's name, for a checkpoint whose image depends on the chunk."""
+    if spec.image_rule == "carried":
+        raise ValueError(
+            f"{which}: this checkpoint is given its image as the tracks drag it, chunk by chunk, which core's samplers "
+            "cannot do; use MotionStream Student Streamer or MotionStream Live, or load bundled/student"
+        )
 
 
 def require_track_head(spec: ModelSpec, which: str) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...motionstream_core.diffusion.schedule import student_sigmas, teacher_sigmas
 from ...motionstream_core.streaming.image_source import image_latents
 from ..frame_fit import fit_image
-from ..host.conditioning import IMAGE, TRACKS, Conditioning, require_track_head, with_values
+from ..host.conditioning import IMAGE, TRACKS, Conditioning, require_track_head, require_whole_image, with_values
 from ..host.model import StreamModel, make_ready, stream_model
 from ..host.network import text_tokens
 from ..host.vae import require_fitting_vae, stream_vae
@@ -126,6 +126,7 @@ class MotionStreamApplyMotion(io.ComfyNode):
             count = spec.vae_stride.num_latent_frames(length)
         except ValueError as error:
             raise ValueError(f"length: {error}") from None
+        require_whole_image(spec, "model")
         values: dict[str, Any] = {}
         if motion is not None:
             require_track_head(spec, "motion")

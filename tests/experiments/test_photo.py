@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from experiments.photo import drag
 from experiments.photo.__main__ import CLIP_FRAMES, CLIPS_PER_FILE, MOVES_PX, SPEC, LeafClips
 from experiments.photo.drag import SPEC as DRAG_SPEC
 from experiments.photo.drag import WORDS
+from experiments.photo.drags import draw_drag, draw_pictures
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
 from motionstream_core.training.data import View
@@ -57,3 +60,35 @@ def test_the_vae_of_photos_reads_what_the_student_is_made_for() -> None:
     with torch.no_grad():
         error = (vae.decode(vae.encode(frames)) - frames).square().mean()
     assert -10 * error.log10() > 22
+
+
+def test_the_points_of_a_drag_stay_on_what_they_are_on() -> None:
+    """Of the colour at a point in frame 0 much is left where the clip says that the point is, and little elsewhere."""
+    pictures, kept, still = draw_pictures(np.random.default_rng(4), 4), [], []
+    for seed in range(12):
+        clip = draw_drag(np.random.default_rng((5, seed)), pictures, 25, 128)
+        travel = np.linalg.norm(clip.points[-1] - clip.points[0], axis=-1)
+        chosen = np.flatnonzero(clip.visibility[0] & clip.visibility[-1] & (travel > 8))
+        places = [clip.points[frame][chosen].astype(int).clip(0, 127) for frame in (0, -1)]
+        first, last = (clip.frames[frame][at[:, 1], at[:, 0]] for frame, at in zip((0, -1), places, strict=True))
+        kept.append(np.abs(last.astype(float) - first).mean(-1))
+        there = clip.frames[-1][places[0][:, 1], places[0][:, 0]]
+        still.append(np.abs(there.astype(float) - first).mean(-1))
+    assert len(np.concatenate(kept)) > 60
+    assert np.concatenate(kept).mean() < 0.4 * np.concatenate(still).mean()
+
+
+@pytest.mark.thorough
+def test_training_goes_on_where_it_was_and_half_of_the_head_is_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drag, "PHASES", (drag.Phase(1.0, View(4, 8), 1, 0.5, 2),))
+    monkeypatch.setattr(drag, "FIRST_PICTURES", 2)
+    monkeypatch.setattr("sys.argv", ["drag", str(tmp_path), "--steps", "1"])
+    drag.main()
+    monkeypatch.setattr("sys.argv", ["drag", str(tmp_path), "--steps", "2"])
+    drag.main()
+    assert [path.name for path in (tmp_path / "checkpoints").glob("step_*")] == ["step_00000002"]
+    whole, half = (load_model(tmp_path / f"{name}.safetensors").model for name in ("student", "released"))
+    assert whole.head.head.weight.abs().max() > 0
+    torch.testing.assert_close(half.head.head.weight, whole.head.head.weight / 2, atol=1e-4, rtol=1e-2)

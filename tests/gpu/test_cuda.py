@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.example import drawn_example
-from motionstream_core.demo.weights import STUDENT, TINY_VAE
+from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDENT, TINY_VAE
 from motionstream_core.evaluation.world.report import frames_tensor
 from motionstream_core.models.attention import attention, available_backends
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
@@ -21,20 +23,25 @@ pytestmark = [
 
 
 @torch.inference_mode()
-def streamed(device: str) -> torch.Tensor:
+def streamed(device: str, student: Path, tiny_vae: Path, prompt: str) -> torch.Tensor:
     """Frames (t h w 3) of the demo's example, on the CPU."""
-    loaded, vae = load_model(STUDENT, torch.float32), load_tiny_vae(TINY_VAE).to(device)
+    loaded, vae = load_model(student, torch.float32), load_tiny_vae(tiny_vae).to(device)
     loaded.model.to(device)
     example = drawn_example(25)
-    context = encode_prompt(loaded.model, loaded.spec, example.prompt)
+    context = encode_prompt(loaded.model, loaded.spec, prompt)
     image = frames_tensor(example.image[None]).to(device)
     conditions = StreamConditions(loaded.model, loaded.spec, context, KnownTracks(example.tracks), image=image, vae=vae)
     chunks = stream_chunks(loaded, conditions, TinyStreamingDecoder(vae), num_latent_frames=7)
     return torch.cat([chunk.frames.cpu() for chunk in chunks])
 
 
-def test_the_stream_is_the_same_on_both_devices() -> None:
-    torch.testing.assert_close(streamed("cuda"), streamed("cpu"), rtol=0, atol=2e-2)
+@pytest.mark.parametrize(
+    "bundle",
+    [(STUDENT, TINY_VAE, drawn_example(2).prompt), (PHOTO_STUDENT, PHOTO_TINY_VAE, "")],
+    ids=["shapes", "photo"],
+)
+def test_the_stream_is_the_same_on_both_devices(bundle: tuple[Path, Path, str]) -> None:
+    torch.testing.assert_close(streamed("cuda", *bundle), streamed("cpu", *bundle), rtol=0, atol=2e-2)
 
 
 @pytest.mark.parametrize("backend", available_backends())

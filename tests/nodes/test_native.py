@@ -303,3 +303,14 @@ def test_a_model_of_another_pack_is_refused(pack: Pack, vae: Any) -> None:
 
     with pytest.raises(ValueError, match=r"^model: this is a Linear, which is not of this pack"):
         stream(pack, Foreign(), vae)
+
+
+def test_a_checkpoint_whose_image_is_carried_is_sent_to_the_streams(pack: Pack, narrow: Any, vae: Any) -> None:
+    """Core's samplers know no chunks: neither our node nor core's image conditioning is taken as if they did."""
+    model = model_of(pack, replace(narrow, role="student", image_rule="carried", image_skip=0.4))
+    with pytest.raises(ValueError, match=r"^model: .*as the tracks drag it.*MotionStream Student Streamer"):
+        applied(pack, model, vae)
+    tokens = text(pack, model, WORDS)
+    tokens[0][1]["concat_latent_image"] = torch.zeros(1, 16, 3, SIDE // 8, SIDE // 8)
+    with pytest.raises(ValueError, match="as the tracks drag it"):
+        conditions(model, tokens)
