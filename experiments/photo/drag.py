@@ -223,7 +223,7 @@ def first_model(start: Path) -> TrackWan:
     loaded = load_model(start)
     model = build_model(SPEC)
     kept = {name: value for name, value in loaded.model.state_dict().items() if not name.startswith("text_encoder.")}
-    model.load_state_dict(kept, strict=False)
+    model.load_state_dict(model.state_dict() | kept)
     if loaded.spec.image_rule != "carried":
         torch.nn.init.zeros_(model.head.head.weight)
         torch.nn.init.zeros_(model.head.head.bias)
