@@ -1,6 +1,7 @@
 """Seconds per chunk over a long stream of the bundled student, and peak memory: a table and a PNG.
 
 python benchmarks/chunk_time.py [--chunks 100] [--out outputs/chunk_time.png]
+python benchmarks/chunk_time.py --beside    # the student for pictures and that for shapes in turn, on the demo's clip
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.example import drawn_example
-from motionstream_core.demo.weights import STUDENT, TINY_VAE
+from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDENT, TINY_VAE
 from motionstream_core.evaluation.world.report import frames_tensor
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.stream import stream_chunks
+
+ROUNDS, DRAGGED_CHUNKS = 5, 4
 
 
 def peak_memory_mib(device: str) -> float:
@@ -33,13 +36,16 @@ def peak_memory_mib(device: str) -> float:
 
 
 @torch.inference_mode()
-def measure(num_chunks: int, device: str) -> tuple[list[float], list[float]]:
+def measure(
+    num_chunks: int, device: str, student: Path = STUDENT, tiny_vae: Path = TINY_VAE
+) -> tuple[list[float], list[float]]:
     """Seconds and peak memory (MiB) after each generated chunk; the pinned first chunk is not counted."""
-    loaded, vae = load_model(STUDENT, torch.float32), load_tiny_vae(TINY_VAE).to(device)
+    loaded, vae = load_model(student, torch.float32), load_tiny_vae(tiny_vae).to(device)
     loaded.model.to(device)
     example = drawn_example()
     image = frames_tensor(example.image[None]).to(device)
-    context = encode_prompt(loaded.model, loaded.spec, example.prompt)
+    prompt = example.prompt if student == STUDENT else ""
+    context = encode_prompt(loaded.model, loaded.spec, prompt)
     conditions = StreamConditions(loaded.model, loaded.spec, context, KnownTracks(example.tracks), image=image, vae=vae)
     length = loaded.spec.chunk_plan.chunk(num_chunks).stop
     seconds, memory = [], []
@@ -59,9 +65,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("outputs/chunk_time.png"))
+    parser.add_argument("--beside", action="store_true", help="compare the two bundled students")
     args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     hardware = torch.cuda.get_device_name() if device == "cuda" else f"{platform.processor() or platform.machine()} CPU"
+    if args.beside:
+        return compare(device, hardware)
     seconds, memory = measure(args.chunks, device)
     print(f"bundled student, 128 x 128, {torch.get_num_threads()} threads, {hardware}, torch {torch.__version__}")
     print("| chunk | seconds | peak memory MiB |\n|---|---|---|")
@@ -72,6 +81,18 @@ def main() -> None:
         print(f"median of chunks 91-100 / median of chunks 6-15: {late / early:.3f}")
     plot(seconds, memory, args.out)
     print(f"plot: {args.out}")
+
+
+def compare(device: str, hardware: str) -> None:
+    """Both students, round after round, over the chunks in which something is dragged."""
+    taken: dict[str, list[float]] = {"pictures": [], "shapes": []}
+    for _ in range(ROUNDS):
+        taken["pictures"] += measure(DRAGGED_CHUNKS, device, PHOTO_STUDENT, PHOTO_TINY_VAE)[0]
+        taken["shapes"] += measure(DRAGGED_CHUNKS, device)[0]
+    medians = {name: float(np.median(seconds)) for name, seconds in taken.items()}
+    print(f"128 x 128, {torch.get_num_threads()} threads, {hardware}, torch {torch.__version__}")
+    print("\n".join(f"{name}: {seconds:.3f} s a chunk (median)" for name, seconds in medians.items()))
+    print(f"frames a second, pictures / shapes: {medians['shapes'] / medians['pictures']:.2f}")
 
 
 def plot(seconds: list[float], memory: list[float], path: Path) -> None:
