@@ -129,14 +129,14 @@ class CarriedPicture:
         """What one group carries: frames (3 t h w), and the share (t h w) of every pixel that it covers.
 
         places, ways: (t m 2) px of its points. thing: (h w), the share of the picture's pixels that is its own.
-        everywhere: also where no point of it is near.
+        everywhere: also where no point of it is near, and mirrored beyond the picture's edges, where others end.
         """
         height, width = self.picture.shape[1:]
         cells, size = _centers(height, width, FIELD_STRIDE), (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
         way, say = self._way(cells, places, ways)
         firm = ((torch.ones_like(say) if everywhere else _firm(say)) * self._far(way)).unflatten(1, size)
         both = torch.cat([self.picture, thing[None]])
-        *carried, there = _compensated(both, way.unflatten(1, size), SAME * self._side)
+        *carried, there = _compensated(both, way.unflatten(1, size), SAME * self._side, everywhere)
         return torch.stack(carried), _enlarged(firm[:, None], height, width)[:, 0] * there
 
     def _regroup(self, ways: Tensor, shown: Tensor) -> None:
@@ -387,8 +387,10 @@ def _enlarged(values: Tensor, height: int, width: int) -> Tensor:
     return larger[..., :height, :width]
 
 
-def _compensated(picture: Tensor, way: Tensor, same_px: float) -> Tensor:
+def _compensated(picture: Tensor, way: Tensor, same_px: float, mirrored: bool) -> Tensor:
     """Frames (c t h w) of a picture (c h w) under ways (t y x 2) px of cells.
+
+    Beyond its edges the picture is mirrored, or else its last channel is 0.
 
     Every pixel lies between four cells. Where they go together its way is the mean of theirs; where they do not the
     pictures that they carry are mixed and not the ways, which would show what none of them carries (overlapped block
@@ -410,7 +412,11 @@ def _compensated(picture: Tensor, way: Tensor, same_px: float) -> Tensor:
     apart = 1 - torch.exp(spread / (-2 * same_px**2))[:, None]
     pixels, frames = _centers(height, width, 1).T.unflatten(1, (height, width)), torch.zeros(())
     for corner, share in zip(corners, shares, strict=True):
-        frames = frames + share * _sampled(picture, pixels - torch.lerp(mean, corner, apart))
+        at = pixels - torch.lerp(mean, corner, apart)
+        sampled = _sampled(picture, at)
+        if not mirrored:
+            sampled[-1] *= (at[:, 0] > 0) & (at[:, 0] < width) & (at[:, 1] > 0) & (at[:, 1] < height)
+        frames = frames + share * sampled
     return frames
 
 

@@ -203,3 +203,10 @@ def test_a_hidden_point_of_one_thing_is_not_spoken_for_by_another() -> None:
     frames = CarriedPicture(picture).carry(tracks_of(moved, visibility=seen)).frames
     assert (inner(frames[:, -1], 112, 64, 7) - inner(picture, 40, 64, 7)).abs().max() < 0.02
     assert (inner(frames[:, -1], 80, 67, 6) - inner(picture, 80, 64, 6)).abs().max() < 0.05
+
+
+def test_what_comes_in_from_the_edge_brings_no_mirror_of_itself() -> None:
+    picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 14, 60, radius=9)
+    last = CarriedPicture(picture).carry(tracks_of(along(points, (40, 0), 13))).frames[:, -1]
+    assert (inner(last, 54, 60, 8) - inner(picture, 14, 60, 8)).abs().max() < 0.02
+    assert (last[:, 51:69, 17:36] - 0.5).abs().mean() < 0.01  # where its mirror would be
