@@ -23,6 +23,8 @@ MOVED = 1 / 128
 """A point that is nearer to its start rests."""
 SAME = 4 / 128
 """Points whose ways differ by less carry what is between them together; of others only the nearest has a say."""
+TOGETHER = 0.03
+"""Cells that are no farther apart, from 0 to 1, share one way."""
 STRAIN = 0.2
 """How much more two points of one thing may part, of their distance: things turn, and grow under a camera."""
 EDGE = 0.06
@@ -136,8 +138,10 @@ class CarriedPicture:
         way, say = self._way(cells, places, ways)
         firm = ((torch.ones_like(say) if everywhere else _firm(say)) * self._far(way)).unflatten(1, size)
         both = torch.cat([self.picture, thing[None]])
-        *carried, there = _compensated(both, way.unflatten(1, size), SAME * self._side, everywhere)
-        return torch.stack(carried), _enlarged(firm[:, None], height, width)[:, 0] * there
+        frames = both.new_zeros(4, len(way), height, width)
+        window = _window(firm.amax(0) > 0, height, width)
+        frames[..., *window] = _compensated(both, way.unflatten(1, size), SAME * self._side, everywhere, window)
+        return frames[:3], _enlarged(firm[:, None], height, width)[:, 0] * frames[3]
 
     def _regroup(self, ways: Tensor, shown: Tensor) -> None:
         """Number the points that are shown by whom they go with: neighbours in the picture whose ways are alike.
@@ -175,11 +179,11 @@ class CarriedPicture:
 
     def _follow(self, tracks: Tracks) -> list[tuple[Tensor, Tensor]]:
         """Of each frame places (m 2) px of the points known by then, and which of them have a say (m)."""
-        points, visible, ids = tracks.points.float().cpu(), tracks.visibility.cpu(), tracks.ids.tolist()
+        points, visible, ids = tracks.points.float().cpu(), tracks.visibility.tolist(), tracks.ids.tolist()
         rows = []
         for frame in range(tracks.num_frames):
             known = {track_id: row for row, track_id in enumerate(self._ids)}
-            seen = [column for column in range(len(ids)) if visible[frame, column]]
+            seen = [column for column in range(len(ids)) if visible[frame][column]]
             old = [column for column in seen if ids[column] in known]
             if old:
                 at, to = [known[ids[column]] for column in old], points[frame, old]
@@ -202,8 +206,8 @@ class CarriedPicture:
         but under what came to it is silent.
         """
         shown = torch.tensor([track_id in seen for track_id in self._ids], dtype=torch.bool)
-        if not shown.any():
-            return ~shown
+        if shown.all() or not shown.any():
+            return torch.ones_like(shown)
         hidden = torch.tensor([track_id in told and track_id not in seen for track_id in self._ids])
         ways = self._places - self._anchors
         others = (self._groups[:, None] == self._groups[shown]).any(1) & (self._groups > 0)
@@ -371,7 +375,8 @@ def _distances(lengths: list[tuple[int, int, Tensor]], marked: Tensor, steps: in
 
 def _squares(at: Tensor, places: Tensor) -> Tensor:
     """Squared distances (t p m) of at (p 2) from places (t m 2)."""
-    return torch.cdist(at.expand(len(places), -1, -1), places, compute_mode="donot_use_mm_for_euclid_dist").square()
+    squares = at.square().sum(-1, keepdim=True) + places.square().sum(-1)[:, None]
+    return torch.baddbmm(squares, at.expand(len(places), -1, -1), places.mT, alpha=-2).clamp_(min=0)
 
 
 def _centers(height: int, width: int, stride: int) -> Tensor:
@@ -387,8 +392,19 @@ def _enlarged(values: Tensor, height: int, width: int) -> Tensor:
     return larger[..., :height, :width]
 
 
-def _compensated(picture: Tensor, way: Tensor, same_px: float, mirrored: bool) -> Tensor:
-    """Frames (c t h w) of a picture (c h w) under ways (t y x 2) px of cells.
+def _window(cells: Tensor, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of the pixels that lie in marked cells (y x) or next to one; none where none is marked."""
+    sides = []
+    for axis, length in ((1, height), (0, width)):
+        marked = torch.nonzero(cells.any(axis))[:, 0].tolist() or [0, -2]
+        sides.append(slice(max(marked[0] - 1, 0) * FIELD_STRIDE, min((marked[-1] + 2) * FIELD_STRIDE, length)))
+    return sides[0], sides[1]
+
+
+def _compensated(
+    picture: Tensor, way: Tensor, same_px: float, mirrored: bool, window: tuple[slice, slice]
+) -> Tensor:
+    """Frames (c t y x), the rows and columns `window`, of a picture (c h w) under ways (t y x 2) px of cells.
 
     Beyond its edges the picture is mirrored, or else its last channel is 0.
 
@@ -398,8 +414,8 @@ def _compensated(picture: Tensor, way: Tensor, same_px: float, mirrored: bool) -
     """
     height, width = picture.shape[1:]
     way = way.movedim(3, 1)  # t 2 y x
-    y, y_share = _between(height, way.shape[2])
-    x, x_share = _between(width, way.shape[3])
+    y, y_share = _between(height, way.shape[2], window[0])
+    x, x_share = _between(width, way.shape[3], window[1])
     corners = [way[:, :, y[i]][..., x[j]] for i in range(2) for j in range(2)]
     shares = [y_share[i][:, None] * x_share[j] for i in range(2) for j in range(2)]
     mean = torch.zeros(())
@@ -410,7 +426,10 @@ def _compensated(picture: Tensor, way: Tensor, same_px: float, mirrored: bool) -
         dx, dy = (corner - mean).unbind(1)
         spread = torch.maximum(spread, dx * dx + dy * dy)
     apart = 1 - torch.exp(spread / (-2 * same_px**2))[:, None]
-    pixels, frames = _centers(height, width, 1).T.unflatten(1, (height, width)), torch.zeros(())
+    if not (apart > TOGETHER).any():
+        corners, shares = [mean], [torch.ones(())]
+    pixels = _centers(height, width, 1).T.unflatten(1, (height, width))[:, *window]
+    frames = torch.zeros(())
     for corner, share in zip(corners, shares, strict=True):
         at = pixels - torch.lerp(mean, corner, apart)
         sampled = _sampled(picture, at)
@@ -420,9 +439,9 @@ def _compensated(picture: Tensor, way: Tensor, same_px: float, mirrored: bool) -
     return frames
 
 
-def _between(length: int, cells: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """For every pixel the cells before and after it, and their shares."""
-    at = ((torch.arange(length) + 0.5) / FIELD_STRIDE - 0.5).clamp(0, cells - 1)
+def _between(length: int, cells: int, window: slice) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """For every pixel of the window the cells before and after it, and their shares."""
+    at = ((torch.arange(length)[window] + 0.5) / FIELD_STRIDE - 0.5).clamp(0, cells - 1)
     before = at.floor().long().clamp(max=max(cells - 2, 0))
     return (before, (before + 1).clamp(max=cells - 1)), (1 - (at - before), at - before)
 
