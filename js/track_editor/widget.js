@@ -188,6 +188,7 @@ class Binding {
     if (chosen === "last") return this.lastResult ? this.url(this.lastResult) : "";
     if (chosen !== "auto") return this.url(fileName(chosen));
     const source = nodeBehind(this.graphNode, "image");
+    if (source?.motionstreamPicture) return source.motionstreamPicture;
     const file = fileOf(source) ?? (source ? this.inputPicture : null);
     return file ? this.url(file) : (source?.imgs?.[0]?.src ?? "");
   }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -39,7 +38,6 @@ class ComfyHost:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         extra = self.folder / "extra_model_paths.yaml"
         extra.write_text(f"tests:\n  base_path: {self.models}\n  motionstream: motionstream\n", "utf-8")
-        shutil.copy(ROOT / "workflows" / "motionstream_example.png", self.input)
         pack = self._link()
         options = (self.checkout / "comfy" / "cli_args.py").read_text("utf-8")
         wanted = ["--listen", "127.0.0.1", "--port", str(self.port), "--disable-auto-launch"]

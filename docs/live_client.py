@@ -1,7 +1,7 @@
 """Steer a live stream from Python, and keep the pictures: what a phone, TouchDesigner or any other hand would do.
 
     python -m motionstream_core live            # in one terminal
-    python examples/live_client.py out          # in another: drags, saves out/00000.jpg ...
+    python docs/live_client.py out          # in another: drags, saves out/00000.jpg ...
 
 Needs aiohttp. The messages are described in docs/live.md, their JSON schema is docs/live.schema.json.
 """
