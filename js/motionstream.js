@@ -4,6 +4,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { attachLive } from "./live/widget.js";
 import { attachPicker, PICKERS } from "./picker/widget.js";
+import { watchSubgraph } from "./track_editor/promoted.js";
 import { attachEditor } from "./track_editor/widget.js";
 
 app.registerExtension({
@@ -11,6 +12,7 @@ app.registerExtension({
   /** @type {(node: any) => void} */
   nodeCreated(node) {
     if (node.comfyClass === "MotionStreamTrackEditor") attachEditor(node, app, api);
+    else if (node.subgraph) watchSubgraph(node, app, api);
   },
 });
 

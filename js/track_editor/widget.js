@@ -39,7 +39,27 @@ export function attachEditor(node, app, api) {
   node.setSize(FIRST_SIZE.map((side, i) => Math.max(side, node.size[i])));
 }
 
-/** An element that the node shows and never saves. @type {(node: Node, name: string, place: HTMLElement, minHeight: number) => void} */
+/**
+ * The editor of the node `inner` on another node as well: that of a subgraph around it, which promotes the drawing.
+ * Returns what takes it away again.
+ * @type {(inner: Node, host: Node, app: any, api: Api) => () => void}
+ */
+export function attachEditorOf(inner, host, app, api) {
+  const storage = inner.widgets.find(({ name }) => name === "document");
+  const binding = new Binding(inner, storage, app, api);
+  const place = make("div", { className: "mste-place" }, binding.editor.element);
+  place.style.cssText = "width: 100%; height: 100%; min-height: 0;";
+  const widget = placeIn(host, "track_editor", place, MIN_HEIGHT);
+  after(host, "onDrawForeground", () => binding.read());
+  after(host, "onRemoved", () => binding.end());
+  host.setSize(FIRST_SIZE.map((side, i) => Math.max(side, host.size[i])));
+  return () => {
+    binding.end();
+    if (host.graph) /** @type {any} */ (host).removeWidget?.(widget);
+  };
+}
+
+/** An element that the node shows and never saves. @type {(node: Node, name: string, place: HTMLElement, minHeight: number) => any} */
 export function placeIn(node, name, place, minHeight) {
   const widget = node.addDOMWidget(name, `MOTIONSTREAM_${name.toUpperCase()}`, place, {
     serialize: false,
@@ -49,6 +69,7 @@ export function placeIn(node, name, place, minHeight) {
     setValue: () => {},
   });
   widget.serialize = false;
+  return widget;
 }
 
 /** `more` done after whatever the node does already. @type {(node: any, name: string, more: (...values: any[]) => void) => void} */
