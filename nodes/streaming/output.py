@@ -58,10 +58,10 @@ class StreamOutput:
         self._latents.append(latents.float().cpu())
         self.num_frames += len(frames)
 
-    @property
-    def last_frame(self) -> Tensor:
-        """The newest frame (h w 3)."""
-        return self.frames[-1 if self.keep is None else self.num_frames - 1]
+    def newest(self, count: int) -> Tensor:
+        """The last `count` frames (t h w 3) that came in one chunk."""
+        end = len(self.frames) if self.keep is None else self.num_frames
+        return self.frames[end - count : end]
 
     @property
     def latents(self) -> Tensor:
