@@ -69,6 +69,8 @@ export function placeIn(node, name, place, minHeight) {
     setValue: () => {},
   });
   widget.serialize = false;
+  // As wide as the node: the page's panel of properties would make it as wide as itself.
+  Object.defineProperty(widget, "width", { configurable: true, get: () => undefined, set: () => {} });
   return widget;
 }
 

@@ -31,7 +31,7 @@ seen.blueprints = {
     ["MotionStreamReferenceVideo", 0, "video"],
     ["MotionStreamPicture", 1, "mask"],
   ]),
-  camera: await blueprint(visitor, "MotionStream Camera Move", [picture]),
+  camera: await blueprint(visitor, "MotionStream Camera to Video", [picture]),
 };
 seen.beside = await beside(visitor);
 seen.problems = visitor.problems;

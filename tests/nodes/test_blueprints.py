@@ -25,7 +25,7 @@ def read(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_there_are_three() -> None:
-    assert NAMES == ["MotionStream Camera Move", "MotionStream Draw and Move", "MotionStream Motion Transfer"]
+    assert NAMES == ["MotionStream Camera to Video", "MotionStream Draw and Move", "MotionStream Motion Transfer"]
 
 
 @pytest.mark.parametrize("name", NAMES)

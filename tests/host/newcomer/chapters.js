@@ -15,9 +15,10 @@ const drawing = (visitor, kind = EDITOR) =>
     `(() => {
       const { element } = widget("track_editor");
       const shown = element.querySelector(".mste-surface")?.getBoundingClientRect();
+      const width = node.size[0] * window.app.canvas.ds.scale;
       const text = widget("document").value;
       return { tracks: text ? JSON.parse(text).tracks.length : 0, length: widget("length").value,
-        shown: Boolean(shown && shown.width > 50 && shown.height > 50) };
+        shown: Boolean(shown && shown.width > 0.85 * width && shown.height > 50) };
     })()`,
   );
 
@@ -162,9 +163,8 @@ export async function searches(visitor, words) {
     await page.keyboard.press("Control+a");
     await page.keyboard.type(word);
     await wait(1500);
-    found[word] = await page
-      .getByTestId("result-item")
-      .evaluateAll((all) => all.map((each) => each.innerText.split("\n")[0].trim()));
+    const shown = await page.getByTestId("result-item").allInnerTexts();
+    found[word] = shown.map((text) => text.split("\n")[0].trim());
   }
   await visitor.shot("search");
   await page.keyboard.press("Escape");
