@@ -1,12 +1,12 @@
 /** Thumbnails in the nodes that begin a workflow: the bundled pictures or videos, the user's own file, and a place to drop one. */
 
 import { fileName, viewPath } from "../track_editor/io/upstream.js";
+import { whileInGraph } from "../track_editor/presence.js";
 import { make } from "../track_editor/view/elements.js";
 import { placeIn, tellOfChange } from "../track_editor/widget.js";
 import { addPickerStyle } from "./style.js";
 
 const BUNDLED = "bundled/";
-const READ_AGAIN_MS = 250;
 const MIN_HEIGHT = 132;
 const FIRST_SIZE = [340, 230];
 
@@ -27,6 +27,7 @@ export function attachPicker(node, app, api) {
   addPickerStyle(document);
   const picker = new Picker(node, app, api);
   placeIn(node, "picker", picker.element, MIN_HEIGHT);
+  whileInGraph(node, () => picker.read());
   node.onDragOver = (/** @type {DragEvent} */ event) => Boolean(event.dataTransfer?.items.length);
   node.onDragDrop = (/** @type {DragEvent} */ event) => picker.drop(event);
   node.setSize(FIRST_SIZE.map((side, i) => Math.max(side, node.size[i])));
@@ -58,20 +59,6 @@ class Picker {
     /** @type {string | null} */
     this.shown = null;
     this.read();
-    this.watch();
-  }
-
-  /** The value is read again and again, since loads and undos change it without a word, for as long as the node is there. */
-  watch() {
-    const timer = setInterval(() => {
-      if (!this.node.graph) clearInterval(timer);
-      else this.read();
-    }, READ_AGAIN_MS);
-    const before = /** @type {any} */ (this.node).onAdded;
-    /** @type {any} */ (this.node).onAdded = (/** @type {any[]} */ ...values) => {
-      before?.apply(this.node, values);
-      if (!this.element.isConnected) this.read();
-    };
   }
 
   /** Thumbnails as the widget says now. */

@@ -4,27 +4,31 @@
  */
 
 import { widgetBehind } from "./io/upstream.js";
+import { whileInGraph } from "./presence.js";
 import { attachEditorOf } from "./widget.js";
 
 const EDITOR = "MotionStreamTrackEditor";
-const LOOK_MS = 250;
-// Nodes of a subgraph are made before their links and values are; later promotions by hand are found as well.
 
 /** @type {(host: any, app: any, api: any) => void} */
 export function watchSubgraph(host, app, api) {
   /** @type {{inner: any, end: () => void} | null} */
   let shown = null;
-  const timer = setInterval(() => {
-    if (shown && (!shown.inner.graph || !host.graph)) {
-      shown.end();
-      shown = null;
-    }
-    if (!host.graph) return clearInterval(timer);
-    const found = promotedEditor(host);
-    if (!found) return;
-    hide(found.widget); // again and again: links that change make the widget anew
-    shown ??= { inner: found.inner, end: attachEditorOf(found.inner, host, app, api) };
-  }, LOOK_MS);
+  const end = () => {
+    shown?.end();
+    shown = null;
+  };
+  // Nodes of a subgraph are made before their links and values are; promotions by hand come later still.
+  whileInGraph(
+    host,
+    () => {
+      const found = promotedEditor(host);
+      if (shown && shown.inner !== found?.inner) end();
+      if (!found) return;
+      hide(found.widget); // again and again: links that change make the widget anew
+      shown ??= { inner: found.inner, end: attachEditorOf(found.inner, host, app, api) };
+    },
+    end,
+  );
 }
 
 /** The first editor below the node whose drawing is one of the node's own widgets. @type {(host: any) => {inner: any, widget: any} | null} */

@@ -50,12 +50,10 @@ export function attachEditorOf(inner, host, app, api) {
   const place = make("div", { className: "mste-place" }, binding.editor.element);
   place.style.cssText = "width: 100%; height: 100%; min-height: 0;";
   const widget = placeIn(host, "track_editor", place, MIN_HEIGHT);
-  after(host, "onDrawForeground", () => binding.read());
-  after(host, "onRemoved", () => binding.end());
   host.setSize(FIRST_SIZE.map((side, i) => Math.max(side, host.size[i])));
   return () => {
     binding.end();
-    if (host.graph) /** @type {any} */ (host).removeWidget?.(widget);
+    /** @type {any} */ (host).removeWidget?.(widget);
   };
 }
 

@@ -1,4 +1,4 @@
-"""The client of examples/ against a server: short, as promised, and it works."""
+"""The client in docs/ against a server: short, as promised, and it works."""
 
 from __future__ import annotations
 
