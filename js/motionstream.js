@@ -4,7 +4,6 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { attachLive } from "./live/widget.js";
 import { attachPicker, PICKERS } from "./picker/widget.js";
-import { PLAYED, playResults } from "./preview/play.js";
 import { watchSubgraph } from "./track_editor/promoted.js";
 import { attachEditor } from "./track_editor/widget.js";
 
@@ -22,14 +21,6 @@ app.registerExtension({
   /** @type {(node: any) => void} */
   nodeCreated(node) {
     if (node.comfyClass === "MotionStreamLive") attachLive(node, app, api);
-  },
-});
-
-app.registerExtension({
-  name: "motionstream.Preview",
-  /** @type {(node: any) => void} */
-  nodeCreated(node) {
-    if (PLAYED.includes(node.comfyClass)) playResults(node);
   },
 });
 

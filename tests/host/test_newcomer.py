@@ -111,9 +111,8 @@ def test_every_template_has_a_title_and_a_picture(seen: dict[str, Any]) -> None:
     assert sorted(card["name"] for card in seen["cards"]) == TITLES
     for card in seen["cards"]:
         assert (card["title"], card["isCut"]) == (card["name"], False)
-        ((width, address),) = card["pictures"]
-        assert width >= 128
-        assert address.endswith(".jpg"), card
+        with Image.open(ROOT / "workflows" / f"{card['name']}.jpg") as thumbnail:
+            assert card["pictures"] == [list(thumbnail.size)], card
 
 
 def test_every_template_with_bundled_weights_runs_as_it_is_opened(seen: dict[str, Any], fresh: ComfyHost) -> None:
@@ -145,7 +144,6 @@ def test_what_is_drawn_is_what_runs(seen: dict[str, Any], fresh: ComfyHost) -> N
     assert editor["drawn"]["tracks"] == 4
     assert editor["typed"]["length"] == 61
     assert _made(fresh, editor["run"]).shape == (61, 128, 128, 3)
-    assert editor["playing"], "the node's own preview stands still"
 
 
 def test_undo_redo_and_a_reload_keep_the_drawing(seen: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ async function type(visitor, kind, name, value) {
   const { page, wait, mode } = visitor;
   if (mode === "vue") {
     const id = await inNode(visitor, kind, "node.id");
-    const field = page.locator(`[data-node-id="${id}"]`).getByLabel(name, { exact: true }).first();
+    const field = page.locator(`[data-node-id="${id}"]`).getByLabel(name, { exact: true }).locator("input").first();
     await field.fill(String(value));
     await field.press("Enter");
   } else {
@@ -75,9 +75,6 @@ export async function draws(visitor) {
   await visitor.shot("drawn");
   seen.run = await visitor.run();
   await wait(1500);
-  seen.playing = await page.evaluate(() =>
-    [...document.querySelectorAll("video")].some((video) => /temp/.test(video.currentSrc) && !video.paused),
-  );
   await visitor.shot("ran");
   await page.evaluate(() => {
     document.activeElement?.blur();

@@ -24,7 +24,7 @@ export async function cards(visitor) {
       name,
       title: (await card.locator("h3").textContent()).trim(),
       isCut: await card.locator("h3").evaluate((e) => e.scrollHeight > e.clientHeight + 2),
-      pictures: await card.locator("img").evaluateAll((all) => all.map((e) => [e.naturalWidth, e.src])),
+      pictures: await card.locator("img").evaluateAll((all) => all.map((e) => [e.naturalWidth, e.naturalHeight])),
     });
   }
   await visitor.shot("cards");
