@@ -48,7 +48,7 @@ test-fast: setup ## The inner loop, under a minute: no test marked slow or thoro
 	@log=$$(mktemp); PART=1/2 $(FAST) > $$log 2>&1 & first=$$!; PART=2/2 $(FAST); second=$$?; \
 		wait $$first; first=$$?; cat $$log; rm $$log; exit $$((first + second))
 
-test-host: setup ## Tests inside a real ComfyUI
+test-host: setup node_modules/.installed ## Tests inside the ComfyUI that COMFYUI_PATH names, in a browser too
 	$(RUN) -m pytest -q -m host
 
 test-gpu: setup ## Tests that need a CUDA device

@@ -3,6 +3,8 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { attachLive } from "./live/widget.js";
+import { attachPicker, PICKERS } from "./picker/widget.js";
+import { watchSubgraph } from "./track_editor/promoted.js";
 import { attachEditor } from "./track_editor/widget.js";
 
 app.registerExtension({
@@ -10,6 +12,7 @@ app.registerExtension({
   /** @type {(node: any) => void} */
   nodeCreated(node) {
     if (node.comfyClass === "MotionStreamTrackEditor") attachEditor(node, app, api);
+    else if (node.subgraph) watchSubgraph(node, app, api);
   },
 });
 
@@ -18,5 +21,13 @@ app.registerExtension({
   /** @type {(node: any) => void} */
   nodeCreated(node) {
     if (node.comfyClass === "MotionStreamLive") attachLive(node, app, api);
+  },
+});
+
+app.registerExtension({
+  name: "motionstream.Picker",
+  /** @type {(node: any) => void} */
+  nodeCreated(node) {
+    if (node.comfyClass in PICKERS) attachPicker(node, app, api);
   },
 });

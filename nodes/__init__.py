@@ -8,6 +8,7 @@ from .camera.moves import MotionStreamCameraFromJSON, MotionStreamCameraMove
 from .camera.tracks import MotionStreamCameraTracks
 from .host.live_routes import add_routes
 from .loaders import MotionStreamLoadModel, MotionStreamLoadTinyVAE
+from .pictures import MotionStreamPicture, MotionStreamReferenceVideo
 from .sampling.core_sampling import (
     MotionStreamApplyMotion,
     MotionStreamJointGuider,
@@ -37,6 +38,8 @@ from .tracks.transform import MotionStreamMergeTracks, MotionStreamRescaleTracks
 NODES: list[type[io.ComfyNode]] = [
     MotionStreamLoadModel,
     MotionStreamLoadTinyVAE,
+    MotionStreamPicture,
+    MotionStreamReferenceVideo,
     MotionStreamTrackEditor,
     MotionStreamTracksFromJSON,
     MotionStreamPointGrid,

@@ -39,7 +39,25 @@ export function attachEditor(node, app, api) {
   node.setSize(FIRST_SIZE.map((side, i) => Math.max(side, node.size[i])));
 }
 
-/** An element that the node shows and never saves. @type {(node: Node, name: string, place: HTMLElement, minHeight: number) => void} */
+/**
+ * The editor of the node `inner` on another node as well: that of a subgraph around it, which promotes the drawing.
+ * Returns what takes it away again.
+ * @type {(inner: Node, host: Node, app: any, api: Api) => () => void}
+ */
+export function attachEditorOf(inner, host, app, api) {
+  const storage = inner.widgets.find(({ name }) => name === "document");
+  const binding = new Binding(inner, storage, app, api);
+  const place = make("div", { className: "mste-place" }, binding.editor.element);
+  place.style.cssText = "width: 100%; height: 100%; min-height: 0;";
+  const widget = placeIn(host, "track_editor", place, MIN_HEIGHT);
+  host.setSize(FIRST_SIZE.map((side, i) => Math.max(side, host.size[i])));
+  return () => {
+    binding.end();
+    /** @type {any} */ (host).removeWidget?.(widget);
+  };
+}
+
+/** An element that the node shows and never saves. @type {(node: Node, name: string, place: HTMLElement, minHeight: number) => any} */
 export function placeIn(node, name, place, minHeight) {
   const widget = node.addDOMWidget(name, `MOTIONSTREAM_${name.toUpperCase()}`, place, {
     serialize: false,
@@ -49,6 +67,9 @@ export function placeIn(node, name, place, minHeight) {
     setValue: () => {},
   });
   widget.serialize = false;
+  // As wide as the node: the page's panel of properties would make it as wide as itself.
+  Object.defineProperty(widget, "width", { configurable: true, get: () => undefined, set: () => {} });
+  return widget;
 }
 
 /** `more` done after whatever the node does already. @type {(node: any, name: string, more: (...values: any[]) => void) => void} */
@@ -188,6 +209,7 @@ class Binding {
     if (chosen === "last") return this.lastResult ? this.url(this.lastResult) : "";
     if (chosen !== "auto") return this.url(fileName(chosen));
     const source = nodeBehind(this.graphNode, "image");
+    if (source?.motionstreamPicture) return source.motionstreamPicture;
     const file = fileOf(source) ?? (source ? this.inputPicture : null);
     return file ? this.url(file) : (source?.imgs?.[0]?.src ?? "");
   }

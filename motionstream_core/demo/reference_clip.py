@@ -1,6 +1,6 @@
 """A reference video for the motion transfer example: other things than the demo's, standing where the demo's stand.
 
-`python -m motionstream_core.demo.reference_clip workflows` writes it, and the mask of the demo's own objects.
+`python -m motionstream_core.demo.reference_clip js/picker/bundled` writes it, and the pictures that the nodes offer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..streaming.render.video_file import VideoFile
 from ..world import Clip, Motion, Path, render
+from ..world.leaves.picture import leaves_picture
 from ..world.scene import Camera
 from .example import drawn_example
 
@@ -22,6 +23,7 @@ REFERENCE_SIDE_PX = 256
 REFERENCE_FRAMES = 49
 FPS = 16
 OBJECT_CHROMA = 60  # grey levels
+LEAVES_SEED = 3
 LOOKS = (("yellow", "square"), ("blue", "circle"), ("cyan", "diamond"))
 
 
@@ -76,10 +78,19 @@ def object_mask() -> np.ndarray:
 
 
 def write_files(folder: FilePath) -> None:
-    """`motionstream_reference.mp4` and `motionstream_example_mask.png`, what the example workflow loads."""
-    Image.fromarray(object_mask()).save(folder / "motionstream_example_mask.png", optimize=True)
-    with VideoFile(folder / "motionstream_reference.mp4", FPS, crf=20) as file:
-        file.push(torch.from_numpy(reference_clip().frames).float() / 255)
+    """The bundled pictures, the mask of what can be moved in the first of them, and the reference video."""
+    reference = reference_clip()
+    leaves = leaves_picture(np.random.default_rng(LEAVES_SEED), REFERENCE_SIDE_PX, REFERENCE_SIDE_PX)
+    pictures = {
+        "three_shapes": drawn_example(2).image,
+        "three_shapes.mask": object_mask(),
+        "dotted_things": reference.frames[0],
+        "leaves": (leaves * 255 + 0.5).astype(np.uint8),
+    }
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(folder / f"{name}.png", optimize=True)
+    with VideoFile(folder / "three_things_moving.mp4", FPS, crf=20) as file:
+        file.push(torch.from_numpy(reference.frames).float() / 255)
 
 
 if __name__ == "__main__":

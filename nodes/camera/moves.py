@@ -11,10 +11,10 @@ from ...motionstream_core.tracks.camera.moves import MAX_SEED, MOVES, Move
 from ...motionstream_core.tracks.camera.parse import CameraFile, parse_camera
 from ...motionstream_core.tracks.easing import EASINGS
 from ..sockets import advanced, schema
-from ..tracks.inputs import ALIASES, frames_input
+from ..tracks.inputs import frames_input
 
 CameraSocket = io.Custom("MOTIONSTREAM_CAMERA")
-CAMERA_ALIASES = [*ALIASES, "camera", "camera motion", "pan", "zoom", "orbit", "dolly"]
+CAMERA_ALIASES = ["camera", "camera motion", "pan", "zoom", "orbit", "dolly"]
 EASING_TOOLTIP = "linear: at an even pace; ease_in: starts slowly; ease_out: ends slowly; ease_in_out: both."
 
 

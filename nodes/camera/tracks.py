@@ -18,7 +18,7 @@ from ...motionstream_core.tracks.camera.zbuffer import TOLERANCE
 from ..frame_fit import PICTURE_FITS, Size, fit_box
 from ..host.preview import PreviewProgress
 from ..sockets import TracksSocket, advanced, schema
-from ..tracks.inputs import length_input, read_tracks, tracks_output, video_size_inputs
+from ..tracks.inputs import ALIASES, length_input, read_tracks, tracks_output, video_size_inputs
 from .moves import CAMERA_ALIASES, Camera, CameraSocket
 
 MOVE_UNIT_TOOLTIP = (
@@ -40,7 +40,7 @@ class MotionStreamCameraTracks(io.ComfyNode):
             description="Shows a model how the camera moves: a grid of points of the picture, placed in space by a "
             "depth map (or on a plane), as the moving camera sees them; nearer things hide what is behind them. "
             "Object tracks keep their motion, and the camera's comes over it.",
-            search_aliases=[*CAMERA_ALIASES, "depth", "parallax", "background motion", "camera control"],
+            search_aliases=[*CAMERA_ALIASES, *ALIASES, "depth", "parallax", "background motion", "camera control"],
             inputs=[
                 CameraSocket.Input("camera", tooltip="From Camera Move or Camera from JSON."),
                 *video_size_inputs(),

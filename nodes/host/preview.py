@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from types import TracebackType
 
 import comfy.model_management as mm
@@ -36,10 +37,12 @@ class PreviewProgress:
         self._total = total
         self._pictures = _PictureThread()
         self._last_shown = -MIN_INTERVAL_S
+        self._clip: _Clip | None = None
 
     def step(self, value: int) -> None:
         """`value` of the total is done. Raises the host's InterruptProcessingException where the user cancelled."""
         mm.throw_exception_if_processing_interrupted()
+        self._show_whose_turn_it_is()
         self._bar.update_absolute(value, self._total, self._picture())
 
     def wants_picture(self) -> bool:
@@ -52,12 +55,27 @@ class PreviewProgress:
             self._last_shown = time.monotonic()
             self._pictures.submit(frame)
 
+    def play(self, frames: Tensor, fps: float) -> None:
+        """Offer frames (t h w 3) in [0, 1] on the CPU that are to be seen `fps` a second.
+
+        Every step shows the one whose turn it is; a newer clip takes the place of what was not seen of an older one.
+        """
+        self._clip = _Clip(frames, fps, time.monotonic())
+        self._show_whose_turn_it_is()
+
+    def _show_whose_turn_it_is(self) -> None:
+        if self._clip is not None and (index := self._clip.turn(time.monotonic())) is not None and self.wants_picture():
+            self._clip.seen = index
+            self.show(self._clip.frames[index])
+
     def __enter__(self) -> PreviewProgress:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is None and self._clip is not None and has_client():
+            self._pictures.submit(self._clip.frames[-1])
         self._pictures.close()
         if kind is None:
             self._bar.update_absolute(self._total, self._total, self._picture())
@@ -67,6 +85,21 @@ class PreviewProgress:
         if image is None:
             return None
         return "JPEG", image, max(image.size)  # the host would enlarge a picture to a larger number
+
+
+@dataclass
+class _Clip:
+    """Frames (t h w 3) that began to be shown at `begun` seconds; `seen` is the last that was."""
+
+    frames: Tensor
+    fps: float
+    begun: float
+    seen: int = -1
+
+    def turn(self, now: float) -> int | None:
+        """The frame to be seen at `now`; the last one stays. None where it has been seen."""
+        index = min(int((now - self.begun) * self.fps), len(self.frames) - 1)
+        return None if index == self.seen else index
 
 
 def _backlog() -> int:

@@ -74,7 +74,7 @@ class MotionStreamApplyMotion(io.ComfyNode):
             category=CATEGORY,
             description="Puts the first image and the trajectories into positive and negative conditioning, and makes "
             "the empty latent of that size: KSampler, SamplerCustomAdvanced and other samplers of core then see them.",
-            search_aliases=["image to video", "motion conditioning", "tracks", "drag", "wan image to video", "ati"],
+            search_aliases=["image to video", "motion conditioning", "tracks", "wan image to video"],
             inputs=[
                 ModelSocket.Input("model", tooltip="The model that is to be sampled; it says how it takes its image."),
                 io.Conditioning.Input("positive", tooltip="What the video shows."),

@@ -21,10 +21,10 @@ from ..host.memory import with_memory_advice
 from ..host.model import stream_model
 from ..host.vae import stream_vae
 from ..sockets import ModelSocket, advanced, schema, seed_input
-from ..tracks.create import ALIASES
 from ..tracks.footage import footage
 from ..tracks.trackers import AUTO, OPENCV, TRACKER_TOOLTIP, checkpoint_options, load_tracker
 from .inputs import clip_inputs, clip_vision_input, fit_input, positive_input
+from .output import SavedStream, video_of, video_output
 from .request import plan_clip, read_text
 from .run import StreamRun, stream_settings
 
@@ -45,7 +45,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
             category="MotionStream/stream",
             description="Streams a video that moves as a reference video does. The reference is read frame by frame "
             "and tracked while the stream runs, one chunk ahead of it, as it would be with a camera.",
-            search_aliases=[*ALIASES, "motion transfer", "online tracking", "live", "streaming"],
+            search_aliases=["motion transfer", "online tracking", "reference video", "streaming"],
             inputs=[
                 ModelSocket.Input("model", tooltip="A student with a track head, from Load MotionStream Model."),
                 *shared,
@@ -99,6 +99,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
                     display_name="report",
                     tooltip="What was followed, by what, how far behind; and how fast the frames came.",
                 ),
+                video_output(),
             ],
         )
 
@@ -135,12 +136,14 @@ class MotionStreamFollowVideo(io.ComfyNode):
         delay = delay_chunks * chunk_delay(view.spec)
         tracks, count = _online(source, cast(StreamTracker, hosted.tracker), rows, columns, delay, clip.size, lay, mask)
         settings = stream_settings(view.spec, seed)
-        run = StreamRun(view, coder, clip, text, settings, tracks=tracks, beside=hosted.weighty)
+        shown = SavedStream.preview(clip.size)
+        run = StreamRun(view, coder, clip, text, settings, shown, tracks=tracks, beside=hosted.weighty)
         streamed, pace = with_memory_advice(run, ADVICE)
         about = (
             f"{count} points of {source.width} x {source.height} px followed by {hosted.about}, {delay} frames behind"
         )
-        return io.NodeOutput(streamed.frames, view.spec.fps, f"{about}\n{pace}")
+        result = (streamed.frames, view.spec.fps, f"{about}\n{pace}", video_of(streamed.frames, view.spec.fps))
+        return io.NodeOutput(*result, ui=None if shown is None else shown.shown())
 
 
 def _online(

@@ -24,6 +24,7 @@ from ..host.vae import stream_vae
 from ..sockets import ModelSocket, TracksSocket, advanced, schema, seed_input
 from .inputs import clip_inputs, clip_vision_input, positive_input, steps_input
 from .live_stage import Stage, Wish, uint8_image
+from .output import video_of, video_output
 from .request import Clip, GivenMotion, plan_clip, read_text
 from .run import stream_settings
 
@@ -43,7 +44,7 @@ class MotionStreamLive(io.ComfyNode):
             category="MotionStream/stream",
             description="Streams video in real time under your hand. Queue the workflow: the stage opens in this node. "
             "Enter begins and ends, Space pauses, drag moves what lies under the pointer. Everything is recorded.",
-            search_aliases=["real time", "drag", "interactive", "streaming", "steer", "webcam", "live"],
+            search_aliases=["real time", "interactive", "streaming", "steer by hand", "drag while it runs"],
             inputs=[
                 ModelSocket.Input("model", tooltip="A student with a track head, from Load MotionStream Model."),
                 *clip_inputs("Number of frames after which it ends; 0: when you end it.", 0, default=0),
@@ -111,6 +112,7 @@ class MotionStreamLive(io.ComfyNode):
                 TracksSocket.Output("tracks", display_name="tracks", tooltip="What the hand did, as TRACKS."),
                 io.String.Output("file", display_name="file", tooltip="Path of the mp4."),
                 io.String.Output("log_file", display_name="log", tooltip="Path of the log: it makes the stream again."),
+                video_output(),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
@@ -179,12 +181,14 @@ class MotionStreamLive(io.ComfyNode):
         tracks = load_npz(outcome.files.tracks).to_payload()
         folder = outcome.files.video.parent.relative_to(folder_paths.get_output_directory())
         shown = {"filename": outcome.files.video.name, "subfolder": folder.as_posix(), "type": "output"}
+        frames = outcome.frames.float() / 255
         return io.NodeOutput(
-            outcome.frames.float() / 255,
+            frames,
             view.spec.fps,
             tracks,
             str(outcome.files.video),
             str(outcome.files.log),
+            video_of(frames, view.spec.fps),
             ui={"images": [shown], "animated": (True,)},
         )
 

@@ -1,19 +1,34 @@
-"""What becomes of a stream's frames: kept for the next node, written to a file while they come, or both."""
+"""What becomes of a stream's frames: kept for the next nodes, written to a file while they come, or both."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import folder_paths
 import torch
+from comfy_api.latest import InputImpl, Types, io
 from torch import Tensor
 
 from ...motionstream_core.streaming.render.video_file import VideoFile
 from ..frame_fit import Size
+from ..host.preview import has_client
 
 ENDLESS_PREFIX = "motionstream/stream"
+PREVIEW_PREFIX = "motionstream"
+
+
+def video_output() -> io.Video.Output:
+    """The frames once more, as the host's VIDEO; last among a node's outputs, where links of saved workflows hold."""
+    return io.Video.Output("streamed_video", display_name="video", tooltip="The same frames as a video, without sound.")
+
+
+def video_of(frames: Tensor, fps: float) -> Any:
+    """Frames (t h w 3) in [0, 1] as the host's VIDEO."""
+    parts = Types.VideoComponents(images=frames, audio=None, frame_rate=Fraction(fps).limit_denominator(1001))
+    return InputImpl.VideoFromComponents(parts)
 
 
 @dataclass
@@ -43,10 +58,10 @@ class StreamOutput:
         self._latents.append(latents.float().cpu())
         self.num_frames += len(frames)
 
-    @property
-    def last_frame(self) -> Tensor:
-        """The newest frame (h w 3)."""
-        return self.frames[-1 if self.keep is None else self.num_frames - 1]
+    def newest(self, count: int) -> Tensor:
+        """The last `count` frames (t h w 3) that came in one chunk."""
+        end = len(self.frames) if self.keep is None else self.num_frames
+        return self.frames[end - count : end]
 
     @property
     def latents(self) -> Tensor:
@@ -56,19 +71,29 @@ class StreamOutput:
 
 @dataclass(frozen=True)
 class SavedStream:
-    """Where a stream is written: a file below the host's output folder."""
+    """Where a stream is written: a file below the host's output folder, or the temporary one (`kept` is False)."""
 
     path: Path
     subfolder: str
+    kept: bool = True
 
     @classmethod
     def at(cls, prefix: str, size: Size) -> SavedStream:
         """A new name after `prefix`, by the host's rules; a prefix that leads out of the output folder is an error."""
+        return cls._new(prefix, folder_paths.get_output_directory(), size, kept=True)
+
+    @classmethod
+    def preview(cls, size: Size) -> SavedStream | None:
+        """A file that the page plays below the node, gone with the host's temporary files; None without a page."""
+        if not has_client():
+            return None
+        return cls._new(PREVIEW_PREFIX, folder_paths.get_temp_directory(), size, kept=False)
+
+    @classmethod
+    def _new(cls, prefix: str, root: str, size: Size, kept: bool) -> SavedStream:
         height, width = size
-        folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(
-            prefix, folder_paths.get_output_directory(), width, height
-        )
-        return cls(Path(folder) / f"{stem}_{counter:05}_.mp4", subfolder)
+        folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, width, height)
+        return cls(Path(folder) / f"{stem}_{counter:05}_.mp4", subfolder, kept)
 
     def open(self, fps: float) -> VideoFile:
         """The file, to be written chunk by chunk: `.part` until it is whole, `.partial.mp4` where it was cancelled."""
@@ -76,5 +101,6 @@ class SavedStream:
 
     def shown(self) -> dict[str, Any]:
         """For the page: the video below the node."""
-        file = {"filename": self.path.name, "subfolder": self.subfolder, "type": "output"}
+        kind = "output" if self.kept else "temp"
+        file = {"filename": self.path.name, "subfolder": self.subfolder, "type": kind}
         return {"images": [file], "animated": (True,)}

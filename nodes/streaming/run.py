@@ -79,7 +79,7 @@ class StreamRun:
                         file.push(streamed.frames)
                     clock.chunk(generated=streamed.chunk.num_frames > 1 or not spec.pin_first_latent)
                     memory.look()
-                    progress.show(output.last_frame)
+                    progress.play(output.newest(len(streamed.frames)), spec.fps)
                     progress.step(num_steps * (1 if num_chunks is None else streamed.chunk.index + 1))
             except mm.InterruptProcessingException as interrupt:
                 if count is not None:

@@ -14,7 +14,7 @@ from ..host.model import stream_model
 from ..host.vae import stream_vae
 from ..sockets import ModelSocket, advanced, schema, seed_input
 from .inputs import clip_inputs, clip_vision_input, positive_input, steps_input
-from .output import ENDLESS_PREFIX, SavedStream
+from .output import ENDLESS_PREFIX, SavedStream, video_of, video_output
 from .request import GivenMotion, plan_clip, read_text
 from .run import StreamRun, stream_settings
 
@@ -39,8 +39,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
                 "streaming",
                 "real time",
                 "image to video",
-                "drag",
-                "tracks",
+                "follow tracks",
             ],
             inputs=[
                 ModelSocket.Input("model", tooltip="A student, from Load MotionStream Model."),
@@ -93,6 +92,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
                 ),
                 io.Float.Output("fps", display_name="fps", tooltip="Frames per second that the model was trained at."),
                 io.String.Output("file", display_name="file", tooltip="Path of the saved mp4; empty without save_as."),
+                video_output(),
             ],
             is_output_node=True,  # a stream that only goes to a file needs no node after it
         )
@@ -133,9 +133,11 @@ class MotionStreamStudentStreamer(io.ComfyNode):
         settings = stream_settings(view.spec, seed, sink_frames, window_frames, steps)
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
         prefix = save_as.strip() or (ENDLESS_PREFIX if clip.num_latent_frames is None else "")
-        saved = SavedStream.at(prefix, clip.size) if prefix else None
+        saved = SavedStream.at(prefix, clip.size) if prefix else SavedStream.preview(clip.size)
         streamed, report = with_memory_advice(StreamRun(view, coder, clip, text, settings, saved), ADVICE)
         logging.info("MotionStream: %s", report.replace("\n", "; "))
         latents = model.model.latent_format.process_out(streamed.latents)
-        path, shown = ("", None) if saved is None else (str(saved.path), saved.shown())
-        return io.NodeOutput(streamed.frames, {"samples": latents}, report, view.spec.fps, path, ui=shown)
+        path = str(saved.path) if saved is not None and saved.kept else ""
+        video = video_of(streamed.frames, view.spec.fps)
+        result = (streamed.frames, {"samples": latents}, report, view.spec.fps, path, video)
+        return io.NodeOutput(*result, ui=None if saved is None else saved.shown())

@@ -10,7 +10,7 @@ from ...motionstream_core.tracks import Tracks
 from ..host.conditioning import require_track_head
 from ..host.model import stream_model
 from ..sockets import ModelSocket, Motion, MotionSocket, TracksSocket, schema
-from ..tracks.inputs import ALIASES, size_input
+from ..tracks.inputs import size_input
 from .request import SIZE_TOOLTIP, frame_size
 
 
@@ -26,7 +26,6 @@ class MotionStreamTrackHead(io.ComfyNode):
             description="No longer needed: connect TRACKS straight to the sampler's motion. Kept for saved workflows: "
             "it checks the tracks and hands them on.",
             is_deprecated=True,
-            search_aliases=[*ALIASES, "motion embedding", "track encoder"],
             inputs=[
                 ModelSocket.Input("model", tooltip="The model that is to follow the tracks."),
                 TracksSocket.Input(

@@ -22,7 +22,7 @@ class MotionStreamTracksFromJSON(io.ComfyNode):
             description="Reads trajectories from text: [[{x, y}, ...], ...], one list per point, or one flat list; "
             "[x, y] pairs, single quotes and a visibility v (0 or 1) are read too. Malformed text is an error that "
             "names track, sample and field.",
-            search_aliases=[*ALIASES, "json"],
+            search_aliases=[*ALIASES, "coordinates", "json", "WanMove", "ATI"],
             inputs=[
                 io.String.Input(
                     "coordinates",

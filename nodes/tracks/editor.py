@@ -32,7 +32,19 @@ class MotionStreamTrackEditor(io.ComfyNode):
             category="MotionStream/tracks",
             description="Draw over the image what shall move, how and when: paths, live drags, grids that move as one, "
             "points that stay. Works without a browser as well: the drawing is one JSON text.",
-            search_aliases=[*ALIASES, "editor", "draw", "bezier", "motion brush", "keyframes", "timeline"],
+            search_aliases=[
+                "spline",
+                "drag",
+                *ALIASES,
+                "draw",
+                "bezier",
+                "motion brush",
+                "keyframes",
+                "timeline",
+                "coordinates",
+                "WanMove",
+                "ATI",
+            ],
             inputs=[
                 io.String.Input(
                     "document",

@@ -54,7 +54,7 @@ class MotionStreamTracksToATI(io.ComfyNode):
             category="MotionStream/tracks",
             description="Writes tracks as the JSON that ATI takes (ComfyUI's WanTrackToVideo): exactly 121 samples per "
             "point over the whole video, whatever its length.",
-            search_aliases=[*ALIASES, "121", "WanTrackToVideo", "export"],
+            search_aliases=[*ALIASES, "ATI", "121", "WanTrackToVideo", "export"],
             inputs=[tracks_input("Trajectories, in px of the size that the ATI node has.")],
             outputs=[
                 io.String.Output("json", display_name="json", tooltip="Coordinate JSON of 121 samples per point.")

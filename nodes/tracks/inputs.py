@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ...motionstream_core.tracks import TrackFormatError, Tracks
 from ..sockets import TracksSocket
 
-ALIASES = ["motion paths", "trajectory", "tracks", "drag", "spline", "coordinates", "WanMove", "ATI"]
+ALIASES = ["motion paths", "trajectory"]  # what every node of tracks is about; the rest each says for itself
 
 
 def size_input(name: str, tooltip: str, default: int = 128, **more: Any) -> io.Int.Input:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,14 +21,17 @@ COLOR_CODES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class ComfyHost:
-    """One running server with its own input, output, user and temporary folders below `folder`."""
+    """One running server with its own input, output, user and temporary folders below `folder`.
 
-    def __init__(self, checkout: Path, python: str, folder: Path, has_gpu: bool) -> None:
+    beside: checkouts of other packs that run in it too.
+    """
+
+    def __init__(self, checkout: Path, python: str, folder: Path, has_gpu: bool, beside: tuple[Path, ...] = ()) -> None:
         self.checkout, self.python, self.folder = checkout, python, folder
         self.input, self.output, self.models = folder / "input", folder / "output", folder / "models"
         self._has_gpu = has_gpu
         self._log_path = folder / "server.log"
-        self._own_link: Path | None = None
+        self._beside, self._own_links = beside, list[Path]()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
 
@@ -39,8 +41,7 @@ class ComfyHost:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         extra = self.folder / "extra_model_paths.yaml"
         extra.write_text(f"tests:\n  base_path: {self.models}\n  motionstream: motionstream\n", "utf-8")
-        shutil.copy(ROOT / "workflows" / "motionstream_example.png", self.input)
-        pack = self._link()
+        pack, *others = [self._link(each) for each in (ROOT, *self._beside)]
         options = (self.checkout / "comfy" / "cli_args.py").read_text("utf-8")
         wanted = ["--listen", "127.0.0.1", "--port", str(self.port), "--disable-auto-launch"]
         wanted += ["--extra-model-paths-config", str(extra)]
@@ -49,7 +50,11 @@ class ComfyHost:
         if "--database-url" in options:
             wanted += ["--database-url", f"sqlite:///{self.folder / 'user' / 'comfyui.db'}"]
         if "--whitelist-custom-nodes" in options:  # other packs are not under test, nor waited for
-            wanted += ["--disable-all-custom-nodes", "--whitelist-custom-nodes", pack.name]
+            wanted += [
+                "--disable-all-custom-nodes",
+                "--whitelist-custom-nodes",
+                *(each.name for each in (pack, *others)),
+            ]
         if "--disable-api-nodes" in options:
             wanted.append("--disable-api-nodes")
         if not self._has_gpu:
@@ -78,7 +83,7 @@ class ComfyHost:
                 time.sleep(0.5)
 
     def stop(self) -> None:
-        """End the server and take the link away that `start` made."""
+        """End the server and take the links away that `start` made."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -86,8 +91,8 @@ class ComfyHost:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        if self._own_link is not None:
-            self._own_link.unlink()
+        for link in self._own_links:
+            link.unlink()
 
     def get(self, path: str) -> Any:
         """The JSON at `path`."""
@@ -157,15 +162,16 @@ class ComfyHost:
         done = subprocess.run(["ps", "-o", "rss=", "-p", str(self._process.pid)], capture_output=True, check=True)
         return int(done.stdout) / 1024
 
-    def _link(self) -> Path:
-        """This checkout among the custom nodes, linked for the time of the tests unless it is there already."""
+    def _link(self, pack: Path) -> Path:
+        """A pack among the custom nodes, linked for the time of the tests unless it is there already."""
         custom_nodes = self.checkout / "custom_nodes"
         for entry in custom_nodes.iterdir():
-            if entry.resolve() == ROOT.resolve():
+            if entry.resolve() == pack.resolve():
                 return entry
-        self._own_link = custom_nodes / LINK_NAME
-        self._own_link.symlink_to(ROOT, target_is_directory=True)
-        return self._own_link
+        link = custom_nodes / (LINK_NAME if pack == ROOT else f"{pack.name}_beside_it")
+        link.symlink_to(pack, target_is_directory=True)
+        self._own_links.append(link)
+        return link
 
 
 class RefusedError(Exception):

@@ -57,7 +57,7 @@ def checkpoints() -> dict[str, str]:
 @pytest.fixture
 def example(checkpoints: dict[str, str]) -> dict[str, Any]:
     """The example workflow's API JSON, to be changed at will."""
-    prompt = json.loads((ROOT / "workflows" / "bundled_image_to_video_api.json").read_text("utf-8"))
+    prompt = json.loads((ROOT / "workflows" / "api" / "bundled_image_to_video.json").read_text("utf-8"))
     return with_checkpoints(prompt, checkpoints)
 
 

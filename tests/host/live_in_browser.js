@@ -268,7 +268,7 @@ const PICTURE = `(() => {
   return canvas.toDataURL();
 })()`;
 writeFileSync(`${folder}/dropped.png`, Buffer.from((await inStage(PICTURE)).split(",")[1], "base64"));
-const LOADER = `window.app.graph.nodes.find(({ comfyClass }) => comfyClass === "LoadImage").widgets[0].value`;
+const LOADER = `window.app.graph.nodes.find(({ comfyClass }) => comfyClass === "MotionStreamPicture").widgets[0].value`;
 const [dropX, dropY] = await place(64, 64);
 const nodes = await page.evaluate(() => window.app.graph.nodes.length);
 for (const type of ["dragEnter", "dragOver", "drop"]) {
@@ -289,7 +289,7 @@ await page.evaluate(() => {
   document.activeElement?.blur();
   return window.app.extensionManager.command.execute("Comfy.Undo");
 });
-await until(`${LOADER} === "motionstream_example.png"`, 30);
+await until(`${LOADER} === "bundled/three_shapes"`, 30);
 await until("stage?.status.state === 'running' && stage.shown.frames > 8", 40);
 seen.after_undo = { loader: await inStage(LOADER), steering: await inStage("stage.status.steering") };
 

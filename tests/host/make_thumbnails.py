@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -25,6 +24,7 @@ from motionstream_core.tracks.npz import load_npz
 from tests.host.comfy_host import ROOT, ComfyHost, host_python
 
 WORKFLOWS = ROOT / "workflows"
+BUNDLED = ROOT / "js" / "picker" / "bundled"
 SIDE, CELL_WIDTH = 128, 254
 TAKES_TRACKS = {
     "MotionStreamApplyMotion": "motion",
@@ -37,8 +37,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         host = ComfyHost(Path(os.environ["COMFYUI_PATH"]).resolve(), host_python(), Path(folder), has_gpu=False)
         host.start()
-        for name in ("motionstream_reference.mp4", "motionstream_example_mask.png"):
-            shutil.copy(WORKFLOWS / name, host.input)
         try:
             for name in VIDEOS:
                 frames, tracks = rendered(host, name)
@@ -52,7 +50,7 @@ def main() -> None:
 
 def rendered(host: ComfyHost, name: str, tell: bool = True) -> tuple[Tensor, Tracks | None]:
     """Frames (t h w 3) uint8 that a workflow saves, and the tracks that its model was told."""
-    prompt: dict[str, Any] = json.loads((WORKFLOWS / f"{name}_api.json").read_text("utf-8"))
+    prompt: dict[str, Any] = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8"))
     if tell:
         source = next(
             node["inputs"][slot]
@@ -73,7 +71,7 @@ def rendered(host: ComfyHost, name: str, tell: bool = True) -> tuple[Tensor, Tra
 def steered(host: ComfyHost) -> tuple[Tensor, Tracks]:
     """A live recording: the pink shape dragged by a script, as a hand would, and the tracks of that hand."""
     prompt = host.folder / "live.json"
-    prompt.write_text((WORKFLOWS / "live_api.json").read_text("utf-8"), "utf-8")
+    prompt.write_text((WORKFLOWS / "api" / "live.json").read_text("utf-8"), "utf-8")
     script = Path(__file__).with_name("steer_live.py")
     subprocess.run([host.python, str(script), str(host.port), str(prompt)], check=True, stdout=subprocess.DEVNULL)
     video = max((host.output / "motionstream").glob("live_*.mp4"))
@@ -95,20 +93,30 @@ def sheet(frames: Tensor, tracks: Tracks | None, columns: int, num_cells: int, c
 def before_and_after(result: Tensor, tracks: Tracks | None) -> Tensor:
     """The example's image with the whole drag over it, and what it became."""
     assert tracks is not None
-    image = read(WORKFLOWS / "motionstream_example.png")
+    image = read(BUNDLED / "three_shapes.png")
     drawn = sheet(image.expand(tracks.num_frames, -1, -1, -1), tracks, 1, 1)
     return torch.cat([drawn, sheet(result, None, 1, 1)], dim=1)
 
 
 def reference_and_result(frames: Tensor) -> Tensor:
     """Four frames of the reference above the same four of the video that was made from it."""
-    reference = read(WORKFLOWS / "motionstream_reference.mp4")
+    reference = read(BUNDLED / "three_things_moving.mp4")
     return torch.cat([sheet(each, None, 4, 4, 170) for each in (reference, frames)])
 
 
 def write(name: str, picture: Tensor) -> None:
-    Image.fromarray(picture.numpy()).save(WORKFLOWS / f"{name}.jpg", quality=88)
-    print(WORKFLOWS / f"{name}.jpg", tuple(picture.shape), flush=True)
+    """The thumbnail stands beside the graph whose API form has this name, under the graph's own."""
+    path = graph_of(name).with_suffix(".jpg")
+    Image.fromarray(picture.numpy()).save(path, quality=88)
+    print(path, tuple(picture.shape), flush=True)
+
+
+def graph_of(name: str) -> Path:
+    """The graph whose API form is `name`."""
+    for path in WORKFLOWS.glob("*.json"):
+        if json.loads(path.read_text("utf-8"))["extra"]["motionstream_api"] == f"api/{name}.json":
+            return path
+    raise FileNotFoundError(f"no graph in {WORKFLOWS} names api/{name}.json")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ USUAL_ERROR_PX = 4.0
 
 @pytest.fixture(scope="module")
 def prompt(checkpoints: dict[str, str]) -> dict[str, Any]:
-    prompt = json.loads((ROOT / "workflows" / "camera_move_api.json").read_text("utf-8"))
+    prompt = json.loads((ROOT / "workflows" / "api" / "camera_move.json").read_text("utf-8"))
     for node in prompt.values():
         if "checkpoint" in node["inputs"]:
             node["inputs"]["checkpoint"] = checkpoints[node["inputs"]["checkpoint"].removeprefix("bundled/")]

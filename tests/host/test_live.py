@@ -40,7 +40,7 @@ def session(
     if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
         pytest.skip("there is no Chromium to drive")
     folder = tmp_path_factory.mktemp(f"live_{request.param}")
-    text = (ROOT / "workflows" / "live.json").read_text("utf-8")
+    text = (ROOT / "workflows" / "Drag while the video runs (live).json").read_text("utf-8")
     for name, file in checkpoints.items():
         text = text.replace(f'"bundled/{name}"', json.dumps(file))
     (folder / "workflow.json").write_text(text, "utf-8")
@@ -138,7 +138,7 @@ def test_a_dropped_picture_is_the_next_runs(session: dict[str, Any]) -> None:
 
 
 def test_the_graphs_undo_and_a_reload_bring_the_stage_back(session: dict[str, Any]) -> None:
-    assert session["after_undo"] == {"loader": "motionstream_example.png", "steering": True}
+    assert session["after_undo"] == {"loader": "bundled/three_shapes", "steering": True}
     assert session["after_reload"][0]
 
 
@@ -164,7 +164,7 @@ def test_its_file_plays_and_its_frames_go_on(session: dict[str, Any], host: Comf
 @pytest.fixture
 def prompt(checkpoints: dict[str, str]) -> dict[str, Any]:
     """The example, to be changed at will."""
-    prompt = json.loads((ROOT / "workflows" / "live_api.json").read_text("utf-8"))
+    prompt = json.loads((ROOT / "workflows" / "api" / "live.json").read_text("utf-8"))
     return with_checkpoints(prompt, checkpoints)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from tests.host.comfy_host import ROOT, ComfyHost, host_python, with_checkpoints
 
 pytestmark = pytest.mark.host
 
-FILES = ("motionstream_reference.mp4", "motionstream_example_mask.png")
 # Mean distance of an object's middle from where the reference's is, px of 128. Held still they would be 16 to 26 off.
 USUAL_ERROR_PX = 4.0
 
@@ -28,9 +26,7 @@ USUAL_ERROR_PX = 4.0
 def prompt(host: ComfyHost, checkpoints: dict[str, str]) -> dict[str, Any]:
     if subprocess.run([host_python(), "-c", "import cv2"], capture_output=True).returncode:
         pytest.skip("ComfyUI's Python has no OpenCV: pip install opencv-python-headless")
-    for name in FILES:
-        shutil.copy(ROOT / "workflows" / name, host.input)
-    prompt = json.loads((ROOT / "workflows" / "motion_transfer_api.json").read_text("utf-8"))
+    prompt = json.loads((ROOT / "workflows" / "api" / "motion_transfer.json").read_text("utf-8"))
     return with_checkpoints(prompt, checkpoints)
 
 
@@ -88,15 +84,18 @@ def test_a_video_is_followed_while_it_is_read(
     host: ComfyHost, prompt: dict[str, Any], checkpoints: dict[str, str], node_info: dict[str, Any]
 ) -> None:
     """MotionStream Follow Video in the place of extraction, transfer and streamer: a chunk behind the reference."""
-    streamer, key = prompt[key_of(prompt, "MotionStreamStudentStreamer")]["inputs"], key_of(prompt, "CreateVideo")
+    streamer, key = prompt[key_of(prompt, "MotionStreamStudentStreamer")]["inputs"], key_of(prompt, "SaveVideo")
     shared = {name: streamer[name] for name in ("model", "vae", "image", "prompt", "width", "height", "fit", "seed")}
     tracking = {"tracker": "opencv", "rows": 32, "columns": 32, "lay": "fit", "delay_chunks": 1, "checkpoint": "auto"}
-    sources = {"video": [key_of(prompt, "LoadVideo"), 0], "mask": [key_of(prompt, "LoadImageMask"), 0]}
+    sources = {
+        "video": [key_of(prompt, "MotionStreamReferenceVideo"), 0],
+        "mask": [key_of(prompt, "MotionStreamPicture"), 1],
+    }
     for kind in ("ExtractTracks", "TransferTracks", "StudentStreamer"):
         del prompt[key_of(prompt, f"MotionStream{kind}")]
     del prompt[key_of(prompt, "PreviewAny")]
     prompt["f"] = {"class_type": "MotionStreamFollowVideo", "inputs": {**shared, **tracking, **sources, "length": 61}}
-    prompt[key]["inputs"].update(images=["f", 0], fps=["f", 1])
+    prompt[key]["inputs"].update(video=["f", 3])
     saved = host.run(prompt)[key_of(prompt, "SaveVideo")]["images"][0]
     frames = frames_of(host.output / saved["subfolder"] / saved["filename"])
     assert frames.shape == (61, 128, 128, 3)

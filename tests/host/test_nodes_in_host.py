@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.host
 NODES = {
     "MotionStreamLoadModel",
     "MotionStreamLoadTinyVAE",
+    "MotionStreamPicture",
+    "MotionStreamReferenceVideo",
     "MotionStreamTrackEditor",
     "MotionStreamTracksFromJSON",
     "MotionStreamPointGrid",
@@ -101,8 +104,23 @@ def test_every_node_and_socket_explains_itself(host: ComfyHost, node_info: dict[
                 assert len(details.get("tooltip", "")) > 10, f"{name}.{socket} has no tooltip"
         assert len(info["output_tooltips"]) == len(info["output"])
         assert all(len(tooltip or "") > 10 for tooltip in info["output_tooltips"]), name
-        if "search_aliases" in info:
-            assert info["search_aliases"]
+        if "search_aliases" in info and not info["deprecated"]:
+            assert info["search_aliases"], name
+
+
+def save_frames(prompt: dict[str, Any], frames: list[Any], fps: list[Any] | float) -> None:
+    """Make the frames the video that the prompt saves."""
+    prompt["made"] = {"class_type": "CreateVideo", "inputs": {"images": frames, "fps": fps}}
+    inputs_of(prompt, "SaveVideo")["video"] = ["made", 0]
+
+
+def test_frames_and_video_are_the_same(host: ComfyHost, example: dict[str, Any]) -> None:
+    """The streamer's VIDEO is what core's CreateVideo makes of its frames and fps."""
+    shortened(example, 13)
+    streamer = key_of(example, "MotionStreamStudentStreamer")
+    own = video_frames(saved_video(host, host.run(example)))
+    save_frames(example, [streamer, 0], [streamer, 3])
+    assert (video_frames(saved_video(host, host.run(example))) == own).all()
 
 
 def test_the_example_runs_without_a_browser(host: ComfyHost, example: dict[str, Any]) -> None:
@@ -124,7 +142,7 @@ def test_the_teacher_and_decode_run(host: ComfyHost, example: dict[str, Any], ch
     knobs = {"steps": 2, "sampler": "euler", "text_weight": 1.5, "motion_weight": 1.5}
     example["t"] = {"class_type": "MotionStreamTeacherSampler", "inputs": {**shared, **sizes, **knobs}}
     example["d"] = {"class_type": "MotionStreamDecode", "inputs": {"vae": student["vae"], "samples": ["t", 0]}}
-    inputs_of(example, "CreateVideo").update(images=["d", 0], fps=["t", 1])
+    save_frames(example, ["d", 0], ["t", 1])
     del example[key_of(example, "PreviewAny")]
     assert video_frames(saved_video(host, host.run(example))).shape == (13, 128, 128, 3)
 
@@ -135,6 +153,7 @@ def test_a_workflow_with_the_track_head_gives_the_same_frames(
     """As it was saved before tracks went straight into the sampler."""
     older = json.loads((ROOT / "tests" / "data" / "workflow_with_track_head_api.json").read_text("utf-8"))
     older = with_checkpoints(older, checkpoints)
+    shutil.copy(ROOT / "js" / "picker" / "bundled" / "three_shapes.png", host.input / "motionstream_example.png")
     for kind in ("MotionStreamLoadModel", "MotionStreamLoadTinyVAE"):
         inputs_of(example, kind).update(inputs_of(older, kind))  # the bundled names of then
     words = inputs_of(older, "MotionStreamStudentStreamer")["prompt"]
@@ -150,7 +169,7 @@ def test_tracks_chain_with_core(host: ComfyHost, example: dict[str, Any], node_i
     if "WanMoveConcatTrack" not in node_info:
         pytest.skip("this ComfyUI is older than the WanMove nodes")
     shortened(example, 13)
-    mine, image = [key_of(example, "MotionStreamTracksFromJSON"), 0], [key_of(example, "LoadImage"), 0]
+    mine, image = [key_of(example, "MotionStreamTracksFromJSON"), 0], [key_of(example, "MotionStreamPicture"), 0]
     example["p"] = {
         "class_type": "MotionStreamPointGrid",
         "inputs": {"rows": 3, "columns": 4, "width": 128, "height": 128, "length": 13},
@@ -166,9 +185,9 @@ def test_tracks_chain_with_core(host: ComfyHost, example: dict[str, Any], node_i
         "inputs": {"images": ["v", 0], "tracks": ["c2", 0], "tail_frames": 4, "radius": 0.0}
         | {"track_width": 0, "track_height": 0},
     }
-    inputs_of(example, "CreateVideo")["images"] = ["o", 0]
+    save_frames(example, ["o", 0], 16.0)
     drawn = video_frames(saved_video(host, host.run(example)))
-    inputs_of(example, "CreateVideo")["images"] = [key_of(example, "MotionStreamStudentStreamer"), 0]
+    save_frames(example, [key_of(example, "MotionStreamStudentStreamer"), 0], 16.0)
     streamed = video_frames(saved_video(host, host.run(example)))
     assert drawn.shape == streamed.shape == (13, 128, 128, 3)
 
@@ -204,7 +223,7 @@ def test_an_unknown_word_is_named(host: ComfyHost, example: dict[str, Any]) -> N
 
 
 def test_a_batch_of_images_is_refused(host: ComfyHost, example: dict[str, Any]) -> None:
-    image = [key_of(example, "LoadImage"), 0]
+    image = [key_of(example, "MotionStreamPicture"), 0]
     example["b"] = {"class_type": "RepeatImageBatch", "inputs": {"image": image, "amount": 2}}
     inputs_of(example, "MotionStreamStudentStreamer")["image"] = ["b", 0]
     assert "image holds 2 pictures" in host.error(example)

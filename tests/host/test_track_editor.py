@@ -29,7 +29,7 @@ USUAL_ERROR_PX = 6.0
 @pytest.fixture(scope="module")
 def prompt(checkpoints: dict[str, str]) -> dict[str, Any]:
     """The example workflow, with nothing drawn yet."""
-    prompt = json.loads((ROOT / "workflows" / "track_editor_api.json").read_text("utf-8"))
+    prompt = json.loads((ROOT / "workflows" / "api" / "track_editor.json").read_text("utf-8"))
     for node in prompt.values():
         if "checkpoint" in node["inputs"]:
             node["inputs"]["checkpoint"] = checkpoints[node["inputs"]["checkpoint"].removeprefix("bundled/")]
@@ -153,7 +153,7 @@ def test_the_same_drawing_posted_without_a_browser(
 ) -> None:
     key = next(key for key, node in prompt.items() if node["class_type"] == "MotionStreamTrackEditor")
     node = {**prompt[key], "inputs": {**prompt[key]["inputs"], "document": session["document"]}}
-    loader = next(each for each, node in prompt.items() if node["class_type"] == "LoadImage")
+    loader = next(each for each, node in prompt.items() if node["class_type"] == "MotionStreamPicture")
     posted = {loader: prompt[loader], key: node, "p": {"class_type": "PreviewAny", "inputs": {"source": [key, 1]}}}
     lists = json.loads(host.run(posted)["p"]["text"][0])
     expected = parse_document(session["document"], Canvas(1, 1, 1, 1)).sample().points

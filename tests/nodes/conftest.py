@@ -92,7 +92,8 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
         def get_stream_source(self) -> str:
             return self.file
 
-    InputImpl = types.SimpleNamespace(VideoFromFile=VideoFromFile)
+    InputImpl = types.SimpleNamespace(VideoFromFile=VideoFromFile, VideoFromComponents=lambda parts: parts)
+    Types = types.SimpleNamespace(VideoComponents=types.SimpleNamespace)
 
     class ProgressBar:
         def __init__(self, total: int) -> None:
@@ -121,7 +122,7 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
             "is_device_cpu": lambda _: True,
         },
         "comfy_api": {},
-        "comfy_api.latest": {"io": io, "ComfyExtension": object, "InputImpl": InputImpl},
+        "comfy_api.latest": {"io": io, "ComfyExtension": object, "InputImpl": InputImpl, "Types": Types},
         "folder_paths": {
             "models_dir": str(host.models_dir),
             "folder_names_and_paths": {"vae_approx": ([str(host.models_dir / "vae_approx")], {".safetensors"})},
@@ -132,6 +133,8 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
                 f"get_{name}_directory": lambda name=name: str(host.models_dir / name)
                 for name in ("input", "output", "temp")
             },
+            "filter_files_content_types": lambda names, _kinds: names,
+            "annotated_filepath": lambda name: (name, None),
             "get_folder_paths": lambda folder: [str(host.models_dir / folder)],
         },
         "server": {"PromptServer": types.SimpleNamespace(instance=host)},

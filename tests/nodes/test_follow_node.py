@@ -70,7 +70,8 @@ def told(pack: Pack, parts: dict[str, Any], reference: Tensor, delay: int) -> Te
 
 
 def test_the_video_is_followed_a_chunk_later(pack: Pack, parts: dict[str, Any], reference: Tensor, host: Any) -> None:
-    frames, fps, report = follow(pack, parts, images=reference)
+    frames, fps, report, video = follow(pack, parts, images=reference)
+    assert torch.equal(video.images, frames)
     assert frames.shape == (LENGTH, SIDE, SIDE, 3) and fps == 16.0
     assert "36 points" in report and "12 frames behind" in report
     assert torch.equal(frames, told(pack, parts, reference, DELAY))

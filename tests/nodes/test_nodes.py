@@ -71,8 +71,10 @@ def stream(pack: Pack, model: Any, vae: Any, **changes: Any) -> tuple[Any, ...]:
 
 
 def test_the_streamer_gives_frames_latents_and_figures(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
-    frames, latent, report, fps, file = stream(pack, *parts, motion=tracks_of(pack))
+    frames, latent, report, fps, file, video = stream(pack, *parts, motion=tracks_of(pack))
     assert file == ""
+    assert torch.equal(video.images, frames)
+    assert (video.frame_rate, video.audio) == (16, None)
     assert (frames.shape, frames.dtype, frames.device.type) == ((13, SIDE, SIDE, 3), torch.float32, "cpu")
     assert frames.isfinite().all()
     assert ((frames >= 0) & (frames <= 1)).all()

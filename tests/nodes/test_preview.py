@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,27 @@ def test_pictures_keep_their_distance_in_time(preview: Any, host: Any) -> None:
         assert progress.wants_picture()
         progress.show(torch.rand(4, 4, 3))
         assert not progress.wants_picture()
+
+
+def test_a_chunk_plays_at_its_frames_per_second(preview: Any, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that come at 0, 0.13, 0.26, ... s see the frames of those times; at the end stands the last one."""
+    host.client_id = "browser"
+    now = [100.0]
+    monkeypatch.setattr(preview, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    seen: list[int] = []
+    monkeypatch.setattr(
+        preview._PictureThread, "submit", lambda _, frame: seen.append(round(float(frame.mean()) * 100))
+    )
+    clip = (torch.arange(12) / 100).reshape(12, 1, 1, 1).expand(12, 4, 4, 3)
+    with preview.PreviewProgress(9) as progress:
+        progress.play(clip, fps=10.0)
+        for step in range(5):
+            now[0] += 0.13
+            progress.step(step)
+        progress.play(clip + 0.5, fps=10.0)  # faster than it is seen: the newer chunk is
+        now[0] += 0.31
+        progress.step(6)
+    assert seen == [0, 1, 2, 3, 5, 6, 53, 61]
 
 
 def test_a_slow_line_gets_no_more_pictures(preview: Any, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ def generated(document: str) -> list[np.ndarray]:
     """Frames (h w 3) that the bundled student makes of the example picture and the drawn document."""
     loaded, vae = load_model(STUDENT), load_tiny_vae(TINY_VAE)
     tracks = parse_document(document, CANVAS).sample()
-    picture = np.asarray(Image.open(ROOT / "workflows" / "motionstream_example.png").convert("RGB"))
+    picture = np.asarray(Image.open(ROOT / "js" / "picker" / "bundled" / "three_shapes.png").convert("RGB"))
     conditions = StreamConditions(
         loaded.model,
         loaded.spec,

@@ -20,7 +20,7 @@ await driver.page.evaluate(async () => {
   document.getElementById("place").style.height = "790px";
   window.canvas = { width: 128, height: 128, num_frames: 49, fps: 16 };
   window.editor.setText("");
-  await window.editor.setImage("/workflows/motionstream_example.png");
+  await window.editor.setImage("/js/picker/bundled/three_shapes.png");
 });
 await driver.settled();
 

@@ -9,7 +9,7 @@
  * @typedef {{name: string, type?: unknown, link?: number | null, widget?: {name: string} | null}} InputSlot
  * @typedef {{name: string, value?: unknown, callback?: Function}} Widget
  * @typedef {{id: number | string, type?: string, mode?: number, inputs?: InputSlot[], widgets?: Widget[], graph?: Graph | null,
- *   subgraph?: Graph, imgs?: HTMLImageElement[]}} GraphNode
+ *   subgraph?: Graph, imgs?: HTMLImageElement[], motionstreamPicture?: string}} GraphNode
  * @typedef {{getNodeById: (id: any) => GraphNode | null | undefined, links?: any, getLink?: (id: any) => Link | null | undefined,
  *   nodes?: GraphNode[], _nodes?: GraphNode[], rootGraph?: Graph, inputNode?: {id: number | string},
  *   outputNode?: {id: number | string}, outputs?: {linkIds?: (number | string)[]}[]}} Graph

@@ -1,4 +1,4 @@
-"""The client of examples/ against a server: short, as promised, and it works."""
+"""The client in docs/ against a server: short, as promised, and it works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from motionstream_core.live.page import LivePage, serving
 
 from .conftest import PICTURE, PROMPT
 
-FILE = Path(__file__).parents[3] / "examples" / "live_client.py"
+FILE = Path(__file__).parents[3] / "docs" / "live_client.py"
 
 
 def test_it_steers_and_keeps_the_pictures(make_opened: Callable[..., Opened], tmp_path: Path) -> None:

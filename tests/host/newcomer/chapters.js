@@ -1,0 +1,245 @@
+// What a newcomer does next: draws, wants another length, takes it back, loads the page anew, makes the node small, drops
+// a photo, looks for nodes, takes a blueprint, uses another pack's editor beside this one's.
+import { writeFileSync } from "node:fs";
+
+import { drop, inNode, until } from "./visit.js";
+
+const EDITOR = "MotionStreamTrackEditor";
+const PICTURE = "MotionStreamPicture";
+
+/** Tracks of the drawing on a node, and whether its editor can be seen there. */
+const drawing = (visitor, kind = EDITOR) =>
+  inNode(
+    visitor,
+    kind,
+    `(() => {
+      const { element } = widget("track_editor");
+      const shown = element.querySelector(".mste-surface")?.getBoundingClientRect();
+      const width = node.size[0] * window.app.canvas.ds.scale;
+      const text = widget("document").value;
+      return { tracks: text ? JSON.parse(text).tracks.length : 0, length: widget("length").value,
+        shown: Boolean(shown && shown.width > 0.85 * width && shown.height > 50) };
+    })()`,
+  );
+
+/** A stroke over the middle of the surface, with the tool that draws free-hand. */
+async function stroke({ page, wait }, from, to) {
+  const free = page.getByRole("button", { name: /free-hand/i }).last();
+  if (await free.isVisible()) await free.click();
+  const box = await page.locator(".mste-surface").last().boundingBox();
+  const side = Math.min(box.width, box.height);
+  const at = ([x, y]) => [box.x + box.width / 2 + x * side, box.y + box.height / 2 + y * side];
+  await page.mouse.move(...at(from));
+  await page.mouse.down();
+  await page.mouse.move(...at(to), { steps: 20 });
+  await page.mouse.up();
+  await wait(600);
+}
+
+/** Types a number into a widget of a node, where that way of drawing nodes has it. */
+async function type(visitor, kind, name, value) {
+  const { page, wait, mode } = visitor;
+  if (mode === "vue") {
+    const id = await inNode(visitor, kind, "node.id");
+    const field = page.locator(`[data-node-id="${id}"]`).getByLabel(name, { exact: true }).locator("input").first();
+    await field.fill(String(value));
+    await field.press("Enter");
+  } else {
+    const at = await inNode(
+      visitor,
+      kind,
+      `(() => {
+        const { ds } = window.app.canvas;
+        const box = window.app.canvas.canvas.getBoundingClientRect();
+        const point = [node.pos[0] + node.size[0] / 2, node.pos[1] + widget(more).last_y + 10];
+        return point.map((value, i) => [box.x, box.y][i] + (value + ds.offset[i]) * ds.scale);
+      })()`,
+      name,
+    );
+    await page.mouse.dblclick(...at);
+    const field = page.locator(".graphdialog input");
+    await field.fill(String(value));
+    await field.press("Enter");
+  }
+  await wait(600);
+}
+
+/** Draws over the example, makes it 61 frames, takes back, reloads; the video is made of what was drawn. */
+export async function draws(visitor) {
+  const { page, wait } = visitor;
+  const seen = { before: await drawing(visitor) };
+  await stroke(visitor, [-0.1, 0.2], [0.2, 0.25]);
+  seen.drawn = await drawing(visitor);
+  await type(visitor, EDITOR, "length", 61);
+  seen.typed = await drawing(visitor);
+  await visitor.shot("drawn");
+  seen.run = await visitor.run();
+  await wait(1500);
+  await visitor.shot("ran");
+  await page.evaluate(() => {
+    document.activeElement?.blur();
+    return window.app.extensionManager.command.execute("Comfy.Undo");
+  });
+  await wait(2500);
+  seen.undone = await drawing(visitor);
+  await visitor.shot("undone");
+  await page.evaluate(() => window.app.extensionManager.command.execute("Comfy.Redo"));
+  await wait(2500);
+  seen.redone = await drawing(visitor);
+  await page.reload({ waitUntil: "domcontentloaded" });
+  await visitor.ready();
+  await until(visitor, (kind) => window.app.graph.nodes.some(({ comfyClass }) => comfyClass === kind), EDITOR);
+  await wait(3000);
+  seen.reloaded = await drawing(visitor);
+  await visitor.shot("reloaded");
+  return seen;
+}
+
+/** How far what a node shows reaches over its edges, px of the page, once it is 300 px wide. */
+export async function narrows(visitor) {
+  const spill = {};
+  for (const kind of [PICTURE, EDITOR]) {
+    const name = kind === PICTURE ? "picker" : "track_editor";
+    await inNode(visitor, kind, "(node.setSize([300, node.size[1]]), graph.setDirtyCanvas(true, true))");
+    await visitor.wait(1500);
+    spill[name] = await inNode(
+      visitor,
+      kind,
+      `(() => {
+        const { ds } = window.app.canvas;
+        const page = window.app.canvas.canvas.getBoundingClientRect();
+        const { element } = widget(more);
+        const inner = [element, ...element.querySelectorAll("*")].map((each) => each.getBoundingClientRect());
+        const bottom = Math.max(...inner.filter(({ width, height }) => width * height > 0).map((box) => box.bottom));
+        const own = document.querySelector(\`[data-node-id="\${node.id}"]\`)?.getBoundingClientRect().bottom;
+        return bottom - (own ?? page.y + (node.pos[1] + node.size[1] + ds.offset[1]) * ds.scale);
+      })()`,
+      name,
+    );
+  }
+  await visitor.shot("narrow");
+  return spill;
+}
+
+/** A photo let go over the node that holds the picture: the picker, the editor and the video take it. */
+export async function drops(visitor, folder) {
+  const { page } = visitor;
+  const photo = await page.evaluate(() => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [256, 256];
+    const context = canvas.getContext("2d");
+    const sky = context.createLinearGradient(0, 0, 0, 256);
+    sky.addColorStop(0, "#1060c0");
+    sky.addColorStop(1, "#e0b060");
+    context.fillStyle = sky;
+    context.fillRect(0, 0, 256, 256);
+    return canvas.toDataURL();
+  });
+  const file = `${folder}/photo_${visitor.mode}.png`;
+  writeFileSync(file, Buffer.from(photo.split(",")[1], "base64"));
+  const list = await page.locator(".msp-list").boundingBox();
+  await drop(visitor, file, list.x + list.width / 2, list.y + list.height / 2);
+  const seen = { picked: await inNode(visitor, PICTURE, `widget("image").value`) };
+  seen.nodes = await page.evaluate(() => window.app.graph.nodes.length);
+  await visitor.wait(1500);
+  await visitor.shot("photo");
+  seen.run = await visitor.run();
+  await page.getByRole("option", { name: "three shapes" }).click();
+  await visitor.wait(500);
+  seen.back = await inNode(visitor, PICTURE, `widget("image").value`);
+  return seen;
+}
+
+/** Names in the node search, first to last. */
+export async function searches(visitor, words) {
+  const { page, wait } = visitor;
+  const found = {};
+  await page.evaluate(() => window.app.extensionManager.command.execute("Workspace.SearchBox.Toggle"));
+  await wait(1000);
+  for (const word of words) {
+    await page.keyboard.press("Control+a");
+    await page.keyboard.type(word);
+    await wait(1500);
+    const shown = await page.getByTestId("result-item").allInnerTexts();
+    found[word] = shown.map((text) => text.split("\n")[0].trim());
+  }
+  await visitor.shot("search");
+  await page.keyboard.press("Escape");
+  await wait(500);
+  return found;
+}
+
+/** A blueprint taken from the node search, fed with a picture, drawn in where it is, and run. */
+export async function blueprint(visitor, name, sources, isDrawn) {
+  const { page, wait } = visitor;
+  await page.evaluate(() => window.app.graph.clear());
+  await page.evaluate(() => window.app.extensionManager.command.execute("Workspace.SearchBox.Toggle"));
+  await wait(1000);
+  await page.keyboard.type(name);
+  await wait(1500);
+  await page.keyboard.press("Enter");
+  await wait(800);
+  await page.mouse.click(750, 300);
+  await until(visitor, () => window.app.graph.nodes.some(({ subgraph }) => subgraph));
+  await page.evaluate((sources) => {
+    const { graph, canvas } = window.app;
+    const host = graph.nodes.find(({ subgraph }) => subgraph);
+    host.pos = [480, 120];
+    const add = (kind, x, y) => {
+      const node = window.LiteGraph.createNode(kind);
+      node.pos = [x, y];
+      graph.add(node);
+      return node;
+    };
+    sources.forEach(([kind, slot, input], row) => {
+      const target = host.inputs.findIndex((each) => each.name === input);
+      const made = graph.nodes.find(({ comfyClass }) => comfyClass === kind) ?? add(kind, 100, 120 + 420 * row);
+      made.connect(slot, host, target);
+    });
+    host.connect(0, add("SaveVideo", 1120, 120), 0);
+    canvas.ds.reset?.();
+    canvas.ds.scale = 0.8;
+    graph.setDirtyCanvas(true, true);
+  }, sources);
+  await wait(2500);
+  const seen = {};
+  if (isDrawn) {
+    await until(visitor, () => document.querySelector(".mste-surface"));
+    await stroke(visitor, [0.28, 0.02], [-0.1, 0.1]);
+    seen.drawn = await drawing(visitor, "subgraph");
+  }
+  seen.run = await visitor.run();
+  await wait(1000);
+  await visitor.shot(name.replaceAll(" ", "_"));
+  if (isDrawn) {
+    await page.evaluate(() => window.app.loadGraphData(window.app.graph.serialize()));
+    await wait(3000);
+    seen.loaded = await drawing(visitor, "subgraph");
+  }
+  return seen;
+}
+
+/** Another pack's editor beside this one's: both are there, both stay. */
+export async function beside(visitor) {
+  const { page, wait } = visitor;
+  const isThere = await page.evaluate(() => Boolean(window.LiteGraph.registered_node_types.SplineEditor));
+  if (!isThere) return null;
+  await page.evaluate(
+    (kinds) => {
+      const { graph, canvas } = window.app;
+      graph.clear();
+      kinds.forEach((kind, column) => {
+        const node = window.LiteGraph.createNode(kind);
+        node.pos = [120 + 640 * column, 120];
+        graph.add(node);
+      });
+      canvas.ds.reset?.();
+      canvas.ds.scale = 0.8;
+    },
+    [EDITOR, "SplineEditor"],
+  );
+  await wait(3000);
+  await stroke(visitor, [-0.2, -0.2], [0.2, 0.2]);
+  await visitor.shot("beside_kjnodes");
+  return drawing(visitor);
+}
