@@ -2,6 +2,7 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { attachLength } from "./lengths.js";
 import { attachLive } from "./live/widget.js";
 import { attachEditor } from "./track_editor/widget.js";
 
@@ -18,5 +19,13 @@ app.registerExtension({
   /** @type {(node: any) => void} */
   nodeCreated(node) {
     if (node.comfyClass === "MotionStreamLive") attachLive(node, app, api);
+  },
+});
+
+app.registerExtension({
+  name: "motionstream.Lengths",
+  /** @type {(node: any) => void} */
+  nodeCreated(node) {
+    if (node.comfyClass?.startsWith("MotionStream")) attachLength(node, api);
   },
 });

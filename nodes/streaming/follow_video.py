@@ -25,6 +25,7 @@ from ..tracks.create import ALIASES
 from ..tracks.footage import footage
 from ..tracks.trackers import AUTO, OPENCV, TRACKER_TOOLTIP, checkpoint_options, load_tracker
 from .inputs import clip_inputs, clip_vision_input, fit_input, positive_input
+from .length import WantedLength, length_input, seconds_input
 from .request import plan_clip, read_text
 from .run import StreamRun, stream_settings
 
@@ -38,7 +39,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         own = {"motion", "fit"}  # the video moves it; and two frames are fitted here, each under its name
-        shared = [each for each in clip_inputs("Number of frames of the new video.", 1) if each.id not in own]
+        shared = [each for each in clip_inputs(length_input()) if each.id not in own]
         return schema(
             node_id="MotionStreamFollowVideo",
             display_name="MotionStream Follow Video",
@@ -90,6 +91,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
                 ),
                 positive_input(),
                 clip_vision_input(),
+                seconds_input(),
             ],
             outputs=[
                 io.Image.Output("frames", display_name="frames", tooltip="All frames, (T, H, W, 3) in 0..1."),
@@ -125,10 +127,22 @@ class MotionStreamFollowVideo(io.ComfyNode):
         mask: Tensor | None = None,
         positive: Any = None,
         clip_vision_output: Any = None,
+        seconds: float = 0.0,
     ) -> io.NodeOutput:
         view, coder = stream_model(model), stream_vae(vae)
         require_track_head(view.spec, "model")
-        clip = plan_clip(view, coder, image, None, role="student", width=width, height=height, length=length, fit=fit)
+        made = WantedLength(length, seconds, endless=False).made_by(view.spec, view.name)
+        clip = plan_clip(
+            view,
+            coder,
+            image,
+            None,
+            role="student",
+            width=width,
+            height=height,
+            num_frames=made.num_frames,
+            fit=fit,
+        )
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
         source, _ = footage(video, images, view.spec.fps)
         hosted = load_tracker(tracker, checkpoint)
@@ -140,7 +154,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
         about = (
             f"{count} points of {source.width} x {source.height} px followed by {hosted.about}, {delay} frames behind"
         )
-        return io.NodeOutput(streamed.frames, view.spec.fps, f"{about}\n{pace}")
+        return io.NodeOutput(streamed.frames, view.spec.fps, f"{about}\n{pace}\nlength: {made.told}")
 
 
 def _online(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import folder_paths
@@ -14,6 +14,9 @@ from ...motionstream_core.streaming.render.video_file import VideoFile
 from ..frame_fit import Size
 
 ENDLESS_PREFIX = "motionstream/stream"
+SUFFIX = ".mp4"
+OTHER_VIDEOS = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
+PICTURES = (".apng", ".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
 @dataclass
@@ -68,7 +71,7 @@ class SavedStream:
         folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(
             prefix, folder_paths.get_output_directory(), width, height
         )
-        return cls(Path(folder) / f"{stem}_{counter:05}_.mp4", subfolder)
+        return cls(Path(folder) / f"{stem}_{counter:05}_{SUFFIX}", subfolder)
 
     def open(self, fps: float) -> VideoFile:
         """The file, to be written chunk by chunk: `.part` until it is whole, `.partial.mp4` where it was cancelled."""
@@ -78,3 +81,17 @@ class SavedStream:
         """For the page: the video below the node."""
         file = {"filename": self.path.name, "subfolder": self.subfolder, "type": "output"}
         return {"images": [file], "animated": (True,)}
+
+
+def file_prefix(save_as: str) -> str:
+    """The name of a video without `.mp4`, if it has that; "" for none.
+
+    Raises ValueError for the extension of another kind of video or picture: only mp4 is written.
+    """
+    name = save_as.strip()
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in (*OTHER_VIDEOS, *PICTURES):
+        raise ValueError(
+            f"save_as is {name!r}, but videos are written as {SUFFIX}, not as {suffix}; leave the extension out"
+        )
+    return name[: -len(SUFFIX)] if suffix == SUFFIX else name
