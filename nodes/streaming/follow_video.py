@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay
 from ...motionstream_core.tracks import Tracks
-from ...motionstream_core.tracks.extract.frames import FrameSource, forwards
+from ...motionstream_core.tracks.extract.frames import AtRate, FrameSource, forwards
 from ...motionstream_core.tracks.extract.tracker import StreamTracker, grid_queries
 from ...motionstream_core.tracks.select import covered
 from ...motionstream_core.tracks.transfer import FITS, laid_over
@@ -22,7 +22,7 @@ from ..host.model import stream_model
 from ..host.vae import stream_vae
 from ..sockets import ModelSocket, advanced, schema, seed_input
 from ..tracks.create import ALIASES
-from ..tracks.footage import footage
+from ..tracks.footage import Reference, footage
 from ..tracks.trackers import AUTO, OPENCV, TRACKER_TOOLTIP, checkpoint_options, load_tracker
 from .inputs import clip_inputs, clip_vision_input, fit_input, positive_input
 from .length import WantedLength, length_input, seconds_input
@@ -30,6 +30,7 @@ from .request import plan_clip, read_text
 from .run import StreamRun, stream_settings
 
 STREAM_TRACKERS = (*OPENCV, "cotracker3 online")
+FRAMES, SECONDS = "frames", "seconds"
 ADVICE = "lower length, or width and height"
 
 
@@ -92,6 +93,15 @@ class MotionStreamFollowVideo(io.ComfyNode):
                 positive_input(),
                 clip_vision_input(),
                 seconds_input(),
+                io.Combo.Input(
+                    "time",
+                    options=[FRAMES, SECONDS],
+                    default=FRAMES,
+                    optional=True,
+                    tooltip="frames: frame by frame, faster or slower where the rates differ; seconds: at the "
+                    "reference's own speed.",
+                    **advanced(),
+                ),
             ],
             outputs=[
                 io.Image.Output("frames", display_name="frames", tooltip="All frames, (T, H, W, 3) in 0..1."),
@@ -128,6 +138,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
         positive: Any = None,
         clip_vision_output: Any = None,
         seconds: float = 0.0,
+        time: str = FRAMES,
     ) -> io.NodeOutput:
         view, coder = stream_model(model), stream_vae(vae)
         require_track_head(view.spec, "model")
@@ -144,7 +155,10 @@ class MotionStreamFollowVideo(io.ComfyNode):
             fit=fit,
         )
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
-        source, _ = footage(video, images, view.spec.fps)
+        reference = footage(video, images, view.spec.fps)
+        source = reference.frames
+        if time == SECONDS:
+            source = AtRate(source, reference.fps, view.spec.fps)
         hosted = load_tracker(tracker, checkpoint)
         delay = delay_chunks * chunk_delay(view.spec)
         tracks, count = _online(source, cast(StreamTracker, hosted.tracker), rows, columns, delay, clip.size, lay, mask)
@@ -154,7 +168,19 @@ class MotionStreamFollowVideo(io.ComfyNode):
         about = (
             f"{count} points of {source.width} x {source.height} px followed by {hosted.about}, {delay} frames behind"
         )
-        return io.NodeOutput(streamed.frames, view.spec.fps, f"{about}\n{pace}\nlength: {made.told}")
+        told = [about, pace, f"length: {made.told}", *_pace_told(reference, view.spec.fps, time)]
+        return io.NodeOutput(streamed.frames, view.spec.fps, "\n".join(told))
+
+
+def _pace_told(reference: Reference, fps: float, time: str) -> list[str]:
+    """What there is to say of the reference's times."""
+    lines = [f"the video: {reference.told}"] if reference.told else []
+    if time == FRAMES and abs(reference.fps - fps) > 1e-3 * fps:
+        lines.append(
+            f"followed frame by frame: {reference.fps:g} frames per second at {fps:g}, so {fps / reference.fps:.2f} "
+            f"times as fast; with time = seconds it keeps its speed"
+        )
+    return lines
 
 
 def _online(

@@ -301,7 +301,7 @@ def test_malformed_json_names_the_place(pack: Pack) -> None:
 
 
 def test_a_track_head_has_no_rule_of_its_own_for_lengths(pack: Pack, parts: tuple[Any, Any]) -> None:
-    """The sampler makes the length that its checkpoint can; tracks that end before or after it are told nothing else."""
+    """The sampler makes the length that its checkpoint can, whatever that of the tracks is."""
     payload = pack("nodes.tracks.create").MotionStreamPointGrid.execute(2, 3, SIDE, SIDE, 50).args[0]
     motion = pack("nodes.streaming.track_head").MotionStreamTrackHead.execute(parts[0], payload, SIDE, SIDE).args[0]
     assert motion.tracks.num_frames == 50
