@@ -2,6 +2,7 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { attachLength } from "./lengths.js";
 import { attachLive } from "./live/widget.js";
 import { attachPicker, PICKERS } from "./picker/widget.js";
 import { watchSubgraph } from "./track_editor/promoted.js";
@@ -29,5 +30,13 @@ app.registerExtension({
   /** @type {(node: any) => void} */
   nodeCreated(node) {
     if (node.comfyClass in PICKERS) attachPicker(node, app, api);
+  },
+});
+
+app.registerExtension({
+  name: "motionstream.Lengths",
+  /** @type {(node: any) => void} */
+  nodeCreated(node) {
+    if (node.comfyClass?.startsWith("MotionStream")) attachLength(node, api);
   },
 });

@@ -190,6 +190,12 @@ class ClipLengths:
         """The smallest length from `num_frames` on."""
         return max(self.first, num_frames + (self.first - num_frames) % self.step)
 
+    def nearest(self, num_frames: int) -> int:
+        """The length nearest to `num_frames`, the longer of two; never the first frame alone where more is asked."""
+        lengths = self if num_frames <= 1 else self.moving
+        below, above = lengths.at_most(num_frames), lengths.at_least(num_frames)
+        return above if above - num_frames <= num_frames - below or not below else below
+
     def check(self, num_frames: int) -> None:
         """Raise ValueError, naming the nearest lengths, unless `num_frames` is one of them."""
         above, below = self.at_least(num_frames), self.at_most(num_frames)

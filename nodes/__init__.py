@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .camera.moves import MotionStreamCameraFromJSON, MotionStreamCameraMove
 from .camera.tracks import MotionStreamCameraTracks
+from .host.length_route import add_length_route
 from .host.live_routes import add_routes
 from .loaders import MotionStreamLoadModel, MotionStreamLoadTinyVAE
 from .pictures import MotionStreamPicture, MotionStreamReferenceVideo
@@ -80,4 +81,5 @@ class MotionStreamExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """Every node class of this pack."""
         add_routes()
+        add_length_route()
         return NODES

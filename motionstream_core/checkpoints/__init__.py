@@ -8,6 +8,7 @@ from .load import (
     load_model,
     load_tiny_vae,
     read_checkpoint,
+    read_spec,
     save_model,
     save_tiny_vae,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "load_tiny_vae",
     "load_vae",
     "read_checkpoint",
+    "read_spec",
     "save_model",
     "save_tiny_vae",
 ]

@@ -22,7 +22,7 @@ from ..models.vae.tiny_vae import TinyVae
 from .detect import detect_wan, faults_between, model_shapes, shapes_of
 from .key_maps import to_original, without_unused
 from .kinds import check_kind
-from .read import Stored, read_stored
+from .read import Stored, read_any, read_stored
 from .scaled import unscaled, weights_of
 from .spec import ModelSpec, Role
 from .tiny_vae_weights import TINY_VAE_KEY, detect_tiny_vae
@@ -104,6 +104,14 @@ def read_checkpoint(path: str | Path, *, role: Role | None = None, family: str |
     stored = read_stored(path)
     try:
         return checkpoint_of(stored, role, family)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def read_spec(path: str | Path, *, role: Role | None = None, family: str | None = None) -> ModelSpec:
+    """What `read_checkpoint` would find the file to be, without reading weights: quick for a file of any size."""
+    try:
+        return checkpoint_of(read_any(path, shapes_only=True), role, family).spec
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -100,6 +100,14 @@ class ModelSpec:
             return ClipLengths(1, stride.time)
         return ClipLengths(stride.num_frames(plan.first_chunk_frames), stride.time * plan.chunk_frames)
 
+    def with_chunks(self, chunk_frames: int | None) -> ModelSpec:
+        """With chunks of so many latent frames, None: its own. Raises ValueError for fewer than 1."""
+        plan = self.chunk_plan
+        if chunk_frames is None or chunk_frames == plan.chunk_frames:
+            return self
+        first = 1 if plan.first_chunk_frames == 1 else chunk_frames
+        return dataclasses.replace(self, chunk_plan=ChunkPlan(chunk_frames, first))
+
     def cache_bytes(
         self,
         frame_size: tuple[int, int],

@@ -15,7 +15,6 @@ from PIL import Image
 from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
-from ..geometry import ChunkPlan
 from ..models.wan import CrossContext
 from ..streaming.conditions import StreamConditions
 from ..streaming.decode import StreamingDecoder
@@ -135,12 +134,8 @@ def live_session(
 
 def with_chunks(loaded: SpecifiedNetwork, chunk_frames: int | None) -> SpecifiedNetwork:
     """`loaded` with chunks of so many latent frames, None: its own. Raises ValueError for fewer than 1."""
-    plan = loaded.spec.chunk_plan
-    if chunk_frames is None or chunk_frames == plan.chunk_frames:
-        return loaded
-    first = 1 if plan.first_chunk_frames == 1 else chunk_frames
-    spec = dataclasses.replace(loaded.spec, chunk_plan=ChunkPlan(chunk_frames, first))
-    return Specified(loaded.model, spec)
+    spec = loaded.spec.with_chunks(chunk_frames)
+    return loaded if spec is loaded.spec else Specified(loaded.model, spec)
 
 
 def about_of(spec: ModelSpec, name: str, prompt: str, size: tuple[int, int], settings: StreamSettings) -> About:

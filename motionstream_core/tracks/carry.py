@@ -401,9 +401,7 @@ def _window(cells: Tensor, height: int, width: int) -> tuple[slice, slice]:
     return sides[0], sides[1]
 
 
-def _compensated(
-    picture: Tensor, way: Tensor, same_px: float, mirrored: bool, window: tuple[slice, slice]
-) -> Tensor:
+def _compensated(picture: Tensor, way: Tensor, same_px: float, mirrored: bool, window: tuple[slice, slice]) -> Tensor:
     """Frames (c t y x), the rows and columns `window`, of a picture (c h w) under ways (t y x 2) px of cells.
 
     Beyond its edges the picture is mirrored, or else its last channel is 0.

@@ -18,6 +18,7 @@ from ..host.network import text_tokens
 from ..host.vae import require_fitting_vae, stream_vae
 from ..sockets import ModelSocket, schema, vae_input
 from ..streaming.inputs import VAE_TOOLTIP, clip_vision_input, fit_input, image_input, motion_input, size_inputs
+from ..streaming.length import WantedLength, length_input, seconds_input
 from ..streaming.request import GivenMotion, frame_size, tracks_of
 from .guider import JointGuider
 
@@ -84,15 +85,9 @@ class MotionStreamApplyMotion(io.ComfyNode):
                 motion_input(),
                 clip_vision_input(),
                 *size_inputs(),
-                io.Int.Input(
-                    "length",
-                    default=49,
-                    min=1,
-                    max=100_000,
-                    step=4,
-                    tooltip="Frames of the video: 1 + 4 * k.",
-                ),
+                length_input(),
                 fit_input(),
+                seconds_input(),
             ],
             outputs=[
                 io.Conditioning.Output(
@@ -119,13 +114,14 @@ class MotionStreamApplyMotion(io.ComfyNode):
         image: Tensor | None = None,
         motion: GivenMotion | None = None,
         clip_vision_output: Any = None,
+        seconds: float = 0.0,
     ) -> io.NodeOutput:
         view = stream_model(model)
         spec, size = view.spec, frame_size(view.spec, height, width)
-        try:
-            count = spec.vae_stride.num_latent_frames(length)
-        except ValueError as error:
-            raise ValueError(f"length: {error}") from None
+        made = WantedLength(length, seconds, endless=False).made_by(spec, view.name)
+        assert made.num_frames is not None
+        count = spec.vae_stride.num_latent_frames(made.num_frames)
+        logging.info("MotionStream Apply Motion: length: %s", made.told)
         require_whole_image(spec, "model")
         values: dict[str, Any] = {}
         if motion is not None:

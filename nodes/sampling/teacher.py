@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import comfy.model_management as mm
@@ -18,6 +19,7 @@ from ..host.preview import PreviewProgress
 from ..host.vae import Vae, stream_vae
 from ..sockets import ModelSocket, schema, seed_input, vae_input
 from ..streaming.inputs import clip_inputs, clip_vision_input, positive_input
+from ..streaming.length import ANY_LENGTH, WantedLength, length_input, seconds_input
 from ..streaming.request import Clip, GivenMotion, Text, clip_conditions, clip_image_source, plan_clip, read_text
 
 SAMPLER_NAMES = [*sorted(SAMPLERS, reverse=True)]  # unipc first
@@ -42,7 +44,7 @@ class MotionStreamTeacherSampler(io.ComfyNode):
             search_aliases=["motion guidance", "image to video", "teacher", "unipc", "euler", "tracks", "trajectory"],
             inputs=[
                 ModelSocket.Input("model", tooltip="A teacher, from Load MotionStream Model."),
-                *clip_inputs("Number of frames: 1 + 4 * k (the bundled teacher was trained on up to 49).", 1),
+                *clip_inputs(length_input(f"{ANY_LENGTH} The bundled teacher was trained on up to 49.")),
                 io.Int.Input("steps", default=20, min=1, max=1000, tooltip="Denoise steps for the whole clip."),
                 io.Combo.Input(
                     "sampler",
@@ -72,6 +74,7 @@ class MotionStreamTeacherSampler(io.ComfyNode):
                     tooltip="What text guidance leads away from, for Wan models (CLIPTextEncode). Models that read the "
                     "prompt themselves take the empty prompt.",
                 ),
+                seconds_input(),
             ],
             outputs=[
                 io.Latent.Output(
@@ -101,8 +104,10 @@ class MotionStreamTeacherSampler(io.ComfyNode):
         positive: Conditioning | None = None,
         clip_vision_output: Any = None,
         negative: Conditioning | None = None,
+        seconds: float = 0.0,
     ) -> io.NodeOutput:
         view, coder = stream_model(model), stream_vae(vae)
+        made = WantedLength(length, seconds, endless=False).made_by(view.spec, view.name)
         clip = plan_clip(
             view,
             coder,
@@ -111,7 +116,7 @@ class MotionStreamTeacherSampler(io.ComfyNode):
             role="teacher",
             width=width,
             height=height,
-            length=length,
+            num_frames=made.num_frames,
             fit=fit,
             positive=positive,
         )
@@ -119,6 +124,7 @@ class MotionStreamTeacherSampler(io.ComfyNode):
             read_text(view, prompt, positive, "positive", clip_vision_output),
             read_text(view, "", negative, "negative", clip_vision_output),
         )
+        logging.info("MotionStream Teacher Sampler: length: %s", made.told)
         weights = text_weight, motion_weight if clip.tracks.visibility.any() else 0.0
         latents = with_memory_advice(
             lambda: _sample(view, coder, clip, texts, steps, weights, sampler, seed),

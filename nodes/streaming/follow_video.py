@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay
 from ...motionstream_core.tracks import Tracks
-from ...motionstream_core.tracks.extract.frames import FrameSource, forwards
+from ...motionstream_core.tracks.extract.frames import AtRate, FrameSource, forwards
 from ...motionstream_core.tracks.extract.tracker import StreamTracker, grid_queries
 from ...motionstream_core.tracks.select import covered
 from ...motionstream_core.tracks.transfer import FITS, laid_over
@@ -21,14 +21,16 @@ from ..host.memory import with_memory_advice
 from ..host.model import stream_model
 from ..host.vae import stream_vae
 from ..sockets import ModelSocket, advanced, schema, seed_input
-from ..tracks.footage import footage
+from ..tracks.footage import Reference, footage
 from ..tracks.trackers import AUTO, OPENCV, TRACKER_TOOLTIP, checkpoint_options, load_tracker
 from .inputs import clip_inputs, clip_vision_input, fit_input, positive_input
+from .length import WantedLength, length_input, seconds_input
 from .output import SavedStream, video_of, video_output
 from .request import plan_clip, read_text
 from .run import StreamRun, stream_settings
 
 STREAM_TRACKERS = (*OPENCV, "cotracker3 online")
+FRAMES, SECONDS = "frames", "seconds"
 ADVICE = "lower length, or width and height"
 
 
@@ -38,7 +40,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         own = {"motion", "fit"}  # the video moves it; and two frames are fitted here, each under its name
-        shared = [each for each in clip_inputs("Number of frames of the new video.", 1) if each.id not in own]
+        shared = [each for each in clip_inputs(length_input()) if each.id not in own]
         return schema(
             node_id="MotionStreamFollowVideo",
             display_name="MotionStream Follow Video",
@@ -90,6 +92,16 @@ class MotionStreamFollowVideo(io.ComfyNode):
                 ),
                 positive_input(),
                 clip_vision_input(),
+                seconds_input(),
+                io.Combo.Input(
+                    "time",
+                    options=[FRAMES, SECONDS],
+                    default=FRAMES,
+                    optional=True,
+                    tooltip="frames: frame by frame, faster or slower where the rates differ; seconds: at the "
+                    "reference's own speed.",
+                    **advanced(),
+                ),
             ],
             outputs=[
                 io.Image.Output("frames", display_name="frames", tooltip="All frames, (T, H, W, 3) in 0..1."),
@@ -126,12 +138,28 @@ class MotionStreamFollowVideo(io.ComfyNode):
         mask: Tensor | None = None,
         positive: Any = None,
         clip_vision_output: Any = None,
+        seconds: float = 0.0,
+        time: str = FRAMES,
     ) -> io.NodeOutput:
         view, coder = stream_model(model), stream_vae(vae)
         require_track_head(view.spec, "model")
-        clip = plan_clip(view, coder, image, None, role="student", width=width, height=height, length=length, fit=fit)
+        made = WantedLength(length, seconds, endless=False).made_by(view.spec, view.name)
+        clip = plan_clip(
+            view,
+            coder,
+            image,
+            None,
+            role="student",
+            width=width,
+            height=height,
+            num_frames=made.num_frames,
+            fit=fit,
+        )
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
-        source, _ = footage(video, images, view.spec.fps)
+        reference = footage(video, images, view.spec.fps)
+        source = reference.frames
+        if time == SECONDS:
+            source = AtRate(source, reference.fps, view.spec.fps)
         hosted = load_tracker(tracker, checkpoint)
         delay = delay_chunks * chunk_delay(view.spec)
         tracks, count = _online(source, cast(StreamTracker, hosted.tracker), rows, columns, delay, clip.size, lay, mask)
@@ -142,8 +170,20 @@ class MotionStreamFollowVideo(io.ComfyNode):
         about = (
             f"{count} points of {source.width} x {source.height} px followed by {hosted.about}, {delay} frames behind"
         )
-        result = (streamed.frames, view.spec.fps, f"{about}\n{pace}", video_of(streamed.frames, view.spec.fps))
+        told = [about, pace, f"length: {made.told}", *_pace_told(reference, view.spec.fps, time)]
+        result = (streamed.frames, view.spec.fps, "\n".join(told), video_of(streamed.frames, view.spec.fps))
         return io.NodeOutput(*result, ui=None if shown is None else shown.shown())
+
+
+def _pace_told(reference: Reference, fps: float, time: str) -> list[str]:
+    """What there is to say of the reference's times."""
+    lines = [f"the video: {reference.told}"] if reference.told else []
+    if time == FRAMES and abs(reference.fps - fps) > 1e-3 * fps:
+        lines.append(
+            f"followed frame by frame: {reference.fps:g} frames per second at {fps:g}, so {fps / reference.fps:.2f} "
+            f"times as fast; with time = seconds it keeps its speed"
+        )
+    return lines
 
 
 def _online(

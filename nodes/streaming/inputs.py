@@ -54,7 +54,7 @@ def fit_input(display_name: str = "fit") -> io.Input:
     )
 
 
-def clip_inputs(length_tooltip: str, shortest: int, default: int = 49) -> list[io.Input]:
+def clip_inputs(length: io.Input) -> list[io.Input]:
     """vae, image, prompt, motion, width, height, length, fit."""
     return [
         vae_input(VAE_TOOLTIP),
@@ -69,7 +69,7 @@ def clip_inputs(length_tooltip: str, shortest: int, default: int = 49) -> list[i
         ),
         motion_input(),
         *size_inputs(),
-        io.Int.Input("length", default=default, min=shortest, max=1_000_000, step=4, tooltip=length_tooltip),
+        length,
         fit_input(),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,10 +24,11 @@ from ..host.model import stream_model
 from ..host.vae import stream_vae
 from ..sockets import ModelSocket, TracksSocket, advanced, schema, seed_input
 from .inputs import clip_inputs, clip_vision_input, positive_input, steps_input
+from .length import ANY_LENGTH, WantedLength, endless_input, length_input, seconds_input
 from .live_stage import Stage, Wish, uint8_image
-from .output import video_of, video_output
+from .output import file_prefix, video_of, video_output
 from .request import Clip, GivenMotion, plan_clip, read_text
-from .run import stream_settings
+from .run import beyond_training, stream_settings
 
 BY_HAND, AT_ONCE = "by hand", "at once"
 PREFIX = "motionstream/live"
@@ -47,7 +49,7 @@ class MotionStreamLive(io.ComfyNode):
             search_aliases=["real time", "interactive", "streaming", "steer by hand", "drag while it runs"],
             inputs=[
                 ModelSocket.Input("model", tooltip="A student with a track head, from Load MotionStream Model."),
-                *clip_inputs("Number of frames after which it ends; 0: when you end it.", 0, default=0),
+                *clip_inputs(length_input(f"{ANY_LENGTH} It ends there, where endless is off.", shortest=0)),
                 seed_input(),
                 io.Combo.Input(
                     "start",
@@ -103,6 +105,8 @@ class MotionStreamLive(io.ComfyNode):
                 ),
                 positive_input(),
                 clip_vision_input(),
+                seconds_input(),
+                endless_input("Ends when you end it, whatever length says.", default=True),
             ],
             outputs=[
                 io.Image.Output(
@@ -146,6 +150,8 @@ class MotionStreamLive(io.ComfyNode):
         motion: GivenMotion | None = None,
         positive: Conditioning | None = None,
         clip_vision_output: Any = None,
+        seconds: float = 0.0,
+        endless: bool | None = None,
     ) -> io.NodeOutput:
         view, coder = stream_model(model), stream_vae(vae)
         require_track_head(view.spec, "model")
@@ -154,24 +160,36 @@ class MotionStreamLive(io.ComfyNode):
         read = _read_log(log.strip()) if log.strip() else None
         if read is not None:
             prompt, seed, positive = read.about.prompt, read.about.seed, positive if not read.about.prompt else None
-            width, height, length = read.about.width, read.about.height, 0
+            width, height = read.about.width, read.about.height
             chunk_frames, steps = read.about.chunk_frames // view.spec.vae_stride.time, read.about.steps
             picture = read.picture()
             image = image if picture is None else torch.from_numpy(picture)[None].float() / 255
-        chunk = None if chunk_frames < 0 else chunk_frames
+        chunk, wanted = None if chunk_frames < 0 else chunk_frames, WantedLength(length, seconds, endless)
         clip = plan_clip(
-            view, coder, image, motion, role="student", width=width, height=height, length=0, fit=fit, positive=positive
+            view,
+            coder,
+            image,
+            motion,
+            role="student",
+            width=width,
+            height=height,
+            num_frames=None,
+            fit=fit,
+            positive=positive,
         )
+        settings = stream_settings(view.spec, seed, steps=steps)
+        for remark in beyond_training(view.spec, view.name, settings):
+            logging.warning("MotionStream Live: %s", remark)
         wish = Wish(
             prompt,
-            stream_settings(view.spec, seed, steps=steps),
+            settings,
             chunk,
-            _num_chunks(with_chunks(view, chunk), length) if read is None else read.num_chunks,
+            _num_chunks(with_chunks(view, chunk), view.name, wanted) if read is None else read.num_chunks,
             start == AT_ONCE or read is not None,
             hold_rest and read is None,
             wait_seconds,
             keep_frames,
-            save_as.strip() or PREFIX,
+            file_prefix(save_as) or PREFIX,
             read,
         )
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
@@ -193,16 +211,15 @@ class MotionStreamLive(io.ComfyNode):
         )
 
 
-def _num_chunks(network: SpecifiedNetwork, length: int) -> int | None:
-    """Chunks of `length` frames, None for 0. Raises ValueError naming the nearest lengths."""
-    if length == 0:
-        return None
+def _num_chunks(network: SpecifiedNetwork, name: str, wanted: WantedLength) -> int | None:
+    """Chunks of the length that is made, at least one that moves; None for no end."""
     spec = network.spec
-    try:
-        spec.lengths.moving.check(length)
-        return spec.chunk_plan.num_chunks(spec.vae_stride.num_latent_frames(length))
-    except ValueError as error:
-        raise ValueError(f"length: {error}") from None
+    made = wanted.made_by(spec, name)
+    if made.num_frames is None:
+        return None
+    logging.info("MotionStream Live: length: %s", made.told)
+    num_frames = spec.lengths.moving.at_least(made.num_frames)
+    return spec.chunk_plan.num_chunks(spec.vae_stride.num_latent_frames(num_frames))
 
 
 def _read_log(log: str) -> Log:

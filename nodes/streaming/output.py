@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import folder_paths
@@ -18,6 +18,9 @@ from ..host.preview import has_client
 
 ENDLESS_PREFIX = "motionstream/stream"
 PREVIEW_PREFIX = "motionstream"
+SUFFIX = ".mp4"
+OTHER_VIDEOS = (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv")
+PICTURES = (".apng", ".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
 def video_output() -> io.Video.Output:
@@ -93,7 +96,7 @@ class SavedStream:
     def _new(cls, prefix: str, root: str, size: Size, kept: bool) -> SavedStream:
         height, width = size
         folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, width, height)
-        return cls(Path(folder) / f"{stem}_{counter:05}_.mp4", subfolder, kept)
+        return cls(Path(folder) / f"{stem}_{counter:05}_{SUFFIX}", subfolder, kept)
 
     def open(self, fps: float) -> VideoFile:
         """The file, to be written chunk by chunk: `.part` until it is whole, `.partial.mp4` where it was cancelled."""
@@ -104,3 +107,17 @@ class SavedStream:
         kind = "output" if self.kept else "temp"
         file = {"filename": self.path.name, "subfolder": self.subfolder, "type": kind}
         return {"images": [file], "animated": (True,)}
+
+
+def file_prefix(save_as: str) -> str:
+    """The name of a video without `.mp4`, if it has that; "" for none.
+
+    Raises ValueError for the extension of another kind of video or picture: only mp4 is written.
+    """
+    name = save_as.strip()
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in (*OTHER_VIDEOS, *PICTURES):
+        raise ValueError(
+            f"save_as is {name!r}, but videos are written as {SUFFIX}, not as {suffix}; leave the extension out"
+        )
+    return name[: -len(SUFFIX)] if suffix == SUFFIX else name

@@ -58,14 +58,14 @@ def plan_clip(
     role: str,
     width: int,
     height: int,
-    length: int,
+    num_frames: int | None,
     fit: str,
     positive: Conditioning | None = None,
 ) -> Clip:
     """Everything that can be wrong is found here, before anything is loaded.
 
-    Without `motion`, the tracks that `positive` holds count. Raises ValueError that begins with the input's name and
-    names the nearest values that fit.
+    num_frames: a length that the checkpoint makes, None for no end. Without `motion`, the tracks that `positive` holds
+    count. Raises ValueError that begins with the input's name and names the nearest values that fit.
     """
     spec = model.spec
     if spec.role != role:
@@ -73,7 +73,7 @@ def plan_clip(
         raise ValueError(f"model: {model.name} is a {spec.role}, and this node takes a {role}; use the {other}")
     require_fitting_vae(spec, vae)
     size = frame_size(spec, height, width)
-    num_latent_frames = None if length == 0 and role == "student" else latent_length(spec, length)
+    num_latent_frames = None if num_frames is None else spec.vae_stride.num_latent_frames(num_frames)
     return Clip(_fitted(spec, image, size, fit), size, num_latent_frames, _tracks(spec, motion, positive, size))
 
 
@@ -158,12 +158,3 @@ def frame_size(spec: ModelSpec, height: int, width: int) -> Size:
     size = (height or spec.frame_size[0], width or spec.frame_size[1])
     spec.vae_stride.latent_shape(VideoShape(1, *size), spec.backbone.out_channels, spec.backbone.patch)
     return size
-
-
-def latent_length(spec: ModelSpec, length: int) -> int:
-    """Latent frames of `length` frames. Raises ValueError naming the nearest lengths."""
-    try:
-        spec.lengths.check(length)
-    except ValueError as error:
-        raise ValueError(f"length: {error}") from None
-    return spec.vae_stride.num_latent_frames(length)

@@ -111,6 +111,25 @@ def stream_settings(
     return StreamSettings(seed, sink, window, step_list(spec, steps if steps > 0 else None))
 
 
+def beyond_training(spec: ModelSpec, name: str, settings: StreamSettings) -> list[str]:
+    """A line for every setting that goes beyond what the checkpoint `name` was made for."""
+    lines = []
+    own, steps = len(spec.step_list), len(settings.step_list or spec.step_list)
+    if steps > own:
+        levels = ", ".join(map(str, spec.step_list))
+        lines.append(
+            f"steps is {steps}, but {name} was distilled for {own} ({levels}): more take longer, at noise levels that "
+            f"it never learned"
+        )
+    for field, given, trained in (
+        ("sink_frames", settings.sink_frames, spec.sink_frames),
+        ("window_frames", settings.window_frames, spec.window_frames),
+    ):
+        if given is not None and given > trained:
+            lines.append(f"{field} is {given}, but {name} was trained with {trained}: more than it learned to use")
+    return lines
+
+
 def working_bytes(spec: ModelSpec, clip: Clip, settings: StreamSettings) -> int:
     """A generous guess at what a chunk needs beside the weights: the cache, a block's activations, decoded features."""
     element, (height, width) = 4, clip.size

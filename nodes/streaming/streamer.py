@@ -14,9 +14,10 @@ from ..host.model import stream_model
 from ..host.vae import stream_vae
 from ..sockets import ModelSocket, advanced, schema, seed_input
 from .inputs import clip_inputs, clip_vision_input, positive_input, steps_input
-from .output import ENDLESS_PREFIX, SavedStream, video_of, video_output
+from .length import ANY_LENGTH, WantedLength, endless_input, length_input, seconds_input
+from .output import ENDLESS_PREFIX, SavedStream, file_prefix, video_of, video_output
 from .request import GivenMotion, plan_clip, read_text
-from .run import StreamRun, stream_settings
+from .run import StreamRun, beyond_training, stream_settings
 
 ADVICE = "lower length, or width and height, or window_frames"
 
@@ -32,7 +33,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
             category="MotionStream/stream",
             description="Streams a video from an image, a prompt and trajectories, a chunk of frames at a time. Every "
             "chunk is previewed, and saved if asked, as soon as it is there; length does not change the time per "
-            "chunk, nor the GPU memory. With length 0 it runs until it is cancelled.",
+            "chunk, nor the GPU memory. With endless on it runs until it is cancelled.",
             search_aliases=[
                 "causal video",
                 "self forcing",
@@ -43,11 +44,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
             ],
             inputs=[
                 ModelSocket.Input("model", tooltip="A student, from Load MotionStream Model."),
-                *clip_inputs(
-                    "Number of frames: 1 + 12 * k for the bundled student (1, 13, 25, 37, 49, ...). 0: until it is "
-                    "cancelled; the frames then go to a file, which is whole when you cancel.",
-                    0,
-                ),
+                *clip_inputs(length_input(f"{ANY_LENGTH} The report says which it was.", shortest=0)),
                 seed_input(),
                 io.Int.Input(
                     "sink_frames",
@@ -74,8 +71,13 @@ class MotionStreamStudentStreamer(io.ComfyNode):
                     default="",
                     optional=True,
                     tooltip="Writes an mp4 while the stream runs: name below ComfyUI's output folder, a number is "
-                    "added. A cancelled stream keeps what it has as .partial.mp4. Empty: no file (length 0: "
+                    "added. A cancelled stream keeps what it has as .partial.mp4. Empty: no file (endless: "
                     f"{ENDLESS_PREFIX}).",
+                ),
+                seconds_input(),
+                endless_input(
+                    "Streams until it is cancelled, whatever length says; the frames go to a file, which is whole when "
+                    "you cancel."
                 ),
             ],
             outputs=[
@@ -116,8 +118,11 @@ class MotionStreamStudentStreamer(io.ComfyNode):
         positive: Conditioning | None = None,
         clip_vision_output: Any = None,
         save_as: str = "",
+        seconds: float = 0.0,
+        endless: bool | None = None,
     ) -> io.NodeOutput:
         view, coder = stream_model(model), stream_vae(vae)
+        made = WantedLength(length, seconds, endless).made_by(view.spec, view.name)
         clip = plan_clip(
             view,
             coder,
@@ -126,15 +131,16 @@ class MotionStreamStudentStreamer(io.ComfyNode):
             role="student",
             width=width,
             height=height,
-            length=length,
+            num_frames=made.num_frames,
             fit=fit,
             positive=positive,
         )
         settings = stream_settings(view.spec, seed, sink_frames, window_frames, steps)
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
-        prefix = save_as.strip() or (ENDLESS_PREFIX if clip.num_latent_frames is None else "")
+        prefix = file_prefix(save_as) or (ENDLESS_PREFIX if clip.num_latent_frames is None else "")
         saved = SavedStream.at(prefix, clip.size) if prefix else SavedStream.preview(clip.size)
-        streamed, report = with_memory_advice(StreamRun(view, coder, clip, text, settings, saved), ADVICE)
+        streamed, pace = with_memory_advice(StreamRun(view, coder, clip, text, settings, saved), ADVICE)
+        report = "\n".join([pace, f"length: {made.told}", *beyond_training(view.spec, view.name, settings)])
         logging.info("MotionStream: %s", report.replace("\n", "; "))
         latents = model.model.latent_format.process_out(streamed.latents)
         path = str(saved.path) if saved is not None and saved.kept else ""

@@ -30,8 +30,8 @@ class MotionStreamTrackHead(io.ComfyNode):
                 ModelSocket.Input("model", tooltip="The model that is to follow the tracks."),
                 TracksSocket.Input(
                     "tracks",
-                    tooltip="Trajectories in px of the video, from this pack or any node that gives TRACKS. As many "
-                    "samples as the video has frames (1 + 4 * k). A missing visibility means visible.",
+                    tooltip="Trajectories in px of the video, from this pack or any node that gives TRACKS. "
+                    "A missing visibility means visible.",
                 ),
                 size_input("width", SIZE_TOOLTIP.format(side="Width") + " The sampler's must be the same.", 0, step=8),
                 size_input(
@@ -49,7 +49,6 @@ class MotionStreamTrackHead(io.ComfyNode):
         require_track_head(spec, "model")
         try:
             held = Tracks.from_payload(tracks, *frame_size(spec, height, width))
-            spec.vae_stride.num_latent_frames(held.num_frames)
         except ValueError as error:
             raise ValueError(f"tracks: {error}") from None
         return io.NodeOutput(Motion(held))

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...motionstream_core.tracks import Placement, TrackFormatError, Tracks, parse_tracks
-from ...motionstream_core.tracks.extract.frames import FrameSource
+from ...motionstream_core.tracks.extract.frames import FrameSource, VideoFrames
+from ...motionstream_core.tracks.extract.timing import at_even_times
 from ...motionstream_core.tracks.extract.tracker import Queries, grid_queries, mask_queries
 from ...motionstream_core.tracks.select import MASK_THRESHOLD
 from ...motionstream_core.tracks.transfer import FITS, only_in, over_time, transfer
@@ -129,7 +130,8 @@ class MotionStreamExtractTracks(io.ComfyNode):
         mask: Tensor | None = None,
         points: Mapping[str, Any] | None = None,
     ) -> io.NodeOutput:
-        source, fps = footage(video, images, images_fps)
+        reference = footage(video, images, images_fps)
+        source = reference.frames
         frame = source.num_frames - 1 if query_frame < 0 else query_frame
         if frame >= source.num_frames:
             raise ValueError(f"query_frame is {frame}, but the video's frames are 0 to {source.num_frames - 1}")
@@ -140,12 +142,16 @@ class MotionStreamExtractTracks(io.ComfyNode):
             tracks = hosted.tracker.track(
                 source, queries, lambda done, total: progress.step(PROGRESS_STEPS * done // max(1, total))
             )
+        if isinstance(source, VideoFrames):
+            tracks = at_even_times(tracks, source)
         report = (
             f"{tracks.num_tracks} points over {tracks.num_frames} frames of {tracks.width} x {tracks.height} px by "
             f"{hosted.about}; seen in {float(tracks.visibility.float().mean()):.0%} of all frames"
         )
+        if reference.told:
+            report += f"; the video: {reference.told}"
         size = (tracks.width, tracks.height, tracks.num_frames)
-        return io.NodeOutput(tracks.to_payload(), *size, fps, report)
+        return io.NodeOutput(tracks.to_payload(), *size, reference.fps, report)
 
 
 class MotionStreamTransferTracks(io.ComfyNode):

@@ -183,6 +183,16 @@ def test_lengths_are_told_apart_as_by_counting(first: int, step: int, num_frames
         assert_names_its_neighbours(lengths.check, num_frames, search=step + first)
 
 
+@quick
+@given(first=st.integers(1, 30), step=st.integers(1, 30), num_frames=st.integers(1, 150))
+def test_the_nearest_length_is_found_as_by_looking_at_all(first: int, step: int, num_frames: int) -> None:
+    """The longer of two; and where more than one frame is asked for, a length that moves."""
+    fitting = [count for count in range(first, 300, step) if count > 1 or num_frames == 1]
+    least = min(abs(count - num_frames) for count in fitting)
+    wanted = max(count for count in fitting if abs(count - num_frames) == least)
+    assert ClipLengths(first, step).nearest(num_frames) == wanted
+
+
 def test_the_first_frame_alone_does_not_move() -> None:
     assert ClipLengths(1, 12).moving == ClipLengths(13, 12)
     assert ClipLengths(9, 12).moving == ClipLengths(9, 12)

@@ -175,7 +175,7 @@ def test_tracks_alone_run_to_their_length_and_the_log_makes_the_same_again(
     prompt["tracks"]["inputs"]["length"] = 41
     prompt["log"] = {"class_type": "PreviewAny", "inputs": {"source": [key_of(prompt, "MotionStreamLive"), 4]}}
     live = inputs_of(prompt, "MotionStreamLive")
-    live.update(motion=["tracks", 0], length=41, start="at once", seed=7, save_as="api/once")
+    live.update(motion=["tracks", 0], length=41, endless=False, start="at once", seed=7, save_as="api/once")
     outputs = host.run(prompt)
     first = video_frames(saved_video(host, outputs))
     assert first.shape == (41, 128, 128, 3)
@@ -207,7 +207,7 @@ def test_an_interrupt_keeps_what_was_made(host: ComfyHost, prompt: dict[str, Any
     frames = video_frames(video)
     assert len(frames) >= 1 + FRAMES_PER_CHUNK
     assert (len(frames) - 1) % FRAMES_PER_CHUNK == 0
-    live.update(length=9, seed=12, save_as="motionstream/next")
+    live.update(length=9, endless=False, seed=12, save_as="motionstream/next")
     assert len(video_frames(saved_video(host, host.run(prompt)))) == 9
 
 

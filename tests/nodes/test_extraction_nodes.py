@@ -102,15 +102,23 @@ def test_a_video_file_is_read_and_says_its_rate(
     assert (path - moved(path))[seen].norm(dim=-1).median() < 0.3
 
 
-def test_a_video_of_components_and_a_trimmed_one_come_from_the_host(
-    extract: Callable[..., Any], images: Tensor, pack: Pack
+def test_a_video_of_components_comes_from_the_host_and_says_that_it_has_no_times(
+    extract: Callable[..., Any], images: Tensor
 ) -> None:
     components = types.SimpleNamespace(images=images, frame_rate=12)
-    made = types.SimpleNamespace(get_components=lambda: components)
-    assert extract(video=made)[3:5] == (7, 12.0)
-    trimmed = pack("nodes.tracks.footage").InputImpl.VideoFromFile("there is no such file")
-    trimmed.get_active_trim_window, trimmed.get_components = lambda: (0.5, 0.0), lambda: components
-    assert extract(video=trimmed)[3:5] == (7, 12.0)
+    *_, length, fps, report = extract(video=types.SimpleNamespace(get_components=lambda: components))
+    assert (length, fps) == (7, 12.0)
+    assert "their times are not known here" in report
+
+
+def test_a_trimmed_video_is_read_from_its_file(
+    extract: Callable[..., Any], images: Tensor, pack: Pack, tmp_path: Path
+) -> None:
+    with VideoFile(tmp_path / "clip.mp4", 24, crf=4) as file:
+        file.push(images)
+    trimmed = pack("nodes.tracks.footage").InputImpl.VideoFromFile(str(tmp_path / "clip.mp4"))
+    trimmed.get_active_trim_window = lambda: (2 / 24, 3 / 24)
+    assert extract(video=trimmed)[3:5] == (3, 24.0)
 
 
 def test_interrupt_stops_the_tracking(extract: Callable[..., Any], images: Tensor, host: FakeHost) -> None:

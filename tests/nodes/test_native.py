@@ -125,7 +125,7 @@ def test_a_sampler_sees_what_our_own_sampler_sees(pack: Pack, teacher: Any, vae:
     assert latent["samples"].shape == (1, 16, 3, 4, 4)
     view, clip = pack("nodes.host.model").stream_model(teacher), pack("nodes.streaming.request")
     plan = clip.plan_clip(
-        view, vae, picture(), payload(), role="teacher", width=SIDE, height=SIDE, length=9, fit="crop"
+        view, vae, picture(), payload(), role="teacher", width=SIDE, height=SIDE, num_frames=9, fit="crop"
     )
     text = clip.read_text(view, WORDS, None, "positive")
     wanted = clip.clip_conditions(view, plan, text, clip.clip_image_source(view.spec, vae, plan)).whole(3)
@@ -166,13 +166,17 @@ def test_sigmas_are_the_checkpoints_own(pack: Pack, teacher: Any, student: Any) 
     ("changes", "words"),
     [
         ({"image": None}, r"^image: this checkpoint starts from an image"),
-        ({"length": 10}, r"^length: .*nearest that fit: 9 or 13"),
         ({"motion": {"track_path": torch.zeros(3)}}, r"^motion: "),
     ],
 )
 def test_what_apply_motion_refuses(pack: Pack, teacher: Any, vae: Any, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         applied(pack, teacher, vae, **changes)
+
+
+def test_apply_motion_makes_the_nearest_length(pack: Pack, teacher: Any, vae: Any) -> None:
+    assert [applied(pack, teacher, vae, length=length)[2]["samples"].shape[2] for length in (9, 10, 11)] == [3, 3, 4]
+    assert applied(pack, teacher, vae, seconds=0.5)[2]["samples"].shape[2] == 3  # 8 frames lie nearest to 9
 
 
 def test_a_student_is_not_for_cores_whole_clip_samplers(pack: Pack, student: Any, vae: Any) -> None:
@@ -266,15 +270,22 @@ def cancel_at(pack: Pack, monkeypatch: pytest.MonkeyPatch, host: Any, num_calls:
     monkeypatch.setattr(pack("nodes.host.preview").comfy.utils.ProgressBar, "update_absolute", update)
 
 
-@pytest.mark.parametrize(("length", "name"), [(1 + 12 * 50, "clip_00001_.partial.mp4"), (0, "clip_00001_.mp4")])
+@pytest.mark.parametrize(
+    ("wanted", "name"),
+    [
+        ({"length": 1 + 12 * 50}, "clip_00001_.partial.mp4"),
+        ({"length": 0}, "clip_00001_.mp4"),  # as workflows say it that are older than the switch
+        ({"length": 13, "endless": True}, "clip_00001_.mp4"),
+    ],
+)
 def test_a_cancelled_stream_keeps_what_it_has(
-    pack: Pack, student: Any, vae: Any, saving: Any, monkeypatch: pytest.MonkeyPatch, length: int, name: str
+    pack: Pack, student: Any, vae: Any, saving: Any, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any], name: str
 ) -> None:
     """Cancelled is how a stream without end ends: its file is whole. Any other is kept as a part."""
     cancel_at(pack, monkeypatch, saving, 10)
     kinds = []
     try:
-        stream(pack, student, vae, length=length, save_as="clip")
+        stream(pack, student, vae, **wanted, save_as="clip")
     except BaseException as error:
         kinds.append(type(error).__name__)
     assert kinds == ["Interrupt"]

@@ -172,8 +172,8 @@ def test_an_interrupt_closes_the_stream_and_frees_the_cache(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"length": 50}, r"^length: this checkpoint makes 1 \+ 12 \* k frames, not 50; nearest that fit: 49 or 61$"),
-        ({"length": 12}, r"nearest that fit: 1 or 13$"),
+        ({"save_as": "clips/x.avi"}, r"^save_as is 'clips/x.avi', but videos are written as .mp4, not as .avi"),
+        ({"save_as": "x.WEBM"}, r"leave the extension out$"),
         ({"width": 100}, r"^width is 100 px.*nearest that fit: 96 or 112$"),
         ({"height": 8}, r"^height is 8 px.*nearest that fit: 16 or 32$"),
         ({"prompt": "a purple wombat"}, r"unknown words purple, wombat"),
@@ -190,6 +190,43 @@ def test_what_the_streamer_refuses(
 ) -> None:
     with pytest.raises((ValueError, RuntimeError), match=words):
         stream(pack, *parts, **changes)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "made", "words"),
+    [
+        ({"length": 13}, 13, "length: 13 frames, 0.81 s at 16 frames per second\n"),
+        ({"length": 20}, 25, "25 frames, 1.56 s at 16 frames per second: the nearest to 20 frames that random makes"),
+        ({"length": 18}, 13, "the nearest to 18 frames that random makes (1 + 12 * k)"),
+        ({"length": 2}, 13, "the nearest to 2 frames"),
+        ({"length": 1}, 1, "length: 1 frame, "),
+        ({"length": 999, "seconds": 1.5, "endless": False}, 25, "the nearest to 1.5 s that random makes (1 + 12 * k)"),
+    ],
+)
+def test_a_length_goes_to_the_nearest_that_the_checkpoint_makes(
+    pack: Pack, parts: tuple[Any, Any], wanted: dict[str, Any], made: int, words: str
+) -> None:
+    frames, _, report, *_ = stream(pack, *parts, **wanted)
+    assert len(frames) == made
+    assert words in f"{report}\n"
+
+
+def test_what_goes_beyond_the_training_is_remarked(pack: Pack, parts: tuple[Any, Any]) -> None:
+    report = stream(pack, *parts, steps=4, window_frames=99)[2]
+    assert "steps is 4, but random was distilled for 3 (1000, 667, 333)" in report
+    assert f"window_frames is 99, but random was trained with {parts[0].model.spec.window_frames}" in report
+    assert "but random" not in stream(pack, *parts, steps=2)[2]
+
+
+def test_a_saved_stream_has_the_extension_once(pack: Pack, parts: tuple[Any, Any]) -> None:
+    prefix = pack("nodes.streaming.output").file_prefix
+    assert [prefix(name) for name in ("a/clip", "a/clip.mp4", "clip.MP4", "v1.2", " ")] == [
+        "a/clip",
+        "a/clip",
+        "clip",
+        "v1.2",
+        "",
+    ]
 
 
 def test_a_teacher_is_sent_to_its_own_node(pack: Pack, parts: tuple[Any, Any], teacher: Any) -> None:
@@ -265,10 +302,11 @@ def test_malformed_json_names_the_place(pack: Pack) -> None:
         node.execute('[[{"x":1,"y":2}],[{"x":1}]]', 64, 64, 5, 0, 0, "crop")
 
 
-def test_tracks_of_a_wrong_length_name_the_nearest(pack: Pack, parts: tuple[Any, Any]) -> None:
+def test_a_track_head_has_no_rule_of_its_own_for_lengths(pack: Pack, parts: tuple[Any, Any]) -> None:
+    """The sampler makes the length that its checkpoint can, whatever that of the tracks is."""
     payload = pack("nodes.tracks.create").MotionStreamPointGrid.execute(2, 3, SIDE, SIDE, 50).args[0]
-    with pytest.raises(ValueError, match=r"^tracks: .*nearest that fit: 49 or 53"):
-        pack("nodes.streaming.track_head").MotionStreamTrackHead.execute(parts[0], payload, SIDE, SIDE)
+    motion = pack("nodes.streaming.track_head").MotionStreamTrackHead.execute(parts[0], payload, SIDE, SIDE).args[0]
+    assert motion.tracks.num_frames == 50
 
 
 def test_one_image_is_drawn_on_for_every_sample(pack: Pack) -> None:

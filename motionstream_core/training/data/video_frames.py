@@ -95,14 +95,9 @@ def video_info(path: Path) -> VideoInfo:
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         if fps <= 0:
             raise ValueError("its header gives no frame rate")
-        if stream.frames:
-            last_s = (stream.frames - 1) / fps
-        elif stream.duration is not None:
-            last_s = float(stream.duration * stream.time_base) - 1 / fps
-        elif container.duration is not None:
-            last_s = container.duration / 1e6 - 1 / fps
-        else:
-            raise ValueError("its header gives no duration")
+        last_s = _last_time(container, stream)
+        if last_s is None:
+            raise ValueError("its frames carry no times")
         return VideoInfo(path, stream.width, stream.height, fps, last_s)
 
 
@@ -112,6 +107,14 @@ def read_frames(video: VideoInfo, times_s: NDArray[np.floating[Any]]) -> NDArray
     Raises OSError or ValueError where the file is broken or ends before the last of them.
     """
     frames: list[NDArray[np.uint8]] = []
+    before: tuple[float, Any] | None = None
+
+    def take_until(limit_s: float) -> None:
+        """The frame before, for every wanted time up to the limit."""
+        count = int(np.searchsorted(times_s, limit_s + 1e-9, side="right")) - len(frames)
+        if before is not None and count > 0:
+            frames.extend([before[1].to_ndarray(format="rgb24")] * count)
+
     with _open(video.path) as container:
         stream = _video_stream(container, video.path)
         stream.thread_type = "AUTO"
@@ -121,13 +124,27 @@ def read_frames(video: VideoInfo, times_s: NDArray[np.floating[Any]]) -> NDArray
             if frame.pts is None:
                 continue
             time_s = float((frame.pts - start) * stream.time_base)
-            pixels = None
-            while len(frames) < len(times_s) and time_s >= times_s[len(frames)] - 0.5 / video.fps - 1e-6:
-                pixels = frame.to_ndarray(format="rgb24") if pixels is None else pixels
-                frames.append(pixels)
+            if before is not None:
+                take_until((before[0] + time_s) / 2)  # what lies in the earlier half of the gap
             if len(frames) == len(times_s):
                 return np.stack(frames)
+            before = time_s, frame
+    if before is not None:
+        take_until(before[0] + 0.5 / video.fps + 1e-6)
+    if len(frames) == len(times_s):
+        return np.stack(frames)
     raise ValueError(f"it ends after {len(frames)} of the {len(times_s)} frames up to {times_s[-1]:.2f} s")
+
+
+def _last_time(container: Any, stream: Any) -> float | None:
+    """Time in s of the last frame, the first being at 0: the packets behind the last keyframe tell, none is decoded."""
+    start, end = stream.start_time or 0, stream.duration
+    if end is None and container.duration is not None:
+        end = int(container.duration / 1e6 / stream.time_base)
+    if end is not None:
+        container.seek(start + end, stream=stream, backward=True)
+    times = [packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None]
+    return float((max(times) - start) * stream.time_base) if times else None
 
 
 @contextmanager
