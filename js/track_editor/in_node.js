@@ -71,9 +71,12 @@ export function after(node, name, more) {
 /** @type {Map<string, {what: any, timer: ReturnType<typeof setTimeout>}>} */
 const estates = new Map();
 
-/** Whose a node's things are: the workflow, the graph in it, and the id, which an undo keeps. @type {(node: Node, app: any) => string} */
-export const keyOf = (node, app) =>
-  [app.extensionManager?.workflow?.activeWorkflow?.path ?? "", node.graph?.id ?? "", node.id].join("|");
+/** Whose a node's things are: the workflow, the subgraph in it, and the id, which an undo keeps. @type {(node: Node, app: any) => string} */
+export function keyOf({ graph, id }, app) {
+  // The outermost graph of a new workflow gets another id with every undo.
+  const inner = graph && (graph.rootGraph ?? graph) !== graph ? graph.id : "";
+  return [app.extensionManager?.workflow?.activeWorkflow?.path ?? "", inner, id].join("|");
+}
 
 /**
  * What a node that goes leaves to the one that comes in its place at once, as every undo of the graph makes them come:

@@ -74,7 +74,6 @@ export class Surface {
     this.layers = new Layers();
     this.element.append(this.layers.base, this.layers.top);
     model.pixels = this.pixels;
-    this.element.dataset.captureWheel = "true";
     const options = { signal };
     this.element.addEventListener("pointerdown", (event) => this.down(event), options);
     this.element.addEventListener("pointermove", (event) => this.move(event), options);

@@ -52,7 +52,6 @@ export class TimelineView {
     this.focus = focus;
     this.element = document.createElement("div");
     this.element.className = "mste-timeline";
-    this.element.dataset.captureWheel = "true";
     this.canvas = document.createElement("canvas");
     this.element.append(this.canvas);
     const options = { signal };
