@@ -164,9 +164,7 @@ EASE = {
 def bend_at(bend: list[float], progress: float) -> float:
     """The height of a cubic Bezier, looked up in a table of a great many of its points."""
     t = np.linspace(0, 1, 200_001)
-    x, y = (
-        3 * t * (1 - t) ** 2 * bend[axis] + 3 * t**2 * (1 - t) * bend[axis + 2] + t**3 for axis in (0, 1)
-    )
+    x, y = (3 * t * (1 - t) ** 2 * bend[axis] + 3 * t**2 * (1 - t) * bend[axis + 2] + t**3 for axis in (0, 1))
     return float(np.interp(progress, x, y))
 
 

@@ -158,7 +158,9 @@ def well_formed(text: str) -> bool:
             and num(grid["dx"], 0, 1e6)
             and num(grid["dy"], 0, 1e6)
             and ("group" not in t or name(t["group"]))
-            and ("name" not in t or (type(t["name"]) is str and re.fullmatch(r"[^\x00-\x1f\x7f-\x9f]{1,64}", t["name"])))
+            and (
+                "name" not in t or (type(t["name"]) is str and re.fullmatch(r"[^\x00-\x1f\x7f-\x9f]{1,64}", t["name"]))
+            )
             and ("color" not in t or (type(t["color"]) is str and re.fullmatch("#[0-9a-f]{6}", t["color"])))
             and not ("grid" in t and "region" in t)
             and keys(region, "points", "turn scale")

@@ -29,6 +29,7 @@ async function pull(from, to, row) {
 }
 
 const addMove = async (kind) => {
+  await ui.openMore();
   await ui.page.getByLabel("Camera", { exact: true }).selectOption(kind);
   await ui.settled();
 };
