@@ -77,7 +77,7 @@ def progress(since: Array, duration: float) -> Array:
 def eased(elapsed: Array, easing: str | Bend) -> Array:
     """Share of the way covered at a share `elapsed` of the time, both in [0, 1].
 
-    linear p; ease_in p^2; ease_out 1 - (1 - p)^2; ease_in_out p^2 (3 - 2p). A Bend is found by halving: it rises across.
+    linear p; ease_in p^2; ease_out 1 - (1 - p)^2; ease_in_out p^2 (3 - 2p). A Bend is found by halving.
     """
     if not isinstance(easing, str):
         return _bent(elapsed, easing)

@@ -20,7 +20,8 @@ from typing import Any
 
 JUNK: list[Any] = [
     None, True, False, 0, -1, 1, 2, 3.5, 1e-9, 1e7, 1e308, -1e308, 10**40, math.nan, math.inf, -math.inf, "", "1", "a",
-    "#00ff7f", [0.2, 0, 0.8, 1], "linear", "hold", "anchor", "pan", "zoom", "handheld", "\ud800", "é", [], {}, [[]], [1], [1, 2], [2, 1], [[0, 0]],
+    "#00ff7f", [0.2, 0, 0.8, 1],
+    "linear", "hold", "anchor", "pan", "zoom", "handheld", "\ud800", "é", [], {}, [[]], [1], [1, 2], [2, 1], [[0, 0]],
     {"x": 1}, [0] * 6, "__proto__",
 ]  # fmt: skip
 NAMES = [

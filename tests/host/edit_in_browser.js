@@ -272,7 +272,7 @@ if (seen.promoted !== null && seen.promoted !== undefined) {
   await page.evaluate((other) => (window.promoted.value = other), other);
   await wait(900);
   await inNode("element.querySelector('.mste-keys').focus()");
-  for (const key of ["]", "ArrowRight"]) await page.keyboard.press(key);
+  for (const key of ["v", "]", "ArrowRight"]) await page.keyboard.press(key);
   await wait(500);
   seen.promoted_text = await page.evaluate(() => window.promoted.value);
   seen.promoted_prompt = await page.evaluate(async () => {

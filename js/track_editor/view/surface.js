@@ -96,8 +96,7 @@ export class Surface {
     this.size = { width: this.element.clientWidth, height: this.element.clientHeight };
     if (!this.size.width || !this.size.height) return;
     // As sharp as the screen shows it, however the page or the graph is zoomed.
-    const shown = this.element.getBoundingClientRect().width / this.size.width || 1;
-    this.density = Math.min(4, Math.max(1, devicePixelRatio * shown));
+    this.density = densityOf(this.element.getBoundingClientRect().width / this.size.width);
     this.layers.resize(this.size, this.density);
     if (this.fits) this.fit();
     this.model.changed();
@@ -170,6 +169,8 @@ export class Surface {
   at(event) {
     const box = this.element.getBoundingClientRect();
     const scale = box.width ? this.size.width / box.width : 1;
+    // A page that is zoomed changes no size that an observer sees.
+    if (this.size.width && densityOf(1 / scale) !== this.density) this.resize();
     return viewPoint((event.clientX - box.left) * scale, (event.clientY - box.top) * scale);
   }
 
@@ -338,6 +339,9 @@ export class Surface {
     this.model.changed();
   }
 }
+
+/** Px of the screen for one of the surface. @type {(shown: number) => number} */
+const densityOf = (shown) => Math.min(4, Math.max(1, devicePixelRatio * (shown || 1)));
 
 /** @type {(event: PointerEvent) => number} */
 const reachOf = ({ pointerType }) => (pointerType === "mouse" ? MOUSE_REACH_PX : FINGER_REACH_PX);
