@@ -1,6 +1,7 @@
 /** The live stage: the editor over a stream, with the session behind it. */
 
 import { TrackEditor } from "../track_editor/editor.js";
+import { kindColour } from "../track_editor/view/colours.js";
 import { Connection } from "./connection.js";
 import { canvasFor, lengthened } from "./documents.js";
 import { Hands } from "./hands.js";
@@ -92,6 +93,7 @@ export class Stage {
       },
     });
     this.model = this.editor.model;
+    this.editor.surface.colours = kindColour;
     this.model.seesCamera = false; // hands and anchors are places of the picture, not of what the camera passes
     this.screen = new Screen(this.editor, {
       problem: (message) => this.notify(message),

@@ -1,15 +1,15 @@
 /** The stage in a node: it opens when the queued workflow comes to the node, and stays for the next time. */
 
+import { after, inherit, keyOf, leave, makePlace, placeIn, tellOfChange } from "../track_editor/in_node.js";
 import { nodeBehind, nodeOfExecution } from "../track_editor/io/upstream.js";
 import { make } from "../track_editor/view/elements.js";
-import { after, placeIn, tellOfChange } from "../track_editor/widget.js";
 import { addressesBelow } from "./protocol.js";
 import { Stage } from "./stage.js";
 import { addLiveStyle } from "./style.js";
 
 /**
- * @typedef {import("../track_editor/widget.js").Node} Node
- * @typedef {import("../track_editor/widget.js").Api} Api
+ * @typedef {import("../track_editor/in_node.js").Node} Node
+ * @typedef {import("../track_editor/in_node.js").Api} Api
  * @typedef {{node: string, session: string, state: "open" | "closed"}} LiveEvent
  */
 
@@ -28,7 +28,20 @@ export function attachLive(node, app, api) {
   const binding = new LiveBinding(node, app, api);
   placeIn(node, "live_stage", binding.place, MIN_HEIGHT);
   keepRoom(node);
-  after(node, "onRemoved", () => binding.end());
+  // A stream that runs goes on in the node that an undo of the graph puts in this one's place.
+  let key = "";
+  const look = () => {
+    if (node.graph) key = keyOf(node, app);
+  };
+  after(node, "onConfigure", () => {
+    look();
+    binding.takeStage(inherit(key));
+  });
+  after(node, "onAdded", look);
+  after(node, "onRemoved", () => {
+    const stage = binding.end();
+    if (stage) leave(key, stage, () => stage.end());
+  });
   node.setSize(FIRST_SIZE.map((side, i) => Math.max(side, node.size[i])));
 }
 
@@ -57,17 +70,28 @@ class LiveBinding {
     this.node = node;
     this.app = app;
     this.api = api;
-    this.place = make("div", { className: "mste-place" });
-    this.place.style.cssText = `width: 100%; height: 100%; min-height: ${MIN_HEIGHT}px;`;
+    this.place = makePlace(`${MIN_HEIGHT}px`);
     this.listener = (/** @type {any} */ { detail }) => this.told(detail);
     api.addEventListener(EVENT, this.listener);
     this.place.append(make("div", { className: "mste-wait" }, WAITING));
   }
 
+  /** Ended, but for the stage that it had. @type {() => Stage | null} */
   end() {
     this.api.removeEventListener(EVENT, this.listener);
-    this.stage?.end();
+    const { stage } = this;
     this.stage = null;
+    return stage;
+  }
+
+  /** The stage of the node that was here before. @type {(stage: Stage | null) => void} */
+  takeStage(stage) {
+    if (!stage) return;
+    this.stage?.end();
+    this.stage = stage;
+    stage.host.picture = (file) => this.giveToLoader(file);
+    stage.editor.moveTo(this.place);
+    Object.assign(this.place, { stage });
   }
 
   /** @type {(event: LiveEvent) => void} */
@@ -93,7 +117,7 @@ class LiveBinding {
       addresses: addressesBelow(base),
       picture: (file) => this.giveToLoader(file),
     });
-    this.place.replaceChildren(stage.editor.element);
+    stage.editor.moveTo(this.place);
     Object.assign(this.place, { stage }); // for scripts and tests
     return stage;
   }

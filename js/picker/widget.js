@@ -3,7 +3,7 @@
 import { fileName, viewPath } from "../track_editor/io/upstream.js";
 import { whileInGraph } from "../track_editor/presence.js";
 import { make } from "../track_editor/view/elements.js";
-import { placeIn, tellOfChange } from "../track_editor/widget.js";
+import { placeIn, tellOfChange } from "../track_editor/in_node.js";
 import { addPickerStyle } from "./style.js";
 
 const BUNDLED = "bundled/";
@@ -17,9 +17,9 @@ export const PICKERS = {
 };
 
 /**
- * @typedef {import("../track_editor/widget.js").Node & {onDragOver?: Function, onDragDrop?: Function,
+ * @typedef {import("../track_editor/in_node.js").Node & {onDragOver?: Function, onDragDrop?: Function,
  *   motionstreamPicture?: string, comfyClass: keyof typeof PICKERS}} Node
- * @typedef {import("../track_editor/widget.js").Api} Api
+ * @typedef {import("../track_editor/in_node.js").Api} Api
  */
 
 /** @type {(node: Node, app: any, api: Api) => void} */

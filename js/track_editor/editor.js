@@ -1,15 +1,22 @@
 /** The editor on a page: model, surface, timeline and panels put together, with keyboard and playing. */
 
+import { onPicture } from "./document/edits.js";
 import { Transfer } from "./io/transfer.js";
 import { commandOf } from "./state/keyboard.js";
 import { EditorModel } from "./state/model.js";
+import { withObject } from "./tools/brush.js";
+import { emptyMask, ofPicture } from "./tools/mask.js";
 import { Backdrop } from "./view/backdrop.js";
 import { cameraPanel } from "./view/camera_panel.js";
+import { easingGraph } from "./view/easing_graph.js";
 import { button, make } from "./view/elements.js";
-import { HELP, optionPanel, selectionPanel, toolPanel, transportPanel } from "./view/panels.js";
+import { detailPanel, selectionPanel } from "./view/inspector.js";
+import { emptyPanel, HELP, transportPanel } from "./view/panels.js";
+import { cutOf } from "./view/render.js";
 import { addStyle } from "./view/style.js";
 import { Surface } from "./view/surface.js";
 import { TimelineView } from "./view/timeline.js";
+import { optionPanel, toolPanel } from "./view/toolbar.js";
 
 /**
  * What takes the place of the tools and of the timeline where the picture below is a stream that answers.
@@ -28,11 +35,14 @@ import { TimelineView } from "./view/timeline.js";
  * What the editor lives in.
  * canvas: the clip that an untouched document takes, and that a drawing may be fitted to; null where it is not known.
  * changed: the document was edited; `text` is to be kept. imageImported: a picture was dropped, pasted or opened.
- * toggleFull: in place of the editor's own full screen.
+ * takeSize: the clip takes the size of the picture. toggleFull: in place of the editor's own full screen.
  * @typedef {import("./view/panels.js").Panel} Panel
  * @typedef {import("./view/panels.js").PictureHost & {canvas: () => import("./document/format.js").Canvas | null,
- *   changed: (text: string) => void, imageImported?: (file: File) => void, toggleFull?: () => void, live?: LiveMode}} EditorHost
+ *   changed: (text: string) => void, imageImported?: (file: File) => void, takeSize?: (size: import("./curve/geometry.js").Size) => void, toggleFull?: () => void, live?: LiveMode}} EditorHost
  */
+
+/** @type {(event: Event, what: string) => boolean} */
+const isIn = (event, what) => event.target instanceof Element && event.target.closest(what) !== null;
 
 const DEFAULT_CANVAS = { width: 128, height: 128, num_frames: 49, fps: 16 };
 
@@ -56,8 +66,11 @@ export class TrackEditor {
       picture: (file) => this.importPicture(file),
       takesTracks: !host.live,
     });
-    const { above, below } = host.live?.panels(this) ?? this.makePanels();
-    this.panels = [...above, ...below];
+    const { above, over, dock, below } = host.live
+      ? { over: [], dock: [], ...host.live.panels(this) }
+      : this.makePanels();
+    this.panels = [...above, ...over, ...dock, ...below];
+    if (!host.live) this.model.setTool("freehand"); // the first drag draws
     // The keyboard goes to a field of text, so that the page around takes no key for a shortcut of its own.
     this.keys = make("textarea", {
       className: "mste-keys",
@@ -67,8 +80,13 @@ export class TrackEditor {
     this.problem = make("div", { className: "mste-problem", hidden: true });
     this.help = make(
       "div",
-      { className: "mste-help", hidden: true, onclick: () => this.toggleHelp() },
-      ...(host.live?.help ?? HELP).map(([keys, what]) => make("p", {}, make("b", {}, keys), ` ${what}`)),
+      { className: "mste-help", hidden: true, onclick: () => this.toggleHelp(false) },
+      make(
+        "div",
+        {},
+        make("p", { className: "mste-close" }, "Esc or a click closes this"),
+        ...(host.live?.help ?? HELP).map(([keys, what]) => make("p", {}, make("b", {}, keys), ` ${what}`)),
+      ),
     );
     this.element = make(
       "div",
@@ -76,8 +94,8 @@ export class TrackEditor {
       ...above.map(({ row }) => row),
       this.problem,
       this.keys,
-      this.surface.element,
-      this.timeline?.element ?? null,
+      make("div", { className: "mste-stage" }, this.surface.element, ...over.map(({ row }) => row)),
+      this.timeline && make("div", { className: "mste-dock" }, ...dock.map(({ row }) => row), this.timeline.element),
       ...below.map(({ row }) => row),
       this.help,
     );
@@ -85,9 +103,10 @@ export class TrackEditor {
     this.repaint();
   }
 
-  /** @type {() => {above: Panel[], below: Panel[]}} */
+  /** over: on the picture. dock: beside the timeline, which makes room for it, so that the picture stays where it is. @type {() => Record<"above" | "over" | "dock" | "below", Panel[]>} */
   makePanels() {
     const { model } = this;
+    const [pace, details] = [easingGraph(model), detailPanel(model)];
     const above = [
       toolPanel(model, this.host, {
         file: (what) => this.transfer.file(what),
@@ -95,17 +114,24 @@ export class TrackEditor {
         fit: () => this.surface.fit(),
         help: () => this.toggleHelp(),
       }),
-      optionPanel(model),
-      selectionPanel(model),
+      optionPanel(model, this.host, () => void this.takeMask()),
       cameraPanel(model),
     ];
+    const over = [emptyPanel(model), details, pace];
+    const dock = [selectionPanel(model, pace.toggle, details.toggle)];
     const below = [
-      transportPanel(model, { play: () => this.togglePlay(), fitToNode: () => this.fitToHost() }, () => ({
-        hint: this.message || this.surface.hint,
-        mismatch: this.mismatch(),
-      })),
+      transportPanel(
+        model,
+        { play: () => this.togglePlay(), fitToNode: () => this.fitToHost(), takeSize: () => this.takePictureSize() },
+        () => ({
+          message: this.message,
+          hint: this.surface.hint,
+          mismatch: this.mismatch(),
+          picture: this.otherSize(),
+        }),
+      ),
     ];
-    return { above, below };
+    return { above, over, dock, below };
   }
 
   /** @param {AbortSignal} signal */
@@ -126,6 +152,32 @@ export class TrackEditor {
       );
     }
     this.element.addEventListener("wheel", (event) => event.stopPropagation(), options);
+    this.keepKeyboard(options);
+  }
+
+  /**
+   * What was clicked or chosen has done its work then, and keys are the drawing's again; so are those of the commands on
+   * a button: the page around takes Ctrl+Z for its graph, unless a field of text has the keyboard.
+   * @type {(options: AddEventListenerOptions) => void}
+   */
+  keepKeyboard(options) {
+    const { element } = this;
+    const focus = () => this.keys.focus({ preventScroll: true });
+    element.addEventListener("click", (event) => event.detail && isIn(event, "button, .mste-help") && focus(), options);
+    element.addEventListener("change", (event) => isIn(event, "select:not(:focus-visible)") && focus(), options);
+    element.addEventListener(
+      "keydown",
+      (event) => {
+        if (event.target === this.keys) return;
+        if (isIn(event, "input:not([type=range], [type=checkbox])")) {
+          if (event.key === "Escape") focus();
+          return;
+        }
+        if (event.key === "Control" || event.key === "Meta") focus();
+        if (event.key === "Escape") this.keyDown(event);
+      },
+      options,
+    );
   }
 
   destroy() {
@@ -133,6 +185,7 @@ export class TrackEditor {
     this.model.playing = false;
     this.model.listeners.clear();
     cancelAnimationFrame(this.request);
+    window.removeEventListener("keydown", this.keyElsewhere, true);
     this.element.remove();
     this.overlay?.remove();
   }
@@ -190,6 +243,14 @@ export class TrackEditor {
     this.model.changed();
   }
 
+  // Where it is on the page.
+
+  /** Shown in this element from now on; in full screen, after it. @type {(place: HTMLElement) => void} */
+  moveTo(place) {
+    if (this.overlay) this.home = place;
+    else place.replaceChildren(this.element);
+  }
+
   // Text and canvas from the host.
 
   /** @type {(text: string) => void} */
@@ -209,6 +270,42 @@ export class TrackEditor {
     const wanted = this.host.canvas();
     if (wanted) this.model.fitTo({ ...wanted, fps: this.model.document.canvas.fps });
     this.surface.fit();
+  }
+
+  /** The size of the picture shown, where the clip has another; "" where not, or where it cannot be taken. */
+  otherSize() {
+    const { image } = this.surface;
+    const { width, height } = this.model.document.canvas;
+    if (!image || !this.host.takeSize || (image.width === width && image.height === height)) return "";
+    return `${image.width} × ${image.height} px`;
+  }
+
+  /** The clip in the picture's size; what is drawn stays on what it was drawn over. */
+  takePictureSize() {
+    const { image, pictureFit } = this.surface;
+    if (!image || !this.host.takeSize) return;
+    const { document } = this.model;
+    const size = { width: image.width, height: image.height };
+    if (document.tracks.length) this.model.commit(onPicture(document, size, cutOf(image, document.canvas, pictureFit)));
+    this.host.takeSize(size);
+    this.surface.fit();
+  }
+
+  /** An object of what a mask covers. */
+  async takeMask() {
+    const source = await this.host.mask?.().catch(() => null);
+    if (!source) return this.notify("No mask: connect one, or paint one in the loader; others come with the first run");
+    const empty = emptyMask(this.model.document.canvas);
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [empty.columns, empty.rows];
+    const context = canvas.getContext("2d");
+    const cut = cutOf(source, this.model.document.canvas, this.surface.pictureFit);
+    context?.drawImage(source, cut.left, cut.top, cut.width, cut.height, 0, 0, empty.columns, empty.rows);
+    const pixels = context?.getImageData(0, 0, empty.columns, empty.rows);
+    const made =
+      pixels && withObject(this.model.history.present, ofPicture(empty, pixels), this.model.options.brushPoints);
+    if (made?.document) this.model.commit(made.document, made.selection);
+    else this.notify("The mask covers nothing");
   }
 
   showProblem() {
@@ -261,7 +358,7 @@ export class TrackEditor {
   leaves(time) {
     const { model } = this;
     if (!this.help.hidden) {
-      this.toggleHelp();
+      this.toggleHelp(false);
       return true;
     }
     const { live } = this.host;
@@ -273,8 +370,10 @@ export class TrackEditor {
     return true;
   }
 
-  toggleHelp() {
-    this.help.hidden = !this.help.hidden;
+  /** @type {(open?: boolean) => void} */
+  toggleHelp(open = Boolean(this.help.hidden)) {
+    this.help.hidden = !open;
+    this.keys.focus({ preventScroll: true });
   }
 
   /** @type {(file: File) => Promise<void>} */
@@ -306,16 +405,25 @@ export class TrackEditor {
   /** @type {ParentNode | null} */
   home = null;
 
+  /** In full screen every key is the editor's, wherever the keyboard was left. */
+  keyElsewhere = (/** @type {KeyboardEvent} */ event) => {
+    if (this.element.contains(document.activeElement)) return;
+    this.keys.focus({ preventScroll: true });
+    this.keyDown(event);
+  };
+
   toggleFull() {
     if (this.host.toggleFull) return this.host.toggleFull();
     if (this.overlay) {
       this.home?.append(this.element);
       this.overlay.remove();
       this.overlay = null;
+      window.removeEventListener("keydown", this.keyElsewhere, true);
     } else {
       this.home = this.element.parentNode;
       this.overlay = make("div", { className: "mste-overlay" }, this.element);
       document.body.append(this.overlay);
+      window.addEventListener("keydown", this.keyElsewhere, true);
     }
     this.element.classList.toggle("mste-full", this.overlay !== null);
     this.surface.resize();

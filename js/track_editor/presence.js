@@ -1,6 +1,6 @@
 /** Looking at a node again and again while it is in a graph: what loads, undoes and promotes says nothing of itself. */
 
-import { after } from "./widget.js";
+import { after } from "./in_node.js";
 
 const LOOK_MS = 250;
 

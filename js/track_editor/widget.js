@@ -5,21 +5,24 @@
  */
 
 import { TrackEditor } from "./editor.js";
+import { after, inherit, keyOf, leave, makePlace, placeIn, tellOfChange } from "./in_node.js";
+import { fitBehind } from "./io/downstream.js";
+import { maskPicture, writingOf } from "./io/mask_picture.js";
 import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "./io/upstream.js";
-import { make } from "./view/elements.js";
 
 const DEFAULT_FPS = 16;
 const READ_AGAIN_MS = 250;
-const MIN_HEIGHT = 320;
+const MIN_HEIGHT = 330;
 const FIRST_SIZE = [520, 720];
+/** What the node has before anybody sets it. */
+const DEFAULT = { width: 128, height: 128 };
+const MAX_SIDE = 8192;
 const PICTURE = "motionstream_picture";
 const VIDEO = /filename=[^&]*\.(mp4|webm|mov|mkv)/i;
 
 /**
- * @typedef {{addDOMWidget: Function, widgets: any[], inputs?: any[], properties: Record<string, any>, graph: any, size: number[],
- *   setSize: (size: number[]) => void, onConfigure?: Function, onRemoved?: Function, onExecuted?: Function,
- *   onDrawForeground?: Function, onDrawBackground?: Function, hideOutputImages?: boolean, id: any, imgs?: any}} Node
- * @typedef {EventTarget & {fetchApi: (path: string, options?: RequestInit) => Promise<Response>, apiURL: (path: string) => string}} Api
+ * @typedef {import("./in_node.js").Node} Node
+ * @typedef {import("./in_node.js").Api} Api
  */
 
 /** @type {(node: Node, app: any, api: Api) => void} */
@@ -28,14 +31,26 @@ export function attachEditor(node, app, api) {
   storage.hidden = true;
   storage.options ??= {};
   storage.options.hidden = true; // in place: who draws the node may hold the object already
-  const binding = new Binding(node, storage, app, api);
-  const place = make("div", { className: "mste-place" }, binding.editor.element);
-  place.style.cssText = "width: 100%; height: 100%; min-height: 0;";
+  const place = makePlace("0");
+  let binding = new Binding(node, storage, app, api);
+  binding.moveTo(place);
   placeIn(node, "track_editor", place, MIN_HEIGHT);
-  after(node, "onConfigure", () => binding.read());
+  after(node, "onConfigure", () => {
+    const before = inherit(keyOf(node, app));
+    if (before) {
+      binding.end();
+      binding = before;
+      binding.becomes(node, storage, place);
+    }
+    binding.read();
+  });
   after(node, "onDrawForeground", () => binding.read());
   after(node, "onExecuted", (/** @type {any} */ output) => binding.executed(output));
-  after(node, "onRemoved", () => binding.end());
+  after(node, "onRemoved", () => {
+    const left = binding;
+    left.pause();
+    leave(left.key, left, () => left.end());
+  });
   node.setSize(FIRST_SIZE.map((side, i) => Math.max(side, node.size[i])));
 }
 
@@ -46,48 +61,15 @@ export function attachEditor(node, app, api) {
  */
 export function attachEditorOf(inner, host, app, api) {
   const storage = inner.widgets.find(({ name }) => name === "document");
+  const place = makePlace("0");
   const binding = new Binding(inner, storage, app, api);
-  const place = make("div", { className: "mste-place" }, binding.editor.element);
-  place.style.cssText = "width: 100%; height: 100%; min-height: 0;";
+  binding.moveTo(place);
   const widget = placeIn(host, "track_editor", place, MIN_HEIGHT);
   host.setSize(FIRST_SIZE.map((side, i) => Math.max(side, host.size[i])));
   return () => {
     binding.end();
     /** @type {any} */ (host).removeWidget?.(widget);
   };
-}
-
-/** An element that the node shows and never saves. @type {(node: Node, name: string, place: HTMLElement, minHeight: number) => any} */
-export function placeIn(node, name, place, minHeight) {
-  const widget = node.addDOMWidget(name, `MOTIONSTREAM_${name.toUpperCase()}`, place, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => minHeight,
-    getValue: () => "",
-    setValue: () => {},
-  });
-  widget.serialize = false;
-  // As wide as the node: the page's panel of properties would make it as wide as itself.
-  Object.defineProperty(widget, "width", { configurable: true, get: () => undefined, set: () => {} });
-  return widget;
-}
-
-/** `more` done after whatever the node does already. @type {(node: any, name: string, more: (...values: any[]) => void) => void} */
-export function after(node, name, more) {
-  const before = node[name];
-  node[name] = function (/** @type {any[]} */ ...values) {
-    const result = before?.apply(this, values);
-    more(...values);
-    return result;
-  };
-}
-
-/** The graph is another: to be drawn, to be saved, to be undone. @type {(node: Node, app: any) => void} */
-export function tellOfChange(node, app) {
-  node.graph?.setDirtyCanvas?.(true, true);
-  const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
-  if (tracker?.captureCanvasState) tracker.captureCanvasState();
-  else tracker?.checkState?.();
 }
 
 class Binding {
@@ -109,8 +91,14 @@ class Binding {
     this.text = null;
     this.shown = "";
     this.clip = "";
+    /** Whose all this is; see keyOf. */
+    this.key = "";
+    /** The size that an untouched drawing was given by its picture. @type {{width: number, height: number} | null} */
+    this.given = null;
     /** The picture that the node had at its last run. @type {import("./io/upstream.js").FileName | null} */
     this.inputPicture = null;
+    /** The mask that it had. @type {import("./io/upstream.js").FileName | null} */
+    this.inputMask = null;
     /** What the workflow showed or saved last: an image or a video. @type {import("./io/upstream.js").FileName | null} */
     this.lastResult = null;
     this.editor = new TrackEditor({
@@ -123,11 +111,32 @@ class Binding {
         ["none", "None"],
       ],
       choosePicture: (which) => this.choose(which),
+      takeSize: (size) => this.setSize(size),
+      mask: () => this.mask(),
     });
     this.result = (/** @type {any} */ { detail }) => this.resulted(detail?.output);
     api.addEventListener("executed", this.result);
     this.timer = setInterval(() => this.read(), READ_AGAIN_MS);
     this.read();
+  }
+
+  /** The editor, put where the node shows it. @type {(place: HTMLElement) => void} */
+  moveTo(place) {
+    this.editor.moveTo(place);
+  }
+
+  /** Another node has come in the place of the one before. @type {(node: Node, storage: any, place: HTMLElement) => void} */
+  becomes(node, storage, place) {
+    this.node = node;
+    this.storage = storage;
+    this.graphNode = /** @type {import("./io/upstream.js").GraphNode} */ (/** @type {unknown} */ (node));
+    this.moveTo(place);
+    this.timer = setInterval(() => this.read(), READ_AGAIN_MS);
+  }
+
+  /** The node is gone; another may come in its place. */
+  pause() {
+    clearInterval(this.timer);
   }
 
   end() {
@@ -148,6 +157,7 @@ class Binding {
 
   /** What the widget and the graph say now. */
   read() {
+    if (this.node.graph) this.key = keyOf(this.node, this.app);
     const holder = widgetBehind(this.graphNode, this.storage.name);
     if (!holder !== this.isLinked) {
       this.isLinked = !holder;
@@ -165,6 +175,7 @@ class Binding {
       this.clip = clip;
       this.editor.repaint();
     }
+    this.editor.surface.setPictureFit(fitBehind(this.graphNode));
     this.showPicture();
   }
 
@@ -199,7 +210,50 @@ class Binding {
     if (address === this.shown) return;
     this.shown = address;
     const shown = VIDEO.test(address) ? this.editor.setVideo(address) : this.editor.setImage(address || null);
-    shown.catch(() => this.editor.notify("The picture could not be loaded"));
+    shown
+      .then(() => address === this.shown && this.giveSize())
+      .catch(() => this.editor.notify("The picture could not be loaded"));
+  }
+
+  /** The size of the picture shown becomes that of a node in which nobody has drawn, nor set one. */
+  giveSize() {
+    const { image } = this.editor.surface;
+    const now = this.canvas();
+    const untouched = [DEFAULT, this.given].some((each) => each?.width === now?.width && each?.height === now?.height);
+    const isOthers = this.node.properties[PICTURE] === "last";
+    if (!image || !now || this.text?.trim() || !untouched || isOthers) return;
+    if (image.width === now.width && image.height === now.height) return;
+    this.given = this.setSize(image);
+  }
+
+  /** The node's own width and height; where they come by a link they stay. @type {(size: {width: number, height: number}) => {width: number, height: number} | null} */
+  setSize({ width, height }) {
+    const [across, down] = ["width", "height"].map((name) => widgetBehind(this.graphNode, name));
+    if (!across || !down) {
+      this.editor.notify("Width and height come by links: set them there");
+      return null;
+    }
+    const shrink = Math.min(1, MAX_SIDE / Math.max(width, height));
+    const size = { width: Math.round(width * shrink), height: Math.round(height * shrink) };
+    for (const [widget, value] of /** @type {const} */ ([
+      [across, size.width],
+      [down, size.height],
+    ])) {
+      widget.value = value;
+      widget.callback?.(value);
+    }
+    this.changed();
+    this.read();
+    return size;
+  }
+
+  /** The mask that comes in: of the loader's file, or as the node had it at its last run; else what is painted in the picture's loader. */
+  async mask() {
+    const source = nodeBehind(this.graphNode, "mask");
+    const loader = source ?? nodeBehind(this.graphNode, "image");
+    const [file, writing] = [fileOf(loader), writingOf(loader)];
+    if (file && writing) return maskPicture(this.url(file), writing);
+    return source && this.inputMask ? maskPicture(this.url(this.inputMask), "red") : null;
   }
 
   /** Where the picture is to be had, "" for none. */
@@ -222,6 +276,7 @@ class Binding {
   /** @type {(output: any) => void} */
   executed(output) {
     this.inputPicture = output?.motionstream_picture?.[0] ?? this.inputPicture;
+    this.inputMask = output?.motionstream_mask?.[0] ?? this.inputMask;
     this.showPicture();
   }
 

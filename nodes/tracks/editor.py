@@ -68,6 +68,12 @@ class MotionStreamTrackEditor(io.ComfyNode):
                     tooltip="The picture to draw over. From a Load Image node it is shown at once, from others after "
                     "the first run. It changes nothing in the outputs.",
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="An object, for the object brush: its button with the mask makes points of what is covered "
+                    "here, which then move together. It changes nothing in the outputs.",
+                ),
             ],
             outputs=[
                 tracks_output("The trajectories, `length` samples each, as core's TRACKS; grids spread out."),
@@ -91,14 +97,25 @@ class MotionStreamTrackEditor(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, document: str, width: int, height: int, length: int, time: str, image: Tensor | None = None
+        cls,
+        document: str,
+        width: int,
+        height: int,
+        length: int,
+        time: str,
+        image: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> io.NodeOutput:
         drawn = _parsed(document, width, height, length)
         tracks = drawn.sample(length, height, width, keep_time=time == "keep")
         result = (tracks.to_payload(), to_coordinate_json(tracks), length)
-        if image is None or not has_client():
+        if not has_client():
             return io.NodeOutput(*result)
-        return io.NodeOutput(*result, ui={"motionstream_picture": [_saved_picture(image)]})
+        shown = {} if image is None else {"motionstream_picture": [_saved_picture(image)]}
+        if mask is not None:
+            frame = mask.reshape(-1, *mask.shape[-2:])[:1]
+            shown["motionstream_mask"] = [_saved_picture(frame[..., None].expand(-1, -1, -1, 3))]
+        return io.NodeOutput(*result, ui=shown) if shown else io.NodeOutput(*result)
 
 
 def _parsed(document: str, width: int, height: int, length: int) -> Document:

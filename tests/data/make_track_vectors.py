@@ -161,7 +161,22 @@ EASE = {
 }
 
 
-def track_at(track: dict[str, Any], reference: Reference, frame: float) -> tuple[list[float], bool]:
+def bend_at(bend: list[float], progress: float) -> float:
+    """The height of a cubic Bezier, looked up in a table of a great many of its points."""
+    t = np.linspace(0, 1, 200_001)
+    x, y = (3 * t * (1 - t) ** 2 * bend[axis] + 3 * t**2 * (1 - t) * bend[axis + 2] + t**3 for axis in (0, 1))
+    return float(np.interp(progress, x, y))
+
+
+def turned(region: dict[str, Any], share: float) -> list[tuple[float, float]]:
+    """Offsets as complex numbers, multiplied by the power of what the whole way multiplies them by."""
+    whole = complex(math.log(region.get("scale", 1)), math.radians(region.get("turn", 0)))
+    by = np.exp(whole * share)
+    return [((by * complex(*point)).real, (by * complex(*point)).imag) for point in region["points"]]
+
+
+def track_at(track: dict[str, Any], reference: Reference, frame: float) -> tuple[list[float], bool, float]:
+    """Where it is, whether it can be seen, and the share of its way."""
     start, duration = track["start"], track["duration"]
     since = frame - start
     if "keyframes" in track:
@@ -174,13 +189,16 @@ def track_at(track: dict[str, Any], reference: Reference, frame: float) -> tuple
         else:
             k = max(i for i, f in enumerate(frames) if f <= since)
             arc = arcs[k] + (since - frames[k]) / (frames[k + 1] - frames[k]) * (arcs[k + 1] - arcs[k])
+        share = arc / float(reference.arc[-1]) if reference.arc[-1] else 0.0
     else:
         progress = min(max(since / duration, 0.0), 1.0) if duration else float(since >= 0)
-        arc = EASE[track.get("easing", "linear")](progress) * float(reference.arc[-1])
+        easing = track.get("easing", "linear")
+        share = bend_at(easing, progress) if isinstance(easing, list) else EASE[easing](progress)
+        arc = share * float(reference.arc[-1])
     seen = not any(first <= frame <= last for first, last in track.get("hidden", []))
     seen &= track.get("before", "hold") == "hold" or frame >= start
     seen &= track.get("after", "hold") == "hold" or frame <= start + duration
-    return reference.at_arc(arc), bool(seen)
+    return reference.at_arc(arc), bool(seen), share
 
 
 def sampled(document: dict[str, Any]) -> tuple[list[Any], list[Any]]:
@@ -190,7 +208,12 @@ def sampled(document: dict[str, Any]) -> tuple[list[Any], list[Any]]:
     for frame in range(document["canvas"]["num_frames"]):
         row, seen = [], []
         for track, reference in tracks:
-            (x, y), visible = track_at(track, reference, frame)
+            (x, y), visible, share = track_at(track, reference, frame)
+            for dx, dy in turned(track["region"], share) if "region" in track else ():
+                row.append([x + dx, y + dy])
+                seen.append(int(visible))
+            if "region" in track:
+                continue
             grid = track.get("grid", {"columns": 1, "rows": 1, "dx": 0, "dy": 0})
             for j in range(grid["rows"]):
                 for i in range(grid["columns"]):
@@ -205,6 +228,10 @@ def sampled(document: dict[str, Any]) -> tuple[list[Any], list[Any]]:
 def base(*tracks: dict[str, Any], **more: Any) -> dict[str, Any]:
     canvas = {"width": 320, "height": 200, "num_frames": 25, "fps": 16}
     return {"format": "motionstream-tracks", "version": 1, "canvas": canvas, "tracks": list(tracks), **more}
+
+
+def newer(*tracks: dict[str, Any]) -> dict[str, Any]:
+    return base(*tracks, version=2)
 
 
 def track(**changes: Any) -> dict[str, Any]:
@@ -241,6 +268,32 @@ def valid_documents() -> dict[str, dict[str, Any]]:
                 id="g:2", group="pair", interpolation="bezier", points=HANDLES["circle of four"], easing="ease_in_out"
             ),
         ),
+        "version 2 without its fields": newer(track()),
+        "a name and a colour": newer(track(name="Großes Boot, links ⛵", color="#12abef")),
+        "easing curves": newer(
+            *(
+                track(id=f"e{i}", easing=bend, interpolation="catmull_rom", points=hook)
+                for i, bend in enumerate(
+                    ([0, 0, 1, 1], [0.42, 0, 0.58, 1], [1, 0, 0, 1], [0, 1, 1, 0], [0.9, 0.1, 1, 0.2], [1, 1, 0, 0])
+                )
+            )
+        ),
+        "a region that moves, turns and grows": newer(
+            track(
+                interpolation="catmull_rom",
+                points=hook,
+                easing=[0.7, 0, 0.3, 1],
+                region={"points": [[0, 0], [-12.5, 4], [8, -20]], "turn": -135, "scale": 2.5},
+            )
+        ),
+        "a region that turns where it is": newer(
+            track(points=[[90, 80]], start=4, duration=16, region={"points": [[10, 0], [0, 10]], "turn": 720})
+        ),
+        "a region with keyframes": newer(
+            track(keyframes=[[2, 0], [8, 1], [20, 0.5]], region={"points": [[5, 5]], "turn": 90, "scale": 0.5}),
+            track(id="b", points=[[9, 9]], keyframes=[[3, 0]], region={"points": [[5, 5]], "turn": 90}),
+        ),
+        "an anchored region": newer(track(kind="anchor", points=[[50, 60]], region={"points": [[1, 2], [3, 4]]})),
     }
 
 
@@ -250,6 +303,9 @@ def invalid_documents() -> list[dict[str, Any]]:
 
     def bad(place: str, **changes: Any) -> dict[str, Any]:
         return case(f"tracks[0].{place}", base(track(**changes)))
+
+    def newly(place: str, **changes: Any) -> dict[str, Any]:
+        return case(f"tracks[0].{place}", newer(track(**changes)))
 
     def missing(name: str) -> dict[str, Any]:
         return {key: value for key, value in base().items() if key != name}
@@ -265,7 +321,7 @@ def invalid_documents() -> list[dict[str, Any]]:
         case("canvas", missing("canvas")),
         case("tracks", missing("tracks")),
         case("format", {**base(), "format": "kj"}),
-        *(case("version", {**base(), "version": version}) for version in (0, 2, "1", None, True)),
+        *(case("version", {**base(), "version": version}) for version in (0, 3, 1.5, "1", None, True)),
         case("strokes", {**base(), "strokes": []}),
         case("camera", base(camera=[{"pan": 3}])),
         case("camera", base(camera={})),
@@ -314,6 +370,27 @@ def invalid_documents() -> list[dict[str, Any]]:
         bad("grid.dx", grid={"columns": 2, "rows": 1, "dx": -1, "dy": 1}),
         bad("grid", grid={"columns": 2, "rows": 1, "dx": 1}),
         bad("group", group=""),
+        case("tracks[0]", base(track(name="of version 2"))),
+        bad("easing", easing=[0, 0, 1, 1]),
+        newly("easing", easing=[0, 0, 1]),
+        newly("easing[2]", easing=[0, 0, 1.5, 1]),
+        newly("easing[1]", easing=[0, True, 1, 1]),
+        newly("name", name=""),
+        newly("name", name="two\nlines"),
+        newly("name", name="x" * 65),
+        newly("name", name=7),
+        newly("color", color="red"),
+        newly("color", color="#12ABEF"),
+        newly("color", color="#12abe"),
+        newly("region", region=[]),
+        newly("region", region={"turn": 3}),
+        newly("region", region={"points": [[0, 0]], "angle": 3}),
+        newly("region.points", region={"points": []}),
+        newly("region.points[1]", region={"points": [[0, 0], [1, 2, 3]]}),
+        newly("region.points[0][1]", region={"points": [[0, "0"]]}),
+        newly("region.turn", region={"points": [[0, 0]], "turn": 3601}),
+        newly("region.scale", region={"points": [[0, 0]], "scale": 0}),
+        newly("grid", region={"points": [[0, 0]]}, grid={"columns": 2, "rows": 1, "dx": 1, "dy": 1}),
         case("tracks", base(track(grid={"columns": 1000, "rows": 1000, "dx": 1, "dy": 1}))),
     ]
 

@@ -20,12 +20,13 @@ from typing import Any
 
 JUNK: list[Any] = [
     None, True, False, 0, -1, 1, 2, 3.5, 1e-9, 1e7, 1e308, -1e308, 10**40, math.nan, math.inf, -math.inf, "", "1", "a",
+    "#00ff7f", [0.2, 0, 0.8, 1],
     "linear", "hold", "anchor", "pan", "zoom", "handheld", "\ud800", "é", [], {}, [[]], [1], [1, 2], [2, 1], [[0, 0]],
     {"x": 1}, [0] * 6, "__proto__",
 ]  # fmt: skip
 NAMES = [
     "id", "kind", "points", "easing", "keyframes", "hidden", "grid", "group", "camera", "x", "__proto__", "start",
-    "move", "seed",
+    "move", "seed", "name", "color", "region", "turn", "scale",
 ]  # fmt: skip
 
 
@@ -120,10 +121,12 @@ def well_formed(text: str) -> bool:
         return type(x) is str and re.fullmatch(r"[\w.:-]{1,64}", x, re.ASCII) is not None
 
     def track(t: Any) -> bool:
-        optional = "easing keyframes before after hidden grid group"
+        newer = d["version"] == 2
+        optional = "easing keyframes before after hidden grid group" + " name color region" * newer
         if not keys(t, "id kind interpolation points start duration", optional):
             return False
         sizes = (2, 6) if t["interpolation"] == "bezier" else (2,)
+        easing, region = t.get("easing", "linear"), t.get("region", {"points": [[0, 0]]})
         grid = t.get("grid", {"columns": 1, "rows": 1, "dx": 0, "dy": 0})
         spans, frames = t.get("hidden", []), t.get("keyframes", [[0, 0]])
         return (
@@ -136,7 +139,10 @@ def well_formed(text: str) -> bool:
             and all(type(p) is list and len(p) in sizes and all(num(x, -1e6, 1e6) for x in p) for p in t["points"])
             and num(t["start"], -1e6, 1e6)
             and num(t["duration"], 0, 1e6)
-            and t.get("easing", "linear") in ("linear", "ease_in", "ease_out", "ease_in_out")
+            and (
+                easing in ("linear", "ease_in", "ease_out", "ease_in_out")
+                or (newer and type(easing) is list and len(easing) == 4 and all(num(x, 0, 1) for x in easing))
+            )
             and not ("easing" in t and "keyframes" in t)
             and type(frames) is list
             and len(frames) >= 1
@@ -153,6 +159,17 @@ def well_formed(text: str) -> bool:
             and num(grid["dx"], 0, 1e6)
             and num(grid["dy"], 0, 1e6)
             and ("group" not in t or name(t["group"]))
+            and (
+                "name" not in t or (type(t["name"]) is str and re.fullmatch(r"[^\x00-\x1f\x7f-\x9f]{1,64}", t["name"]))
+            )
+            and ("color" not in t or (type(t["color"]) is str and re.fullmatch("#[0-9a-f]{6}", t["color"])))
+            and not ("grid" in t and "region" in t)
+            and keys(region, "points", "turn scale")
+            and type(region["points"]) is list
+            and len(region["points"]) >= 1
+            and all(pair(p, -1e6, 1e6) and num(p[1], -1e6, 1e6) for p in region["points"])
+            and num(region.get("turn", 0), -3600, 3600)
+            and num(region.get("scale", 1), 0.01, 100)
         )
 
     def move(m: Any) -> bool:
@@ -178,7 +195,7 @@ def well_formed(text: str) -> bool:
     return (
         d["format"] == "motionstream-tracks"
         and type(d["version"]) in (int, float)
-        and d["version"] == 1
+        and d["version"] in (1, 2)
         and type(camera) is list
         and len(camera) <= 100
         and all(move(m) for m in camera)
@@ -189,7 +206,9 @@ def well_formed(text: str) -> bool:
         and num(canvas["fps"], 1e-3, 1000)
         and all(track(t) for t in d["tracks"])
         and len({t["id"] for t in d["tracks"]}) == len(d["tracks"])
-        and sum(g.get("columns", 1) * g.get("rows", 1) for g in grids) <= 100_000
+        and sum(g.get("columns", 1) * g.get("rows", 1) for g in grids)
+        + sum(len(t["region"]["points"]) - 1 for t in d["tracks"] if "region" in t)
+        <= 100_000
     )
 
 

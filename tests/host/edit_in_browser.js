@@ -80,7 +80,7 @@ async function place(x, y) {
   const scaleOnPage = await page
     .locator(".mste-surface")
     .evaluate((e) => e.getBoundingClientRect().width / e.clientWidth);
-  const scale = Math.min(box.width / scaleOnPage - 24, ((box.height / scaleOnPage - 24) * width) / height) / width;
+  const scale = Math.min(box.width / scaleOnPage - 16, ((box.height / scaleOnPage - 16) * width) / height) / width;
   const at = (size, length, value) => size / 2 + (value - length / 2) * scale * scaleOnPage;
   return [box.x + at(box.width, width, x), box.y + at(box.height, height, y)];
 }
@@ -212,6 +212,7 @@ await page.screenshot({ path: `${folder}/pictures.png` });
 await inNode("delete node.properties.motionstream_picture");
 
 // A move of the camera, chosen in the node.
+await page.getByLabel(/^More: presets/).click();
 await page.getByLabel("Camera", { exact: true }).selectOption("truck");
 await wait(500);
 seen.camera = await text();
@@ -271,7 +272,7 @@ if (seen.promoted !== null && seen.promoted !== undefined) {
   await page.evaluate((other) => (window.promoted.value = other), other);
   await wait(900);
   await inNode("element.querySelector('.mste-keys').focus()");
-  for (const key of ["]", "ArrowRight"]) await page.keyboard.press(key);
+  for (const key of ["v", "]", "ArrowRight"]) await page.keyboard.press(key);
   await wait(500);
   seen.promoted_text = await page.evaluate(() => window.promoted.value);
   seen.promoted_prompt = await page.evaluate(async () => {

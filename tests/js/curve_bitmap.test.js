@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { panned, toView, zoomed } from "../../js/track_editor/curve/geometry.js";
 import { movePoints } from "../../js/track_editor/document/edits.js";
+import { kindColour } from "../../js/track_editor/view/colours.js";
 import {
   carried,
   commonStep,
@@ -40,7 +41,7 @@ const document = {
     track("c", [[7, 7]], "anchor"),
   ],
 };
-const shapes = shapesOf(document.tracks);
+const shapes = shapesOf(document.tracks, kindColour);
 const whole = (...ids) => new Map(ids.map((id) => [id, null]));
 const all = whole("a", "b", "c");
 
@@ -48,7 +49,7 @@ test("what moved as one is found with its step, also after several moves", () =>
   assert.equal(shapes.length, 2); // a single point has no curve to paint
   assert.deepEqual(commonStep(shapes, shapes), { dx: 0, dy: 0 });
   const moved = movePoints(movePoints(document, all, 3, -4), all, 0.5, 1);
-  assert.deepEqual(commonStep(shapes, shapesOf(moved.tracks)), { dx: 3.5, dy: -3 });
+  assert.deepEqual(commonStep(shapes, shapesOf(moved.tracks, kindColour)), { dx: 3.5, dy: -3 });
 });
 
 test("any other change is no step", () => {
@@ -58,7 +59,7 @@ test("any other change is no step", () => {
   const order = { ...document, tracks: [...document.tracks].reverse() };
   const fewer = { ...document, tracks: document.tracks.slice(1) };
   for (const changed of [one, point, kind, order, fewer])
-    assert.equal(commonStep(shapes, shapesOf(changed.tracks)), null);
+    assert.equal(commonStep(shapes, shapesOf(changed.tracks, kindColour)), null);
 });
 
 test("a carried picture lies where its points lie now", () => {

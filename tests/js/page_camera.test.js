@@ -29,6 +29,7 @@ async function pull(from, to, row) {
 }
 
 const addMove = async (kind) => {
+  await ui.openMore();
   await ui.page.getByLabel("Camera", { exact: true }).selectOption(kind);
   await ui.settled();
 };
@@ -131,6 +132,7 @@ test(
     await addMove("truck");
     await fill("Amount", 0.25); // the plane, at distance 1 and 320 px wide, goes 80 px to the left
     await ui.page.evaluate(() => {
+      window.editor.model.setTool("select");
       window.editor.model.select({ tracks: new Set(["t1"]), points: new Map() });
       window.editor.model.setFrame(24);
     });

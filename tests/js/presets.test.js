@@ -245,7 +245,7 @@ test("SVG out and in again keeps the curves", () => {
     ]),
     presets.circle(CANVAS, { x: 100, y: 90 }, 40),
   );
-  const svg = toSvg(document, { path: "blue", drag: "green", anchor: "red" });
+  const svg = toSvg(document, () => "#4aa3ff");
   const again = importText(svg, CANVAS);
   assert.deepEqual(
     again.map(({ interpolation }) => interpolation),

@@ -207,7 +207,8 @@ export function withInterpolation(track, interpolation) {
 export function withKind(track, kind) {
   if (kind !== "anchor") return { ...track, kind };
   const { keyframes: _, ...rest } = track;
-  return { ...rest, kind, points: track.points.slice(0, 1) };
+  const { turn: __, scale: ___, ...still } = rest.region ?? { points: [] };
+  return { ...rest, kind, points: track.points.slice(0, 1), ...(rest.region && { region: still }) };
 }
 
 /** One group for these tracks, or none. @type {(document: Document, ids: Ids, together: boolean) => Document} */
@@ -252,8 +253,25 @@ export function onCanvas(document, canvas) {
       hidden: track.hidden.map(([a, b]) => /** @type {[number, number]} */ ([a * st, b * st])),
     }),
     ...(track.grid && { grid: { ...track.grid, dx: track.grid.dx * sx, dy: track.grid.dy * sy } }),
+    ...(track.region && {
+      region: {
+        ...track.region,
+        points: track.region.points.map(([x, y]) => /** @type {[number, number]} */ ([x * sx, y * sy])),
+      },
+    }),
   }));
   return withMoves({ canvas, tracks }, scaledInTime(movesOf(document), st));
+}
+
+/**
+ * The same drawing on the whole of a picture of which it was drawn on a part: what was drawn over a thing lies over it
+ * still. cut: the part that filled the canvas, in px of the picture.
+ * @type {(document: Document, size: import("../curve/geometry.js").Size, cut: {left: number, top: number, width: number, height: number}) => Document}
+ */
+export function onPicture(document, size, cut) {
+  const scaled = onCanvas(document, { ...document.canvas, width: cut.width, height: cut.height });
+  const tracks = scaled.tracks.map((track) => movedTrack(track, cut.left, cut.top));
+  return { ...scaled, canvas: { ...document.canvas, width: size.width, height: size.height }, tracks };
 }
 
 /** The parameter of the place on the track's curve nearest to `point`. @type {(track: Track, point: ImagePoint) => number} */

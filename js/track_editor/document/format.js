@@ -10,10 +10,12 @@ import { rounded } from "../curve/geometry.js";
  * @typedef {import("../curve/spline.js").ControlPoint} ControlPoint
  * @typedef {"drag" | "path" | "anchor"} Kind
  * @typedef {import("../curve/easing.js").Easing} Easing
+ * @typedef {import("../curve/easing.js").Pace} Pace
  * @typedef {import("../camera/moves.js").Move} Move
  * @typedef {"hold" | "hide"} Hold
  * @typedef {{readonly width: number, readonly height: number, readonly num_frames: number, readonly fps: number}} Canvas
  * @typedef {{readonly columns: number, readonly rows: number, readonly dx: number, readonly dy: number}} Grid
+ * @typedef {{readonly points: readonly (readonly [number, number])[], readonly turn?: number, readonly scale?: number}} Region
  */
 
 /**
@@ -24,13 +26,16 @@ import { rounded } from "../curve/geometry.js";
  * @property {readonly ControlPoint[]} points
  * @property {number} start
  * @property {number} duration
- * @property {Easing} [easing]
+ * @property {Pace} [easing]
  * @property {readonly (readonly [number, number])[]} [keyframes]
  * @property {Hold} [before]
  * @property {Hold} [after]
  * @property {readonly (readonly [number, number])[]} [hidden]
  * @property {Grid} [grid]
  * @property {string} [group]
+ * @property {string} [name]
+ * @property {string} [color]
+ * @property {Region} [region]
  */
 
 /** A track that has no name yet. @typedef {Omit<Track, "id">} Shape */
@@ -41,7 +46,8 @@ import { rounded } from "../curve/geometry.js";
  */
 
 export const FORMAT = "motionstream-tracks";
-export const VERSION = 1;
+/** The newest version. What needs nothing of it is written as version 1, which older packs read. */
+export const VERSION = 2;
 export const MAX_FRAMES = 1e6;
 
 /** @type {readonly Kind[]} */
@@ -85,9 +91,19 @@ export function serialise(document) {
   const { canvas, tracks } = document;
   const moves = movesOf(document).map(plainMove);
   const camera = moves.length ? { camera: moves } : {};
-  const plain = { format: FORMAT, version: VERSION, canvas, tracks: tracks.map(plainTrack), ...camera };
+  const plain = {
+    format: FORMAT,
+    version: tracks.some(isNewer) ? VERSION : 1,
+    canvas,
+    tracks: tracks.map(plainTrack),
+    ...camera,
+  };
   return JSON.stringify(plain, (_, value) => (typeof value === "number" ? rounded(value) : value));
 }
+
+/** Whether it has what version 1 has not. @type {(track: Track) => boolean} */
+const isNewer = ({ name, color, region, easing, keyframes }) =>
+  Boolean(name || color || region || (easing && typeof easing !== "string" && !keyframes));
 
 /** @type {(move: Move) => object} */
 const plainMove = ({ move, amount, start, duration, easing, seed }) => ({
@@ -101,8 +117,8 @@ const plainMove = ({ move, amount, start, duration, easing, seed }) => ({
 
 /** @type {(track: Track) => object} */
 function plainTrack(track) {
-  const { id, kind, interpolation, points, start, duration, easing, keyframes, before, after, hidden, grid, group } =
-    track;
+  const { id, kind, interpolation, points, start, duration, easing, keyframes, before, after, hidden } = track;
+  const { grid, group, name, color, region } = track;
   return {
     id,
     kind,
@@ -117,5 +133,15 @@ function plainTrack(track) {
     ...(hidden?.length ? { hidden } : {}),
     ...(grid ? { grid } : {}),
     ...(group ? { group } : {}),
+    ...(name ? { name } : {}),
+    ...(color ? { color } : {}),
+    ...(region ? { region: plainRegion(region) } : {}),
   };
 }
+
+/** @type {(region: Region) => object} */
+const plainRegion = ({ points, turn, scale }) => ({
+  points,
+  ...(turn ? { turn } : {}),
+  ...(scale && scale !== 1 ? { scale } : {}),
+});

@@ -23,6 +23,10 @@ const MAX_FPS = 1000;
 const MAX_POINTS = 100000;
 const TRACK_NEEDED = ["id", "kind", "interpolation", "points", "start", "duration"];
 const TRACK_OPTIONAL = ["easing", "keyframes", "before", "after", "hidden", "grid", "group"];
+const TRACK_NEW = ["name", "color", "region"];
+const MAX_NAME = 64;
+const MAX_TURN = 3600;
+const MAX_SCALE = 100;
 const MOVE_NEEDED = ["move", "amount", "start", "duration"];
 
 /**
@@ -37,8 +41,8 @@ export function parseDocument(text, defaultCanvas) {
   } catch (error) {
     throw new TrackFormatError(`document: the text ${show(text)} is not JSON (${String(error).slice(0, 200)})`);
   }
-  const { canvas, tracks, camera = [] } = migrated(value);
-  const read = list(tracks, "tracks", readTrack);
+  const { version, canvas, tracks, camera = [] } = headOf(value);
+  const read = list(tracks, "tracks", (each, at) => readTrack(each, at, version === VERSION));
   const moves = readMoves(camera, "camera");
   const document = { canvas: readCanvas(canvas), tracks: read, ...(moves.length && { camera: moves }) };
   const seen = new Map();
@@ -48,21 +52,20 @@ export function parseDocument(text, defaultCanvas) {
     }
     seen.set(track.id, index);
   });
-  const numPoints = document.tracks.reduce((sum, { grid }) => sum + (grid ? grid.columns * grid.rows : 1), 0);
-  if (numPoints > MAX_POINTS) fail("tracks", numPoints, `at most ${MAX_POINTS} points, grids spread out`);
+  const numPoints = document.tracks.reduce(
+    (sum, { grid, region }) => sum + (region ? region.points.length : grid ? grid.columns * grid.rows : 1),
+    0,
+  );
+  if (numPoints > MAX_POINTS) fail("tracks", numPoints, `at most ${MAX_POINTS} points, grids and regions spread out`);
   return document;
 }
 
-/**
- * The decoded value in the present version's form. Version 1 is the first, so nothing is older yet; a later version
- * adds one step here for every step of its number.
- * @type {(value: unknown) => Record<string, unknown>}
- */
-function migrated(value) {
+/** The document's own fields. Version 2 adds fields of tracks to version 1, and both are read. @type {(value: unknown) => Record<string, unknown>} */
+function headOf(value) {
   if (isObject(value)) {
     if ("format" in value && value.format !== FORMAT) fail("format", value.format, `it must be "${FORMAT}"`);
-    if ("version" in value && value.version !== VERSION) {
-      fail("version", value.version, `this pack reads version ${VERSION}; update the pack, or export again`);
+    if ("version" in value && value.version !== VERSION && value.version !== 1) {
+      fail("version", value.version, `this pack reads versions 1 and ${VERSION}; update the pack, or export again`);
     }
   }
   return object(value, "document", ["format", "version", "canvas", "tracks"], ["camera"]);
@@ -79,9 +82,9 @@ function readCanvas(value) {
   };
 }
 
-/** @type {(value: unknown, place: string) => Track} */
-function readTrack(value, place) {
-  const fields = object(value, place, TRACK_NEEDED, TRACK_OPTIONAL);
+/** @type {(value: unknown, place: string, newer: boolean) => Track} */
+function readTrack(value, place, newer) {
+  const fields = object(value, place, TRACK_NEEDED, newer ? [...TRACK_OPTIONAL, ...TRACK_NEW] : TRACK_OPTIONAL);
   const kind = choice(fields.kind, `${place}.kind`, KINDS);
   const interpolation = choice(fields.interpolation, `${place}.interpolation`, INTERPOLATIONS);
   const points = list(fields.points, `${place}.points`, (each, at) => point(each, at, interpolation));
@@ -99,13 +102,58 @@ function readTrack(value, place) {
     duration,
   };
   if ("keyframes" in fields) track.keyframes = readKeyframes(fields, place, duration, points.length - 1);
-  if ("easing" in fields) track.easing = choice(fields.easing, `${place}.easing`, EASINGS);
+  if ("easing" in fields) track.easing = readEasing(fields.easing, `${place}.easing`, newer);
   if ("before" in fields) track.before = choice(fields.before, `${place}.before`, HOLDS);
   if ("after" in fields) track.after = choice(fields.after, `${place}.after`, HOLDS);
   if ("hidden" in fields) track.hidden = readHidden(fields.hidden, `${place}.hidden`);
   if ("grid" in fields) track.grid = readGrid(fields.grid, `${place}.grid`);
   if ("group" in fields) track.group = name(fields.group, `${place}.group`);
+  if ("name" in fields) track.name = readName(fields.name, `${place}.name`);
+  if ("color" in fields) track.color = readColor(fields.color, `${place}.color`);
+  if ("region" in fields) {
+    if ("grid" in fields) fail(`${place}.grid`, fields.grid, "a track with a region has no grid");
+    track.region = readRegion(fields.region, `${place}.region`);
+  }
   return track;
+}
+
+/** @type {(value: unknown, place: string, newer: boolean) => import("./format.js").Pace} */
+function readEasing(value, place, newer) {
+  if (!newer || !Array.isArray(value)) return choice(value, place, EASINGS);
+  if (value.length !== 4) fail(place, value, "an easing curve is [x1, y1, x2, y2], each 0 to 1");
+  const [x1, y1, x2, y2] = list(value, place, (each, at) => number(each, at, 0, 1));
+  return [x1, y1, x2, y2];
+}
+
+/** @type {(value: unknown, place: string) => string} */
+function readName(value, place) {
+  const length = typeof value === "string" ? [...value].length : 0;
+  if (typeof value !== "string" || !length || length > MAX_NAME || /\p{Cc}/u.test(value)) {
+    fail(place, value, `it must be 1 to ${MAX_NAME} characters on one line`);
+  }
+  return value;
+}
+
+/** @type {(value: unknown, place: string) => string} */
+function readColor(value, place) {
+  if (typeof value !== "string" || !/^#[0-9a-f]{6}$/.test(value))
+    fail(place, value, "it must be #rrggbb in small letters");
+  return value;
+}
+
+/** @type {(value: unknown, place: string) => import("./format.js").Region} */
+function readRegion(value, place) {
+  const fields = object(value, place, ["points"], ["turn", "scale"]);
+  const remedy = "an offset is [dx, dy] in px";
+  const points = list(fields.points, `${place}.points`, (each, at) =>
+    pair(each, at, [-MAX_PX, MAX_PX], [-MAX_PX, MAX_PX], remedy),
+  );
+  if (!points.length) fail(`${place}.points`, [], "give at least one offset [dx, dy]");
+  return {
+    points,
+    ...("turn" in fields && { turn: number(fields.turn, `${place}.turn`, -MAX_TURN, MAX_TURN) }),
+    ...("scale" in fields && { scale: number(fields.scale, `${place}.scale`, 1 / MAX_SCALE, MAX_SCALE) }),
+  };
 }
 
 /** @type {(value: unknown, place: string, interpolation: string) => number[]} */

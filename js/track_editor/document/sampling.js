@@ -74,7 +74,32 @@ export function gridOffsets({ grid }) {
 }
 
 /**
- * Every point of the document, grids spread out, as the camera sees it, at `numFrames` times over the whole clip.
+ * Offsets of all of a track's points from its own at `frame`, in px: a grid's copies, or a region's points, turned and
+ * scaled as far as it has come by then.
+ * @type {(track: Track, frame: number) => readonly {x: number, y: number}[]}
+ */
+export function offsetsAt(track, frame) {
+  const { region } = track;
+  if (!region) return gridOffsets(track);
+  return regionOffsets(region, shareOf(track, frame));
+}
+
+/** @type {(region: import("./format.js").Region, share: number) => {x: number, y: number}[]} */
+export function regionOffsets({ points, turn = 0, scale = 1 }, share) {
+  const [angle, factor] = [(turn * share * Math.PI) / 180, scale ** share];
+  const [cos, sin] = [Math.cos(angle) * factor, Math.sin(angle) * factor];
+  return points.map(([dx, dy]) => ({ x: dx * cos - dy * sin, y: dx * sin + dy * cos }));
+}
+
+/** The share of its way that a track has covered at `frame`; of its time, where the way has no length. @type {(track: Track, frame: number) => number} */
+export function shareOf(track, frame) {
+  if (!track.keyframes) return shareAt(track, frame);
+  const length = curveLength(curveOf(track));
+  return length > 0 ? travelled(track, frame) / length : 0;
+}
+
+/**
+ * Every point of the document, grids and regions spread out, as the camera sees it, at `numFrames` times over the whole clip.
  * @type {(document: Document, numFrames?: number) => {x: number, y: number, v: 0 | 1}[][]}
  */
 export function sampleDocument(document, numFrames = document.canvas.num_frames) {
@@ -88,8 +113,10 @@ export function sampleDocument(document, numFrames = document.canvas.num_frames)
       ...positionAt(track, frame),
       v: /** @type {0 | 1} */ (Number(visibleAt(track, frame))),
     }));
-    return gridOffsets(track).map((offset) =>
+    const offsets = track.region ? frames.map((frame) => offsetsAt(track, frame)) : [gridOffsets(track)];
+    return offsets[0].map((_, k) =>
       path.map(({ x, y, v }, i) => {
+        const offset = offsets[track.region ? i : 0][k];
         const point = { x: x + offset.x, y: y + offset.y };
         if (!poses) return { ...point, v };
         const seen = project(poses[i], canvas, point);

@@ -29,10 +29,10 @@ export function fromSvg(text, canvas) {
   return shapes;
 }
 
-/** An SVG file of the canvas's size with one path per track, in the kinds' colours. @type {(document: Document, colours: Record<string, string>) => string} */
+/** An SVG file of the canvas's size with one path per track, in its colour. @type {(document: Document, colours: (track: import("../document/format.js").Track) => string) => string} */
 export function toSvg({ canvas, tracks }, colours) {
   const paths = tracks.map((track) => {
-    const stroke = colours[track.kind];
+    const stroke = colours(track);
     if (track.points.length === 1) {
       const [x, y] = track.points[0];
       return `<path id="${track.id}" fill="none" stroke="${stroke}" d="M${rounded(x)} ${rounded(y)}"/>`;

@@ -3,8 +3,8 @@
 import { FORMAT, serialise } from "../document/format.js";
 import { parseDocument } from "../document/parse.js";
 import { pasteDocument } from "../state/commands.js";
+import { colourOf } from "../view/colours.js";
 import { make, swallow } from "../view/elements.js";
-import { COLOURS } from "../view/render.js";
 import { ATI_NUM_SAMPLES, fromCoordinates, toCoordinates } from "./coordinates.js";
 import { fromNpz, toNpz } from "./npz.js";
 import { fromSvg, toSvg } from "./svg.js";
@@ -112,7 +112,7 @@ export class Transfer {
     }
     if (what === "coordinates") download("tracks.json", toCoordinates(document), "application/json");
     if (what === "ati") download("tracks_ati.json", toCoordinates(document, ATI_NUM_SAMPLES), "application/json");
-    if (what === "svg") download("tracks.svg", toSvg(document, COLOURS), "image/svg+xml");
+    if (what === "svg") download("tracks.svg", toSvg(document, colourOf), "image/svg+xml");
     if (what === "document") download("tracks_document.json", serialise(document), "application/json");
     if (what === "npz") download("tracks.npz", toNpz(document), "application/octet-stream");
   }

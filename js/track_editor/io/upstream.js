@@ -5,11 +5,12 @@
 
 /**
  * As much of the graph as is needed; LiteGraph's own objects have it.
- * @typedef {{origin_id: number | string, origin_slot: number}} Link
+ * @typedef {{origin_id: number | string, origin_slot: number, target_id: number | string, target_slot: number}} Link
  * @typedef {{name: string, type?: unknown, link?: number | null, widget?: {name: string} | null}} InputSlot
  * @typedef {{name: string, value?: unknown, callback?: Function}} Widget
  * @typedef {{id: number | string, type?: string, mode?: number, inputs?: InputSlot[], widgets?: Widget[], graph?: Graph | null,
- *   subgraph?: Graph, imgs?: HTMLImageElement[], motionstreamPicture?: string}} GraphNode
+ *   outputs?: {links?: Iterable<number | string> | null}[], subgraph?: Graph, imgs?: HTMLImageElement[],
+ *   motionstreamPicture?: string}} GraphNode
  * @typedef {{getNodeById: (id: any) => GraphNode | null | undefined, links?: any, getLink?: (id: any) => Link | null | undefined,
  *   nodes?: GraphNode[], _nodes?: GraphNode[], rootGraph?: Graph, inputNode?: {id: number | string},
  *   outputNode?: {id: number | string}, outputs?: {linkIds?: (number | string)[]}[]}} Graph
@@ -82,7 +83,7 @@ function originOf(graph, id) {
 }
 
 /** @type {(graph: Graph, id: number | string) => Link | null} */
-function linkOf(graph, id) {
+export function linkOf(graph, id) {
   return graph.getLink?.(id) ?? graph.links?.get?.(id) ?? graph.links?.[id] ?? null;
 }
 

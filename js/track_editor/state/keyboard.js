@@ -6,7 +6,7 @@
  */
 
 /** @type {Record<string, string>} */
-const TOOL_KEYS = { v: "select", p: "pen", f: "freehand", r: "record", g: "grid", a: "anchor" };
+const TOOL_KEYS = { v: "select", f: "freehand", p: "pen", b: "brush", r: "record", g: "grid", a: "anchor" };
 
 /** @type {Record<string, Command>} */
 const WITH_CONTROL = {

@@ -12,6 +12,7 @@ import { emptyDocument, movesOf, newIds, serialise } from "../document/format.js
 import * as histories from "../document/history.js";
 import { parseDocument } from "../document/parse.js";
 import * as selections from "../document/selection.js";
+import { brushTool } from "../tools/brush.js";
 import { penTool } from "../tools/pen.js";
 import { selectTool } from "../tools/select.js";
 import { anchorTool, freehandTool, gridTool, recordTool } from "../tools/stroke.js";
@@ -28,7 +29,7 @@ import { applyPreset, runCommand } from "./commands.js";
 
 /** @type {Record<string, import("../tools/tool.js").Tool<any>>} */
 export const TOOLS = Object.fromEntries(
-  [selectTool, penTool, freehandTool, recordTool, gridTool, anchorTool].map((tool) => [tool.name, tool]),
+  [selectTool, freehandTool, penTool, brushTool, recordTool, gridTool, anchorTool].map((tool) => [tool.name, tool]),
 );
 
 export class EditorModel {
@@ -55,7 +56,15 @@ export class EditorModel {
   /** What is shown above the drawing by whoever the model lives in: hands, the camera's plane. @type {readonly import("../tools/tool.js").Overlay[]} */
   marks = [];
   /** @type {import("../tools/tool.js").ToolOptions} */
-  options = { interpolation: "catmull_rom", smoothing: 0.4, grid: null, anchor: false };
+  options = {
+    interpolation: "catmull_rom",
+    smoothing: 0.4,
+    grid: null,
+    anchor: false,
+    brush: 14,
+    brushPoints: 40,
+    similar: 0.35,
+  };
   gridSize = { spacing: 12, size: 48 };
   /** @type {import("../curve/geometry.js").ImagePoint | null} the crosshair that arrow keys move */
   cursor = null;
@@ -65,6 +74,8 @@ export class EditorModel {
   loaded = false;
   /** @type {Set<() => void>} */
   listeners = new Set();
+  /** The picture shown; see the tools' scene. @type {import("../tools/tool.js").Pixels} */
+  pixels = () => null;
   /** @type {(text: string) => void} */
   onCommit = () => {};
 
@@ -190,6 +201,7 @@ export class EditorModel {
       frame: this.frame,
       view,
       options: this.options,
+      pixels: this.pixels,
     };
     const outcome = this.tool.step(this.toolState, full, scene);
     this.toolState = outcome.state;

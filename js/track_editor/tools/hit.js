@@ -3,6 +3,7 @@
 import { bounds, toSegment, toView } from "../curve/geometry.js";
 import { polyline } from "../curve/spline.js";
 import { curveOf, positionAt } from "../document/sampling.js";
+import { knobOf, placesAt, sizeOf } from "./region.js";
 
 /**
  * @typedef {import("../document/format.js").Track} Track
@@ -15,7 +16,7 @@ import { curveOf, positionAt } from "../document/sampling.js";
 /**
  * @typedef {{part: "point", id: string, index: number}
  *   | {part: "handle", id: string, index: number, side: "in" | "out"}
- *   | {part: "now", id: string}
+ *   | {part: "now" | "knob", id: string}
  *   | {part: "curve", id: string, u: number}} Hit
  */
 
@@ -44,12 +45,14 @@ export function hitTest(scene, at, reach = REACH_PX) {
   const chosen = near.filter(({ id }) => scene.selection.tracks.has(id));
   const others = near.filter(({ id }) => !scene.selection.tracks.has(id));
   return (
+    nearest(scene.selection.tracks.size === 1 ? chosen : [], (track) => knobHits(track, scene, at), reach) ??
     nearest(chosen, (track) => handleHits(track, scene, at), reach) ??
     nearest(chosen, (track) => pointHits(track, scene, at), reach) ??
     nearest(others, (track) => pointHits(track, scene, at), reach) ??
     nearest(near, (track) => nowHits(track, scene, at), reach) ??
     nearest(chosen, (track) => curveHits(track, scene, at), reach) ??
-    nearest(others, (track) => curveHits(track, scene, at), reach)
+    nearest(others, (track) => curveHits(track, scene, at), reach) ??
+    nearest(near, (track) => regionHits(track, scene, at), reach)
   );
 }
 
@@ -57,7 +60,7 @@ export function hitTest(scene, at, reach = REACH_PX) {
 function mayReach(track, view, at, reach) {
   const { box } = lineOf(track);
   // Control points may lie off the curve, and handles do: only a curve through its points stands for them.
-  if (!box || track.interpolation === "freehand" || track.interpolation === "bezier") return true;
+  if (!box || track.region || track.interpolation === "freehand" || track.interpolation === "bezier") return true;
   const [low, high] = [toView(view, { x: box.left, y: box.top }), toView(view, { x: box.right, y: box.bottom })];
   return low.x - reach <= at.x && at.x <= high.x + reach && low.y - reach <= at.y && at.y <= high.y + reach;
 }
@@ -102,6 +105,23 @@ const handleHits = (track, { view }, at) =>
 function nowHits(track, { view, frame }, at) {
   const now = positionAt(track, frame);
   return [{ hit: { part: "now", id: track.id }, distance: viewDistance(view, now.x, now.y, at) }];
+}
+
+/** @type {(track: Track, scene: Scene, at: ViewPoint) => {hit: Hit, distance: number}[]} */
+function knobHits(track, { view }, at) {
+  if (!track.region) return [];
+  const { knob } = knobOf(track, view);
+  return [{ hit: { part: "knob", id: track.id }, distance: Math.hypot(knob.x - at.x, knob.y - at.y) }];
+}
+
+/** @type {(track: Track, scene: Scene, at: ViewPoint) => {hit: Hit, distance: number}[]} */
+function regionHits(track, { view, frame }, at) {
+  if (!track.region) return [];
+  const reach = 0.75 * sizeOf(track).spacing * view.scale;
+  return placesAt(track, frame).map(({ x, y }) => ({
+    hit: { part: /** @type {const} */ ("now"), id: track.id },
+    distance: Math.max(0, viewDistance(view, x, y, at) - reach),
+  }));
 }
 
 /** @type {(track: Track, scene: Scene, at: ViewPoint) => {hit: Hit, distance: number}[]} */

@@ -15,6 +15,7 @@ import {
 import * as selections from "../document/selection.js";
 import { withKeyframe } from "../document/time_edits.js";
 import { hitTest } from "./hit.js";
+import { withKnob } from "./region.js";
 import { imageAt, wentFar } from "./tool.js";
 
 /**
@@ -27,7 +28,7 @@ import { imageAt, wentFar } from "./tool.js";
 
 /**
  * @typedef {{mode: "idle"}
- *   | {mode: "press" | "drag", hit: Hit, from: ImagePoint, view: ViewPoint, copy: boolean, slide: boolean}
+ *   | {mode: "press" | "drag", hit: Hit, from: ImagePoint, view: ViewPoint, copy: boolean, slide: boolean, turn: number}
  *   | {mode: "box", from: ImagePoint, before: import("../document/selection.js").Selection}} SelectState
  * @typedef {import("./tool.js").Outcome<SelectState>} SelectOutcome
  */
@@ -47,7 +48,9 @@ function step(state, event, scene) {
   if (state.mode === "box") return box(state, event, scene);
   if (event.type === "move") {
     if (state.mode === "press" && !wentFar(state.view, event)) return { state };
-    return { ...dragged(state, event, scene), state: { ...state, mode: "drag" } };
+    const outcome = dragged(state, event, scene);
+    const turn = findTrack(outcome.document, state.hit.id)?.region?.turn ?? 0;
+    return { ...outcome, state: { ...state, mode: "drag", turn } };
   }
   if (event.type !== "up") return { state };
   if (state.mode === "drag") return { ...dragged(state, event, scene), state: IDLE, commit: true };
@@ -56,7 +59,7 @@ function step(state, event, scene) {
 
 /** A mere click leaves what was hit, of all that was selected. @type {(hit: Hit, scene: ToolScene) => import("../document/selection.js").Selection} */
 function clicked(hit, { document, selection }) {
-  if (hit.part === "handle") return selection;
+  if (hit.part === "handle" || hit.part === "knob") return selection;
   const single = hit.part === "point" && (findTrack(document, hit.id)?.points.length ?? 0) > 1;
   return single ? selections.selectPoint(hit.id, hit.index) : selections.selectTracks(document, [hit.id]);
 }
@@ -77,13 +80,21 @@ function press(event, scene) {
     };
   }
   /** @type {SelectState} */
-  const state = { mode: "press", hit, from, view: event.at, copy: event.alt, slide: event.ctrl && hit.part === "now" };
+  const state = {
+    mode: "press",
+    hit,
+    from,
+    view: event.at,
+    copy: event.alt,
+    slide: event.ctrl && hit.part === "now",
+    turn: findTrack(scene.document, hit.id)?.region?.turn ?? 0,
+  };
   return { state, selection: pressed(hit, event, scene) };
 }
 
 /** @type {(hit: Hit, event: ToolEvent, scene: ToolScene) => import("../document/selection.js").Selection} */
 function pressed(hit, event, { document, selection }) {
-  if (hit.part === "handle") return selection;
+  if (hit.part === "handle" || hit.part === "knob") return selection;
   const single = hit.part === "point" && (findTrack(document, hit.id)?.points.length ?? 0) > 1;
   if (hit.part === "point" && single) {
     if (event.shift) return selections.togglePoint(selection, hit.id, hit.index);
@@ -96,10 +107,11 @@ function pressed(hit, event, { document, selection }) {
 }
 
 /** @type {(state: Extract<SelectState, {mode: "press" | "drag"}>, event: ToolEvent, scene: ToolScene) => {document: import("../document/format.js").Document, selection?: import("../document/selection.js").Selection}} */
-function dragged({ hit, from, copy, slide }, event, scene) {
+function dragged({ hit, from, copy, slide, turn }, event, scene) {
   const { document, selection } = scene;
   const to = imageAt(scene, event);
   if (hit.part === "handle") return { document: moveHandle(document, hit.id, hit.index, hit.side, to, event.alt) };
+  if (hit.part === "knob") return { document: withKnob(document, hit.id, event.at, scene.view, event.shift, turn) };
   if (slide) return { document: slid(document, hit.id, to, scene.frame) };
   let [dx, dy] = [to.x - from.x, to.y - from.y];
   if (event.shift) [dx, dy] = Math.abs(dx) > Math.abs(dy) ? [dx, 0] : [0, dy];

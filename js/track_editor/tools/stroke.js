@@ -4,7 +4,8 @@ import { wholeClip } from "../curve/easing.js";
 import { recordedPoints, strokePoints } from "../curve/smoothing.js";
 import { addTracks } from "../document/edits.js";
 import { newIds } from "../document/format.js";
-import { selectTracks } from "../document/selection.js";
+import { NOTHING, selectTracks } from "../document/selection.js";
+import { hitTest } from "./hit.js";
 import { gridOf, imageAt, pixelOf, wentFar } from "./tool.js";
 
 /**
@@ -38,12 +39,18 @@ const strokeTool = (name, shape) => ({
     const far = state.far || wentFar(state.from, event);
     if (event.type !== "up") return { state: { ...state, stroke, far }, overlay: overlayOf(stroke, scene) };
     const made = shape(stroke, far, scene);
-    if (!made) return { state: IDLE, overlay: null };
+    if (!made) return { state: IDLE, overlay: null, ...(!far && { selection: clickedOn(event, scene) }) };
     const [id] = newIds(scene.document, 1);
     const document = addTracks(scene.document, [{ id, ...made }]);
     return { state: IDLE, document, commit: true, selection: selectTracks(document, [id]), overlay: null };
   },
 });
+
+/** Where nothing comes of a click it chooses what it meets. @type {(event: ToolEvent, scene: ToolScene) => import("../document/selection.js").Selection} */
+function clickedOn(event, scene) {
+  const hit = hitTest(scene, event.at, event.reach);
+  return hit ? selectTracks(scene.document, [hit.id]) : NOTHING;
+}
 
 /** @type {(stroke: readonly {point: ImagePoint}[], scene: ToolScene) => import("./tool.js").Overlay} */
 function overlayOf(stroke, { options }) {

@@ -26,11 +26,16 @@ import { distance, toImage } from "../curve/geometry.js";
  * @property {number} smoothing  of strokes, 0..1
  * @property {{spacing: number, size: number} | null} grid  px of the image; null draws single points
  * @property {boolean} anchor  whether the grid brush paints a region that stays
+ * @property {number} brush  radius of the object brush, px of the surface
+ * @property {number} brushPoints  how many points a brushed object gets, about
+ * @property {number} similar  0..1: how unlike the colour clicked a part of an object may be
  */
 
 /**
- * document: what was last committed. pixel-sized things are measured in the view.
- * @typedef {import("./hit.js").Scene & {options: ToolOptions}} ToolScene
+ * document: what was last committed. pixel-sized things are measured in the view. pixels: of the picture shown, over the
+ * whole canvas, in so many columns and rows; null where there is none.
+ * @typedef {import("./hit.js").Scene & {options: ToolOptions, pixels: Pixels}} ToolScene
+ * @typedef {(columns: number, rows: number) => import("./mask.js").Pixels | null} Pixels
  */
 
 /**
@@ -38,6 +43,7 @@ import { distance, toImage } from "../curve/geometry.js";
  * @typedef {{kind: "line", points: readonly ImagePoint[]}
  *   | {kind: "box", from: ImagePoint, to: ImagePoint}
  *   | {kind: "grid", at: ImagePoint, grid: Grid, anchor: boolean}
+ *   | {kind: "paint", points: readonly ImagePoint[], radius: number, wipe: boolean}
  *   | {kind: "hand", at: ImagePoint, grid: Grid, held: boolean}
  *   | {kind: "plane", pose: import("../camera/projection.js").Pose}} Overlay
  */

@@ -12,12 +12,13 @@ import { strokeTracks } from "./render.js";
  * @typedef {import("../curve/geometry.js").Viewport} Viewport
  * @typedef {import("../curve/geometry.js").Size} Size
  * @typedef {import("../curve/geometry.js").ImageBox} Box
- * @typedef {{readonly kind: string, readonly curve: Curve}} Shape
+ * @typedef {{readonly colour: string, readonly curve: Curve}} Shape
  */
 
 /**
  * Where and how the curves are painted. width: of the lines in px of the surface.
- * @typedef {{size: Size, density: number, view: Viewport, width: number, opacity: number}} Place
+ * @typedef {{size: Size, density: number, view: Viewport, width: number, opacity: number,
+ *   colours: import("./render.js").Colours}} Place
  */
 
 /** How far beyond the surface the bitmap reaches, in sizes of the surface. */
@@ -27,9 +28,9 @@ const MAX_ZOOM = 2;
 /** A picture moved by whole px of the screen is up to half a px off. */
 const EXACT_PX = 1e-3;
 
-/** @type {(tracks: readonly Track[]) => Shape[]} */
-export const shapesOf = (tracks) =>
-  tracks.filter(({ points }) => points.length > 1).map((track) => ({ kind: track.kind, curve: curveOf(track) }));
+/** @type {(tracks: readonly Track[], colours: import("./render.js").Colours) => Shape[]} */
+export const shapesOf = (tracks, colours) =>
+  tracks.filter(({ points }) => points.length > 1).map((track) => ({ colour: colours(track), curve: curveOf(track) }));
 
 /**
  * The step in px of the image by which every shape went alike; null where one of them changed otherwise.
@@ -39,10 +40,10 @@ export function commonStep(before, after) {
   if (before.length !== after.length) return null;
   if (!before.length) return { dx: 0, dy: 0 };
   const [dx, dy] = [after[0].curve.dx - before[0].curve.dx, after[0].curve.dy - before[0].curve.dy];
-  const same = before.every(({ kind, curve }, i) => {
+  const same = before.every(({ colour, curve }, i) => {
     const now = after[i].curve;
     const far = Math.abs(now.dx - curve.dx - dx) + Math.abs(now.dy - curve.dy - dy);
-    return now.pieces === curve.pieces && kind === after[i].kind && far < 1e-9;
+    return now.pieces === curve.pieces && colour === after[i].colour && far < 1e-9;
   });
   return same ? { dx, dy } : null;
 }
@@ -127,7 +128,7 @@ export class CurveBitmap {
   /** Paints the curves; returns whether they lie exactly. @type {(context: CanvasRenderingContext2D, tracks: readonly Track[], place: Place) => boolean} */
   draw(context, tracks, place) {
     const { density } = place;
-    const shapes = shapesOf(tracks);
+    const shapes = shapesOf(tracks, place.colours);
     if (!shapes.length) {
       this.forget();
       return true;
@@ -162,7 +163,7 @@ export class CurveBitmap {
   }
   /** @type {(tracks: readonly Track[], shapes: readonly Shape[], place: Place) => void} */
   repaint(tracks, shapes, place) {
-    const { size, density, view, width, opacity } = place;
+    const { size, density, view, width, opacity, colours } = place;
     const hull = hullOf(shapes, view);
     const box = worthPainting(hull, size, density);
     this.painted = null;
@@ -174,7 +175,7 @@ export class CurveBitmap {
     if (!context) return;
     const scale = view.scale * density;
     context.setTransform(scale, 0, 0, scale, (view.x - box.left) * density, (view.y - box.top) * density);
-    strokeTracks(context, tracks, view, width, opacity);
+    strokeTracks(context, tracks, view, width, opacity, colours);
     this.painted = { shapes, place, hull, box };
   }
 }

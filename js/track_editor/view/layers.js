@@ -4,14 +4,25 @@ import { poseAt, project } from "../camera/projection.js";
 import { movesOf } from "../document/format.js";
 import { trailOf } from "../document/sampling.js";
 import { CurveBitmap } from "./curve_bitmap.js";
-import { drawBase, drawTop, inImage, inView, MANY_TRACKS, strokeOutlines, strokeTracks } from "./render.js";
+import {
+  drawArrows,
+  drawBase,
+  drawRegions,
+  drawTop,
+  inImage,
+  inView,
+  MANY_TRACKS,
+  strokeOutlines,
+  strokeTracks,
+} from "./render.js";
 
 /**
  * @typedef {import("../document/format.js").Track} Track
  * @typedef {import("../curve/geometry.js").Size} Size
  * @typedef {import("../curve/geometry.js").Viewport} Viewport
  * @typedef {CanvasRenderingContext2D} Context
- * @typedef {{model: import("../state/model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./render.js").Picture | null}} Scene
+ * @typedef {{model: import("../state/model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./render.js").Picture | null,
+ *   pictureFit: import("./render.js").Fit, colours: import("./render.js").Colours}} Scene
  */
 
 /** How strongly curves are shown as drawn, where the camera's view of them is shown too. */
@@ -49,7 +60,7 @@ export class Layers {
 
   /** Returns whether all is where it belongs; else the picture is to be painted anew when there is time. @type {(scene: Scene) => boolean} */
   paint(scene) {
-    const { model, size, density, view, image } = scene;
+    const { model, size, density, view, image, pictureFit: fit, colours } = scene;
     const { document, selection, frame, overlay, marks, cursor, throughCamera } = model;
     const [base, top] = [this.base.getContext("2d"), this.top.getContext("2d")];
     if (!base || !top) return true;
@@ -58,15 +69,17 @@ export class Layers {
     const boxing = overlay?.kind === "box" && document.tracks.length > MANY_TRACKS;
     const resting = boxing ? document.tracks : document.tracks.filter(({ id }) => !selection.tracks.has(id));
     const chosen = boxing ? [] : model.selectedTracks;
-    const key = [view, density, size, image, document.canvas, throughCamera && document.camera, ...resting];
+    const key = [view, density, size, image, fit, document.canvas, throughCamera && document.camera, ...resting];
     if (key.length !== this.painted.length || key.some((each, i) => each !== this.painted[i])) {
-      drawBase(base, size, density, { document, view, image });
+      drawBase(base, size, density, { document, view, image, fit });
+      drawRegionsAtFirst(base, scene, resting);
       this.stroke(base, scene, resting, "resting", 1.5, throughCamera ? AS_DRAWN : 0.9);
       this.trails(base, scene, resting, "restingTrails", 1.5, 0.9);
       this.painted = key;
     }
     inView(top, density);
     top.clearRect(0, 0, size.width, size.height);
+    drawRegionsAtFirst(top, scene, chosen);
     this.stroke(top, scene, chosen, "chosen", 2.5, throughCamera ? 2 * AS_DRAWN : 1);
     // The trails of many change with every step of a drag, and would take too long.
     const dragged = model.draft !== null && chosen.length > MANY_TRACKS;
@@ -74,7 +87,18 @@ export class Layers {
     const pose = throughCamera ? poseAt(movesOf(document), frame) : null;
     const lens =
       pose && ((/** @type {import("../curve/geometry.js").Vector} */ point) => project(pose, document.canvas, point));
-    drawTop(top, size, density, { document, selection, frame, view, lens, overlay, marks, cursor });
+    drawTop(top, size, density, {
+      document,
+      selection,
+      frame,
+      view,
+      lens,
+      overlay,
+      marks,
+      cursor,
+      colours,
+      controls: model.tool.name === "select" || model.tool.name === "pen",
+    });
     return this.exact;
   }
 
@@ -86,16 +110,31 @@ export class Layers {
   }
 
   /** Curves: each for itself, or many as one picture. @type {(context: Context, scene: Scene, tracks: readonly Track[], which: keyof Layers["bitmaps"], width: number, opacity: number) => void} */
-  stroke(context, { view, density, size }, tracks, which, width, opacity) {
+  stroke(context, { view, density, size, colours }, tracks, which, width, opacity) {
     if (tracks.length > MANY_TRACKS) {
       // Lines of one px are painted several times as fast, and many read better in them.
-      const exact = this.bitmaps[which].draw(context, tracks, { size, density, view, width: 1 / density, opacity });
+      const exact = this.bitmaps[which].draw(context, tracks, {
+        size,
+        density,
+        view,
+        width: 1 / density,
+        opacity,
+        colours,
+      });
       this.exact &&= exact;
       return;
     }
     this.bitmaps[which].forget();
     inImage(context, view, density);
     if (which === "chosen") strokeOutlines(context, tracks, view);
-    strokeTracks(context, tracks, view, width, opacity);
+    strokeTracks(context, tracks, view, width, opacity, colours);
+    inView(context, density);
+    drawArrows(context, tracks, view, opacity, colours);
   }
+}
+
+/** @type {(context: Context, scene: Scene, tracks: readonly Track[]) => void} */
+function drawRegionsAtFirst(context, { density, view, colours }, tracks) {
+  inView(context, density);
+  drawRegions(context, tracks, 0, view, 0.4, colours);
 }

@@ -4,8 +4,10 @@ import { distance, fitted, panned, toImage, viewPoint, zoomed } from "../curve/g
 import { findTrack } from "../document/edits.js";
 import { positionAt } from "../document/sampling.js";
 import { hitTest } from "../tools/hit.js";
+import { colourOf, labelOf } from "./colours.js";
 import { swallow } from "./elements.js";
 import { Layers } from "./layers.js";
+import { cutOf } from "./render.js";
 
 /**
  * @typedef {import("../curve/geometry.js").ViewPoint} ViewPoint
@@ -30,6 +32,7 @@ const MOUSE_REACH_PX = 9;
 const DOUBLE_MS = 350;
 const WHEEL_STEP = 1.0015;
 const SETTLE_MS = 120;
+const MARGIN_PX = 8;
 
 export class Surface {
   /** @type {import("../curve/geometry.js").Viewport} */
@@ -40,6 +43,10 @@ export class Surface {
   fits = true;
   /** @type {import("./render.js").Picture | null} */
   image = null;
+  /** How the picture is fitted into the clip's frame. @type {import("./render.js").Fit} */
+  pictureFit = "crop";
+  /** @type {import("./render.js").Colours} */
+  colours = colourOf;
   /** What the pointer is over, in words. */
   hint = "";
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -66,7 +73,7 @@ export class Surface {
     this.element.className = "mste-surface";
     this.layers = new Layers();
     this.element.append(this.layers.base, this.layers.top);
-    this.element.dataset.captureWheel = "true";
+    model.pixels = this.pixels;
     const options = { signal };
     this.element.addEventListener("pointerdown", (event) => this.down(event), options);
     this.element.addEventListener("pointermove", (event) => this.move(event), options);
@@ -89,8 +96,7 @@ export class Surface {
     this.size = { width: this.element.clientWidth, height: this.element.clientHeight };
     if (!this.size.width || !this.size.height) return;
     // As sharp as the screen shows it, however the page or the graph is zoomed.
-    const shown = this.element.getBoundingClientRect().width / this.size.width || 1;
-    this.density = Math.min(4, Math.max(1, devicePixelRatio * shown));
+    this.density = densityOf(this.element.getBoundingClientRect().width / this.size.width);
     this.layers.resize(this.size, this.density);
     if (this.fits) this.fit();
     this.model.changed();
@@ -98,7 +104,7 @@ export class Surface {
 
   fit() {
     this.fits = true;
-    if (this.size.width) this.view = fitted(this.size, this.model.document.canvas);
+    if (this.size.width) this.view = fitted(this.size, this.model.document.canvas, MARGIN_PX);
     this.model.changed();
   }
 
@@ -127,6 +133,24 @@ export class Surface {
     this.model.changed();
   }
 
+  /** @type {(fit: import("./render.js").Fit) => void} */
+  setPictureFit(fit) {
+    if (fit === this.pictureFit) return;
+    this.pictureFit = fit;
+    this.model.changed();
+  }
+
+  /** The picture as it lies over the canvas, in so many columns and rows. @type {import("../tools/tool.js").Pixels} */
+  pixels = (columns, rows) => {
+    if (!this.image) return null;
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [columns, rows];
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const cut = cutOf(this.image, this.model.document.canvas, this.pictureFit);
+    context?.drawImage(this.image.source, cut.left, cut.top, cut.width, cut.height, 0, 0, columns, rows);
+    return context?.getImageData(0, 0, columns, rows) ?? null;
+  };
+
   paint() {
     if (this.size.width && !this.layers.paint(this)) this.settle();
   }
@@ -145,6 +169,8 @@ export class Surface {
   at(event) {
     const box = this.element.getBoundingClientRect();
     const scale = box.width ? this.size.width / box.width : 1;
+    // A page that is zoomed changes no size that an observer sees.
+    if (this.size.width && densityOf(1 / scale) !== this.density) this.resize();
     return viewPoint((event.clientX - box.left) * scale, (event.clientY - box.top) * scale);
   }
 
@@ -288,7 +314,7 @@ export class Surface {
   leave() {
     this.hint = "";
     this.taker?.hover(null);
-    if (!this.held && this.model.overlay?.kind === "grid") this.model.overlay = null;
+    if (!this.held && ["grid", "paint"].includes(this.model.overlay?.kind ?? "")) this.model.overlay = null;
     this.model.changed();
   }
 
@@ -314,6 +340,9 @@ export class Surface {
   }
 }
 
+/** Px of the screen for one of the surface. @type {(shown: number) => number} */
+const densityOf = (shown) => Math.min(4, Math.max(1, devicePixelRatio * (shown || 1)));
+
 /** @type {(event: PointerEvent) => number} */
 const reachOf = ({ pointerType }) => (pointerType === "mouse" ? MOUSE_REACH_PX : FINGER_REACH_PX);
 
@@ -332,5 +361,5 @@ function sampleNear(track, at, numFrames) {
     const far = distance(point, at);
     if (far < best.far) best = { frame, far, ...point };
   }
-  return `${track.id} sample ${best.frame} at ${best.x.toFixed(1)}, ${best.y.toFixed(1)}`;
+  return `${labelOf(track)} sample ${best.frame} at ${best.x.toFixed(1)}, ${best.y.toFixed(1)}`;
 }

@@ -14,8 +14,9 @@ import {
   scrolledTo,
   visibleRows,
 } from "../tools/timeline.js";
+import { CAMERA_COLOUR, colourOf, labelOf } from "./colours.js";
 import { swallow } from "./elements.js";
-import { CAMERA_COLOUR, COLOURS, inView } from "./render.js";
+import { inView } from "./render.js";
 
 const CURSORS = {
   ruler: "col-resize",
@@ -51,7 +52,6 @@ export class TimelineView {
     this.focus = focus;
     this.element = document.createElement("div");
     this.element.className = "mste-timeline";
-    this.element.dataset.captureWheel = "true";
     this.canvas = document.createElement("canvas");
     this.element.append(this.canvas);
     const options = { signal };
@@ -219,7 +219,7 @@ export class TimelineView {
       context.fillStyle = "#333a46";
       context.fillRect(0, top, layout.width, ROW_PX);
     }
-    const colour = COLOURS[track.kind];
+    const colour = colourOf(track);
     const at = (/** @type {number} */ frame) => clamp(frameToX(layout, frame), LABEL_PX, layout.width);
     const span = (/** @type {number} */ from, /** @type {number} */ to, /** @type {number} */ inset) =>
       context.fillRect(at(from), top + inset, Math.max(2, at(to) - at(from)), ROW_PX - 2 * inset);
@@ -245,6 +245,11 @@ export class TimelineView {
     context.fillStyle = selected ? "#ffffff" : "#aab0ba";
     context.font = "10px sans-serif";
     context.textBaseline = "middle";
-    context.fillText(track.group ? `${track.id} (${track.group})` : track.id, 6, top + ROW_PX / 2, LABEL_PX - 10);
+    const label = labelOf(track);
+    context.fillText(track.group ? `${label} (${track.group})` : label, 15, top + ROW_PX / 2, LABEL_PX - 19);
+    context.fillStyle = colour;
+    context.beginPath();
+    context.arc(8, top + ROW_PX / 2, 3.2, 0, 7);
+    context.fill();
   }
 }

@@ -16,7 +16,8 @@ from ..spline import Array, curve
 from ..tracks import NUM_IDS, TrackFormatError, Tracks
 
 FORMAT = "motionstream-tracks"
-VERSION = 1
+VERSIONS = (1, 2)
+"""Version 2 adds names, colours, easing curves and regions to the tracks of version 1."""
 KINDS = ("drag", "path", "anchor")
 MAX_SAMPLES = 2**28
 """Points times frames that one document may come to: 2 GiB of coordinates."""
@@ -49,10 +50,30 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Region:
+    """Points of an object that moves as one: offsets (k 2) px from the track's point, turned and scaled on its way.
+
+    turn: degrees clockwise, and scale: a factor, both at the end of the way; at a share s of it, s turn and scale^s.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    turn: float = 0.0
+    scale: float = 1.0
+
+    def offsets(self, share: Array) -> Array:
+        """Offsets (t k 2) px at the shares (t) of the way."""
+        angle = np.radians(self.turn) * share
+        across, down = np.array(self.points, dtype=np.float64).T
+        cos, sin = (function(angle)[:, None] * (self.scale**share)[:, None] for function in (np.cos, np.sin))
+        return np.stack([across * cos - down * sin, across * sin + down * cos], axis=-1)
+
+
+@dataclass(frozen=True)
 class DrawnTrack:
     """One trajectory: control points (k 2), or (k 6) for bezier, in px of the canvas, and its time.
 
     kind: drag (recorded live), path (drawn, with a span of its own) or anchor (one point that stays).
+    name, color ("#rrggbb"): how the editor shows it. A track has a grid, or a region, or neither.
     """
 
     id: str
@@ -62,10 +83,15 @@ class DrawnTrack:
     timing: Timing
     grid: Grid | None = None
     group: str | None = None
+    name: str | None = None
+    color: str | None = None
+    region: Region | None = None
 
     @property
     def num_copies(self) -> int:
         """Tracks that this one comes to."""
+        if self.region:
+            return len(self.region.points)
         return self.grid.columns * self.grid.rows if self.grid else 1
 
 
@@ -79,7 +105,7 @@ class Document:
 
     @property
     def num_points(self) -> int:
-        """Tracks after every grid is spread out."""
+        """Tracks after every grid and region is spread out."""
         return sum(track.num_copies for track in self.tracks)
 
     def sample(
@@ -94,7 +120,7 @@ class Document:
 
         Another size scales x and y, each by itself. Another length spreads the whole clip over it, first frame on
         first and last on last; with keep_time, frames keep their numbers instead, and what lies past the end is cut.
-        Curves are evaluated anew, never interpolated between samples. Grids are spread out in place, row by row. Then
+        Curves are evaluated anew, never interpolated between samples. Grids and regions are spread out in place. Then
         the camera sees every point, in px of the canvas; points that come to lie behind it are invisible.
 
         Raises TrackFormatError where points x frames is beyond MAX_SAMPLES.
@@ -113,10 +139,12 @@ class Document:
             frames *= (canvas.num_frames - 1) / max(1, num_frames - 1)
         points, visibility = [], []
         for track in self.tracks:
-            path = track.timing.points(curve(np.array(track.points), track.interpolation), frames)
+            way = curve(np.array(track.points), track.interpolation)
             offsets = track.grid.offsets() if track.grid else np.zeros((1, 2))
-            points.append(path[:, None] + offsets)
-            visibility.append(np.repeat(track.timing.visibility(frames)[:, None], len(offsets), axis=1))
+            if track.region:
+                offsets = track.region.offsets(track.timing.share(way, frames))
+            points.append(track.timing.points(way, frames)[:, None] + offsets)
+            visibility.append(np.repeat(track.timing.visibility(frames)[:, None], track.num_copies, axis=1))
         placed, seen = np.concatenate(points, axis=1), np.concatenate(visibility, axis=1)
         if self.camera:
             placed, before_it = plane_seen(placed, self.camera, frames, canvas.width, canvas.height)
@@ -129,6 +157,6 @@ def require_ids(document: Document) -> None:
     """Raises TrackFormatError when the document has more points than there are identities."""
     if document.num_points > NUM_IDS:
         raise TrackFormatError(
-            f"tracks: the document comes to {document.num_points} points, grids spread out; at most {NUM_IDS} can be "
-            f"told apart. Use smaller grids"
+            f"tracks: the document comes to {document.num_points} points, grids and regions spread out; at most "
+            f"{NUM_IDS} can be told apart. Use smaller ones"
         )

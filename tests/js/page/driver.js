@@ -61,6 +61,13 @@ export class Driver {
     return this.page.getByRole("button", { name, exact: false });
   }
 
+  /** The row of what is folded away. */
+  async openMore() {
+    const menus = this.page.getByLabel("Presets", { exact: true });
+    if (!(await menus.isVisible())) await this.button("More: presets").click();
+    await this.settled();
+  }
+
   /** Where a point of the image is on the page. */
   place(x, y) {
     return this.page.evaluate(
