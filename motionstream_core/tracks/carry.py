@@ -1,7 +1,7 @@
 """The first picture as its tracks drag it: a rough forecast of every later frame, of known pixels alone.
 
 What the moving points stand on goes along with them, over what rests; where it was its surroundings close over the
-hole. How far it reaches the picture's edges tell, roughly. What a turn does at its rim, and what lay behind it, are
+hole. How far it reaches the picture tells (`cutout`). What a turn does at its rim, and what lay behind it, are
 left to the model that is given the forecast. To carry the first frame along the trajectories as the motion's condition
 is Wan-Move's idea (arXiv 2512.08765), which carries single latent cells; a small model needs pixels that are where
 they belong.
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .cutout import GROUND, centers, cut_out, squares
 from .tracks import Tracks
 
 REACH = 12 / 128
@@ -27,16 +28,8 @@ TOGETHER = 0.03
 """Cells that are no farther apart, from 0 to 1, share one way."""
 STRAIN = 0.2
 """How much more two points of one thing may part, of their distance: things turn, and grow under a camera."""
-EDGE = 0.06
+EDGE = 0.011
 """With so much say a pixel begins to go along, with twice as much it goes wholly."""
-EDGE_LENGTH = 6.0
-"""So much longer a step is across an edge of the picture than elsewhere."""
-CONTRAST = 0.08
-"""Difference of colour, of 1, between neighbours from which there is an edge."""
-SOFT_PX = 2.0
-"""Softness of the border between what moves and what rests."""
-GROUND = 0.5
-"""A group that has more of the picture is what the others move over."""
 NEAREST = 4
 FIELD_STRIDE = 4
 MAX_GROUPS = 12
@@ -134,13 +127,15 @@ class CarriedPicture:
         everywhere: also where no point of it is near, and mirrored beyond the picture's edges, where others end.
         """
         height, width = self.picture.shape[1:]
-        cells, size = _centers(height, width, FIELD_STRIDE), (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
+        cells, size = centers(height, width, FIELD_STRIDE), (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
         way, say = self._way(cells, places, ways)
         firm = ((torch.ones_like(say) if everywhere else _firm(say)) * self._far(way)).unflatten(1, size)
         both = torch.cat([self.picture, thing[None]])
         frames = both.new_zeros(4, len(way), height, width)
         window = _window(firm.amax(0) > 0, height, width)
-        frames[..., *window] = _compensated(both, way.unflatten(1, size), SAME * self._side, everywhere, window)
+        rows, columns = window
+        ways = way.unflatten(1, size)
+        frames[..., rows, columns] = _compensated(both, ways, SAME * self._side, everywhere, window)
         return frames[:3], _enlarged(firm[:, None], height, width)[:, 0] * frames[3]
 
     def _regroup(self, ways: Tensor, shown: Tensor) -> None:
@@ -174,8 +169,8 @@ class CarriedPicture:
     def _nearest(self, rows: Tensor) -> Tensor:
         """Which of the points `rows` each pixel of the picture (h w) is nearest to."""
         height, width = self.picture.shape[1:]
-        squares = _squares(_centers(height, width, 1), self._anchors[None, rows])[0]
-        return squares.argmin(-1).unflatten(0, (height, width))
+        apart = squares(centers(height, width, 1), self._anchors[None, rows])[0]
+        return apart.argmin(-1).unflatten(0, (height, width))
 
     def _follow(self, tracks: Tracks) -> list[tuple[Tensor, Tensor]]:
         """Of each frame places (m 2) px of the points known by then, and which of them have a say (m)."""
@@ -265,9 +260,9 @@ class CarriedPicture:
 
         places, ways: (t m 2) of the points that have moved.
         """
-        squares, nearest = _squares(at, places).topk(min(NEAREST, places.shape[1]), dim=-1, largest=False)
+        apart, nearest = squares(at, places).topk(min(NEAREST, places.shape[1]), dim=-1, largest=False)
         ways = ways.gather(1, nearest.flatten(1)[..., None].expand(-1, -1, 2)).unflatten(1, nearest.shape[1:])
-        say = torch.exp(-squares / (2 * (REACH * self._side) ** 2))
+        say = torch.exp(-apart / (2 * (REACH * self._side) ** 2))
         unlike = (ways - ways[:, :, :1]).square().sum(-1) / (2 * (SAME * self._side) ** 2)
         share = say**3 * torch.exp(-unlike) + 1e-12 * (unlike == 0)
         return (share[..., None] * ways).sum(2) / share.sum(2)[..., None], say[:, :, 0]
@@ -277,30 +272,11 @@ class CarriedPicture:
         return 1 - torch.exp(-ways.square().sum(-1) / (2 * (MOVED * self._side) ** 2))
 
     def _things(self, groups: list[Tensor], rests: Tensor) -> list[Tensor]:
-        """Of every group of points (rows) the share (h w) of the picture's pixels that goes with it.
-
-        Of the ways from a pixel to the points of a group, to others', to resting ones (m) and to where no point of the
-        group reaches, the shortest decides; across an edge of the picture they are longer.
-        """
+        """Of every group of points (rows), beside those that rest (m), the share (h w) of the picture that is its."""
         key = [rows.tolist() for rows in groups], rests.tolist(), self._ids[:]
         if self._shares[0] != key:
-            height, width = self.picture.shape[1:]
-            reach, lengths = REACH * self._side, _lengths(self.picture)
-            steps = int(2.5 * reach)
-            squares = [_squares(_centers(height, width, 1), self._anchors[None, rows])[0].amin(-1) for rows in groups]
-            within = [(torch.exp(-each / (2 * reach**2)) > EDGE).unflatten(0, (height, width)) for each in squares]
-            anywhere = torch.stack(within).any(0)
-            mine = [
-                _distances(lengths, _marked(_joined(self._anchors[rows], 1.5 * reach), anywhere), steps)
-                for rows in groups
-            ]
-            nowhere = _distances(lengths, ~anywhere | _marked(self._anchors[rests], anywhere), steps)
-            things = []
-            for index, own in enumerate(mine):
-                others = torch.stack([nowhere, *mine[:index], *mine[index + 1 :]]).amin(0)
-                edge = _distances(lengths, ~within[index], steps) if len(groups) > 1 else nowhere
-                things.append(torch.sigmoid((torch.minimum(others, edge) - own) / SOFT_PX) * within[index])
-            self._shares = key, things
+            anchors = [self._anchors[rows] for rows in groups]
+            self._shares = key, cut_out(self.picture, anchors, self._anchors[rests], REACH * self._side)
         return self._shares[1]
 
     def _closed(self, went: Tensor) -> Tensor:
@@ -329,61 +305,6 @@ def _connected(together: Tensor) -> Tensor:
             break
         roots = lower
     return roots
-
-
-def _joined(points: Tensor, reach: float) -> Tensor:
-    """Points (m 2), and seven more on the lines between those that are nearer to each other than `reach`."""
-    one, other = torch.nonzero(torch.cdist(points, points) < reach).unbind(1)
-    share = torch.linspace(0, 1, 9)[:, None, None]
-    return torch.lerp(points[one], points[other], share).flatten(0, 1)
-
-
-def _marked(anchors: Tensor, like: Tensor) -> Tensor:
-    """The pixels (h w) at anchors (m 2) and beside them."""
-    marked = torch.zeros_like(like)
-    x, y = anchors.floor().long().unbind(-1)
-    inside = (x >= 0) & (y >= 0) & (x < like.shape[1]) & (y < like.shape[0])
-    marked[y[inside], x[inside]] = True
-    return F.max_pool2d(marked[None].float(), 3, 1, 1)[0] > 0
-
-
-def _lengths(picture: Tensor) -> list[tuple[int, int, Tensor]]:
-    """Every step to a neighbour, as (dy, dx), and its length (h w) from each pixel: longer across an edge."""
-    smooth = F.avg_pool2d(F.pad(picture[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
-    lengths = []
-    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1), (0, -1), (-1, 0), (-1, -1), (-1, 1)):
-        apart = (smooth - torch.roll(smooth, (dy, dx), (1, 2))).square().sum(0).sqrt()
-        lengths.append((dy, dx, (dy * dy + dx * dx) ** 0.5 * (1 + EDGE_LENGTH * torch.tanh(apart / CONTRAST))))
-    return lengths
-
-
-def _distances(lengths: list[tuple[int, int, Tensor]], marked: Tensor, steps: int) -> Tensor:
-    """Length (h w) of the shortest way of at most so many steps to a marked pixel."""
-    distances = torch.where(marked, 0.0, FAR)
-    for _ in range(steps):
-        padded = F.pad(distances, (1, 1, 1, 1), value=FAR)
-        height, width = distances.shape
-        ways = [distances]
-        for dy, dx, length in lengths:
-            ways.append(padded[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width] + length)
-        shorter = torch.stack(ways).amin(0)
-        if torch.equal(shorter, distances):
-            break
-        distances = shorter
-    return distances
-
-
-def _squares(at: Tensor, places: Tensor) -> Tensor:
-    """Squared distances (t p m) of at (p 2) from places (t m 2)."""
-    squares = at.square().sum(-1, keepdim=True) + places.square().sum(-1)[:, None]
-    return torch.baddbmm(squares, at.expand(len(places), -1, -1), places.mT, alpha=-2).clamp_(min=0)
-
-
-def _centers(height: int, width: int, stride: int) -> Tensor:
-    """x and y (p 2) px of the centres of squares of `stride` px."""
-    sides = [(torch.arange(-(-side // stride)) + 0.5) * stride for side in (height, width)]
-    y, x = torch.meshgrid(sides, indexing="ij")
-    return torch.stack([x, y], dim=-1).flatten(0, 1)
 
 
 def _enlarged(values: Tensor, height: int, width: int) -> Tensor:
@@ -426,7 +347,7 @@ def _compensated(picture: Tensor, way: Tensor, same_px: float, mirrored: bool, w
     apart = 1 - torch.exp(spread / (-2 * same_px**2))[:, None]
     if not (apart > TOGETHER).any():
         corners, shares = [mean], [torch.ones(())]
-    pixels = _centers(height, width, 1).T.unflatten(1, (height, width))[:, *window]
+    pixels = centers(height, width, 1).T.unflatten(1, (height, width))[:, window[0], window[1]]
     frames = torch.zeros(())
     for corner, share in zip(corners, shares, strict=True):
         at = pixels - torch.lerp(mean, corner, apart)

@@ -1,0 +1,157 @@
+"""What of a picture goes along with the points that stand on it.
+
+Two looks decide. The shorter way to the points, longer across the picture's edges, tells roughly what is theirs and
+what belongs to others. From there the colours tell, piece against surroundings: GrabCut (Rother et al. 2004), of
+OpenCV.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+FARTHEST = 3.0
+"""No pixel that is farther from all points of a group is its own; in reaches."""
+JOINED = 1.5
+"""What lies between points that are nearer to each other is theirs; in reaches."""
+GROUND = 0.5
+"""A group that has more of the picture is what the others move over."""
+EDGE_LENGTH = 6.0
+"""So much longer a step is across an edge of the picture than elsewhere."""
+CONTRAST = 0.08
+"""Difference of colour, of 1, between neighbours from which there is an edge."""
+SOFT_PX = 2.0
+"""Softness of the border between what moves and what rests, by the shorter way."""
+BLUR_PX = 0.7
+"""Deviation of its softness where the colours tell."""
+ROUNDS = 3
+FAR = 1e6
+
+
+def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float) -> list[Tensor]:
+    """The share (h w) of the picture's pixels (3 h w, in [0, 1]) that goes with each group of points (m 2), px.
+
+    others: (m 2) px, points that go with none. reach: px, how far a point speaks for its surroundings.
+    """
+    height, width = picture.shape[1:]
+    like = torch.zeros(height, width, dtype=torch.bool)
+    away = [squares(centers(height, width, 1), each[None])[0].amin(-1).unflatten(0, (height, width)) for each in groups]
+    within = [each < (FARTHEST * reach) ** 2 for each in away]
+    kernels = [_marked(_joined(each, JOINED * reach), like) for each in groups]
+    shares = _by_way(picture, kernels, within, _marked(others, like), int(FARTHEST * reach))
+    marks, rest = [_marked(each, like) for each in groups], _marked(others, like)
+    cut: list[Tensor | None] = []
+    for index, share in enumerate(shares):
+        foreign = torch.stack([rest, *marks[:index], *marks[index + 1 :]]).any(0) & ~marks[index]
+        radius = reach * (1 + 1 / len(groups[index]))  # the fewer the points, the farther each speaks
+        likely = (share > 0.5) & (away[index] < radius**2)
+        whole = share.mean() >= GROUND or bool(within[index].all())
+        cut.append(None if whole else _by_colour(picture, kernels[index] & ~foreign, likely, within[index] & ~foreign))
+    taken = torch.stack([torch.zeros(height, width), *(each for each in cut if each is not None)]).sum(0)
+    return [
+        share * (1 - taken).clamp(min=0) if own is None else own / taken.clamp(min=1)
+        for share, own in zip(shares, cut, strict=True)
+    ]
+
+
+def squares(at: Tensor, places: Tensor) -> Tensor:
+    """Squared distances (t p m) of at (p 2) from places (t m 2)."""
+    lengths = at.square().sum(-1, keepdim=True) + places.square().sum(-1)[:, None]
+    return torch.baddbmm(lengths, at.expand(len(places), -1, -1), places.mT, alpha=-2).clamp_(min=0)
+
+
+def centers(height: int, width: int, stride: int) -> Tensor:
+    """x and y (p 2) px of the centres of squares of `stride` px."""
+    sides = [(torch.arange(-(-side // stride)) + 0.5) * stride for side in (height, width)]
+    y, x = torch.meshgrid(sides, indexing="ij")
+    return torch.stack([x, y], dim=-1).flatten(0, 1)
+
+
+def _by_way(picture: Tensor, kernels: list[Tensor], within: list[Tensor], rest: Tensor, steps: int) -> list[Tensor]:
+    """Shares (h w) of groups with their kernels (h w).
+
+    Of the ways from a pixel to a group, to others, to what rests and to where no group reaches the shortest decides.
+    """
+    lengths, anywhere = _lengths(picture), torch.stack(within).any(0)
+    mine = [_distances(lengths, kernel & anywhere, steps) for kernel in kernels]
+    nowhere = _distances(lengths, ~anywhere | (rest & anywhere), steps)
+    shares = []
+    for index, own in enumerate(mine):
+        others = torch.stack([nowhere, *mine[:index], *mine[index + 1 :]]).amin(0)
+        edge = _distances(lengths, ~within[index], steps) if len(kernels) > 1 else nowhere
+        shares.append(torch.sigmoid((torch.minimum(others, edge) - own) / SOFT_PX) * within[index])
+    return shares
+
+
+def _by_colour(picture: Tensor, kernel: Tensor, likely: Tensor, possible: Tensor) -> Tensor:
+    """The share (h w) of the picture that is like its kernel, hangs together with it, and is not like the rest."""
+    import cv2
+
+    states = np.full(kernel.shape, cv2.GC_BGD, np.uint8)
+    for state, pixels in (cv2.GC_PR_BGD, possible), (cv2.GC_PR_FGD, likely & possible), (cv2.GC_FGD, kernel):
+        states[pixels.numpy()] = state
+    pixels = np.ascontiguousarray((picture.movedim(0, 2) * 255 + 0.5).byte().numpy())
+    cv2.setRNGSeed(0)  # the colours of either side are clustered from random starts
+    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(pixels, states, None, background, foreground, ROUNDS, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    own = (states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD)
+    own = _reached(own, kernel.numpy())
+    own = ~_reached(~own, ~possible.numpy())  # what it encloses is its own
+    wider = cv2.dilate(own.astype(np.float32), np.ones((3, 3)))  # the pixels of a rim are mixed with its own
+    return torch.from_numpy(cv2.GaussianBlur(wider, (0, 0), BLUR_PX))
+
+
+def _reached(pixels: NDArray[np.bool_], start: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those of the pixels that hang together with any of `start`."""
+    import cv2
+
+    count, labels = cv2.connectedComponents(pixels.astype(np.uint8), connectivity=4)
+    numbers: NDArray[np.int32] = np.asarray(labels, np.int32)
+    reached = np.zeros(count, np.bool_)
+    reached[numbers[start & pixels]] = True
+    return reached[numbers] & pixels
+
+
+def _joined(points: Tensor, reach: float) -> Tensor:
+    """Points (m 2), and seven more on the lines between those that are nearer to each other than `reach`."""
+    one, other = torch.nonzero(torch.cdist(points, points) < reach).unbind(1)
+    share = torch.linspace(0, 1, 9)[:, None, None]
+    return torch.lerp(points[one], points[other], share).flatten(0, 1)
+
+
+def _marked(anchors: Tensor, like: Tensor) -> Tensor:
+    """The pixels (h w) at anchors (m 2) and beside them."""
+    marked = torch.zeros_like(like)
+    x, y = anchors.floor().long().unbind(-1)
+    inside = (x >= 0) & (y >= 0) & (x < like.shape[1]) & (y < like.shape[0])
+    marked[y[inside], x[inside]] = True
+    return F.max_pool2d(marked[None].float(), 3, 1, 1)[0] > 0
+
+
+def _lengths(picture: Tensor) -> list[tuple[int, int, Tensor]]:
+    """Every step to a neighbour, as (dy, dx), and its length (h w) from each pixel: longer across an edge."""
+    smooth = F.avg_pool2d(F.pad(picture[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
+    lengths = []
+    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1), (0, -1), (-1, 0), (-1, -1), (-1, 1)):
+        apart = (smooth - torch.roll(smooth, (dy, dx), (1, 2))).square().sum(0).sqrt()
+        lengths.append((dy, dx, (dy * dy + dx * dx) ** 0.5 * (1 + EDGE_LENGTH * torch.tanh(apart / CONTRAST))))
+    return lengths
+
+
+def _distances(lengths: list[tuple[int, int, Tensor]], marked: Tensor, steps: int) -> Tensor:
+    """Length (h w) of the shortest way of at most so many steps to a marked pixel."""
+    distances = torch.where(marked, 0.0, FAR)
+    for _ in range(steps):
+        padded = F.pad(distances, (1, 1, 1, 1), value=FAR)
+        height, width = distances.shape
+        ways = [distances]
+        for dy, dx, length in lengths:
+            ways.append(padded[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width] + length)
+        shorter = torch.stack(ways).amin(0)
+        if torch.equal(shorter, distances):
+            break
+        distances = shorter
+    return distances

@@ -1,0 +1,73 @@
+"""What goes along with points, against cut-outs whose outline is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from motionstream_core.tracks.cutout import cut_out
+
+SIZE, REACH = 128, 12.0
+NO_OTHERS = torch.zeros(0, 2)
+
+
+def texture(seed: int, colour: tuple[float, float, float]) -> Tensor:
+    """A picture (3 h w) of a colour, lighter and darker in places, so that there are edges everywhere."""
+    coarse = torch.rand(1, 1, SIZE // 4, SIZE // 4, generator=torch.Generator().manual_seed(seed)) - 0.5
+    light = torch.nn.functional.interpolate(coarse, (SIZE, SIZE), mode="bilinear")[0]
+    return (torch.tensor(colour)[:, None, None] + 0.5 * light).clamp(0, 1)
+
+
+def disc(x: float, y: float, radius: float) -> Tensor:
+    """Which pixels (h w) lie within `radius` of (x, y)."""
+    line = torch.arange(SIZE) + 0.5
+    return (line - x).square() + (line[:, None] - y).square() < radius**2
+
+
+def about(x: float, y: float) -> Tensor:
+    """Nine points on a disc there."""
+    return torch.tensor([[x + dx, y + dy] for dx in (-10.0, 0, 10) for dy in (-10.0, 0, 10)])
+
+
+def overlap(share: Tensor, truth: Tensor) -> float:
+    """IoU of a share and the truth."""
+    return float(torch.minimum(share, truth.float()).sum() / torch.maximum(share, truth.float()).sum())
+
+
+@pytest.mark.parametrize("radius", [18, 22, 26])
+def test_a_textured_thing_is_told_from_its_textured_ground(radius: int) -> None:
+    truth = disc(60, 64, radius)
+    picture = torch.where(truth, texture(1, (0.7, 0.4, 0.2)), texture(2, (0.2, 0.5, 0.4)))
+    (share,) = cut_out(picture, [about(60, 64)], NO_OTHERS, REACH)
+    assert share[truth].min() > 0.9
+    assert overlap(share, truth) > 0.8
+
+
+def test_neighbours_are_cut_apart_and_share_nothing() -> None:
+    left, right = disc(40, 64, 20), disc(84, 64, 20)
+    picture = torch.where(left, texture(1, (0.7, 0.4, 0.2)), texture(2, (0.2, 0.5, 0.4)))
+    picture = torch.where(right, texture(3, (0.5, 0.3, 0.7)), picture)
+    shares = cut_out(picture, [about(40, 64), about(84, 64)], NO_OTHERS, REACH)
+    assert torch.stack(shares).sum(0).max() <= 1 + 1e-6
+    assert overlap(shares[0], left) > 0.8 and overlap(shares[1], right) > 0.8
+
+
+def test_a_point_at_rest_keeps_its_place() -> None:
+    picture, rest = texture(1, (0.5, 0.5, 0.5)), torch.tensor([[80.0, 64]])
+    (share,) = cut_out(picture, [about(60, 64)], rest, REACH)
+    assert share[64, 80] < 0.5 < share[64, 60]
+
+
+def test_points_all_over_the_picture_take_all_of_it() -> None:
+    line = torch.arange(8.0, SIZE, 16)
+    grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).reshape(-1, 2)
+    (share,) = cut_out(texture(1, (0.5, 0.5, 0.5)), [grid], NO_OTHERS, REACH)
+    assert share.min() > 0.99
+
+
+def test_the_same_points_cut_out_the_same() -> None:
+    """GrabCut's random starts are fixed: a stream that is replayed is the same stream."""
+    picture = torch.where(disc(60, 64, 20), texture(1, (0.6, 0.5, 0.4)), texture(2, (0.5, 0.5, 0.5)))
+    first, again = (cut_out(picture, [about(60, 64)], NO_OTHERS, REACH)[0] for _ in range(2))
+    assert torch.equal(first, again)
