@@ -9,8 +9,8 @@ import { nodeBehind } from "./track_editor/io/upstream.js";
 /**
  * Lengths first + step * k, in frames.
  * @typedef {{first: number, step: number, fps: number}} Lengths
- * @typedef {import("./track_editor/io/upstream.js").GraphNode & {comfyClass?: string,
- *   outputs?: {links?: (number | string)[] | null}[], onConfigure?: Function, onRemoved?: Function}} Node
+ * @typedef {import("./track_editor/io/upstream.js").GraphNode & {comfyClass?: string, onConfigure?: Function,
+ *   onRemoved?: Function}} Node
  * @typedef {{fetchApi: (path: string) => Promise<Response>}} Api
  */
 
@@ -134,7 +134,7 @@ function samplerOf(node) {
 
 /** @type {(node: Node) => Node[]} */
 function nodesAfter({ outputs, graph }) {
-  const links = (outputs ?? []).flatMap((output) => output.links ?? []);
+  const links = (outputs ?? []).flatMap((output) => [...(output.links ?? [])]);
   return links.flatMap((id) => {
     const link = /** @type {any} */ (graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id]);
     return /** @type {Node | null} */ (link && graph?.getNodeById(link.target_id)) ?? [];

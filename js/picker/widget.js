@@ -1,9 +1,9 @@
 /** Thumbnails in the nodes that begin a workflow: the bundled pictures or videos, the user's own file, and a place to drop one. */
 
+import { placeIn, tellOfChange } from "../track_editor/in_node.js";
 import { fileName, viewPath } from "../track_editor/io/upstream.js";
 import { whileInGraph } from "../track_editor/presence.js";
 import { make } from "../track_editor/view/elements.js";
-import { placeIn, tellOfChange } from "../track_editor/in_node.js";
 import { addPickerStyle } from "./style.js";
 
 const BUNDLED = "bundled/";

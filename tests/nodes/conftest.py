@@ -92,7 +92,14 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
         def get_stream_source(self) -> str:
             return self.file
 
-    InputImpl = types.SimpleNamespace(VideoFromFile=VideoFromFile, VideoFromComponents=lambda parts: parts)
+    class VideoFromComponents(types.SimpleNamespace):
+        def __init__(self, parts: types.SimpleNamespace) -> None:
+            super().__init__(**vars(parts))
+
+        def get_components(self) -> Any:
+            return self
+
+    InputImpl = types.SimpleNamespace(VideoFromFile=VideoFromFile, VideoFromComponents=VideoFromComponents)
     Types = types.SimpleNamespace(VideoComponents=types.SimpleNamespace)
 
     class ProgressBar:
