@@ -349,7 +349,7 @@ test("a picture that is dropped begins another session; a lost line comes back w
 });
 
 test(
-  "in a node the stage opens for its own session alone, in a subgraph too, and stays for the next",
+  "in a node the stage opens for its own session alone, in a subgraph too, and goes to the node of an undo, or ends",
   options,
   async () => {
     const seen = await page.evaluate(async () => {
@@ -383,13 +383,21 @@ test(
       await new Promise((done) => setTimeout(done, 400));
       const urls = window.FakeSocket.all.slice(before).map(({ url }) => new URL(url).pathname);
       const isSame = box.querySelector(".mste") === stage;
+      const isClosed = () => window.FakeSocket.all.at(-1).readyState === 3;
       node.onRemoved();
-      const isClosed = window.FakeSocket.all.at(-1).readyState === 3;
-      return { text, others, urls, isSame, isClosed, size: node.size, left: box.querySelectorAll(".mste").length };
+      const next = { ...node, onConfigure: undefined, onAdded: undefined, onRemoved: undefined };
+      attachLive(next, { rootGraph }, api); // what an undo of the graph puts in its place
+      next.onConfigure();
+      await new Promise((done) => setTimeout(done, 2300));
+      const isKept = box.querySelector(".mste") === stage && !isClosed();
+      next.onRemoved();
+      await new Promise((done) => setTimeout(done, 2300));
+      const left = box.querySelectorAll(".mste").length;
+      return { text, others, urls, isSame, isKept, isClosed: isClosed(), size: node.size, left };
     });
     assert.match(seen.text, /Run the workflow: the stage opens here/);
     assert.deepEqual(seen.urls, ["/pre/api/motionstream/live/y", "/pre/api/motionstream/live/z"]);
-    assert.deepEqual([seen.others, seen.isSame, seen.isClosed, seen.left], [0, true, true, 0]);
+    assert.deepEqual([seen.others, seen.isSame, seen.isKept, seen.isClosed, seen.left], [0, true, true, true, 0]);
     assert.deepEqual(seen.size, [760, 1000]);
     assert.deepEqual(problems, []);
   },
