@@ -31,7 +31,7 @@ def session(host: ComfyHost, checkpoints: dict[str, str], tmp_path_factory: pyte
     if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
         pytest.skip("there is no Chromium to drive")
     folder = tmp_path_factory.mktemp("lengths")
-    prompt = json.loads((ROOT / "workflows" / "bundled_image_to_video_api.json").read_text("utf-8"))
+    prompt = json.loads((ROOT / "workflows" / "api" / "bundled_image_to_video.json").read_text("utf-8"))
     (folder / "prompt.json").write_text(json.dumps(with_checkpoints(prompt, checkpoints)), "utf-8")
     command = ["node", str(SESSION), str(host.port), str(folder / "prompt.json"), str(folder)]
     done = subprocess.run(command, capture_output=True, timeout=600, text=True)

@@ -59,7 +59,7 @@ def test_the_stage_shifts_no_values_and_keeps_its_size(session: dict[str, Any]) 
     assert session["widgets"][1:] == [
         0,
         0,
-        0,
+        49,
         "crop",
         0,
         "fixed",
@@ -71,6 +71,8 @@ def test_the_stage_shifts_no_values_and_keeps_its_size(session: dict[str, Any]) 
         480,
         "",
         "motionstream/live",
+        0,
+        True,
     ]
     assert session["size"] == session["size_at_end"] == [760, 1000]
     assert min(session["picture_at_end"]) > 200
