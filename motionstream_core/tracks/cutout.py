@@ -93,6 +93,9 @@ def _by_colour(picture: Tensor, kernel: Tensor, likely: Tensor, possible: Tensor
     states = np.full(kernel.shape, cv2.GC_BGD, np.uint8)
     for state, pixels in (cv2.GC_PR_BGD, possible), (cv2.GC_PR_FGD, likely & possible), (cv2.GC_FGD, kernel):
         states[pixels.numpy()] = state
+    known = np.isin(states, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    if not known.any() or known.all():  # its points are beyond the picture, or there is nothing else in it
+        return torch.from_numpy(known.astype(np.float32))
     pixels = np.ascontiguousarray((picture.movedim(0, 2) * 255 + 0.5).byte().numpy())
     cv2.setRNGSeed(0)  # the colours of either side are clustered from random starts
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))

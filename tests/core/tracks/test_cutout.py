@@ -71,3 +71,17 @@ def test_the_same_points_cut_out_the_same() -> None:
     picture = torch.where(disc(60, 64, 20), texture(1, (0.6, 0.5, 0.4)), texture(2, (0.5, 0.5, 0.5)))
     first, again = (cut_out(picture, [about(60, 64)], NO_OTHERS, REACH)[0] for _ in range(2))
     assert torch.equal(first, again)
+
+
+def test_points_beyond_the_picture_take_nothing_of_it() -> None:
+    away = about(60, 64) + torch.tensor([300.0, 0])
+    (share,) = cut_out(texture(1, (0.5, 0.5, 0.5)), [away], NO_OTHERS, REACH)
+    assert not share.any()
+
+
+@pytest.mark.parametrize("size", [1, 4, 16])
+def test_a_small_picture_is_cut_too(size: int) -> None:
+    picture = texture(1, (0.5, 0.5, 0.5))[:, :size, :size]
+    for points in (torch.zeros(1, 2), torch.tensor([[0.0, 0], [size, size]])):
+        (share,) = cut_out(picture, [points], NO_OTHERS, REACH * size / SIZE)
+        assert share.shape == (size, size) and ((share >= 0) & (share <= 1)).all()
