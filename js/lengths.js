@@ -4,13 +4,14 @@
  * links, every number stands as it is typed.
  */
 
+import { after } from "./track_editor/in_node.js";
 import { nodeBehind } from "./track_editor/io/upstream.js";
+import { whileInGraph } from "./track_editor/presence.js";
 
 /**
  * Lengths first + step * k, in frames.
  * @typedef {{first: number, step: number, fps: number}} Lengths
- * @typedef {import("./track_editor/io/upstream.js").GraphNode & {comfyClass?: string, onConfigure?: Function,
- *   onRemoved?: Function}} Node
+ * @typedef {import("./track_editor/io/upstream.js").GraphNode & {comfyClass?: string}} Node
  * @typedef {{fetchApi: (path: string) => Promise<Response>}} Api
  */
 
@@ -23,7 +24,6 @@ const SAMPLERS = new Set([
   "MotionStreamApplyMotion",
 ]);
 const LOADER = "MotionStreamLoadModel";
-const LOOK_AGAIN_MS = 500;
 const MAX_NODES = 100;
 const USUAL_LENGTH = 49;
 
@@ -38,16 +38,8 @@ export function attachLength(node, api) {
   const widget = node.widgets?.find((/** @type {any} */ { name }) => name === "length");
   if (!widget) return;
   const binding = new LengthBinding(node, widget, new Rules(api));
-  const { onConfigure, onRemoved } = node;
-  node.onConfigure = function (/** @type {any[]} */ ...given) {
-    const result = onConfigure?.apply(this, given);
-    takeOver(node, given[0]);
-    return result;
-  };
-  node.onRemoved = function (/** @type {any[]} */ ...given) {
-    binding.end();
-    return onRemoved?.apply(this, given);
-  };
+  after(node, "onConfigure", (saved) => takeOver(node, saved));
+  whileInGraph(node, () => binding.show());
 }
 
 /** Workflows that are older than the switch `endless` said so by length 0. @type {(node: any, saved: any) => void} */
@@ -83,11 +75,6 @@ class LengthBinding {
       binding.settle(Number(given[0]));
       return result;
     };
-    this.timer = setInterval(() => this.show(), LOOK_AGAIN_MS);
-  }
-
-  end() {
-    clearInterval(this.timer);
   }
 
   /** The rule of the checkpoint that this node's video is made by; null where it is not known. @type {() => Lengths | null} */

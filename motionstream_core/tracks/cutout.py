@@ -41,8 +41,8 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
     away = [squares(centers(height, width, 1), each[None])[0].amin(-1).unflatten(0, (height, width)) for each in groups]
     within = [each < (FARTHEST * reach) ** 2 for each in away]
     kernels = [_marked(_joined(each, JOINED * reach), like) for each in groups]
-    shares = _by_way(picture, kernels, within, _marked(others, like), int(FARTHEST * reach))
     marks, rest = [_marked(each, like) for each in groups], _marked(others, like)
+    shares = _by_way(picture, kernels, within, rest, int(FARTHEST * reach))
     cut: list[Tensor | None] = []
     for index, share in enumerate(shares):
         foreign = torch.stack([rest, *marks[:index], *marks[index + 1 :]]).any(0) & ~marks[index]
@@ -51,10 +51,8 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
         whole = share.mean() >= GROUND or bool(within[index].all())
         cut.append(None if whole else _by_colour(picture, kernels[index] & ~foreign, likely, within[index] & ~foreign))
     taken = torch.stack([torch.zeros(height, width), *(each for each in cut if each is not None)]).sum(0)
-    return [
-        share * (1 - taken).clamp(min=0) if own is None else own / taken.clamp(min=1)
-        for share, own in zip(shares, cut, strict=True)
-    ]
+    left = 1 - F.max_pool2d(taken[None], 3, 1, 1)[0].clamp(max=1)  # not what their edges are mixed with
+    return [share * left if own is None else own / taken.clamp(min=1) for share, own in zip(shares, cut, strict=True)]
 
 
 def squares(at: Tensor, places: Tensor) -> Tensor:
@@ -93,15 +91,15 @@ def _by_colour(picture: Tensor, kernel: Tensor, likely: Tensor, possible: Tensor
     states = np.full(kernel.shape, cv2.GC_BGD, np.uint8)
     for state, pixels in (cv2.GC_PR_BGD, possible), (cv2.GC_PR_FGD, likely & possible), (cv2.GC_FGD, kernel):
         states[pixels.numpy()] = state
-    known = np.isin(states, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    mine = (cv2.GC_FGD, cv2.GC_PR_FGD)
+    known = np.isin(states, mine)
     if not known.any() or known.all():  # its points are beyond the picture, or there is nothing else in it
         return torch.from_numpy(known.astype(np.float32))
     pixels = np.ascontiguousarray((picture.movedim(0, 2) * 255 + 0.5).byte().numpy())
     cv2.setRNGSeed(0)  # the colours of either side are clustered from random starts
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(pixels, states, None, background, foreground, ROUNDS, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
-    own = (states == cv2.GC_FGD) | (states == cv2.GC_PR_FGD)
-    own = _reached(own, kernel.numpy())
+    own = _reached(np.isin(states, mine), kernel.numpy())
     own = ~_reached(~own, ~possible.numpy())  # what it encloses is its own
     wider = cv2.dilate(own.astype(np.float32), np.ones((3, 3)))  # the pixels of a rim are mixed with its own
     return torch.from_numpy(cv2.GaussianBlur(wider, (0, 0), BLUR_PX))

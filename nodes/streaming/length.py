@@ -30,28 +30,29 @@ class WantedLength:
     @property
     def is_endless(self) -> bool:
         """Whether the video is to go on until it is stopped."""
-        return self.endless or (self.num_frames == 0 and self.seconds == 0)
+        return self.num_frames == 0 and self.seconds == 0 if self.endless is None else self.endless
 
     def made_by(self, spec: ModelSpec, name: str) -> MadeLength:
-        """What the checkpoint `name` makes of it: the nearest of its lengths."""
+        """What the checkpoint `name` makes of it: the nearest of its lengths. Raises ValueError for 0 frames."""
         if self.is_endless:
             return MadeLength(None)
+        if self.num_frames < 1 and self.seconds <= 0:
+            raise ValueError(f"length is {self.num_frames}: give a number of frames or seconds, or turn endless on")
         asked = max(1, round(self.seconds * spec.fps)) if self.seconds > 0 else self.num_frames
         made = spec.lengths.nearest(asked)
         told = f"{made} frame{'s' if made > 1 else ''}, {made / spec.fps:.2f} s at {spec.fps:g} frames per second"
         if made == asked:
             return MadeLength(made, told)
         words = f"{self.seconds:g} s" if self.seconds > 0 else f"{asked} frames"
-        return MadeLength(made, f"{told}: the nearest to {words} that {name} makes ({spec.lengths})", is_other=True)
+        return MadeLength(made, f"{told}: the nearest to {words} that {name} makes ({spec.lengths})")
 
 
 @dataclass(frozen=True)
 class MadeLength:
-    """num_frames: None for no end. told: the length in words; is_other: whether another one was asked for."""
+    """num_frames: None for no end. told: the length in words."""
 
     num_frames: int | None
     told: str = "until stopped"
-    is_other: bool = False
 
 
 def length_input(tooltip: str = ANY_LENGTH, *, shortest: int = 1, default: int = 49) -> io.Input:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 300.0
@@ -205,3 +208,20 @@ def _free_port() -> int:
 def host_python() -> str:
     """The Python that has ComfyUI's requirements."""
     return os.environ.get("COMFYUI_PYTHON", sys.executable)
+
+
+def need_browser() -> None:
+    """Skip, and say why, where there is nothing to drive a browser with."""
+    if shutil.which("node") is None or not (ROOT / "node_modules" / "playwright-core").is_dir():
+        pytest.skip("node and playwright-core are needed to drive a browser: run npm ci")
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.skip("there is no Chromium to drive")
+
+
+def browse(script: Path, host: ComfyHost, *arguments: object, limit_s: float = 600) -> Any:
+    """What a script that drives a browser in front of the host prints as JSON."""
+    need_browser()
+    command = ["node", str(script), str(host.port), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, timeout=limit_s, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -6,25 +6,14 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
-import { launch } from "../js/page/browser.js";
+import { visit } from "./newcomer/visit.js";
 
 const [port, promptFile, shots] = process.argv.slice(2);
 const folder = resolve(shots);
 const prompt = JSON.parse(readFileSync(promptFile, "utf8"));
-const browser = await launch();
-const page = await browser.newPage({ viewport: { width: 1500, height: 1000 } });
-page.setDefaultTimeout(60_000); // a busy machine takes its time
-const seen = { problems: [] };
-page.on("pageerror", (error) => seen.problems.push(String(error)));
-await page.goto(`http://127.0.0.1:${port}/`, { waitUntil: "domcontentloaded" });
-await page.waitForFunction(
-  () => window.app?.graph && window.LiteGraph?.registered_node_types?.MotionStreamStudentStreamer,
-  null,
-  { timeout: 120_000 },
-);
-await page.waitForTimeout(3000);
-await page.keyboard.press("Escape");
-seen.problems.length = 0; // what the front end itself stumbles over while it starts
+const visitor = await visit(port, "classic", folder);
+const { page, problems } = visitor;
+const seen = { problems };
 
 const STREAMER = "MotionStreamStudentStreamer";
 const EDITOR = "MotionStreamTracksFromJSON";
@@ -162,4 +151,4 @@ await nodes2Are(true);
 seen.nodes2 = await session(nodes2, "nodes2");
 
 console.log(JSON.stringify(seen));
-await browser.close();
+await visitor.end();

@@ -6,14 +6,12 @@ Needs node, `npm ci` and a Chromium beside COMFYUI_PATH; skips and says so where
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.host.comfy_host import ROOT, ComfyHost, with_checkpoints
+from tests.host.comfy_host import ROOT, ComfyHost, browse, with_checkpoints
 from tests.host.test_nodes_in_host import inputs_of
 
 pytestmark = pytest.mark.host
@@ -26,17 +24,10 @@ HANDS = [61, 61, 49, 37, 49, 49]
 @pytest.fixture(scope="module")
 def session(host: ComfyHost, checkpoints: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a browser saw and did; see length_in_browser.js."""
-    if shutil.which("node") is None or not (ROOT / "node_modules" / "playwright-core").is_dir():
-        pytest.skip("node and playwright-core are needed to drive a browser: run npm ci")
-    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        pytest.skip("there is no Chromium to drive")
     folder = tmp_path_factory.mktemp("lengths")
     prompt = json.loads((ROOT / "workflows" / "api" / "bundled_image_to_video.json").read_text("utf-8"))
     (folder / "prompt.json").write_text(json.dumps(with_checkpoints(prompt, checkpoints)), "utf-8")
-    command = ["node", str(SESSION), str(host.port), str(folder / "prompt.json"), str(folder)]
-    done = subprocess.run(command, capture_output=True, timeout=600, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return browse(SESSION, host, folder / "prompt.json", folder)
 
 
 @pytest.mark.parametrize("kind", ["MotionStreamStudentStreamer", "MotionStreamTracksFromJSON"])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.host.comfy_host import ROOT, ComfyHost, with_checkpoints
+from tests.host.comfy_host import ROOT, ComfyHost, browse, with_checkpoints
 from tests.host.test_nodes_in_host import inputs_of, key_of, saved_video, video_frames
 
 pytestmark = pytest.mark.host
@@ -35,19 +34,12 @@ def session(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Any]:
     """What a browser saw and did, with nodes drawn either way; see live_in_browser.js."""
-    if shutil.which("node") is None or not (ROOT / "node_modules" / "playwright-core").is_dir():
-        pytest.skip("node and playwright-core are needed to drive a browser: run npm ci")
-    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        pytest.skip("there is no Chromium to drive")
     folder = tmp_path_factory.mktemp(f"live_{request.param}")
     text = (ROOT / "workflows" / "Drag while the video runs (live).json").read_text("utf-8")
     for name, file in checkpoints.items():
         text = text.replace(f'"bundled/{name}"', json.dumps(file))
     (folder / "workflow.json").write_text(text, "utf-8")
-    command = ["node", str(SESSION), str(host.port), str(folder / "workflow.json"), str(folder), request.param]
-    done = subprocess.run(command, capture_output=True, timeout=600, text=True)
-    assert done.returncode == 0, done.stderr
-    return {"mode": request.param, **json.loads(done.stdout)}
+    return {"mode": request.param, **browse(SESSION, host, folder / "workflow.json", folder, request.param)}
 
 
 def test_the_page_has_no_errors(session: dict[str, Any]) -> None:

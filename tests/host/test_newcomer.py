@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from PIL import Image
 
 from motionstream_core.demo.weights import BUNDLED
 from motionstream_core.tracks import contact_sheet
-from tests.host.comfy_host import ROOT, ComfyHost, host_python
+from tests.host.comfy_host import ROOT, ComfyHost, browse, host_python, need_browser
 
 pytestmark = pytest.mark.host
 
@@ -49,10 +47,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyHost]:
     path = os.environ.get("COMFYUI_PATH")
     if not path:
         pytest.skip("COMFYUI_PATH is not set: name a ComfyUI checkout (and its Python with COMFYUI_PYTHON)")
-    if shutil.which("node") is None or not (ROOT / "node_modules" / "playwright-core").is_dir():
-        pytest.skip("node and playwright-core are needed to drive a browser: run npm ci")
-    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        pytest.skip("there is no Chromium to drive")
+    need_browser()
     if not all(file.is_file() for file in BUNDLED.values()):
         pytest.skip("the bundled weights are not there")
     beside = tuple(Path(each).resolve() for each in [os.environ.get("KJNODES_PATH")] if each)
@@ -69,11 +64,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyHost]:
 def seen(request: pytest.FixtureRequest, fresh: ComfyHost, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a browser saw and did; see newcomer_in_browser.js."""
     folder = tmp_path_factory.mktemp(f"newcomer_{request.param}")
-    command = ["node", str(SCRIPT), str(fresh.port), str(folder), request.param]
-    done = subprocess.run(command, capture_output=True, timeout=1500, text=True)
-    assert done.returncode == 0, done.stderr
-    (folder / "seen.json").write_text(done.stdout, "utf-8")
-    found = json.loads(done.stdout)
+    found = browse(SCRIPT, fresh, folder, request.param, limit_s=1500)
+    (folder / "seen.json").write_text(json.dumps(found), "utf-8")
     for title, opened in found["templates"].items():
         if "run" in opened:
             _write_sheet(_made(fresh, opened["run"]), folder / f"{title}.jpg")

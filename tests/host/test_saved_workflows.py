@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.host.comfy_host import ROOT, ComfyHost
+from tests.host.comfy_host import ROOT, ComfyHost, browse
 from tests.host.test_nodes_in_host import saved_video, video_frames
 
 pytestmark = pytest.mark.host
@@ -37,15 +36,8 @@ INPUTS = {
 @pytest.fixture(scope="module", params=["classic", "vue"])
 def opened(request: pytest.FixtureRequest, host: ComfyHost) -> dict[str, Any]:
     """What the page makes of each; see saved_in_browser.js."""
-    if shutil.which("node") is None or not (ROOT / "node_modules" / "playwright-core").is_dir():
-        pytest.skip("node and playwright-core are needed to drive a browser: run npm ci")
-    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        pytest.skip("there is no Chromium to drive")
     script = Path(__file__).with_name("saved_in_browser.js")
-    command = ["node", str(script), str(host.port), request.param, *map(str, FILES.values())]
-    done = subprocess.run(command, capture_output=True, timeout=600, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = browse(script, host, request.param, *FILES.values())
     assert found["problems"] == []
     return found["seen"]
 

@@ -6,8 +6,6 @@ Needs node, `npm ci` and a Chromium beside COMFYUI_PATH; skips and says so where
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import numpy as np
 import pytest
 
 from motionstream_core.tracks import Canvas, parse_document
-from tests.host.comfy_host import ROOT, ComfyHost
+from tests.host.comfy_host import ROOT, ComfyHost, browse
 
 pytestmark = pytest.mark.host
 
@@ -41,16 +39,9 @@ def prompt(checkpoints: dict[str, str]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def session(host: ComfyHost, prompt: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a browser saw and did; see edit_in_browser.js."""
-    if shutil.which("node") is None or not (ROOT / "node_modules" / "playwright-core").is_dir():
-        pytest.skip("node and playwright-core are needed to drive a browser: run npm ci")
-    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
-        pytest.skip("there is no Chromium to drive")
     folder = tmp_path_factory.mktemp("session")
     (folder / "prompt.json").write_text(json.dumps(prompt), "utf-8")
-    command = ["node", str(SESSION), str(host.port), str(folder / "prompt.json"), str(folder)]
-    done = subprocess.run(command, capture_output=True, timeout=600, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return browse(SESSION, host, folder / "prompt.json", folder)
 
 
 def test_the_page_has_no_errors(session: dict[str, Any]) -> None:

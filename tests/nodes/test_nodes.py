@@ -211,6 +211,11 @@ def test_a_length_goes_to_the_nearest_that_the_checkpoint_makes(
     assert words in f"{report}\n"
 
 
+def test_no_length_is_no_stream_without_end_where_the_switch_is_off(pack: Pack, parts: tuple[Any, Any]) -> None:
+    with pytest.raises(ValueError, match="^length is 0: give a number of frames or seconds, or turn endless on"):
+        stream(pack, *parts, length=0, endless=False)
+
+
 def test_what_goes_beyond_the_training_is_remarked(pack: Pack, parts: tuple[Any, Any]) -> None:
     report = stream(pack, *parts, steps=4, window_frames=99)[2]
     assert "steps is 4, but random was distilled for 3 (1000, 667, 333)" in report
