@@ -1,6 +1,7 @@
 /** The stage in a node: it opens when the queued workflow comes to the node, and stays for the next time. */
 
 import { after, inherit, keyOf, leave, makePlace, placeIn, tellOfChange } from "../track_editor/in_node.js";
+import { loaderValue, upload } from "../track_editor/io/upload.js";
 import { nodeBehind, nodeOfExecution } from "../track_editor/io/upstream.js";
 import { make } from "../track_editor/view/elements.js";
 import { addressesBelow } from "./protocol.js";
@@ -129,12 +130,7 @@ class LiveBinding {
     );
     const widget = nodeBehind(graphNode, "image")?.widgets?.find(({ name }) => name === "image");
     if (typeof widget?.value !== "string") throw new Error("there is no Load Image node behind the input image");
-    const body = new FormData();
-    body.append("image", file, file.name || "pasted.png");
-    const answer = await this.api.fetchApi("/upload/image", { method: "POST", body });
-    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-    const { name, subfolder } = await answer.json();
-    widget.value = subfolder ? `${subfolder}/${name}` : name;
+    widget.value = loaderValue(await upload(this.api, file));
     widget.callback?.(widget.value);
     tellOfChange(this.node, this.app);
     this.stage?.notify(`${widget.value} is in the loader: end this stream and run the workflow again`);

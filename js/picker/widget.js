@@ -1,6 +1,7 @@
 /** Thumbnails in the nodes that begin a workflow: the bundled pictures or videos, the user's own file, and a place to drop one. */
 
 import { placeIn, tellOfChange } from "../track_editor/in_node.js";
+import { loaderValue, upload } from "../track_editor/io/upload.js";
 import { fileName, viewPath } from "../track_editor/io/upstream.js";
 import { whileInGraph } from "../track_editor/presence.js";
 import { make } from "../track_editor/view/elements.js";
@@ -120,13 +121,8 @@ class Picker {
   /** The user's file goes into ComfyUI's input folder, as a loader of core's would put it. @type {(file: File) => Promise<void>} */
   async take(file) {
     this.say(`${file.name} is sent to ComfyUI`);
-    const body = new FormData();
-    body.append("image", file, file.name);
     try {
-      const answer = await this.api.fetchApi("/upload/image", { method: "POST", body });
-      if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-      const { name, subfolder } = await answer.json();
-      const value = subfolder ? `${subfolder}/${name}` : name;
+      const value = loaderValue(await upload(this.api, file));
       const { values } = this.widget.options;
       if (Array.isArray(values) && !values.includes(value)) values.push(value);
       this.choose(value);

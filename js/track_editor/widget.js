@@ -8,6 +8,7 @@ import { TrackEditor } from "./editor.js";
 import { after, inherit, keyOf, leave, makePlace, placeIn, tellOfChange } from "./in_node.js";
 import { fitBehind } from "./io/downstream.js";
 import { maskPicture, writingOf } from "./io/mask_picture.js";
+import { loaderValue, upload } from "./io/upload.js";
 import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "./io/upstream.js";
 
 const DEFAULT_FPS = 16;
@@ -290,12 +291,11 @@ class Binding {
 
   /** A picture that was dropped or pasted goes into ComfyUI's input folder, so that it is there after a reload. @type {(file: File) => Promise<void>} */
   async keep(file) {
-    const body = new FormData();
-    body.append("image", file, file.name || "pasted.png");
-    body.append("subfolder", "motionstream");
-    const answer = await this.api.fetchApi("/upload/image", { method: "POST", body });
-    if (!answer.ok) return this.editor.notify(`The picture was not kept: ${answer.status} ${answer.statusText}`);
-    const { name, subfolder, type } = await answer.json();
-    this.choose(`${subfolder ? `${subfolder}/` : ""}${name} [${type}]`);
+    try {
+      const kept = await upload(this.api, file, "motionstream");
+      this.choose(`${loaderValue(kept)} [${kept.type}]`);
+    } catch (error) {
+      this.editor.notify(`The picture was not kept: ${error instanceof Error ? error.message : error}`);
+    }
   }
 }
