@@ -212,7 +212,7 @@ def test_a_length_goes_to_the_nearest_that_the_checkpoint_makes(
 
 
 def test_no_length_is_no_stream_without_end_where_the_switch_is_off(pack: Pack, parts: tuple[Any, Any]) -> None:
-    with pytest.raises(ValueError, match="^length is 0: give a number of frames or seconds, or turn endless on"):
+    with pytest.raises(ValueError, match=r"^length is 0: give a number of frames or seconds, or turn endless on"):
         stream(pack, *parts, length=0, endless=False)
 
 
