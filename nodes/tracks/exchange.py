@@ -92,7 +92,9 @@ class MotionStreamSaveTracks(io.ComfyNode):
                 size_input(
                     "width", "Width in px that the tracks refer to, which npz keeps; 0: as they say themselves.", 0
                 ),
-                size_input("height", "Height in px that the tracks refer to, which npz keeps; 0: as they say.", 0),
+                size_input(
+                    "height", "Height in px that the tracks refer to, which npz keeps; 0: as they say themselves.", 0
+                ),
                 io.String.Input(
                     "name",
                     default="tracks/motion",

@@ -93,7 +93,7 @@ def test_any_query_frame_mask_and_given_points(extract: Callable[..., Any], imag
     }
     path = extract(images=images, query_frame=2, points=points)[0]["track_path"]
     assert path.shape[1] == 1 and path[2, 0].tolist() == [30, 30]
-    # drawn on 48 x 48 px: twice as small as the cut about the middle would be, 64 of the 96 px
+    # drawn on a picture cut to its middle: 64 of the 96 px
     payload, *_, report = extract(
         images=images, query_frame=2, points={**points, "track_width": 48, "track_height": 48}
     )

@@ -100,7 +100,7 @@ def test_rescale_knows_where_from_and_may_be_told_otherwise(pack: Pack, caplog: 
         node.execute(bare(), 0, 0, 100, 50, "crop")
 
 
-def test_a_contradiction_is_an_error_and_zero_takes_what_is_known(pack: Pack, tmp_path: Any) -> None:
+def test_a_contradiction_is_an_error_and_zero_takes_what_is_known(pack: Pack, host: Any) -> None:
     node = pack("nodes.tracks.preview").MotionStreamPreviewTracks
     overlay, _ = node.execute(sized(64, 48), 0, 16.0, 0, 0, 0.0).args
     assert overlay.shape == (5, 48, 64, 3)
@@ -116,7 +116,7 @@ def test_a_contradiction_is_an_error_and_zero_takes_what_is_known(pack: Pack, tm
         )
 
 
-def test_drawn_over_pictures_of_another_size(pack: Pack) -> None:
+def test_drawn_over_pictures_of_another_size(pack: Pack, host: Any) -> None:
     """A dot at (100, 20) of 200 x 100 px is at (50, 10) of 100 x 50."""
     given = sized(200, 100, num_tracks=1, x=100)
     overlay = pack("nodes.tracks.draw").MotionStreamDrawTracks.execute(torch.zeros(1, 50, 100, 3), given, 0, 2.0, 0, 0)
