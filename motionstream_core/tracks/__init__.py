@@ -10,9 +10,9 @@ from .camera.seen import camera_grid, camera_tracks, seen_by_camera, without_obj
 from .conventions import ORDERS, UNITS, require_inside
 from .draw import contact_sheet, draw_tracks
 from .drawn.document import Canvas, Document, DrawnTrack
+from .drawn.files import read_file
 from .drawn.parse import parse_document
 from .emit import to_ati, to_coordinate_json
-from .files import read_file
 from .from_mask import at_rest, grid_in_mask, spread_in_mask, with_mask
 from .grid import point_grid
 from .npz import load_npz, save_npz

@@ -73,13 +73,13 @@ class Tracks:
         if bad.any():
             frame, track = (int(index) for index in bad.nonzero()[0])
             raise ValueError(
-                f"points is {points[frame, track].tolist()} at frame {frame}, track {track}, where visibility is True; "
-                f"give finite pixels or set visibility to False there"
+                f"points is {points[frame, track].tolist()} at frame {frame}, track {track}, where it is visible; "
+                f"give finite pixels, or make it invisible there"
             )
         if ((self.ids < 0) | (self.ids >= NUM_IDS)).any():
             raise ValueError(f"ids run from {int(self.ids.min())} to {int(self.ids.max())}; use 0 to {NUM_IDS - 1}")
         if self.ids.unique().numel() != self.ids.numel():
-            raise ValueError("ids repeat, but two tracks need two ids; draw them with assign_ids")
+            raise ValueError("ids repeat; give every track its own")
 
     @property
     def num_frames(self) -> int:

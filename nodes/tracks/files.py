@@ -13,7 +13,7 @@ from typing import BinaryIO
 import folder_paths
 
 from ...motionstream_core.tracks import Tracks, save_npz, to_coordinate_json
-from ...motionstream_core.tracks.files import SUFFIXES
+from ...motionstream_core.tracks.drawn.files import SUFFIXES
 
 IF_EXISTS = ("increment", "overwrite", "skip")
 SEEN_FOR_S = 2.0

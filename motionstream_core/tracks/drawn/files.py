@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .drawn.document import Canvas
-from .drawn.parse import parse_document
-from .npz import load_npz
-from .parse import Reading, read_coordinates
-from .text import text_of
-from .tracks import TrackFormatError
+from ..npz import load_npz
+from ..parse import Reading, read_coordinates
+from ..text import text_of
+from ..tracks import TrackFormatError
+from .document import Canvas
+from .parse import parse_document
 
 SUFFIXES = (".npz", ".json")
 MAX_BYTES = 512 * 2**20
