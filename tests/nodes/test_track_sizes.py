@@ -30,7 +30,7 @@ def size_of(payload: Payload) -> Any:
     return payload.get("track_width"), payload.get("track_height")
 
 
-CHANGES: dict[str, Callable[[Pack, Payload], Payload]] = {
+CHANGES: dict[str, Callable[[Pack, Payload], Any]] = {
     "merge": lambda pack, given: pack("nodes.tracks.transform").MotionStreamMergeTracks.execute(
         given, bare(), "stretch"
     ),
