@@ -31,10 +31,10 @@ _SAMPLE_FORMS = "{'x': px, 'y': px, 'v': 0 or 1} or [x, y] or [x, y, v], where v
 
 @dataclass(frozen=True)
 class Reading:
-    """Tracks that were read from outside, and what was taken for granted, in words ("" where nothing was)."""
+    """Tracks that were read from outside, and what they are, in words: how many, and what was taken for granted."""
 
     tracks: Tracks
-    told: str = ""
+    told: str
 
 
 def parse_tracks(source: object, *, height: int, width: int, seed: int = 0) -> Tracks:
@@ -61,6 +61,12 @@ def parse_tracks(source: object, *, height: int, width: int, seed: int = 0) -> T
     return _padded(_sample_lists(source), height, width, seed)
 
 
+def counted(tracks: Tracks) -> str:
+    """How many points and samples there are."""
+    numbers = (tracks.num_tracks, "point"), (tracks.num_frames, "sample")
+    return " of ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in numbers)
+
+
 def read_coordinates(
     text: str, *, height: int, width: int, units: str = "auto", order: str = "auto", remedy: str
 ) -> Reading:
@@ -73,7 +79,7 @@ def read_coordinates(
     lists, told = in_px(lists, height, width, units)
     tracks = _padded(lists, height, width, 0)
     require_inside(tracks, remedy)
-    return Reading(tracks, f"{tracks.num_tracks} points of {tracks.num_frames} samples; {told}")
+    return Reading(tracks, f"{counted(tracks)}; {told}")
 
 
 def read_points(text: str, *, height: int, width: int, units: str = "auto", remedy: str) -> Reading:
@@ -87,7 +93,7 @@ def read_points(text: str, *, height: int, width: int, units: str = "auto", reme
     lists, told = in_px(lists, height, width, units)
     tracks = _padded(lists, height, width, 0)
     require_inside(tracks, remedy)
-    return Reading(tracks, f"{tracks.num_tracks} points; {told}")
+    return Reading(tracks, f"{counted(tracks)}; {told}")
 
 
 def _padded(sample_lists: list[list[Sample]], height: int, width: int, seed: int) -> Tracks:

@@ -216,8 +216,6 @@ class MotionStreamLoadTracks(io.ComfyNode):
             raise TrackFormatError(f"file: {error}") from None
         tracks = found.tracks.rescaled(height or found.tracks.height, width or found.tracks.width)
         tracks = resample(tracks, length or tracks.num_frames)
-        result = (tracks.to_payload(), tracks.width, tracks.height, tracks.num_frames)
-        if not found.told:
-            return io.NodeOutput(*result)
         logging.info("MotionStream Load Tracks: %s", found.told)
-        return io.NodeOutput(*result, ui={"text": (found.told,)})
+        size = (tracks.width, tracks.height)
+        return io.NodeOutput(tracks.to_payload(), *size, tracks.num_frames, ui={"text": (found.told,)})

@@ -96,7 +96,7 @@ def test_a_size_goes_through_transforms_and_is_lost_in_other_packs_nodes(
     ("text", "words"),
     [
         ("\ufeff[[[0.25, 0.5], [0.75, 0.5]]]", "units: normalised, assumed: 0..1 is the frame of 128 x 128 px"),
-        ("[[[32, 64], [96, 64]]]", "1 points of 2 samples; units: px, assumed"),
+        ("[[[32, 64], [96, 64]]]", "1 point of 2 samples; units: px, assumed"),
     ],
 )
 def test_coordinates_say_how_they_were_read(host: ComfyHost, text: str, words: str) -> None:

@@ -86,7 +86,7 @@ def test_any_query_frame_mask_and_given_points(extract: Callable[..., Any], imag
         96,
         64,
     )
-    assert "coordinates: 1 points; units: normalised, assumed: 0..1 is the frame of 96 x 64 px" in report
+    assert "coordinates: 1 point of 1 sample; units: normalised, assumed: 0..1 is the frame of 96 x 64 px" in report
     points = {
         "track_path": torch.tensor([[[30.0, 30.0], [50.0, 20.0]]]),
         "track_visibility": torch.tensor([[1.0, 0.0]]),

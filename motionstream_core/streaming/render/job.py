@@ -95,7 +95,7 @@ def read_job(
     height, width = frame_size or spec.frame_size
     picture = None if image is None else ImageOps.exif_transpose(Image.open(image)).convert("RGB")
     size = (height, width) if picture is None else (picture.height, picture.width)
-    read = Reading(Tracks.empty(1, height, width)) if tracks is None else read_tracks(tracks, size, units, order)
+    read = Reading(Tracks.empty(1, height, width), "") if tracks is None else read_tracks(tracks, size, units, order)
     drawn = fit_tracks(read.tracks, height, width)
     lengths = spec.lengths.moving
     if num_frames is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..npz import load_npz
-from ..parse import Reading, read_coordinates
+from ..parse import Reading, counted, read_coordinates
 from ..text import text_of
-from ..tracks import TrackFormatError
+from ..tracks import TrackFormatError, Tracks
 from .document import Canvas
 from .parse import parse_document
 
@@ -30,12 +30,16 @@ def read_file(
             raise TrackFormatError(f"it has {num_bytes} bytes; at most {MAX_BYTES} are read")
         data = path.read_bytes()
         if path.suffix.lower() == ".npz":
-            return Reading(load_npz(data))
+            return _sized(load_npz(data))
         text = text_of(data)
         if text.lstrip().startswith("{"):
-            return Reading(parse_document(text, Canvas(1, 1, 1, 1.0)).sample())
+            return _sized(parse_document(text, Canvas(1, 1, 1, 1.0)).sample())
         if size is None:
             raise TrackFormatError("coordinates do not tell the size of their frame; give its width and height")
         return read_coordinates(text, height=size[0], width=size[1], units=units, order=order, remedy=remedy)
     except TrackFormatError as error:
         raise TrackFormatError(f"{path.name}: {error}") from None
+
+
+def _sized(tracks: Tracks) -> Reading:
+    return Reading(tracks, f"{counted(tracks)}; made for {tracks.width} x {tracks.height} px")

@@ -61,6 +61,7 @@ def test_every_form_lands_on_the_same_place(image: Path, tmp_path: Path) -> None
         assert found.tracks.points[[0, -1], 0].tolist() == LANDS, name
         assert (found.tracks.height, found.tracks.width, found.tracks.num_frames) == (128, 128, 25)
     assert job(image, "document.json", document(WIDTH, HEIGHT, WAY), num_frames=None).tracks.num_frames == 25
+    assert job(image, "half.npz", half(tmp_path)).told == "1 point of 2 samples; made for 150 x 200 px"
     assert job(image, "shares.json", shares).told.endswith("normalised, assumed: 0..1 is the frame of 300 x 400 px")
 
 

@@ -27,7 +27,7 @@ def frames(num_frames: int = 24) -> list[list[list[float]]]:
 def test_shares_of_the_frame_are_known_by_lying_inside_it() -> None:
     found = read([[{"x": 0.2, "y": 0.5}, {"x": 0.8, "y": 0.5}]])
     assert found.tracks.points[:, 0].tolist() == [[pytest.approx(80), 100], [pytest.approx(320), 100]]
-    assert found.told == ("1 points of 2 samples; units: normalised, assumed: 0..1 is the frame of 400 x 200 px")
+    assert found.told == ("1 point of 2 samples; units: normalised, assumed: 0..1 is the frame of 400 x 200 px")
 
 
 @pytest.mark.parametrize(
