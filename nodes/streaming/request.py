@@ -13,12 +13,13 @@ from ...motionstream_core.models.wan import CrossContext
 from ...motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource
 from ...motionstream_core.streaming.image_source import ImageSource, image_source
 from ...motionstream_core.tracks import Tracks
-from ..frame_fit import Size, fit_image
+from ..frame_fit import PICTURE_FITS, Size, fit_image
 from ..host.conditioning import TRACKS, Conditioning, padded_text, require_track_head
 from ..host.model import StreamModel
 from ..host.network import text_tokens
 from ..host.vae import Vae, require_fitting_vae
 from ..sockets import Motion
+from ..tracks.sizes import brought, over_frame
 
 SIZE_TOOLTIP = "{side} of the video in px; 0 takes the size that the checkpoint was trained at (bundled: 128)."
 GivenMotion = Motion | dict[str, Any]
@@ -40,13 +41,15 @@ class Text:
 class Clip:
     """A video to be made: `num_latent_frames` (None: until stopped) of `size`.
 
-    image: fitted, (1 3 1 h w), None for text-to-video; tracks: of that size.
+    image: fitted, (1 3 1 h w), None for text-to-video; tracks: of that size. told: what was done to the tracks for
+    that, a line or none.
     """
 
     image: Tensor | None
     size: Size
     num_latent_frames: int | None
     tracks: Tracks
+    told: tuple[str, ...] = ()
 
 
 def plan_clip(
@@ -74,7 +77,8 @@ def plan_clip(
     require_fitting_vae(spec, vae)
     size = frame_size(spec, height, width)
     num_latent_frames = None if num_frames is None else spec.vae_stride.num_latent_frames(num_frames)
-    return Clip(_fitted(spec, image, size, fit), size, num_latent_frames, _tracks(spec, motion, positive, size))
+    tracks, told = _tracks(spec, motion, positive, size, fit)
+    return Clip(_fitted(spec, image, size, fit), size, num_latent_frames, tracks, (told,) if told else ())
 
 
 def _fitted(spec: ModelSpec, image: Tensor | None, size: Size, fit: str) -> Tensor | None:
@@ -85,29 +89,26 @@ def _fitted(spec: ModelSpec, image: Tensor | None, size: Size, fit: str) -> Tens
     return None if image is None else fit_image(image, size, fit)
 
 
-def _tracks(spec: ModelSpec, motion: GivenMotion | None, positive: Conditioning | None, size: Size) -> Tracks:
+def _tracks(
+    spec: ModelSpec, motion: GivenMotion | None, positive: Conditioning | None, size: Size, fit: str
+) -> tuple[Tracks, str]:
     held = positive[0][1].get(TRACKS) if positive else None
     if motion is not None or held is not None:
         require_track_head(spec, "motion")
-    if motion is None:
-        return Tracks.empty(1, *size) if held is None else held.rescaled(*size)
-    return tracks_of(motion, size)
+    if motion is not None:
+        return tracks_of(motion, size, fit)
+    return (Tracks.empty(1, *size), "") if held is None else brought(held, size, PICTURE_FITS[fit], "positive")
 
 
-def tracks_of(motion: GivenMotion, size: Size) -> Tracks:
-    """Tracks in px of a video of `size`, from TRACKS or a Motion. Raises ValueError for another size."""
-    if isinstance(motion, dict):
-        try:
-            return Tracks.from_payload(motion, *size)
-        except ValueError as error:
-            raise ValueError(f"motion: {error}") from None
-    tracks = motion.tracks
-    if (tracks.height, tracks.width) != size:
-        raise ValueError(
-            f"motion: it was made for {tracks.width} x {tracks.height} px, but this video is {size[1]} x {size[0]} px; "
-            f"give the MotionStream Track Head the same width and height"
-        )
-    return tracks
+def tracks_of(motion: GivenMotion, size: Size, fit: str) -> tuple[Tracks, str]:
+    """Tracks in px of a video of `size`, from TRACKS or a Motion, and what was done to them for that, in words.
+
+    fit: how those that name another size are brought along. Raises ValueError that begins with "motion" for malformed
+    ones, and where no size is named and most lie outside the video.
+    """
+    if isinstance(motion, Motion):
+        return brought(motion.tracks, size, PICTURE_FITS[fit], "motion")
+    return over_frame(motion, size, PICTURE_FITS[fit], "motion")
 
 
 def read_text(

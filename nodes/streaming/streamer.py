@@ -140,7 +140,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
         prefix = file_prefix(save_as) or (ENDLESS_PREFIX if clip.num_latent_frames is None else "")
         saved = SavedStream.at(prefix, clip.size) if prefix else SavedStream.preview(clip.size)
         streamed, pace = with_memory_advice(StreamRun(view, coder, clip, text, settings, saved), ADVICE)
-        report = "\n".join([pace, f"length: {made.told}", *beyond_training(view.spec, view.name, settings)])
+        report = "\n".join([pace, f"length: {made.told}", *clip.told, *beyond_training(view.spec, view.name, settings)])
         logging.info("MotionStream: %s", report.replace("\n", "; "))
         latents = model.model.latent_format.process_out(streamed.latents)
         path = str(saved.path) if saved is not None and saved.kept else ""

@@ -33,9 +33,10 @@ def test_no_output_bears_an_inputs_id(pack: Pack) -> None:
 
 @pytest.mark.parametrize("name", ["keyframes, a stop and a way back", "a grid that moves as one", "occluded twice"])
 def test_a_drawing_becomes_tracks(pack: Pack, name: str) -> None:
-    tracks, text, length = run(pack, json.dumps(CASES[name]["document"])).args
+    tracks, text, length, *size = run(pack, json.dumps(CASES[name]["document"])).args
     path, seen = tracks["track_path"], tracks["track_visibility"]
-    assert (path.dtype, seen.dtype, length) == (torch.float32, torch.bool, 25)
+    assert (path.dtype, seen.dtype, length, size) == (torch.float32, torch.bool, 25, [320, 200])
+    assert (tracks["track_width"], tracks["track_height"]) == (320, 200)
     assert np.abs(path.numpy() - np.array(CASES[name]["points"])).max() < 0.01
     assert seen.int().tolist() == CASES[name]["visibility"]
     lists = json.loads(text)
@@ -44,7 +45,7 @@ def test_a_drawing_becomes_tracks(pack: Pack, name: str) -> None:
 
 
 def test_an_empty_drawing_moves_nothing(pack: Pack) -> None:
-    tracks, text, length = run(pack, "", length=9).args
+    tracks, text, length, *_ = run(pack, "", length=9).args
     assert tracks["track_path"].shape == (9, 0, 2)
     assert (text, length) == ("[]", 9)
 
