@@ -22,10 +22,11 @@ from .image_source import Encoder, ImageSource, clip_source
 
 @dataclass(frozen=True)
 class Past:
-    """latents (1 c f h w) of the end of a clip, in whole chunks, and what stands in the image slot from there on."""
+    """latents (1 c f h w) of the end of a clip, in whole chunks; what stands in the image slot, and the tracks."""
 
     latents: Tensor
     source: ImageSource | None
+    tracks: TracksAfter
 
 
 def past_frames(spec: ModelSpec, num_frames: int) -> int:
@@ -46,14 +47,17 @@ def past_frames(spec: ModelSpec, num_frames: int) -> int:
 
 
 @torch.no_grad()
-def encoded_past(spec: ModelSpec, vae: Encoder, frames: Tensor) -> Past:
+def encoded_past(spec: ModelSpec, vae: Encoder, frames: Tensor, after: Tracks) -> Past:
     """The end of a clip, frames (1 3 t h w) in [0, 1] of the stream's size on the VAE's device.
 
+    after: tracks of what follows, from the clip's last frame on; where their points came from is found in the clip.
     Raises ValueError for a clip that is too short (`past_frames`).
     """
     frames = frames[:, :, -past_frames(spec, frames.shape[2]) :]
     latents = vae.encode(frames)
-    return Past(latents, clip_source(spec, vae, frames, latents))
+    before = followed_back(frames, after.slice(0, 1))
+    tracks = TracksAfter(frames.shape[2], KnownTracks(after), before)
+    return Past(latents, clip_source(spec, vae, frames, latents), tracks)
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ def _only_last(tracks: Tracks, count: int, *, seen: bool) -> Tracks:
 def followed_back(frames: Tensor, begun: Tracks) -> Tracks:
     """Where the points that `begun` shows in the last of frames (1 3 t h w) in [0, 1] were in the frames before.
 
-    begun: one frame of tracks, of any size. A student that is told how things came goes on with them three times as
-    closely (docs/adr/0011). By OpenCV's tracker, which needs no weights.
+    begun: one frame of tracks, of any size. A student that is told how things came goes on with them more closely
+    (docs/adr/0011). By OpenCV's tracker, which needs no weights.
     """
     count, (height, width) = frames.shape[2], frames.shape[3:]
     begun = begun.rescaled(height, width)

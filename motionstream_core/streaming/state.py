@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..checkpoints.spec import ModelSpec
 from ..geometry import Chunk
 from ..models.conditioning import Conditions
 from ..models.kv_cache import CacheState, KVCache
-from ..tracks import Tracks
+from ..tracks import NUM_IDS, Tracks
 from .conditions import KnownTracks, StreamConditions
 from .decode import StreamingDecoder
 from .image_source import ImageSource
@@ -23,6 +24,7 @@ from .stream import StreamedChunk, StreamSettings, stream_cache, stream_chunks
 
 DECODER_LATENT_FRAMES = 24
 """Of the newest latents, what a state holds: a decoder that was shown them goes on as if it had seen all."""
+SAME_PX = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,27 @@ class StreamState:
     cache: CacheState
     source: ImageSource | None
     tracks: Tracks | None = None
+
+    def num_frames(self, spec: ModelSpec) -> int:
+        """Frames of the stream so far."""
+        return spec.vae_stride.num_frames(spec.chunk_plan.chunk(self.chunk).start)
+
+    def taken_up(self, tracks: Tracks) -> Tracks:
+        """Tracks that begin in the stream's last frame, under ids by which they are not mistaken for others.
+
+        One that begins where the saved one of its id stood is that one, and goes on; any other is new.
+        """
+        if self.tracks is None:
+            return tracks
+        was = self.tracks.rescaled(tracks.height, tracks.width)
+        known = {track_id: column for column, track_id in enumerate(was.ids.tolist())}
+        taken = {*known, *tracks.ids.tolist()}
+        free = (each for each in range(NUM_IDS) if each not in taken)
+        ids = tracks.ids.clone()
+        for column, track_id in enumerate(tracks.ids.tolist()):
+            if track_id in known and not _same(was, known[track_id], tracks, column):
+                ids[column] = next(free)
+        return replace(tracks, ids=ids)
 
     def source_copy(self) -> ImageSource | None:
         """The image slot's source, for a stream that goes on; this state stays as it is."""
@@ -88,14 +111,14 @@ class _Keeper:
         return StreamState(chunk.index, conditions.frame_size, settings, self._latents[0], remembered, source, tracks)
 
 
-def kept_stream(
+def resumable_stream(
     loaded: SpecifiedNetwork,
     conditions: StreamConditions,
     decoder: StreamingDecoder,
     *,
     num_latent_frames: int | None,
     settings: StreamSettings,
-    keep: Callable[[StreamState], None],
+    keep: Callable[[StreamState], None] | None = None,
     callback: StepCallback | None = None,
     given: Tensor | None = None,
     state: StreamState | None = None,
@@ -103,8 +126,8 @@ def kept_stream(
     """`stream_chunks` that may go on from a state, and leaves one when it ends.
 
     keep: is given the state, whether the stream came to its length, was closed or failed within a chunk; what was
-    yielded before is in it. state: of the stream that goes on, `conditions` holding a copy of its source. Raises
-    ValueError for settings that remember more or less than the state does.
+    yielded before is in it. given: see `stream_chunks`. state: of the stream that goes on, `conditions` holding a copy
+    of its source. Raises ValueError for settings that remember more or less than the state does.
     """
     cache = stream_cache(loaded, conditions.latent_size, settings)
     known, num_known = given, 0 if given is None else given.shape[2]
@@ -131,15 +154,15 @@ def kept_stream(
             yield streamed
     except _Ended:
         pass
-    except GeneratorExit:  # the last chunk that was yielded is still to be remembered
-        keeper.ending = True
-        with contextlib.suppress(_Ended):
-            next(chunks)
+    except GeneratorExit:
+        if keep is not None:  # the last chunk that was yielded is still to be remembered
+            keeper.ending = True
+            with contextlib.suppress(_Ended):
+                next(chunks)
         raise
     finally:
         chunks.close()
-        left = keeper.state(settings)
-        if left is not None:
+        if keep is not None and (left := keeper.state(settings)) is not None:
             keep(left)
 
 
@@ -158,6 +181,13 @@ def enter(
         decoder.push(latent)
 
 
+def _same(was: Tracks, old: int, tracks: Tracks, new: int) -> bool:
+    """Whether a track begins where another one stands, or is hidden as it is."""
+    if bool(was.visibility[0, old]) != bool(tracks.visibility[0, new]):
+        return False
+    return not was.visibility[0, old] or float((was.points[0, old] - tracks.points[0, new]).norm()) < SAME_PX
+
+
 def named(settings: StreamSettings, loaded: SpecifiedNetwork) -> StreamSettings:
     """`settings` with the checkpoint's own values where they name none."""
     spec = loaded.spec
@@ -170,10 +200,10 @@ def named(settings: StreamSettings, loaded: SpecifiedNetwork) -> StreamSettings:
 
 
 def _from_frame(conditions: StreamConditions, frame: int) -> Tracks | None:
-    """The tracks from that frame on, where all are known; None where none are left."""
+    """The tracks from that frame on, where all are known; of those that have ended one frame, hidden."""
     source = conditions.tracks
     if isinstance(source, TracksAfter):
         source, frame = source.after, frame - source.num_past + 1
-    if not isinstance(source, KnownTracks) or frame >= source.tracks.num_frames:
+    if not isinstance(source, KnownTracks):
         return None
-    return source.tracks.slice(frame, source.tracks.num_frames)
+    return source.at_frames(frame, max(frame + 1, source.tracks.num_frames))

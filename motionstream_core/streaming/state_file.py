@@ -30,7 +30,7 @@ from .image_source import CarriedImage, ClipThenCarried, Encoder, ImageSource, S
 from .state import StreamState
 from .stream import StreamSettings
 
-SUFFIX = ".safetensors"
+SUFFIX = ".stream.safetensors"
 FORMAT, VERSION = "motionstream-stream", 1
 HEADER = "motionstream_stream"
 PICTURE = "picture."

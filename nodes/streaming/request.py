@@ -12,6 +12,9 @@ from ...motionstream_core.geometry import VideoShape
 from ...motionstream_core.models.wan import CrossContext
 from ...motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource
 from ...motionstream_core.streaming.image_source import ImageSource, image_source
+from ...motionstream_core.streaming.past import TracksAfter, encoded_past
+from ...motionstream_core.streaming.state import StreamState
+from ...motionstream_core.streaming.stream import StreamSettings
 from ...motionstream_core.tracks import Tracks
 from ..frame_fit import Size, fit_image
 from ..host.conditioning import TRACKS, Conditioning, padded_text, require_track_head
@@ -19,6 +22,7 @@ from ..host.model import StreamModel
 from ..host.network import text_tokens
 from ..host.vae import Vae, require_fitting_vae
 from ..sockets import Motion
+from .going_on import Before, Given, read_before
 
 SIZE_TOOLTIP = "{side} of the video in px; 0 takes the size that the checkpoint was trained at (bundled: 128)."
 GivenMotion = Motion | dict[str, Any]
@@ -40,13 +44,27 @@ class Text:
 class Clip:
     """A video to be made: `num_latent_frames` (None: until stopped) of `size`.
 
-    image: fitted, (1 3 1 h w), None for text-to-video; tracks: of that size.
+    image: fitted, (1 3 1 h w), None for text-to-video; tracks: of that size. before: what the stream goes on from,
+    which num_latent_frames counts; the tracks then begin with its last frame.
     """
 
     image: Tensor | None
     size: Size
     num_latent_frames: int | None
     tracks: Tracks
+    before: Before | None = None
+
+    @property
+    def saved_settings(self) -> StreamSettings | None:
+        """Those of the saved stream that goes on."""
+        return None if self.before is None or self.before.state is None else self.before.state.settings
+
+    def num_frames(self, spec: ModelSpec) -> int | None:
+        """Frames that are made; None until stopped."""
+        if self.num_latent_frames is None:
+            return None
+        known = 0 if self.before is None else spec.vae_stride.num_frames(self.before.num_latent_frames(spec))
+        return spec.vae_stride.num_frames(self.num_latent_frames) - known
 
 
 def plan_clip(
@@ -61,20 +79,44 @@ def plan_clip(
     num_frames: int | None,
     fit: str,
     positive: Conditioning | None = None,
+    go_on_from: Given | None = None,
 ) -> Clip:
     """Everything that can be wrong is found here, before anything is loaded.
 
-    num_frames: a length that the checkpoint makes, None for no end. Without `motion`, the tracks that `positive` holds
-    count. Raises ValueError that begins with the input's name and names the nearest values that fit.
+    num_frames: a length that the checkpoint makes, None for no end; of what is new, where it goes on. Without `motion`,
+    the tracks that `positive` holds count. Raises ValueError that begins with the input's name and names the nearest
+    values that fit.
     """
     spec = model.spec
     if spec.role != role:
         other = "MotionStream Teacher Sampler" if spec.role == "teacher" else "MotionStream Student Streamer"
         raise ValueError(f"model: {model.name} is a {spec.role}, and this node takes a {role}; use the {other}")
     require_fitting_vae(spec, vae)
+    if go_on_from is not None:
+        if image is not None:
+            raise ValueError("image: go_on_from shows already what the video begins with; disconnect one of the two")
+        before, size = read_before(model, vae, go_on_from, frame_size(spec, height, width), (height, width), fit)
+        return _going_on(spec, before, size, num_frames, motion, positive)
     size = frame_size(spec, height, width)
     num_latent_frames = None if num_frames is None else spec.vae_stride.num_latent_frames(num_frames)
     return Clip(_fitted(spec, image, size, fit), size, num_latent_frames, _tracks(spec, motion, positive, size))
+
+
+def _going_on(
+    spec: ModelSpec,
+    before: Before,
+    size: Size,
+    num_frames: int | None,
+    motion: GivenMotion | None,
+    positive: Conditioning | None,
+) -> Clip:
+    """Without motion the tracks of a saved stream go on."""
+    tracks = _tracks(spec, motion, positive, size)
+    if before.state is not None:
+        own = before.state.tracks
+        tracks = own if motion is None and own is not None else before.state.taken_up(tracks)
+    count = None if num_frames is None else before.num_latent_frames(spec) + num_frames // spec.vae_stride.time
+    return Clip(None, size, count, tracks, before)
 
 
 def _fitted(spec: ModelSpec, image: Tensor | None, size: Size, fit: str) -> Tensor | None:
@@ -142,6 +184,29 @@ def read_text(
 def clip_image_source(spec: ModelSpec, vae: Vae, clip: Clip) -> ImageSource | None:
     """The image of `clip` as the checkpoint reads it; the VAE is ready, the model need not be."""
     return None if clip.image is None else image_source(spec, vae, clip.image)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """How a stream begins: what stands in the image slot, tracks, latents that it is given or the state it was in."""
+
+    source: ImageSource | None
+    tracks: TrackSource
+    given: Tensor | None = None
+    state: StreamState | None = None
+
+
+def clip_beginning(spec: ModelSpec, vae: Vae, clip: Clip) -> Beginning:
+    """How the stream of `clip` begins; the VAE is ready, the model need not be."""
+    if clip.before is None:
+        return Beginning(clip_image_source(spec, vae, clip), KnownTracks(clip.tracks))
+    state = clip.before.state
+    if state is not None:
+        tracks = TracksAfter(state.num_frames(spec), KnownTracks(clip.tracks))
+        return Beginning(state.source_copy(), tracks, state=state)
+    assert clip.before.frames is not None
+    past = encoded_past(spec, vae, clip.before.frames, clip.tracks)
+    return Beginning(past.source, past.tracks, past.latents)
 
 
 def clip_conditions(

@@ -16,14 +16,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from motionstream_core.checkpoints import LoadedModel
-from motionstream_core.checkpoints.fingerprint import weights_fingerprint
+from motionstream_core.checkpoints.fingerprint import fingerprint
 from motionstream_core.geometry import ChunkPlan
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.image_source import CarriedImage, ClipThenCarried, StillImage
 from motionstream_core.streaming.past import TracksAfter, encoded_past, followed_back, past_frames
-from motionstream_core.streaming.state import StreamState, kept_stream, named
+from motionstream_core.streaming.state import StreamState, named, resumable_stream
 from motionstream_core.streaming.state_file import HEADER, Maker, StateFileError, read_state, write_state
 from motionstream_core.streaming.stream import StreamedChunk, StreamSettings, stream_chunks
 from motionstream_core.tracks import Tracks
@@ -78,7 +78,7 @@ def kept(
     loaded: LoadedModel, vae: TinyVae, conditions: StreamConditions | None = None, count: int | None = CUT, **how: Any
 ) -> tuple[list[StreamedChunk], list[StreamState]]:
     left: list[StreamState] = []
-    chunks = kept_stream(
+    chunks = resumable_stream(
         loaded,
         conditions or conditions_of(loaded, vae),
         TinyStreamingDecoder(vae),
@@ -91,7 +91,7 @@ def kept(
 
 
 def maker(loaded: LoadedModel, name: str = "one") -> Maker:
-    return Maker(name, loaded.spec.to_json(), weights_fingerprint(loaded.model))
+    return Maker(name, loaded.spec.to_json(), fingerprint(loaded.model.state_dict()))
 
 
 def assert_the_same(made: list[StreamedChunk], whole: list[StreamedChunk]) -> None:
@@ -175,7 +175,7 @@ def test_a_clip_is_encoded_from_its_end_and_its_first_used_frame_is_the_image(
 ) -> None:
     spec = replace(make_model().spec, sink_frames=1, window_frames=3)
     frames = torch.rand(1, 3, 20, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))
-    past = encoded_past(spec, vae, frames)
+    past = encoded_past(spec, vae, frames, tracks(13))
     assert torch.equal(past.latents, vae.encode(frames[:, :, 7:]))
     assert isinstance(past.source, StillImage)
     assert torch.equal(past.source.latents[:, :, :1], vae.encode(frames[:, :, 7:8]))
@@ -186,7 +186,7 @@ def test_a_carried_picture_is_the_clips_last_frame_and_points_hold_it_where_they
 ) -> None:
     spec = replace(make_model(image_rule="carried").spec, sink_frames=1, window_frames=3)
     frames = torch.rand(1, 3, 13, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))
-    past = encoded_past(spec, vae, frames)
+    past = encoded_past(spec, vae, frames, tracks(13))
     source = past.source
     assert isinstance(source, ClipThenCarried)
     given = KnownTracks(tracks(13))
@@ -263,7 +263,7 @@ def test_a_stream_that_is_broken_off_leaves_what_was_yielded(
         if how != "closed" and (chunk.index, step) == (4, 1):
             raise KeyboardInterrupt
 
-    chunks = kept_stream(
+    chunks = resumable_stream(
         loaded,
         conditions_of(loaded, vae),
         TinyStreamingDecoder(vae),
@@ -287,16 +287,14 @@ def test_a_stream_that_went_on_from_a_clip_can_be_saved_too(
     make_model: MakeModel, vae: TinyVae, tmp_path: Path
 ) -> None:
     loaded = make_model(image_rule="carried")
-    past = encoded_past(loaded.spec, vae, torch.rand(1, 3, 13, HEIGHT, WIDTH))
-    num_past = 1 + 4 * (past.latents.shape[2] - 1)
+    past = encoded_past(loaded.spec, vae, torch.rand(1, 3, 13, HEIGHT, WIDTH), tracks(40))
     context = encode_prompt(loaded.model, loaded.spec, "a red circle")
 
     def conditions() -> StreamConditions:
-        source = TracksAfter(num_past, KnownTracks(tracks(40)))
         assert past.source is not None
         frame_size = (HEIGHT, WIDTH)
         return StreamConditions(
-            loaded.model, loaded.spec, context, source, source=past.source.copy(), frame_size=frame_size
+            loaded.model, loaded.spec, context, past.tracks, source=past.source.copy(), frame_size=frame_size
         )
 
     whole, _ = kept(loaded, vae, conditions(), COUNT, given=past.latents)
@@ -322,11 +320,23 @@ def test_a_state_holds_no_more_latents_than_a_decoder_needs(make_model: MakeMode
     assert_the_same(rest, whole[11:])
 
 
+def test_tracks_that_go_on_keep_their_ids_and_new_ones_get_others(make_model: MakeModel, vae: TinyVae) -> None:
+    loaded = make_model()
+    _, (state,) = kept(loaded, vae)
+    own = tracks().slice(36, 61)
+    assert torch.equal(state.taken_up(own).ids, own.ids)
+    points = own.points.clone()
+    points[:, 1] += 3.0
+    taken = state.taken_up(replace(own, points=points))
+    assert taken.ids[[0, 2, 3, 4, 5]].tolist() == own.ids[[0, 2, 3, 4, 5]].tolist()
+    assert taken.ids[1] not in own.ids
+
+
 def test_another_sink_or_window_is_refused(make_model: MakeModel, vae: TinyVae) -> None:
     loaded = make_model()
     _, (state,) = kept(loaded, vae)
     settings = named(StreamSettings(seed=5, window_frames=5), loaded)
-    chunks = kept_stream(
+    chunks = resumable_stream(
         loaded,
         going_on(loaded, state, None),
         TinyStreamingDecoder(vae),
@@ -352,7 +362,7 @@ def test_another_model_is_refused_in_words(saved: tuple[Path, LoadedModel], vae:
     other = Maker("other", loaded.spec.to_json(), "0" * 32)
     with pytest.raises(StateFileError, match=r"one\.safetensors: .* made by one, and the weights of other are others"):
         read_state(path, other, vae, CPU)
-    chunks = Maker("one", loaded.spec.with_chunks(2).to_json(), weights_fingerprint(loaded.model))
+    chunks = Maker("one", loaded.spec.with_chunks(2).to_json(), fingerprint(loaded.model.state_dict()))
     with pytest.raises(StateFileError, match="made by one with other chunks"):
         read_state(path, chunks, vae, CPU)
 
@@ -412,9 +422,9 @@ def _rewritten(path: Path, change: Callable[[dict[str, Any], dict[str, Tensor]],
 
 def test_a_fingerprint_tells_weights_apart_and_not_their_precision(make_model: MakeModel) -> None:
     loaded = make_model()
-    first = weights_fingerprint(loaded.model)
-    assert first == weights_fingerprint(make_model().model)
+    first = fingerprint(loaded.model.state_dict())
+    assert first == fingerprint(make_model().model.state_dict())
     loaded.model.to(torch.bfloat16)
-    assert first == weights_fingerprint(loaded.model)
+    assert first == fingerprint(loaded.model.state_dict())
     next(iter(loaded.model.parameters())).mul_(1.5)
-    assert first != weights_fingerprint(loaded.model)
+    assert first != fingerprint(loaded.model.state_dict())
