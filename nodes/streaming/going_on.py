@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...motionstream_core.checkpoints import ModelSpec
+from ...motionstream_core.streaming.going_on import Before
 from ...motionstream_core.streaming.past import past_frames
-from ...motionstream_core.streaming.state import StreamState
 from ...motionstream_core.streaming.state_file import read_state
 from ...motionstream_core.tracks.extract.frames import ArrayFrames, AtRate
 from ..frame_fit import Size, fit_image
@@ -21,21 +19,6 @@ from ..sockets import SavedStream, StreamSocket
 
 Given = Tensor | SavedStream | Any
 """Frames (t h w 3 or 4) in [0, 1], a saved stream, or the host's VIDEO."""
-
-
-@dataclass(frozen=True)
-class Before:
-    """What was before a stream: frames (1 3 t h w) in [0, 1] of its size, or the state that it left."""
-
-    frames: Tensor | None = None
-    state: StreamState | None = None
-
-    def num_latent_frames(self, spec: ModelSpec) -> int:
-        """Of what the model remembers of it as its own."""
-        if self.state is not None:
-            return spec.chunk_plan.chunk(self.state.chunk).start
-        assert self.frames is not None
-        return spec.vae_stride.num_latent_frames(self.frames.shape[2])
 
 
 def go_on_input() -> io.Input:

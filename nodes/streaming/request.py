@@ -11,9 +11,8 @@ from ...motionstream_core.checkpoints import ModelSpec
 from ...motionstream_core.geometry import VideoShape
 from ...motionstream_core.models.wan import CrossContext
 from ...motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource
+from ...motionstream_core.streaming.going_on import Before, Beginning, begin
 from ...motionstream_core.streaming.image_source import ImageSource, image_source
-from ...motionstream_core.streaming.past import TracksAfter, encoded_past
-from ...motionstream_core.streaming.state import StreamState
 from ...motionstream_core.streaming.stream import StreamSettings
 from ...motionstream_core.tracks import Tracks
 from ..frame_fit import Size, fit_image
@@ -22,7 +21,7 @@ from ..host.model import StreamModel
 from ..host.network import text_tokens
 from ..host.vae import Vae, require_fitting_vae
 from ..sockets import Motion
-from .going_on import Before, Given, read_before
+from .going_on import Given, read_before
 
 SIZE_TOOLTIP = "{side} of the video in px; 0 takes the size that the checkpoint was trained at (bundled: 128)."
 GivenMotion = Motion | dict[str, Any]
@@ -111,10 +110,8 @@ def _going_on(
     positive: Conditioning | None,
 ) -> Clip:
     """Without motion the tracks of a saved stream go on."""
-    tracks = _tracks(spec, motion, positive, size)
-    if before.state is not None:
-        own = before.state.tracks
-        tracks = own if motion is None and own is not None else before.state.taken_up(tracks)
+    given = None if motion is None and _held(positive) is None else _tracks(spec, motion, positive, size)
+    tracks = before.tracks_after(given)
     count = None if num_frames is None else before.num_latent_frames(spec) + num_frames // spec.vae_stride.time
     return Clip(None, size, count, tracks, before)
 
@@ -128,12 +125,16 @@ def _fitted(spec: ModelSpec, image: Tensor | None, size: Size, fit: str) -> Tens
 
 
 def _tracks(spec: ModelSpec, motion: GivenMotion | None, positive: Conditioning | None, size: Size) -> Tracks:
-    held = positive[0][1].get(TRACKS) if positive else None
+    held = _held(positive)
     if motion is not None or held is not None:
         require_track_head(spec, "motion")
     if motion is None:
         return Tracks.empty(1, *size) if held is None else held.rescaled(*size)
     return tracks_of(motion, size)
+
+
+def _held(positive: Conditioning | None) -> Tracks | None:
+    return positive[0][1].get(TRACKS) if positive else None
 
 
 def tracks_of(motion: GivenMotion, size: Size) -> Tracks:
@@ -186,27 +187,11 @@ def clip_image_source(spec: ModelSpec, vae: Vae, clip: Clip) -> ImageSource | No
     return None if clip.image is None else image_source(spec, vae, clip.image)
 
 
-@dataclass(frozen=True)
-class Beginning:
-    """How a stream begins: what stands in the image slot, tracks, latents that it is given or the state it was in."""
-
-    source: ImageSource | None
-    tracks: TrackSource
-    given: Tensor | None = None
-    state: StreamState | None = None
-
-
 def clip_beginning(spec: ModelSpec, vae: Vae, clip: Clip) -> Beginning:
     """How the stream of `clip` begins; the VAE is ready, the model need not be."""
     if clip.before is None:
         return Beginning(clip_image_source(spec, vae, clip), KnownTracks(clip.tracks))
-    state = clip.before.state
-    if state is not None:
-        tracks = TracksAfter(state.num_frames(spec), KnownTracks(clip.tracks))
-        return Beginning(state.source_copy(), tracks, state=state)
-    assert clip.before.frames is not None
-    past = encoded_past(spec, vae, clip.before.frames, clip.tracks)
-    return Beginning(past.source, past.tracks, past.latents)
+    return begin(spec, vae, clip.before, clip.tracks)
 
 
 def clip_conditions(
