@@ -127,13 +127,17 @@ def resumable_stream(
 
     keep: is given the state, whether the stream came to its length, was closed or failed within a chunk; what was
     yielded before is in it. given: see `stream_chunks`. state: of the stream that goes on, `conditions` holding a copy
-    of its source. Raises ValueError for settings that remember more or less than the state does.
+    of its source. num_latent_frames counts what is given or was made before. Raises ValueError for settings that
+    remember more or less than the state does, and for a length that fills no whole chunks.
     """
     cache = stream_cache(loaded, conditions.latent_size, settings)
     known, num_known = given, 0 if given is None else given.shape[2]
     if state is not None:
         known, num_known = state.latents, loaded.spec.chunk_plan.chunk(state.chunk).start
         enter(state, cache, decoder, loaded, settings)
+    if num_latent_frames is not None:
+        loaded.spec.chunk_plan.num_chunks(num_latent_frames)
+        assert num_latent_frames > num_known, "nothing is left to be made"
     keeper = _Keeper(conditions, cache, known, num_known)
     chunks = stream_chunks(
         loaded,

@@ -332,6 +332,11 @@ def test_tracks_that_go_on_keep_their_ids_and_new_ones_get_others(make_model: Ma
     assert taken.ids[1] not in own.ids
 
 
+def test_a_length_that_fills_no_chunks_is_refused_before_anything_is_made(make_model: MakeModel, vae: TinyVae) -> None:
+    with pytest.raises(ValueError, match="6 latent frames do not fill chunks"):
+        kept(make_model(), vae, count=6)
+
+
 def test_another_sink_or_window_is_refused(make_model: MakeModel, vae: TinyVae) -> None:
     loaded = make_model()
     _, (state,) = kept(loaded, vae)
