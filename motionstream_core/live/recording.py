@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..streaming.session import LOG_VERSION, Event
+from ..streaming.events import LOG_VERSION, Event
 from ..tracks.npz import save_npz
 from .told import ToldTracks, as_document
 

@@ -77,6 +77,7 @@ def stream_chunks(
     callback: StepCallback | None = None,
     cache: KVCache | None = None,
     first_chunk: int = 0,
+    given: Tensor | None = None,
     decoded: Callable[[Tensor], None] | None = None,
 ) -> Generator[StreamedChunk, None, None]:
     """The student's stream, chunk by chunk, without end for num_latent_frames None.
@@ -84,6 +85,8 @@ def stream_chunks(
     conditions: `StreamConditions`; or any other source, with the `latent_size` (height, width).
     decoded: is given frames (t h w 3) as soon as they are decoded, one latent frame's at a time.
     cache, first_chunk: of a stream that goes on (`stream_cache`); cache and decoder then remember what was before.
+    given: latents (1 c f h w) that the stream begins with, in whole chunks: remembered and decoded like its own, and
+        not yielded. num_latent_frames counts them.
 
     Raises ValueError for a teacher, or for a length that fills no whole chunks (naming the nearest that do).
     """
@@ -98,6 +101,7 @@ def stream_chunks(
         latent_size = conditions.latent_size
     cache = stream_cache(loaded, latent_size, settings) if cache is None else cache
     device, dtype = model.placement
+    given = None if given is None else given.to(device, dtype)
     if not first_chunk:
         decoder.reset()
     shape = (1, spec.backbone.out_channels, *latent_size)
@@ -111,10 +115,14 @@ def stream_chunks(
         noise=seeded_noise(settings.seed, shape, dtype, device),
         num_latent_frames=num_latent_frames,
         first_chunk=first_chunk,
+        given=given,
         callback=callback,
     )
     try:
         for rolled in chunks:
+            if given is not None and rolled.chunk.stop <= given.shape[2]:
+                decoder.push(rolled.latents)
+                continue
             with torch.no_grad():
                 frames = _decoded(decoder, rolled, decoded)
             yield StreamedChunk(rolled.chunk, rolled.latents, frames)

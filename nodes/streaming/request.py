@@ -11,7 +11,9 @@ from ...motionstream_core.checkpoints import ModelSpec
 from ...motionstream_core.geometry import VideoShape
 from ...motionstream_core.models.wan import CrossContext
 from ...motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource
+from ...motionstream_core.streaming.going_on import Before, Beginning, begin
 from ...motionstream_core.streaming.image_source import ImageSource, image_source
+from ...motionstream_core.streaming.stream import StreamSettings
 from ...motionstream_core.tracks import Tracks
 from ..frame_fit import PICTURE_FITS, Size, fit_image
 from ..host.conditioning import TRACKS, Conditioning, padded_text, require_track_head
@@ -20,6 +22,7 @@ from ..host.network import text_tokens
 from ..host.vae import Vae, require_fitting_vae
 from ..sockets import Motion
 from ..tracks.sizes import brought, over_frame
+from .going_on import Given, read_before
 
 SIZE_TOOLTIP = "{side} of the video in px; 0 takes the size that the checkpoint was trained at (bundled: 128)."
 GivenMotion = Motion | dict[str, Any]
@@ -42,7 +45,8 @@ class Clip:
     """A video to be made: `num_latent_frames` (None: until stopped) of `size`.
 
     image: fitted, (1 3 1 h w), None for text-to-video; tracks: of that size. told: what was done to the tracks for
-    that, a line or none.
+    that, a line or none. before: what the stream goes on from, which num_latent_frames counts; the tracks then begin
+    with its last frame.
     """
 
     image: Tensor | None
@@ -50,6 +54,19 @@ class Clip:
     num_latent_frames: int | None
     tracks: Tracks
     told: tuple[str, ...] = ()
+    before: Before | None = None
+
+    @property
+    def saved_settings(self) -> StreamSettings | None:
+        """Those of the saved stream that goes on."""
+        return None if self.before is None or self.before.state is None else self.before.state.settings
+
+    def num_frames(self, spec: ModelSpec) -> int | None:
+        """Frames that are made; None until stopped."""
+        if self.num_latent_frames is None:
+            return None
+        known = 0 if self.before is None else spec.vae_stride.num_frames(self.before.num_latent_frames(spec))
+        return spec.vae_stride.num_frames(self.num_latent_frames) - known
 
 
 def plan_clip(
@@ -64,21 +81,44 @@ def plan_clip(
     num_frames: int | None,
     fit: str,
     positive: Conditioning | None = None,
+    go_on_from: Given | None = None,
 ) -> Clip:
     """Everything that can be wrong is found here, before anything is loaded.
 
-    num_frames: a length that the checkpoint makes, None for no end. Without `motion`, the tracks that `positive` holds
-    count. Raises ValueError that begins with the input's name and names the nearest values that fit.
+    num_frames: a length that the checkpoint makes, None for no end; of what is new, where it goes on. Without `motion`,
+    the tracks that `positive` holds count. Raises ValueError that begins with the input's name and names the nearest
+    values that fit.
     """
     spec = model.spec
     if spec.role != role:
         other = "MotionStream Teacher Sampler" if spec.role == "teacher" else "MotionStream Student Streamer"
         raise ValueError(f"model: {model.name} is a {spec.role}, and this node takes a {role}; use the {other}")
     require_fitting_vae(spec, vae)
+    if go_on_from is not None:
+        if image is not None:
+            raise ValueError("image: go_on_from shows already what the video begins with; disconnect one of the two")
+        before, size = read_before(model, vae, go_on_from, frame_size(spec, height, width), (height, width), fit)
+        return _going_on(spec, before, size, num_frames, motion, positive, fit)
     size = frame_size(spec, height, width)
     num_latent_frames = None if num_frames is None else spec.vae_stride.num_latent_frames(num_frames)
     tracks, told = _tracks(spec, motion, positive, size, fit)
     return Clip(_fitted(spec, image, size, fit), size, num_latent_frames, tracks, (told,) if told else ())
+
+
+def _going_on(
+    spec: ModelSpec,
+    before: Before,
+    size: Size,
+    num_frames: int | None,
+    motion: GivenMotion | None,
+    positive: Conditioning | None,
+    fit: str,
+) -> Clip:
+    """Without motion the tracks of a saved stream go on."""
+    given, told = (None, "") if motion is None and _held(positive) is None else _tracks(spec, motion, positive, size, fit)
+    tracks = before.tracks_after(given)
+    count = None if num_frames is None else before.num_latent_frames(spec) + num_frames // spec.vae_stride.time
+    return Clip(None, size, count, tracks, (told,) if told else (), before)
 
 
 def _fitted(spec: ModelSpec, image: Tensor | None, size: Size, fit: str) -> Tensor | None:
@@ -92,12 +132,16 @@ def _fitted(spec: ModelSpec, image: Tensor | None, size: Size, fit: str) -> Tens
 def _tracks(
     spec: ModelSpec, motion: GivenMotion | None, positive: Conditioning | None, size: Size, fit: str
 ) -> tuple[Tracks, str]:
-    held = positive[0][1].get(TRACKS) if positive else None
+    held = _held(positive)
     if motion is not None or held is not None:
         require_track_head(spec, "motion")
     if motion is not None:
         return tracks_of(motion, size, fit)
     return (Tracks.empty(1, *size), "") if held is None else brought(held, size, PICTURE_FITS[fit], "positive")
+
+
+def _held(positive: Conditioning | None) -> Tracks | None:
+    return positive[0][1].get(TRACKS) if positive else None
 
 
 def tracks_of(motion: GivenMotion, size: Size, fit: str) -> tuple[Tracks, str]:
@@ -143,6 +187,13 @@ def read_text(
 def clip_image_source(spec: ModelSpec, vae: Vae, clip: Clip) -> ImageSource | None:
     """The image of `clip` as the checkpoint reads it; the VAE is ready, the model need not be."""
     return None if clip.image is None else image_source(spec, vae, clip.image)
+
+
+def clip_beginning(spec: ModelSpec, vae: Vae, clip: Clip) -> Beginning:
+    """How the stream of `clip` begins; the VAE is ready, the model need not be."""
+    if clip.before is None:
+        return Beginning(clip_image_source(spec, vae, clip), KnownTracks(clip.tracks))
+    return begin(spec, vae, clip.before, clip.tracks)
 
 
 def clip_conditions(

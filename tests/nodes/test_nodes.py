@@ -263,7 +263,7 @@ def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], teacher:
     host.client_id = "browser"
     node = pack("nodes.sampling.teacher").MotionStreamTeacherSampler
     with torch.inference_mode():
-        latent, fps = node.execute(
+        latent, fps, frames, video = node.execute(
             model=teacher,
             vae=vae,
             image=torch.rand(1, SIDE, SIDE, 3),
@@ -282,7 +282,11 @@ def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], teacher:
     assert latent["samples"].shape == (1, 16, 3, 4, 4)
     assert latent["samples"].isfinite().all()
     assert fps == 16.0
-    assert [value for value, _ in host.updates] == [1, 2, 3, 3]
+    assert [value for value, _ in host.updates] == [1, 2, 3, 3, 3, 3]  # three steps, three latent frames decoded
+    decoded = pack("nodes.sampling.teacher").MotionStreamDecode.execute(vae, latent, fps=24.0).args
+    assert torch.equal(frames, decoded[0]) and len(frames) == 9
+    assert torch.equal(video.images, frames) and torch.equal(decoded[1].images, frames)
+    assert (video.frame_rate, decoded[1].frame_rate) == (16, 24)
     assert any(picture is not None for _, picture in host.updates)
 
 

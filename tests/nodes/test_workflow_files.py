@@ -45,7 +45,7 @@ def drawn_nodes(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_the_page_lists_what_it_can_open_and_nothing_else() -> None:
     """Every listed file is a graph whose name says what it does; no API file, no second folder is among them."""
     assert [name for name in LISTED_FOLDERS if (ROOT / name).exists()] == ["workflows"]
-    assert len(NAMES) == 9
+    assert len(NAMES) == 10
     for name in NAMES:
         assert len(read(name)["nodes"]) > 3
         assert " " in name
