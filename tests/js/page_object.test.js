@@ -160,7 +160,9 @@ test("a name and a colour are the track's, and come back from its text", options
   const [{ name, color }] = (await ui.saved()).tracks;
   assert.deepEqual([name, color], ["the ball", "#12e0a0"]);
   await ui.settled();
-  const [x, y] = await ui.page.evaluate(() => window.sample(window.read(window.saved.at(-1)))[0].map(({ x, y }) => [x, y])[4]);
+  const [x, y] = await ui.page.evaluate(
+    () => window.sample(window.read(window.saved.at(-1)))[0].map(({ x, y }) => [x, y])[4],
+  );
   await ui.page.evaluate(() => window.editor.model.select({ tracks: new Set(), points: new Map() }));
   await ui.settled();
   const [r, g, b] = await ui.colour(x, y);
