@@ -45,7 +45,7 @@ export class Surface {
   image = null;
   /** How the picture is fitted into the clip's frame. @type {import("./render.js").Fit} */
   pictureFit = "crop";
-  /** @type {import("./render.js").Colours} */
+  /** @type {import("./curves.js").Colours} */
   colours = colourOf;
   /** What the pointer is over, in words. */
   hint = "";
