@@ -3,6 +3,7 @@
 import { curveLength } from "../curve/spline.js";
 import { curveOf, positionAt } from "../document/sampling.js";
 import { knobOf, placesAtEnd } from "../tools/region.js";
+import { OUTLINE } from "./colours.js";
 import { fillRegion } from "./curves.js";
 
 /**
@@ -85,8 +86,8 @@ export function drawControls(context, track, { view, selection, colours }) {
     y * view.scale + view.y,
   ];
   const colour = colours(track);
-  context.lineWidth = 1;
   if (track.interpolation === "bezier") drawHandles(context, track, view);
+  context.lineWidth = 1;
   const small = squareOf(track, view);
   track.points.forEach(([px, py], index) => {
     const [x, y] = place(px, py);
@@ -121,8 +122,14 @@ function drawHandles(context, track, view) {
       ends.arc(hx, hy, 3.5, 0, 7);
     }
   }
-  context.strokeStyle = "#e8eaee";
-  context.stroke(lines);
-  context.fillStyle = "#e8eaee";
+  for (const [colour, width] of /** @type {[string, number][]} */ ([
+    [OUTLINE, 3],
+    ["#ffffff", 1.2],
+  ])) {
+    [context.strokeStyle, context.lineWidth] = [colour, width];
+    context.stroke(lines);
+  }
+  [context.fillStyle, context.strokeStyle, context.lineWidth] = ["#ffffff", "#101216", 1];
   context.fill(ends);
+  context.stroke(ends);
 }

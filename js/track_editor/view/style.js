@@ -10,7 +10,6 @@ const CSS = `
 .mste-row { display: flex; flex-wrap: wrap; gap: 3px; align-items: center; flex: none; min-width: 0; }
 .mste-row[inert] { opacity: 0.4; }
 .mste-fields { display: contents; }
-.mste-fields[inert] > * { opacity: 0.4; }
 .mste-camera { color: #cfa8ff; }
 .mste button, .mste select, .mste input { font: inherit; color: inherit; background: var(--raised); border: 1px solid var(--line);
   border-radius: 4px; padding: 1px 5px; margin: 0; height: 22px; box-sizing: border-box; min-width: 0; }
