@@ -12,7 +12,7 @@ import { easingGraph } from "./view/easing_graph.js";
 import { button, make } from "./view/elements.js";
 import { detailPanel, selectionPanel } from "./view/inspector.js";
 import { emptyPanel, HELP, transportPanel } from "./view/panels.js";
-import { cutOf } from "./view/render.js";
+import { cutOf, pixelsOf } from "./view/picture.js";
 import { addStyle } from "./view/style.js";
 import { Surface } from "./view/surface.js";
 import { TimelineView } from "./view/timeline.js";
@@ -295,13 +295,10 @@ export class TrackEditor {
   async takeMask() {
     const source = await this.host.mask?.().catch(() => null);
     if (!source) return this.notify("No mask: connect one, or paint one in the loader; others come with the first run");
-    const empty = emptyMask(this.model.document.canvas);
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [empty.columns, empty.rows];
-    const context = canvas.getContext("2d");
-    const cut = cutOf(source, this.model.document.canvas, this.surface.pictureFit);
-    context?.drawImage(source, cut.left, cut.top, cut.width, cut.height, 0, 0, empty.columns, empty.rows);
-    const pixels = context?.getImageData(0, 0, empty.columns, empty.rows);
+    const { canvas } = this.model.document;
+    const empty = emptyMask(canvas);
+    const picture = { source, width: source.width, height: source.height };
+    const pixels = pixelsOf(picture, canvas, this.surface.pictureFit, empty.columns, empty.rows);
     const made =
       pixels && withObject(this.model.history.present, ofPicture(empty, pixels), this.model.options.brushPoints);
     if (made?.document) this.model.commit(made.document, made.selection);

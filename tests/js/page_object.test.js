@@ -102,6 +102,29 @@ test("an object of the mask that comes in, where it lies in the picture; without
   assert.ok(count > 25 && count < 60, String(count));
 });
 
+test(
+  "a mask is read as core's loaders read the file: a channel of it, or what its alpha leaves out",
+  options,
+  async () => {
+    const found = await ui.page.evaluate(async () => {
+      const { maskPicture } = await import("/js/track_editor/io/mask_picture.js");
+      const canvas = document.createElement("canvas"); // opaque red | opaque blue | nothing
+      [canvas.width, canvas.height] = [3, 1];
+      const context = canvas.getContext("2d");
+      ["#ff0000", "#0000ff"].forEach((colour, x) => {
+        context.fillStyle = colour;
+        context.fillRect(x, 0, 1, 1);
+      });
+      const read = async (writing) => {
+        const mask = await maskPicture(canvas.toDataURL(), writing);
+        return mask && [...mask.getContext("2d").getImageData(0, 0, 3, 1).data].filter((_, i) => i % 4 === 0);
+      };
+      return Promise.all(["red", "green", "blue", "not_alpha"].map(read));
+    });
+    assert.deepEqual(found, [[255, 0, 0], null, [0, 255, 0], [0, 0, 255]]);
+  },
+);
+
 test("pace: a handle of the graph is pulled, keyframes along the way too", options, async () => {
   await ui.drag([
     [40, 100],
@@ -154,9 +177,20 @@ test("a name and a colour are the track's, and come back from its text", options
     [160, 60],
     [280, 100],
   ]);
+  const written = () =>
+    ui.page.evaluate(() => {
+      // Beside the first point, in the colour of the track.
+      const { layers, view, density } = window.editor.surface;
+      const [x, y] = [(40 * view.scale + view.x + 8) * density, (100 * view.scale + view.y - 18) * density];
+      const { data } = layers.top.getContext("2d").getImageData(x, y, 50 * density, 12 * density);
+      return data.filter((value, i) => i % 4 === 3 && value > 128).length;
+    });
+  const before = await written();
   await ui.page.getByLabel("Name", { exact: true }).fill("  the ball ");
   await ui.page.getByLabel("Name", { exact: true }).press("Enter");
   await ui.page.getByLabel("Colour", { exact: true }).fill("#12e0a0");
+  await ui.settled();
+  assert.ok((await written()) > before + 100, "the name is not written beside its track");
   const [{ name, color }] = (await ui.saved()).tracks;
   assert.deepEqual([name, color], ["the ball", "#12e0a0"]);
   await ui.settled();

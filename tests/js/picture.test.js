@@ -4,7 +4,7 @@ import test from "node:test";
 
 import { onPicture } from "../../js/track_editor/document/edits.js";
 import { sampleDocument } from "../../js/track_editor/document/sampling.js";
-import { cutOf } from "../../js/track_editor/view/render.js";
+import { cutOf } from "../../js/track_editor/view/picture.js";
 import { CANVAS, near, path } from "./bench.js";
 
 test("crop shows the middle, in the clip's shape; stretch shows all", () => {

@@ -13,8 +13,8 @@ import { drawBase, drawTop } from "./render.js";
  * @typedef {import("../curve/geometry.js").Size} Size
  * @typedef {import("../curve/geometry.js").Viewport} Viewport
  * @typedef {CanvasRenderingContext2D} Context
- * @typedef {{model: import("../state/model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./render.js").Picture | null,
- *   pictureFit: import("./render.js").Fit, colours: import("./curves.js").Colours}} Scene
+ * @typedef {{model: import("../state/model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./picture.js").Picture | null,
+ *   pictureFit: import("./picture.js").Fit, colours: import("./curves.js").Colours}} Scene
  */
 
 /** How strongly curves are shown as drawn, where the camera's view of them is shown too. */

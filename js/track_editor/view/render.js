@@ -9,6 +9,7 @@ import { drawControls, drawKnob } from "./chosen.js";
 import { OUTLINE } from "./colours.js";
 import { byColour, inImage, inView, MANY_TRACKS } from "./curves.js";
 import { drawCrosshair, drawOverlay, drawPlane } from "./overlays.js";
+import { cutOf } from "./picture.js";
 
 /**
  * @typedef {import("../document/format.js").Track} Track
@@ -24,7 +25,7 @@ const CLIP_COLOUR = "#262a31";
 
 /**
  * The lower layer without its curves. image: drawn over the clip's frame as the sampler will fit it, where its form differs.
- * @type {(context: Context, size: Size, density: number, scene: {document: Document, view: Viewport, image: Picture | null, fit: Fit}) => void}
+ * @type {(context: Context, size: Size, density: number, scene: {document: Document, view: Viewport, image: import("./picture.js").Picture | null, fit: import("./picture.js").Fit}) => void}
  */
 export function drawBase(context, size, density, { document, view, image, fit }) {
   inView(context, density);
@@ -42,19 +43,6 @@ export function drawBase(context, size, density, { document, view, image, fit })
   context.lineWidth = 1 / view.scale;
   context.strokeStyle = FRAME_COLOUR;
   context.strokeRect(0, 0, width, height);
-}
-
-/**
- * @typedef {{source: CanvasImageSource, width: number, height: number}} Picture
- * @typedef {"crop" | "stretch"} Fit
- */
-
-/** What of a picture comes into the clip's frame, in px of the picture: its middle, or all of it. @type {(picture: Size, canvas: Size, fit: Fit) => {left: number, top: number, width: number, height: number}} */
-export function cutOf(picture, canvas, fit) {
-  if (fit === "stretch") return { left: 0, top: 0, width: picture.width, height: picture.height };
-  const scale = Math.max(canvas.width / picture.width, canvas.height / picture.height);
-  const [width, height] = [canvas.width / scale, canvas.height / scale];
-  return { left: (picture.width - width) / 2, top: (picture.height - height) / 2, width, height };
 }
 
 /**
@@ -79,10 +67,27 @@ export function drawTop(context, size, density, scene) {
   const few = selected.length <= MANY_TRACKS;
   drawNow(context, size, scene);
   if (few && scene.controls) for (const track of selected) drawControls(context, track, scene);
+  drawNames(context, scene);
   if (selected.length === 1 && selected[0].region) drawKnob(context, selected[0], scene);
   for (const mark of scene.marks) drawOverlay(context, mark, scene);
   if (scene.overlay) drawOverlay(context, scene.overlay, scene);
   if (scene.cursor) drawCrosshair(context, scene.cursor, scene.view);
+}
+
+/** Names that tracks were given, beside where they are at the frame shown. @type {(context: Context, scene: TopScene) => void} */
+function drawNames(context, { document, frame, view, lens, colours }) {
+  [context.font, context.lineWidth, context.lineJoin] = ["600 11px system-ui, sans-serif", 3, "round"];
+  for (const track of document.tracks) {
+    if (!track.name) continue;
+    const now = positionAt(track, frame);
+    const at = lens ? lens(now) : { ...now, front: true };
+    if (!at.front) continue;
+    const [x, y] = [at.x * view.scale + view.x + 9, at.y * view.scale + view.y - 8];
+    [context.strokeStyle, context.fillStyle] = ["rgba(0, 0, 0, 0.75)", colours(track)];
+    context.strokeText(track.name, x, y);
+    context.fillText(track.name, x, y);
+  }
+  context.lineJoin = "miter";
 }
 
 /** Where every point is at the frame shown; hollow where it cannot be seen. @type {(context: Context, size: Size, scene: TopScene) => void} */

@@ -47,7 +47,7 @@ const CSS = `
 .mste-stage { position: relative; flex: 1 1 120px; min-height: 60px; display: flex; }
 .mste-surface { position: relative; flex: 1; min-width: 0; overflow: hidden; touch-action: none; border-radius: 4px; }
 .mste-surface canvas, .mste-timeline canvas { position: absolute; left: 0; top: 0; width: 100%; height: 100%; display: block; }
-.mste-dock { flex: 0 0 90px; display: flex; flex-direction: column; gap: 3px; min-height: 60px; }
+.mste-dock { flex: 0 0 95px; display: flex; flex-direction: column; gap: 3px; min-height: 60px; }
 .mste-full .mste-dock { flex-basis: 24vh; }
 .mste-timeline { position: relative; flex: 1 1 0; min-height: 0; overflow: hidden; touch-action: none; border-radius: 4px; }
 .mste-inspector { display: flex; gap: 1px; align-items: center; flex: none; height: 26px; background: var(--raised); border-radius: 4px;
