@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...motionstream_core.tracks import draw_tracks
+from ..frame_fit import opaque
 from ..host.preview import PreviewProgress
 from ..sockets import TracksSocket, advanced, schema
 from ..tracks.inputs import ALIASES, read_tracks, size_input
@@ -60,7 +61,7 @@ class MotionStreamDrawTracks(io.ComfyNode):
         track_height: int,
     ) -> io.NodeOutput:
         given = read_tracks(tracks, track_height or images.shape[1], track_width or images.shape[2])
-        frames = images[..., :3]
+        frames = opaque(images)
         if len(frames) == 1:
             frames = frames.expand(given.num_frames, -1, -1, -1)
         with PreviewProgress(len(frames)) as progress:

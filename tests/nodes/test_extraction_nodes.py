@@ -15,7 +15,7 @@ from torch import Tensor
 
 pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
 
-from motionstream_core.streaming.render.video_file import VideoFile
+from motionstream_core.media.video_file import VideoFile
 from tests.core.tracks.moving_pictures import noise_picture
 
 from .conftest import FakeHost, Interrupt

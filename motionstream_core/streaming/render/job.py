@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ...checkpoints.spec import ModelSpec
+from ...media.picture import read_picture
+from ...media.video_file import VideoFile
 from ...tracks import Tracks, parse_tracks, resample
 from ..stream import StreamSettings
 from .fit import fit_picture, fit_tracks, image_tensor
 from .renderer import Renderer, TeacherSettings
-from .video_file import VideoFile
 
 
 @dataclass
@@ -89,7 +90,7 @@ def read_job(
             raise FileNotFoundError(f"{name}: there is no file {path}")
     _check_inputs(spec, image, tracks)
     height, width = frame_size or spec.frame_size
-    picture = None if image is None else ImageOps.exif_transpose(Image.open(image)).convert("RGB")
+    picture = None if image is None else Image.fromarray(read_picture(image).pixels)
     drawn = Tracks.empty(1, height, width)
     if tracks is not None:
         source = tracks.read_bytes() if tracks.suffix == ".npz" else tracks.read_text(encoding="utf-8")

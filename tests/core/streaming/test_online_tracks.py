@@ -11,13 +11,13 @@ import torch
 pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
 
 from motionstream_core.checkpoints import LoadedModel
+from motionstream_core.media.frames import Frames
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay
 from motionstream_core.streaming.stream import StreamSettings, stream_chunks
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.extract.frames import Frames
 from motionstream_core.tracks.extract.tracker import Followed, OpenCvTracker, grid_queries
 from motionstream_core.tracks.transfer import laid_over
 from tests.core.tracks.moving_pictures import sliding

@@ -1,0 +1,104 @@
+"""Frames to an mp4 as they come: the file appears under its name when it is whole."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+BT709 = 1
+"""BT.709's matrix in PyAV's and FFmpeg's numbers."""
+MOST_DENOMINATOR = 1001
+
+
+class VideoFile:
+    """Writes H.264 frame by frame through PyAV; a context manager.
+
+    Colours are those of sRGB by BT.709's matrix in the limited range, and the file says so: what players, editors and
+    ComfyUI's own *Save Video* take HD video for. Frames go to `<path>.part`; leaving the context normally renames it,
+    leaving by an exception keeps what was written so far under `<stem>.partial<suffix>`. Raises ImportError where PyAV
+    (package `av`) is missing.
+    """
+
+    def __init__(self, path: str | Path, fps: float, crf: int = 14) -> None:
+        try:
+            import av
+        except ImportError as error:
+            raise ImportError("writing mp4 needs PyAV; pip install av") from error
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._part = self.path.with_name(self.path.name + ".part")
+        self._fps, self._crf = frame_rate(fps), crf
+        self._container = av.open(str(self._part), "w", format="mp4")
+        self._stream = None
+        self.num_frames = 0
+
+    def push(self, frames: Tensor) -> None:
+        """Append frames (t h w 3) in [0, 1]. Raises ValueError for an odd height or width (yuv420p needs even ones)."""
+        pixels = (frames.detach().float().clamp(0, 1) * 255 + 0.5).to("cpu", torch.uint8).numpy()
+        if self._stream is None:
+            height, width = pixels.shape[1:3]
+            check_even(height, width)
+            self._stream = self._container.add_stream("libx264", rate=self._fps, options={"crf": str(self._crf)})
+            self._stream.width, self._stream.height = width, height
+            tag_colours(self._stream.codec_context)
+        for image in pixels:
+            self._container.mux(self._stream.encode(as_yuv(image)))
+            self.num_frames += 1
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._container.mux(self._stream.encode())
+        self._container.close()
+        if self.num_frames == 0:
+            self._part.unlink(missing_ok=True)
+        elif kind is None:
+            os.replace(self._part, self.path)
+        else:
+            os.replace(self._part, self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}"))
+
+
+def frame_rate(fps: float) -> Fraction:
+    """Frames per second as a file states them: 23.976 is 24000 / 1001."""
+    return Fraction(fps).limit_denominator(MOST_DENOMINATOR)
+
+
+def check_even(height: int, width: int) -> None:
+    """Raises ValueError for an odd side: the colours of mp4 video are stored for two px at once."""
+    if height % 2 or width % 2:
+        even = f"{width + width % 2} x {height + height % 2}"
+        raise ValueError(f"an mp4 frame needs even sides, got {width} x {height} px; {even} would do")
+
+
+def as_yuv(image: NDArray[np.uint8]) -> Any:
+    """RGB (h w 3) as a yuv420p frame of PyAV's by BT.709, tagged so."""
+    import av
+    from av.video.reformatter import Interpolation
+
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    exact = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
+    made = frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range="MPEG", interpolation=exact)
+    tag_colours(made)
+    return made
+
+
+def tag_colours(target: Any) -> None:
+    """Say of a frame or an encoder that it is yuv420p of sRGB colours by BT.709's matrix, in the limited range."""
+    from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
+
+    target.color_primaries, target.color_trc = ColorPrimaries.BT709, ColorTrc.IEC61966_2_1
+    target.colorspace, target.color_range = BT709, ColorRange.MPEG
+    if hasattr(target, "pix_fmt"):
+        target.pix_fmt = "yuv420p"
