@@ -58,6 +58,8 @@ class VideoFrames:
             fps, self.is_even = steady_rate(times_s, float(stream.average_rate or stream.guessed_rate or 0))
         self.num_frames, self.fps = len(self._times), fps or 1.0  # a single frame may state no rate
         self.times_s = np.arange(self.num_frames) / self.fps if self.is_even else times_s
+        self._running: Iterator[Any] | None = None  # what is being decoded, and the number of the frame that it is at
+        self._next = 0
         self.display = self._display()
         self.height, self.width = self.read(0, 1).shape[1:3]
 
@@ -73,49 +75,59 @@ class VideoFrames:
     def _read(self, numbers: NDArray[np.int64]) -> Frames:
         """Frames of rising numbers, each once."""
         wanted, start, stop = [self._times[number] for number in numbers], int(numbers[0]), int(numbers[-1]) + 1
-        found: dict[int, Frames] | None = None
+        goes_on = self._running is not None and 0 <= start - self._next <= WINDOW_FRAMES
+        found = self._decoded(wanted, self._running) if goes_on and self._running is not None else None
         # Some containers seek by the times of decoding and may land behind the frame: then from further back.
         for seek in dict.fromkeys((wanted[0], self._times[max(0, start - WINDOW_FRAMES)], None)):
-            found = self._decoded(wanted, seek)
             if found:
                 break
+            self._running = self._frames_from(seek)
+            found = self._decoded(wanted, self._running, may_be_late=seek is not None)
         if not found:
             raise MediaError(f"breaks off: frames {start} to {stop - 1} cannot be decoded", self.name)
         if len(sizes := {each.shape[:2] for each in found.values()}) > 1:
             told = " and ".join(f"{width} x {height}" for height, width in sorted(sizes))
             raise MediaError(f"changes its size: {told} px between frames {start} and {stop - 1}", self.name)
+        self._next = stop
         # A frame that the decoder left out shows the one before it (or, at the start, after it), as players do.
         last = found[min(found)]
         return np.stack([last := found.get(index, last) for index in range(len(wanted))])
 
-    def _decoded(self, wanted: list[int], seek: int | None) -> dict[int, Frames] | None:
-        """Frames by their place in `wanted`, decoded from the keyframe before the time `seek` on, None: from the
-        beginning; None where that came out behind them."""
+    def _decoded(self, wanted: list[int], frames: Iterator[Any], may_be_late: bool = False) -> dict[int, Frames] | None:
+        """Frames by their place in `wanted`, out of decoded ones; None where those begin behind the first of them."""
         found: dict[int, Frames] = {}
-        with opened(self._source) as (container, stream):
-            for number, frame in enumerate(_decode(container, stream, seek)):
-                if seek is not None and not number and (frame.pts is None or frame.pts > wanted[0]):
-                    return None
-                index = bisect.bisect_left(wanted, frame.pts) if frame.pts is not None else len(wanted)
-                if index < len(wanted) and wanted[index] == frame.pts:
-                    found[index] = self.display.shown(frame)
-                if len(found) == len(wanted) or (frame.pts or 0) > wanted[-1]:
-                    break
+        for number, frame in enumerate(frames):
+            if may_be_late and not number and (frame.pts is None or frame.pts > wanted[0]):
+                return None
+            index = bisect.bisect_left(wanted, frame.pts) if frame.pts is not None else len(wanted)
+            if index < len(wanted) and wanted[index] == frame.pts:
+                found[index] = self._shown(frame)
+            if len(found) == len(wanted):
+                return found
+            if (frame.pts or 0) > wanted[-1]:
+                break
+        self._running = None  # a frame too many was taken out of it, or there is none left
         return found
+
+    def _shown(self, frame: Any) -> Frames:
+        try:
+            return self.display.shown(frame)
+        except MediaError as error:
+            raise error.of(self.name) from None
+
+    def _frames_from(self, seek: int | None) -> Iterator[Any]:
+        """Decoded frames, from the keyframe at or before the time `seek` on; None: from the beginning."""
+        with opened(self._source) as (container, stream):
+            stream.thread_type = "AUTO"
+            if seek is not None and seek > (stream.start_time or 0):
+                container.seek(seek, stream=stream, backward=True)
+            yield from container.decode(stream)
 
     def _display(self) -> Display:
         with opened(self._source) as (container, stream):
-            for frame in _decode(container, stream, self._times[0]):
+            for frame in container.decode(stream):
                 return Display.of(frame, float(stream.sample_aspect_ratio or 1))
         raise MediaError("holds no frame that can be decoded", self.name)
-
-
-def _decode(container: Any, stream: Any, seek: int | None) -> Iterator[Any]:
-    """Decoded frames, from the keyframe at or before the time `seek` on."""
-    stream.thread_type = "AUTO"
-    if seek is not None and seek > (stream.start_time or 0):
-        container.seek(seek, stream=stream, backward=True)
-    return container.decode(stream)
 
 
 @dataclass(frozen=True)
