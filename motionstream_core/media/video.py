@@ -48,20 +48,20 @@ class VideoFrames:
         self.name = name_of(source, "video")
         stop_s = start_s + duration_s if duration_s > 0 else np.inf
         with opened(self._source) as (container, stream):
-            times = _shown_times(container, stream, stop_s)
+            times, frame = _scanned(container, stream, stop_s)
             times_s = np.array([float((time - times[0]) * stream.time_base) for time in times])
             kept = np.flatnonzero((times_s >= start_s - TOLERANCE) & (times_s < stop_s - TOLERANCE))
             if not len(kept):
                 raise MediaError(f"has no frame from {start_s:g} s to {stop_s:g} s; it lasts {times_s[-1]:g} s")
             self._times = times[kept[0] : kept[-1] + 1]
             times_s = times_s[kept] - times_s[kept[0]]
+            self.display = Display.of(frame, float(stream.sample_aspect_ratio or 1))
+            self.height, self.width = self.display.shown(frame).shape[:2]
             fps, self.is_even = steady_rate(times_s, float(stream.average_rate or stream.guessed_rate or 0))
         self.num_frames, self.fps = len(self._times), fps or 1.0  # a single frame may state no rate
         self.times_s = np.arange(self.num_frames) / self.fps if self.is_even else times_s
         self._running: Iterator[Any] | None = None  # what is being decoded, and the number of the frame that it is at
         self._next = 0
-        self.display = self._display()
-        self.height, self.width = self.read(0, 1).shape[1:3]
 
     def read(self, start: int, stop: int) -> Frames:
         """Raises MediaError where no frame can be decoded, or one has another size than the others."""
@@ -122,12 +122,6 @@ class VideoFrames:
             if seek is not None and seek > (stream.start_time or 0):
                 container.seek(seek, stream=stream, backward=True)
             yield from container.decode(stream)
-
-    def _display(self) -> Display:
-        with opened(self._source) as (container, stream):
-            for frame in container.decode(stream):
-                return Display.of(frame, float(stream.sample_aspect_ratio or 1))
-        raise MediaError("holds no frame that can be decoded", self.name)
 
 
 @dataclass(frozen=True)
@@ -203,14 +197,20 @@ def _video_stream(container: Any) -> Any:
     raise MediaError("has no video in it, only sound")
 
 
-def _shown_times(container: Any, stream: Any, stop_s: float) -> list[int]:
-    """The sorted times of the frames that are shown, up to a little after `stop_s`. Reading packets decodes nothing."""
+def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any]:
+    """(sorted times of the frames that are shown, up to a little after `stop_s`; the first frame), out of the packets.
+
+    Nothing is decoded but that frame.
+    """
     found: list[int | None] = []
+    first: Any = None
     limit = None if stop_s == np.inf else (stream.start_time or 0) + (stop_s + CUT_OFF_S) / stream.time_base
     ended = 0.0
     for packet in container.demux():
         if packet.dts is not None and packet.size:
             ended = max(ended, float((packet.dts + (packet.duration or 0)) * packet.time_base))
+        if packet.stream is stream and first is None:
+            first = next(iter(packet.decode()), None)
         # what an edit list cuts off is stored, but not shown
         if packet.stream is stream and packet.size and not packet.is_discard:
             found.append(packet.pts)
@@ -220,8 +220,11 @@ def _shown_times(container: Any, stream: Any, stop_s: float) -> list[int]:
         _refuse_cut_off(container, stream, ended)
     times = sorted(time for time in found if time is not None)
     if not found or None in found or len(set(found)) != len(found):
-        raise MediaError("has frames that carry no distinct times; convert it to mp4 first" if found else "is empty")
-    return times
+        fault = "has frames that carry no distinct times; convert it to mp4 first"
+        raise MediaError(fault if found else "holds no frame")
+    if first is None:
+        raise MediaError("holds no frame that can be decoded")
+    return times, first
 
 
 def _refuse_cut_off(container: Any, stream: Any, ended_s: float) -> None:
