@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..media.video_file import as_yuv, check_even, frame_rate, tag_colours
+from ..media.colours import as_yuv, tag_colours
+from ..media.video_file import check_even, frame_rate
 from ..streaming.session import LOG_VERSION, Event
 from ..tracks.npz import save_npz
 from .told import ToldTracks, as_document
@@ -146,6 +147,7 @@ class _Bitstream:
         self._av, self._file = av, path.open("wb")
         self._codec: Any = av.CodecContext.create("libx264", "w")
         self._codec.width, self._codec.height = about.width, about.height
+        self._codec.pix_fmt = "yuv420p"
         tag_colours(self._codec)
         self._codec.framerate = frame_rate(about.fps)
         self._codec.time_base = 1 / self._codec.framerate

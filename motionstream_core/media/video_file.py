@@ -6,15 +6,12 @@ import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-BT709 = 1
-"""BT.709's matrix in PyAV's and FFmpeg's numbers."""
+from .colours import as_yuv, tag_colours
+
 MOST_DENOMINATOR = 1001
 
 
@@ -47,7 +44,7 @@ class VideoFile:
             height, width = pixels.shape[1:3]
             check_even(height, width)
             self._stream = self._container.add_stream("libx264", rate=self._fps, options={"crf": str(self._crf)})
-            self._stream.width, self._stream.height = width, height
+            self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
             tag_colours(self._stream.codec_context)
         for image in pixels:
             self._container.mux(self._stream.encode(as_yuv(image)))
@@ -80,25 +77,3 @@ def check_even(height: int, width: int) -> None:
     if height % 2 or width % 2:
         even = f"{width + width % 2} x {height + height % 2}"
         raise ValueError(f"an mp4 frame needs even sides, got {width} x {height} px; {even} would do")
-
-
-def as_yuv(image: NDArray[np.uint8]) -> Any:
-    """RGB (h w 3) as a yuv420p frame of PyAV's by BT.709, tagged so."""
-    import av
-    from av.video.reformatter import Interpolation
-
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-    exact = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
-    made = frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range="MPEG", interpolation=exact)
-    tag_colours(made)
-    return made
-
-
-def tag_colours(target: Any) -> None:
-    """Say of a frame or an encoder that it is yuv420p of sRGB colours by BT.709's matrix, in the limited range."""
-    from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
-
-    target.color_primaries, target.color_trc = ColorPrimaries.BT709, ColorTrc.IEC61966_2_1
-    target.colorspace, target.color_range = BT709, ColorRange.MPEG
-    if hasattr(target, "pix_fmt"):
-        target.pix_fmt = "yuv420p"
