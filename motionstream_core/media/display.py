@@ -15,6 +15,7 @@ Pixels = NDArray[np.uint8]
 
 WHITE = (255, 255, 255)
 MOST_SIDE_PX = 16384
+HDR_CURVES = (16, 18)  # FFmpeg's numbers of SMPTE ST 2084 and ARIB STD-B67
 STRAIGHT_WITHIN = 0.02
 """A display matrix turns by right angles where its other entries are below this part of the greater ones."""
 
@@ -24,7 +25,8 @@ class Display:
     """How the frames of a video are to be shown.
 
     pixel_aspect: width / height of a stored pixel. transposed: rows become columns; flipped_x, flipped_y: then left
-    and right, top and bottom change places. interlaced: the first frame has two fields of different times.
+    and right, top and bottom change places. interlaced: the first frame has two fields of different times. hdr: its levels
+    are those of a brighter screen (PQ, HLG), and are taken as they are.
     """
 
     pixel_aspect: float = 1.0
@@ -32,6 +34,7 @@ class Display:
     flipped_x: bool = False
     flipped_y: bool = False
     interlaced: bool = False
+    hdr: bool = False
 
     @classmethod
     def of(cls, frame: Any, pixel_aspect: float) -> Display:
@@ -43,7 +46,8 @@ class Display:
         if not across or not down or max(map(abs, others)) > STRAIGHT_WITHIN * min(abs(across), abs(down)):
             degrees = -math.degrees(math.atan2(b, a))
             raise MediaError(f"is to be shown turned by {degrees:.0f} degrees; only right angles are read")
-        return cls(pixel_aspect, transposed, across < 0, down < 0, bool(frame.interlaced_frame))
+        hdr = int(frame.color_trc) in HDR_CURVES
+        return cls(pixel_aspect, transposed, across < 0, down < 0, bool(frame.interlaced_frame), hdr)
 
     @property
     def mirrored(self) -> bool:
@@ -74,7 +78,8 @@ class Display:
         words = [f"turned by {self.degrees} degrees"] if self.degrees else []
         words += ["mirrored"] if self.mirrored else []
         words += [f"pixels {self.pixel_aspect:.4g} times as wide as high"] if self.pixel_aspect != 1 else []
-        return words + (["interlaced: the upper field of each frame is shown"] if self.interlaced else [])
+        words += ["interlaced: the upper field of each frame is shown"] if self.interlaced else []
+        return words + (["HDR: its levels are taken as they are, paler than a player shows them"] if self.hdr else [])
 
 
 def over(rgba: NDArray[np.uint8], background: tuple[int, int, int] = WHITE) -> Pixels:

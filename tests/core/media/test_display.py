@@ -29,6 +29,8 @@ MATRICES = [
     ((0, -1, -1, 0), Image.Transpose.TRANSVERSE, ["turned by 90 degrees", "mirrored"]),
 ]
 
+NAMES = {1: "bt709", 16: "smpte2084", 18: "arib-std-b67"}
+
 
 def stored() -> np.ndarray:
     """48 x 32 px, each corner of another grey."""
@@ -99,6 +101,12 @@ def test_lines_between_fields_are_where_they_belong(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [ramp] * 3, options={"x264-params": "tff=1", "bf": "0"})
     shown = VideoFrames(path).read(0, 1)[0].astype(int)
     assert np.abs(shown[4:-4] - ramp[4:-4]).mean() < 0.7
+
+
+@pytest.mark.parametrize(("curve", "told"), [(1, False), (16, True), (18, True)])
+def test_hdr_is_said(tmp_path: Path, curve: int, told: bool) -> None:
+    path = write_video(tmp_path / "a.mp4", [stored()], options={"x264-params": f"transfer={NAMES[curve]}"})
+    assert ("HDR" in "".join(VideoFrames(path).display.told())) == told
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png"])
