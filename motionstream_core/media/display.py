@@ -25,8 +25,8 @@ class Display:
     """How the frames of a video are to be shown.
 
     pixel_aspect: width / height of a stored pixel. transposed: rows become columns; flipped_x, flipped_y: then left
-    and right, top and bottom change places. interlaced: the first frame has two fields of different times. hdr: its levels
-    are those of a brighter screen (PQ, HLG), and are taken as they are.
+    and right, top and bottom change places. interlaced: the first frame has two fields of different times. hdr: its
+    levels are those of a brighter screen (PQ, HLG), and are taken as they are.
     """
 
     pixel_aspect: float = 1.0

@@ -80,8 +80,8 @@ def _told(frames: VideoFrames) -> str:
     told = ([] if frames.is_even else [UNEVEN]) + frames.display.told()
     if frames.display.pixel_aspect != 1:
         told.append(
-            f"so it is shown with {frames.width} x {frames.height} px, which the tracks refer to, and not as stored, as "
-            f"ComfyUI's own frames of it are"
+            f"so it is shown with {frames.width} x {frames.height} px, which the tracks refer to, and not as "
+            f"stored, as ComfyUI's own frames of it are"
         )
     if frames.display.mirrored:
         told.append("which ComfyUI's own frames of it are not: a mask is taken to lie on those")
