@@ -202,6 +202,9 @@ def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any
 
     Nothing is decoded but that frame.
     """
+    stated = max((entry.pos + entry.size for entry in getattr(stream, "index_entries", ())), default=0)
+    if 0 < container.size < stated:
+        raise MediaError(f"is cut off: its index names {stated} bytes, and {container.size} are there")
     found: list[int | None] = []
     first: Any = None
     limit = None if stop_s == np.inf else (stream.start_time or 0) + (stop_s + CUT_OFF_S) / stream.time_base
@@ -217,7 +220,9 @@ def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any
             if limit is not None and packet.dts is not None and packet.dts > limit:
                 break
     else:
-        _refuse_cut_off(container, stream, ended)
+        stated_s = container.duration / 1e6 if container.duration else 0.0
+        if "matroska" in container.format.name and stated_s > ended + CUT_OFF_S:
+            raise MediaError(f"is cut off: its header states {stated_s:.1f} s, and it ends after {ended:.1f} s")
     times = sorted(time for time in found if time is not None)
     if not found or None in found or len(set(found)) != len(found):
         fault = "has frames that carry no distinct times; convert it to mp4 first"
@@ -225,16 +230,6 @@ def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any
     if first is None:
         raise MediaError("holds no frame that can be decoded")
     return times, first
-
-
-def _refuse_cut_off(container: Any, stream: Any, ended_s: float) -> None:
-    """Raises MediaError for a file that ends before what its own index or header says."""
-    stated = max((entry.pos + entry.size for entry in getattr(stream, "index_entries", ())), default=0)
-    if 0 < container.size < stated:
-        raise MediaError(f"is cut off: its index names {stated} bytes, and {container.size} are there")
-    stated_s = container.duration / 1e6 if container.duration else 0.0
-    if "matroska" in container.format.name and stated_s > ended_s + CUT_OFF_S:
-        raise MediaError(f"is cut off: its header states {stated_s:.1f} s, and it ends after {ended_s:.1f} s")
 
 
 def _last_time(container: Any, stream: Any) -> float | None:

@@ -37,6 +37,9 @@ def test_what_was_cut_off(tmp_path: Path) -> None:
     assert VideoFrames(whole).num_frames == 40
     assert "or only the beginning of one" in fault_of(cut(whole))
     assert "cut off: its index names" in fault_of(cut(write_video(tmp_path / "fast.mp4", noise(), faststart=True)))
+    assert "cut off: its index names" in fault_of(
+        cut(write_video(tmp_path / "first.mp4", noise(2), faststart=True), 0.6)  # in the midst of the first frame
+    )
     assert "cut off: its header states 2.5 s, and it ends after 1" in fault_of(
         cut(write_video(tmp_path / "a.mkv", noise()))
     )
