@@ -9,7 +9,7 @@ import webbrowser
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .demo.example import drawn_example
 from .demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT, name_of
@@ -23,9 +23,10 @@ from .evaluation.clips.table import paper_rows, text_table, total_rows, write_cs
 from .evaluation.perceptual import Lpips, load_lpips
 from .live.open import Log, Opened, replayed
 from .live.recording import repair
+from .media.picture import read_picture
+from .media.video_file import VideoFile
 from .streaming.render.job import read_job, render_to_file
 from .streaming.render.renderer import Renderer, TeacherSettings, open_renderer
-from .streaming.render.video_file import VideoFile
 from .streaming.stream import StreamSettings
 from .tracks import ORDERS, UNITS
 from .tracks.extract.cotracker import CoTracker3
@@ -107,7 +108,7 @@ def live(args: argparse.Namespace) -> None:
     if args.image is not None:
         if not args.image.is_file():
             raise FileNotFoundError(f"--image: there is no file {args.image}")
-        picture = opened.fitted(ImageOps.exif_transpose(Image.open(args.image)))
+        picture = opened.fitted(Image.fromarray(read_picture(args.image).pixels))
     elif spec.image_rule != "none":
         example = drawn_example(2)
         picture = opened.fitted(Image.fromarray(example.image))

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from ..checkpoints import LoadedModel, load_model, load_tiny_vae
 from ..evaluation.world.report import frames_tensor, to_video
+from ..media.picture import read_picture
+from ..media.video_file import VideoFile
 from ..models.vae.tiny_vae import TinyVae
 from ..streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from ..streaming.decode import TinyStreamingDecoder
 from ..streaming.render.fit import fit_picture, fit_tracks
 from ..streaming.render.job import read_tracks
-from ..streaming.render.video_file import VideoFile
 from ..streaming.stream import StreamSettings, stream_chunks
 from ..tracks import Tracks, contact_sheet, resample
 from ..world.judge import locate
@@ -73,7 +74,7 @@ def users_job(image: Path, tracks: Path, prompt: str, frame_size: tuple[int, int
     for name, path in (("IMAGE", image), ("TRACKS", tracks)):
         if not path.is_file():
             raise FileNotFoundError(f"{name}: no file at {path}")
-    photo = ImageOps.exif_transpose(Image.open(image)).convert("RGB")
+    photo = Image.fromarray(read_picture(image).pixels)
     drawn = resample(read_tracks(tracks, (photo.height, photo.width)).tracks, num_frames)
     return Job(fit_picture(photo, *frame_size), fit_tracks(drawn, *frame_size), prompt)
 

@@ -115,7 +115,8 @@ def _going_on(
     fit: str,
 ) -> Clip:
     """Without motion the tracks of a saved stream go on."""
-    given, told = (None, "") if motion is None and _held(positive) is None else _tracks(spec, motion, positive, size, fit)
+    tracked = motion is not None or _held(positive) is not None
+    given, told = _tracks(spec, motion, positive, size, fit) if tracked else (None, "")
     tracks = before.tracks_after(given)
     count = None if num_frames is None else before.num_latent_frames(spec) + num_frames // spec.vae_stride.time
     return Clip(None, size, count, tracks, (told,) if told else (), before)

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...motionstream_core.tracks import draw_tracks
+from ..frame_fit import opaque
 from ..host.preview import PreviewProgress
 from ..sockets import TracksSocket, advanced, schema
 from ..tracks.inputs import ALIASES, size_input
@@ -67,7 +68,7 @@ class MotionStreamDrawTracks(io.ComfyNode):
     ) -> io.NodeOutput:
         otherwise, sides = (images.shape[1], images.shape[2]), ("track_height", "track_width")
         given = sized_tracks(tracks, track_height, track_width, otherwise=otherwise, sides=sides)
-        frames = images[..., :3]
+        frames = opaque(images)
         if len(frames) == 1:
             frames = frames.expand(given.num_frames, -1, -1, -1)
         with PreviewProgress(len(frames)) as progress:

@@ -10,8 +10,8 @@ from comfy_api.latest import io
 from torch import Tensor
 from torch.nn import functional
 
+from ...motionstream_core.media.frames import FrameSource
 from ...motionstream_core.tracks import Placement, TrackFormatError, Tracks, read_points
-from ...motionstream_core.tracks.extract.frames import FrameSource, VideoFrames
 from ...motionstream_core.tracks.extract.timing import at_even_times
 from ...motionstream_core.tracks.extract.tracker import Queries, grid_queries, mask_queries
 from ...motionstream_core.tracks.select import MASK_THRESHOLD
@@ -108,13 +108,21 @@ class MotionStreamExtractTracks(io.ComfyNode):
             outputs=[
                 TracksSocket.Output("tracks", display_name="tracks", tooltip="The tracks, as core's TRACKS."),
                 io.Int.Output(
-                    "width", display_name="width", tooltip="Width of the video in px: what TRACKS refers to."
+                    "width",
+                    display_name="width",
+                    tooltip="Width of the video in px, as displayed: what TRACKS refers to.",
                 ),
-                io.Int.Output("height", display_name="height", tooltip="Height of the video in px."),
-                io.Int.Output("length", display_name="length", tooltip="The video's number of frames."),
-                io.Float.Output("fps", display_name="fps", tooltip="The video's frames per second."),
+                io.Int.Output("height", display_name="height", tooltip="Height of the video in px, as displayed."),
+                io.Int.Output("length", display_name="length", tooltip="Number of frames of the tracks."),
+                io.Float.Output(
+                    "fps",
+                    display_name="fps",
+                    tooltip="Frames per second of the tracks: steady, whatever the video's own times are.",
+                ),
                 io.String.Output(
-                    "report", display_name="report", tooltip="What tracked, its licence, and how much was followed."
+                    "report",
+                    display_name="report",
+                    tooltip="What tracked, its licence, how much was followed, and how the video is shown.",
                 ),
             ],
         )
@@ -140,15 +148,15 @@ class MotionStreamExtractTracks(io.ComfyNode):
         frame = source.num_frames - 1 if query_frame < 0 else query_frame
         if frame >= source.num_frames:
             raise ValueError(f"query_frame is {frame}, but the video's frames are 0 to {source.num_frames - 1}")
-        queries, told = _queries(source, frame, rows, columns, coordinates, mask, points, units)
+        shown_mask = None if mask is None else reference.mask_as_shown(mask if mask.ndim == 3 else mask[None])
+        queries, told = _queries(source, frame, rows, columns, coordinates, shown_mask, points, units)
         hosted = load_tracker(tracker, checkpoint)
         with PreviewProgress(PROGRESS_STEPS) as progress:
             progress.step(0)
             tracks = hosted.tracker.track(
                 source, queries, lambda done, total: progress.step(PROGRESS_STEPS * done // max(1, total))
             )
-        if isinstance(source, VideoFrames):
-            tracks = at_even_times(tracks, source)
+        tracks = at_even_times(tracks, source)
         report = (
             f"{tracks.num_tracks} points over {tracks.num_frames} frames of {tracks.width} x {tracks.height} px by "
             f"{hosted.about}; seen in {float(tracks.visibility.float().mean()):.0%} of all frames"
@@ -158,7 +166,7 @@ class MotionStreamExtractTracks(io.ComfyNode):
         if reference.told:
             report += f"; the video: {reference.told}"
         size = (tracks.width, tracks.height, tracks.num_frames)
-        return io.NodeOutput(tracks.to_payload(), *size, reference.fps, report)
+        return io.NodeOutput(tracks.to_payload(), *size, source.fps, report)
 
 
 class MotionStreamTransferTracks(io.ComfyNode):

@@ -14,10 +14,12 @@ from comfy_api.latest import io
 from torch import Tensor
 from torch.nn import functional
 
-from ...motionstream_core.streaming.render.video_file import VideoFile
+from ...motionstream_core.media.video_file import VideoFile
 from ...motionstream_core.tracks import Tracks, draw_tracks, payload_size
+from ..frame_fit import opaque
 from ..host.preview import PreviewProgress, has_client
 from ..sockets import advanced, schema
+from .footage import steady_images
 from .inputs import ALIASES, size_input, tracks_input
 from .sizes import sized_tracks
 
@@ -92,8 +94,8 @@ class MotionStreamPreviewTracks(io.ComfyNode):
         if images is not None and video is not None:
             raise ValueError("both images and video are connected; leave one of them out")
         if video is not None:
-            components = video.get_components()
-            images, fps = components.images, fps or float(components.frame_rate)
+            images, own_fps = steady_images(video)
+            fps = fps or own_fps
         fps = fps or 16.0
         frames, given = _frames(images, tracks, height, width)
         with PreviewProgress(len(frames)) as progress:
@@ -115,7 +117,7 @@ def _frames(images: Tensor | None, payload: Mapping[str, Any], height: int, widt
             )
         given = sized_tracks(payload, height, width)
         return torch.full((1, given.height, given.width, 3), BACKGROUND).expand(given.num_frames, -1, -1, -1), given
-    frames = images[..., :3]
+    frames = opaque(images)
     given = sized_tracks(payload, height, width, otherwise=(frames.shape[1], frames.shape[2]))
     if len(frames) == 1:
         frames = frames.expand(given.num_frames, -1, -1, -1)

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from ...tracks.extract.frames import Frames, FrameSource, VideoFrames
+from ...media.frames import Frames, FrameSource, at_rate
+from ...media.picture import PICTURE_SUFFIXES, picture_size, read_picture
+from ...media.video import VIDEO_SUFFIXES, VideoFrames
 from .colmap import registered_names
 
 Layout = Literal["davis", "videos", "scenes"]
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v")
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DAVIS_FPS = 24.0  # pictures carry no times; the clips of DAVIS are published at this rate
 
 
@@ -41,11 +40,17 @@ class Footage:
     fps: float | None = None
     caption: str | None = None
 
-    def open(self) -> tuple[FrameSource, float | None]:
-        """The frames and their rate; None where frames have no times (a scene's photographs)."""
+    def open(self, most_fps: float | None = None) -> tuple[FrameSource, float | None]:
+        """The frames and their rate; None where frames have no times (a scene's photographs).
+
+        Of a video that was recorded at uneven times, those nearest to an even rate, its usual one or `most_fps`.
+        """
         if self.layout == "videos":
             video = VideoFrames(self.path)
-            return video, video.fps or None
+            if video.is_even:
+                return video, video.fps or None
+            fps = video.fps if most_fps is None else min(video.fps, most_fps)
+            return at_rate(video, fps), fps
         pictures = scene_photographs(self.path) if self.layout == "scenes" else pictures_in(self.path)
         return PictureFrames(tuple(pictures)), self.fps
 
@@ -60,9 +65,7 @@ class PictureFrames:
     def __post_init__(self) -> None:
         if not self.paths:
             raise ValueError("there are no pictures")
-        with Image.open(self.paths[0]) as first:
-            width, height = ImageOps.exif_transpose(first).size
-        object.__setattr__(self, "_size", (height, width))
+        object.__setattr__(self, "_size", picture_size(self.paths[0]))
 
     @property
     def num_frames(self) -> int:
@@ -81,8 +84,7 @@ class PictureFrames:
         return np.stack([self._one(path) for path in self.paths[start:stop]])
 
     def _one(self, path: Path) -> Frames:
-        with Image.open(path) as opened:
-            picture = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+        picture = read_picture(path).pixels
         if picture.shape[:2] != self._size:
             height, width = picture.shape[:2]
             raise ValueError(f"{path} is {width}x{height} px, the first picture {self.width}x{self.height}")

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ...checkpoints.spec import ModelSpec
+from ...media.picture import read_picture
+from ...media.video_file import VideoFile
 from ...tracks import Reading, TrackFormatError, Tracks, read_file, resample
 from ..stream import StreamSettings
 from .fit import fit_picture, fit_tracks, image_tensor
 from .renderer import Renderer, TeacherSettings
-from .video_file import VideoFile
 
 
 @dataclass
@@ -93,7 +94,7 @@ def read_job(
             raise FileNotFoundError(f"{name}: there is no file {path}")
     _check_inputs(spec, image, tracks)
     height, width = frame_size or spec.frame_size
-    picture = None if image is None else ImageOps.exif_transpose(Image.open(image)).convert("RGB")
+    picture = None if image is None else Image.fromarray(read_picture(image).pixels)
     size = (height, width) if picture is None else (picture.height, picture.width)
     read = Reading(Tracks.empty(1, height, width), "") if tracks is None else read_tracks(tracks, size, units, order)
     drawn = fit_tracks(read.tracks, height, width)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .video_frames import SUFFIXES
+from ...media.video import VIDEO_SUFFIXES
 
 COLUMNS = ("video", "caption")
 
@@ -32,10 +32,10 @@ def read_sources(path: str | Path) -> list[Source]:
     """
     path = Path(path)
     if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in VIDEO_SUFFIXES and each.is_file())
         sources = [Source(video, _beside(video)) for video in found]
         if not sources:
-            raise ValueError(f"the folder {path} holds no videos; known are {', '.join(SUFFIXES)}")
+            raise ValueError(f"the folder {path} holds no videos; known are {', '.join(VIDEO_SUFFIXES)}")
         return sources
     if not path.exists():
         raise FileNotFoundError(f"there is no folder or list {path}")

@@ -239,7 +239,7 @@ def test_a_file_that_is_no_image_is_explained(tmp_path: Path, demo: Demo, capsys
     (tmp_path / "photo.png").write_text("no image")
     tracks = write_tracks(tmp_path / "tracks.json", [(1.0, 1.0)])
     assert demo("--image", tmp_path / "photo.png", "--tracks", tracks) == 2
-    assert "cannot identify image file" in capsys.readouterr().err
+    assert "photo.png is no picture that can be read" in capsys.readouterr().err
 
 
 def test_missing_weights_are_named(

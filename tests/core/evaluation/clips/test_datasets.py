@@ -12,7 +12,7 @@ from PIL import Image
 
 from motionstream_core.evaluation.clips.cases import Protocol, frame_indices, read_clip
 from motionstream_core.evaluation.clips.datasets import find_footage
-from motionstream_core.streaming.render.video_file import VideoFile
+from motionstream_core.media.video_file import VideoFile
 
 
 def picture(path: Path, grey: int, size: tuple[int, int] = (40, 20)) -> None:
