@@ -47,7 +47,7 @@ class InputLayout:
 
 @dataclass(frozen=True)
 class Forecast:
-    """frames (3 t h w) in [0, 1] that a run of latent frames will be like; known (t h w): the share that is no guess."""
+    """frames (3 t h w) in [0, 1] that a run of latent frames will be like; known (t h w): share that is no guess."""
 
     frames: Tensor
     known: Tensor
