@@ -40,7 +40,8 @@ def demo(args: argparse.Namespace) -> None:
         job = own_job(args.frames)
     else:
         job = users_job(args.image, args.tracks, args.prompt, FRAME_SIZE, args.frames)
-    print_report(run_demo(job, args.out, args.seed, args.device), str(args.device))
+    device = str(args.device)
+    print_report(run_demo(job, args.out, args.seed, device), device)
 
 
 def print_report(report: Report, device: str) -> None:

@@ -12,6 +12,7 @@ from comfy_api.latest import io
 from PIL import Image
 from torch import Tensor
 
+from ...motionstream_core.files import new_file
 from ...motionstream_core.tracks import Canvas, Document, TrackFormatError, parse_document, to_coordinate_json
 from ..host.preview import has_client
 from ..sockets import advanced, schema
@@ -132,7 +133,6 @@ def _saved_picture(image: Tensor) -> dict[str, Any]:
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / name).is_file():
-        part = folder / f"{name}.part"
-        Image.fromarray(pixels).save(part, format="PNG", compress_level=1)
-        part.replace(folder / name)
+        with new_file(folder / name) as file:
+            Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
     return {"filename": name, "subfolder": "", "type": "temp"}

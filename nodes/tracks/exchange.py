@@ -9,9 +9,10 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io
 
+from ...motionstream_core.files import path_below
 from ...motionstream_core.tracks import resample, to_ati, to_coordinate_json
 from ..sockets import schema
-from .files import IF_EXISTS, SUFFIXES, below, file_of, file_options, read, write
+from .files import IF_EXISTS, SUFFIXES, file_of, file_options, read, write
 from .inputs import ALIASES, frames_input, read_tracks, size_input, tracks_input, tracks_output
 
 
@@ -117,7 +118,8 @@ class MotionStreamSaveTracks(io.ComfyNode):
     ) -> io.NodeOutput:
         given = read_tracks(tracks, height, width)
         folder = Path(folder_paths.get_output_directory())
-        path = write(given, below(folder, f"{name.strip().removesuffix('.' + format)}.{format}"), if_exists)
+        file_name = f"{name.strip().removesuffix('.' + format)}.{format}"
+        path = write(given, path_below(folder, file_name, "name"), if_exists)
         file = f"{path.relative_to(folder).as_posix()} [output]"
         return io.NodeOutput(file, ui={"text": (file,)})
 
