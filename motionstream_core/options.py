@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 1_000_000
 MAX_SIDE_PX = 8192
-MAX_SEED = 2**63 - 1
+MAX_SEED = 2**64 - 1
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

@@ -179,8 +179,8 @@ def _decoded(text: str) -> object:
         json_error = error
     if len(text) > MAX_LITERAL_CHARS:
         raise TrackFormatError(
-            f"the text {show(text)} is not JSON ({json_error}); as a Python literal at most {MAX_LITERAL_CHARS} characters "
-            f"are read: write it as JSON"
+            f"the text {show(text)} is not JSON ({json_error}); as a Python literal at most {MAX_LITERAL_CHARS} "
+            f"characters are read: write it as JSON"
         ) from json_error
     try:
         return _literal(text)

@@ -108,7 +108,8 @@ def require_short(text: str, place: str) -> None:
     """Raise TrackFormatError for a text of more than MAX_CHARS."""
     if len(text) > MAX_CHARS:
         raise TrackFormatError(
-            f"{place}: the text has {len(text)} characters, and at most {MAX_CHARS} are read; use fewer points, or an npz"
+            f"{place}: the text has {len(text)} characters, and at most {MAX_CHARS} are read; use fewer points, or "
+            f"save the tracks as npz"
         )
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 NUM_IDS = 100_000
 MAX_SAMPLES = 2**24
 """Tracks times frames that anything from outside, or asked for, may come to: 144 MiB of points and visibility."""
+BLOCK_SAMPLES = 2**19
+"""As many are worked on at once, where that is done in float64."""
 
 
 class TrackFormatError(ValueError):

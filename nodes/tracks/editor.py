@@ -16,7 +16,7 @@ from ...motionstream_core.files import new_file
 from ...motionstream_core.tracks import Canvas, Document, TrackFormatError, parse_document, to_coordinate_json
 from ..host.preview import has_client
 from ..sockets import advanced, schema
-from .inputs import ALIASES, length_input, tracks_output, video_size_inputs
+from .inputs import ALIASES, is_checked_late, length_input, tracks_output, video_size_inputs
 
 DEFAULT_FPS = 16
 TIMES = ("stretch", "keep")
@@ -90,7 +90,7 @@ class MotionStreamTrackEditor(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, document: str | None) -> bool | str:
         try:
-            if document is not None:  # None: the input is linked, and its value not known yet
+            if document is not None and not is_checked_late(document):
                 _parsed(document, 1, 1, 1)
         except TrackFormatError as error:
             return str(error)

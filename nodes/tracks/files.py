@@ -20,6 +20,7 @@ from ...motionstream_core.tracks import (
     save_npz,
     to_coordinate_json,
 )
+from ...motionstream_core.tracks.tracks import require_budget
 
 SUFFIXES = (".npz", ".json")
 IF_EXISTS = ("increment", "overwrite", "skip")
@@ -70,6 +71,7 @@ def write(tracks: Tracks, path: Path, if_exists: str) -> Path:
         while path.exists():
             number += 1
             path = first.with_name(f"{first.stem}_{number:04}{first.suffix}")
+    require_budget(tracks.num_tracks, tracks.num_frames)  # what is saved shall be read again
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(path) as file:
         if path.suffix == ".npz":

@@ -8,8 +8,11 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...motionstream_core.tracks import TrackFormatError, Tracks
+from ...motionstream_core.tracks.strict_json import MAX_CHARS
 from ..sockets import TracksSocket
 
+QUICK_CHARS = 2**18
+"""A text that is longer is checked when its node runs, not when a job is queued, which holds up the host's server."""
 ALIASES = ["motion paths", "trajectory"]  # what every node of tracks is about; the rest each says for itself
 
 
@@ -55,6 +58,11 @@ def tracks_output(tooltip: str, id: str = "tracks", name: str | None = None) -> 
 def changed_tracks_output(tooltip: str) -> Any:
     """The tracks that a node made of its input `tracks`."""
     return tracks_output(tooltip, "changed_tracks")
+
+
+def is_checked_late(text: str | None) -> bool:
+    """Whether a text is left to `execute`: a linked one, whose value is not known yet, and one that takes its time."""
+    return text is None or QUICK_CHARS < len(text) <= MAX_CHARS
 
 
 def read_tracks(
