@@ -15,6 +15,7 @@ from ..diffusion.sample import euler_sample, unipc_sample
 from ..diffusion.schedule import student_sigmas, teacher_sigmas
 from ..geometry import Chunk
 from ..models.conditioning import Conditions, assemble, batch_conditions
+from ..models.finite import require_finite_latents
 from ..models.kv_cache import KVCache
 from ..models.wan import CrossContext
 from .conditions import StreamConditions
@@ -84,7 +85,8 @@ def stream_chunks(
     decoded: is given frames (t h w 3) as soon as they are decoded, one latent frame's at a time.
     cache, first_chunk: of a stream that goes on (`stream_cache`); cache and decoder then remember what was before.
 
-    Raises ValueError for a teacher, or for a length that fills no whole chunks (naming the nearest that do).
+    Raises ValueError for a teacher, for a length that fills no whole chunks (naming the nearest that do), and for a
+    chunk whose latents are not finite.
     """
     spec, model = loaded.spec, loaded.model
     settings = settings or StreamSettings()
@@ -114,22 +116,34 @@ def stream_chunks(
     )
     try:
         for rolled in chunks:
+            finite = rolled.latents.isfinite().all()
             with torch.no_grad():
-                frames = (
-                    decoder.push(rolled.latents) if decoded is None else _piecewise(decoder, rolled.latents, decoded)
-                )
+                frames = _decoded(decoder, rolled.latents, finite, f"chunk {rolled.chunk.index}", decoded)
             yield StreamedChunk(rolled.chunk, rolled.latents, frames)
     finally:
         chunks.close()
         decoder.reset()
 
 
-def _piecewise(decoder: StreamingDecoder, latents: Tensor, decoded: Callable[[Tensor], None]) -> Tensor:
+def _decoded(
+    decoder: StreamingDecoder,
+    latents: Tensor,
+    finite: Tensor,
+    where: str,
+    decoded: Callable[[Tensor], None] | None,
+) -> Tensor:
+    """Frames of latents, one latent frame at a time where somebody waits for each of them.
+
+    `finite` is asked for when the decoder has its work, so that the device does not wait for the answer.
+    """
     pieces = []
-    for latent in latents.split(1, dim=2):
+    for latent in latents.split(latents.shape[2] if decoded is None else 1, dim=2):
         pieces.append(decoder.push(latent))
-        decoded(pieces[-1])
-    return torch.cat(pieces)
+        if len(pieces) == 1:
+            require_finite_latents(finite, where)
+        if decoded is not None:
+            decoded(pieces[-1])
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
 @torch.no_grad()
@@ -150,7 +164,7 @@ def sample_teacher(
     """Latents (1 c f h w) of a whole clip under joint guidance (arXiv 2511.01266, Eq. 2).
 
     negative: the prompt that stands for "no text". Weights None: the checkpoint's own. Raises ValueError for an
-    unknown sampler.
+    unknown sampler, and for latents that are not finite.
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler is {sampler!r}; known are {', '.join(SAMPLERS)}")
@@ -170,6 +184,7 @@ def sample_teacher(
     clean = SAMPLERS[sampler](predict, noise, teacher_sigmas(num_steps, spec.shift), callback=callback)
     if whole.clean_first is not None:
         clean = torch.cat([whole.clean_first.to(clean.dtype), clean[:, :, 1:]], dim=2)
+    require_finite_latents(clean.isfinite().all(), "the clip")
     return clean
 
 
