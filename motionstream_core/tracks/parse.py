@@ -21,7 +21,7 @@ from .strict_json import given_twice, require_short, show
 from .tracks import TrackFormatError, Tracks, assign_ids, require_budget
 
 MAX_COORDINATE_PX = 1e6
-MAX_LITERAL_CHARS = 2**20
+MAX_LITERAL_CHARS = 2**18
 """Of a text that is no JSON: Python's own reader takes some 500 bytes for each."""
 
 _FIELDS = ("x", "y", "v")
