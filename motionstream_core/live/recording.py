@@ -262,7 +262,7 @@ def _to_mp4(stream: Path, end: int, out: Path, about: About) -> None:
     with (
         stream.open("rb") as coded,
         new_file(out) as file,
-        av.open(coded, format="h264") as source,
+        av.open(coded, "r", format="h264") as source,
         av.open(file, "w", format="mp4") as target,
     ):
         video = source.streams.video[0]
