@@ -13,7 +13,7 @@ from .kinds import check_kind
 from .lora_names import ALPHA, DIFFERENCES, PAIRS, modules_by_spelling, spelling, split_name
 from .read import read_stored
 from .scaled import COMPUTED
-from .sound import check_finite, check_kinds_of_numbers
+from .sound import check_finite
 
 MAX_LISTED = 5
 
@@ -46,14 +46,16 @@ def read_lora(path: str | Path, weights: Mapping[str, Tensor]) -> Lora:
     """The LoRA in a file (safetensors or torch), for a model whose tensors, under Wan's own names, are `weights`.
 
     Raises FileNotFoundError, or WeightsError for a file of another kind, for damaged numbers, or where nothing of it
-    belongs to the model.
+    belongs to the model, or has another shape than what it changes.
     """
     stored = read_stored(path)
     with naming(path):
         check_kind(stored, "LoRA")
-        check_kinds_of_numbers({name: value for name, value in stored.tensors.items() if not name.endswith(ALPHA)})
-        check_finite(stored.tensors)
+        numbers = {name: value for name, value in stored.tensors.items() if value.is_floating_point()}
+        check_finite(numbers)
         lora = matched(stored.tensors, weights)
+        for module, part in lora.parts.items():
+            _check_fits(module, part, weights)
         if not lora.parts:
             first = ", ".join(name[:80] for name in list(stored.tensors)[:MAX_LISTED])
             raise ValueError(
@@ -85,16 +87,12 @@ def merged(weights: Mapping[str, Tensor], lora: Lora, strength: float = 1.0) -> 
 
     Without alpha the factor alpha / rank is 1, as ComfyUI takes it. Reckoned in float32 and kept in the weight's dtype;
     fp8 becomes bfloat16, since fp8 would lose most of what is added. Raises ValueError for a change of another kind
-    (LyCORIS, DoRA) or of another shape than its weight.
+    (LyCORIS, DoRA).
     """
     changed = dict(weights)
     for module, part in lora.parts.items():
         for name, change in _changes(module, part, weights).items():
             old = weights[name]
-            if change.numel() != old.numel() or change.shape[0] != old.shape[0]:
-                raise ValueError(
-                    f"the LoRA's change of {name} is {tuple(change.shape)}, and the weight {tuple(old.shape)}"
-                )
             dtype = COMPUTED if old.element_size() == 1 else old.dtype
             changed[name] = (old.float() + strength * change.reshape(old.shape)).to(dtype)
     return changed
@@ -102,27 +100,54 @@ def merged(weights: Mapping[str, Tensor], lora: Lora, strength: float = 1.0) -> 
 
 def _changes(module: str, part: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What is added to each of a module's weights at strength 1, in float32."""
-    weight = f"{module}.weight" if f"{module}.weight" in weights else module
-    pair = next(((down, up) for down, up in PAIRS if down in part and up in part), ())
-    known = {*pair, ALPHA, *DIFFERENCES}
-    if other := sorted(part.keys() - known):
+    pair = _pair(part)
+    if other := sorted(part.keys() - {*pair, ALPHA, *DIFFERENCES}):
         raise ValueError(
-            f"{module}.{other[0]} is of a kind that is not merged (merged are LoRA pairs and differences); core's "
-            "LoraLoaderModelOnly applies LyCORIS and DoRA while it runs"
+            f"{module}.{other[0]} is of a kind that is not merged (merged are LoRA pairs and differences); Load "
+            "MotionStream LoRA applies LyCORIS and DoRA while the model runs"
         )
     found: dict[str, Tensor] = {}
     if pair:
         down, up = (part[name].float().flatten(1) for name in pair)
-        if down.ndim != 2 or up.ndim != 2 or down.shape[0] != up.shape[1]:
-            raise ValueError(f"the LoRA's pair for {module} is {tuple(down.shape)} and {tuple(up.shape)}")
-        if ALPHA in part and part[ALPHA].numel() != 1:
-            raise ValueError(f"{module}.{ALPHA} is {tuple(part[ALPHA].shape)}; it must be one number")
         scale = part[ALPHA].item() / down.shape[0] if ALPHA in part else 1.0
-        found[weight] = scale * up @ down
-    for ending, name in zip(DIFFERENCES, (weight, f"{module}.bias"), strict=True):
-        if ending in part:
-            if name not in weights:
-                raise ValueError(f"the LoRA changes {name}, which the model has not")
-            change = part[ending].float()
-            found[name] = found[name] + change.reshape(found[name].shape) if name in found else change
+        found[_weight_of(module, weights)] = scale * up @ down
+    for name, change in _differences(module, part, weights).items():
+        found[name] = found.get(name, 0) + change.float().reshape(found[name].shape if name in found else change.shape)
     return found
+
+
+def _check_fits(module: str, part: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for changes of another shape than what they change, or halves of a pair."""
+    if ALPHA in part and part[ALPHA].numel() != 1:
+        raise ValueError(f"{module}.{ALPHA} is {tuple(part[ALPHA].shape)}; it must be one number")
+    for name, change in _differences(module, part, weights).items():
+        if name not in weights or change.shape != weights[name].shape:
+            has = tuple(weights[name].shape) if name in weights else "none"
+            raise ValueError(f"the LoRA's change of {name} is {tuple(change.shape)}, and the model's weight {has}")
+    halves = [name for pair in PAIRS for name in pair if name in part]
+    if not halves:
+        return
+    if not (pair := _pair(part)):
+        raise ValueError(f"{module} has {' and '.join(halves)}, and not the other half of the pair")
+    down, up, weight = part[pair[0]], part[pair[1]], weights[_weight_of(module, weights)]
+    ranks = (down.shape[0], up.shape[1]) if min(down.ndim, up.ndim) >= 2 else (0, 1)
+    if ranks[0] != ranks[1] or up.numel() * down.numel() != weight.numel() * ranks[0] ** 2:
+        raise ValueError(
+            f"the LoRA's pair for {module} is {tuple(down.shape)} and {tuple(up.shape)}, which make no change of the "
+            f"model's {tuple(weight.shape)}: it is for another model"
+        )
+
+
+def _pair(part: Mapping[str, Tensor]) -> tuple[str, ...]:
+    return next(((down, up) for down, up in PAIRS if down in part and up in part), ())
+
+
+def _differences(module: str, part: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Changes that are stored whole, by the name of what they change."""
+    names = zip(DIFFERENCES, (_weight_of(module, weights), f"{module}.bias"), strict=True)
+    return {name: part[ending] for ending, name in names if ending in part}
+
+
+def _weight_of(module: str, weights: Mapping[str, Tensor]) -> str:
+    """The name of a module's weight; a bare parameter is its own."""
+    return f"{module}.weight" if f"{module}.weight" in weights else module
