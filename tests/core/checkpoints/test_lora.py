@@ -15,54 +15,9 @@ from motionstream_core.checkpoints.__main__ import main
 from motionstream_core.checkpoints.key_maps import diffusers_name
 from motionstream_core.checkpoints.lora import matched, merged
 from tests.core.checkpoints.test_load import narrow, weights_of
+from tests.data.lora_namings import NAMINGS, RANK, lora_of
 
-RANK, ALPHA = 3, 6.0
 SPEC = narrow("wan21_i2v")
-
-# How people's tools write the name of a module, and the endings of down and up.
-NAMINGS: dict[str, tuple[str, str, str]] = {
-    "diffusion-pipe": ("diffusion_model.{original}", "lora_A.weight", "lora_B.weight"),
-    "diffusers": ("transformer.{diffusers}", "lora_A.weight", "lora_B.weight"),
-    "diffusers, formerly": ("transformer.{diffusers}", "lora.down.weight", "lora.up.weight"),
-    "PEFT": ("base_model.model.{original}", "lora_A.weight", "lora_B.weight"),
-    "PEFT, wrapped": ("base_model.model.model._fsdp_wrapped_module.{original}", "lora_A.weight", "lora_B.weight"),
-    "PEFT with diffusers names": ("base_model.model.{diffusers}", "lora_A.weight", "lora_B.weight"),
-    "DiffSynth": ("{original}", "lora_A.default.weight", "lora_B.default.weight"),
-    "DiffSynth's pipeline": ("pipe.dit.{original}", "lora_A.default.weight", "lora_B.default.weight"),
-    "kohya": ("lora_unet_{flat original}", "lora_down.weight", "lora_up.weight"),
-    "kohya with dots": ("lora_unet_{original}", "lora_down.weight", "lora_up.weight"),
-    "VideoX-Fun": ("lora_unet__{flat original}", "lora_down.weight", "lora_up.weight"),
-    "OneTrainer": ("lora_transformer_{flat diffusers}", "lora_down.weight", "lora_up.weight"),
-    "SimpleTuner": ("lycoris_{flat diffusers}", "lora_down.weight", "lora_up.weight"),
-    "bare": ("{original}", "lora_A", "lora_B"),
-}
-
-
-def written(naming: str, stem: str) -> str:
-    pattern = NAMINGS[naming][0]
-    theirs = diffusers_name(stem)
-    for what, value in (("original", stem), ("diffusers", theirs)):
-        pattern = pattern.replace(f"{{flat {what}}}", value.replace(".", "_")).replace(f"{{{what}}}", value)
-    return pattern
-
-
-def lora_of(weights: dict[str, Tensor], naming: str, alpha: bool = True) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """A random LoRA of every matrix of the blocks and of the patch embedding; what it adds at strength 1."""
-    torch.manual_seed(1)
-    _, down_end, up_end = NAMINGS[naming]
-    file, change = {}, {}
-    for name, value in weights.items():
-        if not (name.startswith("blocks.") and value.ndim == 2) and name != "patch_embedding.weight":
-            continue
-        down = torch.randn(RANK, *value.shape[1:])
-        up = torch.randn(value.shape[0], RANK, *[1] * (value.ndim - 2))
-        stem = written(naming, name.removesuffix(".weight"))
-        file |= {f"{stem}.{down_end}": down, f"{stem}.{up_end}": up}
-        if alpha:
-            file[f"{stem}.alpha"] = torch.tensor(ALPHA)
-        scale = ALPHA / RANK if alpha else 1.0
-        change[name] = scale * torch.einsum("or,r...->o...", up.reshape(-1, RANK), down)
-    return file, change
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +28,7 @@ def weights() -> dict[str, Tensor]:
 @pytest.mark.parametrize("naming", NAMINGS)
 @pytest.mark.parametrize("alpha", [True, False], ids=["alpha", "no alpha"])
 def test_every_naming_changes_every_weight_it_means(weights: dict[str, Tensor], naming: str, alpha: bool) -> None:
-    file, change = lora_of(weights, naming, alpha)
+    file, change = lora_of(weights, naming, diffusers_name, alpha)
     lora = matched(file, weights)
     assert not lora.unmatched
     found = merged(weights, lora, 0.7)
@@ -100,7 +55,7 @@ def test_dtypes_stay_but_for_fp8(weights: dict[str, Tensor]) -> None:
     stored = dict(weights)
     for letter, dtype in kinds.items():
         stored[f"blocks.0.self_attn.{letter}.weight"] = weights[f"blocks.0.self_attn.{letter}.weight"].to(dtype)
-    file, change = lora_of(weights, "diffusion-pipe")
+    file, change = lora_of(weights, "diffusion-pipe", diffusers_name)
     found = merged(stored, matched(file, stored))
     for letter, dtype in {**kinds, "v": torch.bfloat16}.items():
         name = f"blocks.0.self_attn.{letter}.weight"
@@ -112,7 +67,7 @@ def test_convert_merges_a_training_scripts_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], weights: dict[str, Tensor], layout: str
 ) -> None:
     """LongLive's lora.pt over a base, and what of it has no place is said."""
-    file, change = lora_of(weights, "PEFT, wrapped", alpha=False)
+    file, change = lora_of(weights, "PEFT, wrapped", diffusers_name, alpha=False)
     file["base_model.model.blocks.7.ffn.0.lora_A.weight"] = torch.ones(1, 2)
     torch.save({"generator_lora": file, "critic_lora": {}}, tmp_path / "lora.pt")
     save_file(weights, str(tmp_path / "base.safetensors"))
@@ -170,7 +125,7 @@ def lycoris(file: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_what_does_not_fit_is_refused(
     tmp_path: Path, weights: dict[str, Tensor], changed: Any, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = changed(lora_of(weights, "diffusion-pipe")[0])
+    file = changed(lora_of(weights, "diffusion-pipe", diffusers_name)[0])
     save_file({name: value.contiguous() for name, value in file.items()}, str(tmp_path / "lora.safetensors"))
     save_file(weights, str(tmp_path / "base.safetensors"))
     command = ["convert", str(tmp_path / "base.safetensors"), str(tmp_path / "new"), "--to", "original"]
