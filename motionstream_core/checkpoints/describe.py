@@ -43,7 +43,7 @@ def describe(
     with naming(path):
         checkpoint = checkpoint_of(stored, role, family)
     if beside := beside_transformer(stored.tensors):
-        lines.append("beside the transformer: " + ", ".join(f"{part} ({num} tensors)" for part, num in beside.items()))
+        lines.append("beside the transformer: " + ", ".join(f"{part} ({beside[part]})" for part in sorted(beside)))
     return [*lines, f"names: {_naming(stored)}", f"model: {checkpoint.title}", *_spec_lines(checkpoint.spec, stored)]
 
 

@@ -168,9 +168,20 @@ def write_safetensors(
     """Write tensors (as `dtype`, or as they are); the file is replaced whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
-    ready = {name: tensor.detach().to("cpu", dtype or tensor.dtype).contiguous() for name, tensor in tensors.items()}
+    ready = _apart({name: tensor.detach().to("cpu", dtype or tensor.dtype) for name, tensor in tensors.items()})
     try:
         save_file(ready, str(partial), metadata)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each in memory of its own, since a safetensors file holds no tensor under two names."""
+    seen: set[int] = set()
+    ready = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        ready[name] = tensor.clone().contiguous() if place in seen else tensor.contiguous()
+        seen.add(place)
+    return ready

@@ -25,6 +25,7 @@ CAUSAL_PARTS = ("generator_ema", "generator")
 PARTS = (*CAUSAL_PARTS, "generator_lora", "state_dict", "model", "module")
 MAX_DEPTH = 4  # entries within entries
 MAX_LISTED = 10
+MAX_TENSORS = 20_000  # a Wan of 14B with its encoders beside it has 2000
 # First bytes of what is downloaded in place of weights.
 NOT_WEIGHTS = {
     b"version https://git-lfs": "is a pointer of Git LFS and not the file itself; download the file",
@@ -71,6 +72,8 @@ def read_stored(path: str | Path, folder: str = "transformer", *, shapes_only: b
         if twice := sorted(tensors.keys() & found.tensors.keys()):
             raise WeightsError(f"{file} holds {twice[0]}, which another part of these weights holds too")
         tensors |= found.tensors
+        if len(tensors) > MAX_TENSORS:
+            raise WeightsError(f"{file} holds {len(found.tensors)} tensors, which is no model of these kinds")
         metadata |= found.metadata
         part = found.part
     if path.name.endswith(INDEX_SUFFIX) and (lacking := sorted(weight_map(path).keys() - tensors.keys())):
@@ -94,14 +97,14 @@ def _read_file(file: Path, shapes_only: bool) -> Stored:
         if start.lstrip().startswith(mark):
             raise WeightsError(f"{file} {what}")
     if start.startswith((b"PK", LEGACY_START)):
-        return _torch_part(file, read_torch(file, shapes_only))
+        return _torch_part(file, read_torch(file, shapes_only), shapes_only)
     with naming(file):
         read: Callable[[Path, bool], tuple[dict[str, Tensor], dict[str, str]]]
         read = read_gguf if start.startswith(b"GGUF") else read_safetensors
         return Stored(*read(file, shapes_only))
 
 
-def _torch_part(file: Path, content: Any) -> Stored:
+def _torch_part(file: Path, content: Any, shapes_only: bool) -> Stored:
     """The tensors of a torch file's content, at its top or in a known entry."""
     part = ""
     for _ in range(MAX_DEPTH):
@@ -119,7 +122,7 @@ def _torch_part(file: Path, content: Any) -> Stored:
         for name, tensor in tensors.items():
             if not isinstance(name, str):
                 raise ValueError(f"this file holds a tensor under {_short(name)}, which is no name")
-            check_tensor(name, tensor)
+            check_tensor(name, tensor, shapes_only)
     return Stored(tensors, part=part)
 
 

@@ -28,6 +28,8 @@ SAFE = "get the file as safetensors, or from its publisher anew"
 
 def read_torch(path: Path, shapes_only: bool) -> Any:
     """What the file holds. shapes_only: tensors on the meta device. Raises WeightsError."""
+    if path.suffix == ".safetensors":  # torch goes by that name, and gives the file to another reader
+        raise WeightsError(f"{path} is a torch file by what it holds; rename it to .pt")
     with path.open("rb") as file:
         zipped = file.read(2) == b"PK"
     try:
@@ -45,10 +47,10 @@ def read_torch(path: Path, shapes_only: bool) -> Any:
     return content
 
 
-def check_tensor(name: str, tensor: Tensor) -> None:
+def check_tensor(name: str, tensor: Tensor, shapes_only: bool) -> None:
     """Raises ValueError for a tensor of another form than numbers in a row that the file stores."""
-    if tensor.layout != torch.strided or tensor.is_quantized:
-        raise ValueError(f"{name} is a sparse or quantised tensor, which is not read")
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta != shapes_only:
+        raise ValueError(f"{name} is a sparse, quantised or empty tensor, which is not read")
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise ValueError(f"{name} is {tuple(tensor.shape)}, which is more than the file stores of it")
 

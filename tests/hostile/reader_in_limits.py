@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import diffusers.models.autoencoders.autoencoder_kl_wan  # noqa: F401  # its import is no part of what is measured
+
 from motionstream_core.checkpoints import load_model, load_tiny_vae, load_vae
 from motionstream_core.checkpoints.describe import describe
 from motionstream_core.checkpoints.lora import read_lora

@@ -197,13 +197,7 @@ FILES: dict[str, Write] = {
     "text wide.safetensors": changed(text_embedding__0__weight=torch.zeros(0, 10**12)),
     "ffn wide.safetensors": changed(blocks__0__ffn__0__weight=torch.zeros(10**12, 0)),
     "track head of two axes.safetensors": changed(track_head__temporal_conv__weight=torch.zeros(2, 2)),
-    "scale for nothing.safetensors": changed(blocks__0__ffn__0__scale_weight=torch.zeros(7)),
-    "scale for a scalar.safetensors": changed(a__weight=torch.zeros(()), a__scale_weight=torch.zeros(7)),
-    "quantisation of 10^12.safetensors": changed(blocks__0__ffn__0__comfy_quant=torch.tensor(10**12)),
-    "quantisation deep.safetensors": changed(
-        blocks__0__ffn__0__comfy_quant=torch.tensor(list(b"[" * 4000), dtype=torch.uint8)
-    ),
-    "twice.safetensors": bytes_of(save(WEIGHTS | {f"model.{name}": value for name, value in WEIGHTS.items()})),
+    "twice.safetensors": bytes_of(save(WEIGHTS | {f"model.{name}": value.clone() for name, value in WEIGHTS.items()})),
     # specs
     **{
         f"spec {index}.safetensors": spec(**fields)
@@ -318,7 +312,15 @@ FILES: dict[str, Write] = {
     "type 99.gguf": gguf(1, 0, gguf_tensor((32,), kind=99) + bytes(64)),
     "unnamed.gguf": gguf(1, 0, gguf_tensor((1,)) + bytes(64)),
 }
-# Whose shapes are a model's: only reading their numbers tells. `inspect` does not.
+# Whose shapes are a model's: only reading their numbers tells. `inspect` reads none.
+SCALES: dict[str, Write] = {
+    "scale for nothing.safetensors": changed(blocks__0__ffn__0__scale_weight=torch.zeros(7)),
+    "scale for a scalar.safetensors": changed(a__weight=torch.zeros(()), a__scale_weight=torch.zeros(7)),
+    "quantisation of 10^12.safetensors": changed(blocks__0__ffn__0__comfy_quant=torch.tensor(10**12)),
+    "quantisation deep.safetensors": changed(
+        blocks__0__ffn__0__comfy_quant=torch.tensor(list(b"[" * 4000), dtype=torch.uint8)
+    ),
+}
 DAMAGED: dict[str, Write] = {
     "nan.safetensors": changed(**NAN),
     "all nan.safetensors": bytes_of(save({name: value * torch.nan for name, value in WEIGHTS.items()})),
