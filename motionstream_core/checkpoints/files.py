@@ -12,11 +12,18 @@ INDEX_SUFFIX = ".index.json"
 WHOLE_SUFFIXES = (".safetensors", ".bin")  # what a folder's only file of weights may be called
 DIFFUSERS_FILE = "diffusion_pytorch_model.safetensors"
 WHERE = "docs/models.md says where published weights are found and where they belong"
+MAX_TENSORS = 20_000  # in a file; a Wan of 14B with its encoders beside it has 2000
 MAX_JSON_BYTES = 4 * 2**20  # an index of 1300 tensors has 0.15 MB
 
 
 class WeightsError(ValueError):
     """Weights, or what is written beside them, that cannot be used; the message begins with the file's name."""
+
+
+def check_count(num_tensors: int) -> None:
+    """Raises ValueError for more tensors in a file than any model here has."""
+    if num_tensors > MAX_TENSORS:
+        raise ValueError(f"this file holds {num_tensors} tensors; no model that is read here has above {MAX_TENSORS}")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .files import check_count
 from .ranges import short
 from .scaled import COMPUTED
 
@@ -71,6 +72,7 @@ class _Header:
         if version not in VERSIONS:
             raise ValueError(f"this GGUF file is of version {version}; read are {' and '.join(map(str, VERSIONS))}")
         num_tensors, num_fields = self.number("Q"), self.number("Q")
+        check_count(num_tensors)
         fields: dict[str, Any] = {}
         for _ in range(num_fields):
             name = self.text()

@@ -25,7 +25,6 @@ CAUSAL_PARTS = ("generator_ema", "generator")
 PARTS = (*CAUSAL_PARTS, "generator_lora", "state_dict", "model", "module")
 MAX_DEPTH = 4  # entries within entries
 MAX_LISTED = 10
-MAX_TENSORS = 20_000  # a Wan of 14B with its encoders beside it has 2000
 # First bytes of what is downloaded in place of weights.
 NOT_WEIGHTS = {
     b"version https://git-lfs": "is a pointer of Git LFS and not the file itself; download the file",
@@ -72,8 +71,6 @@ def read_stored(path: str | Path, folder: str = "transformer", *, shapes_only: b
         if twice := sorted(tensors.keys() & found.tensors.keys()):
             raise WeightsError(f"{file} holds {twice[0]}, which another part of these weights holds too")
         tensors |= found.tensors
-        if len(tensors) > MAX_TENSORS:
-            raise WeightsError(f"{file} holds {len(found.tensors)} tensors, which is no model of these kinds")
         metadata |= found.metadata
         part = found.part
     if path.name.endswith(INDEX_SUFFIX) and (lacking := sorted(weight_map(path).keys() - tensors.keys())):

@@ -10,6 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from .files import check_count
+
 MAX_HEADER_BYTES = 32 * 2**20  # 1300 tensors take 0.2 MB; some keep a whole workflow or a tag list beside
 DTYPES = {
     "F64": torch.float64,
@@ -34,6 +36,7 @@ def read_safetensors(path: Path, shapes_only: bool) -> tuple[dict[str, Tensor], 
         # torch maps the file as memory of its own, which a small machine refuses; numpy looks at its header alone
         with safe_open(str(path), framework="np" if shapes_only else "pt") as file:
             names = list(file.keys())
+            check_count(len(names))
             tensors = {name: _shape_of(file, name) if shapes_only else file.get_tensor(name) for name in names}
             return tensors, file.metadata() or {}
     except SafetensorError as error:
