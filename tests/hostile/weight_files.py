@@ -281,7 +281,9 @@ FILES: dict[str, Write] = {
     "itself.pt": torch_file(self_containing()),
     "deep dicts.pt": torch_file(nested(150)),
     "expanded.pt": torch_file({"text_embedding.0.weight": torch.zeros(1).expand(10**6, 10**6)}),
-    "sparse.pt": torch_file({"a": torch.sparse_coo_tensor(torch.zeros(1, 0).long(), torch.zeros(0), (10**12,))}),
+    "sparse.pt": torch_file(
+        {"a": torch.sparse_coo_tensor(torch.zeros(1, 0).long(), torch.zeros(0), (10**12,), check_invariants=True)}
+    ),
     "meta.pt": torch_file({"a": torch.empty(10**12, device="meta")}),
     "complex.pt": torch_file({name: value.cfloat() for name, value in WEIGHTS.items()}),
     "bytes.pt": zipped_pickle(
