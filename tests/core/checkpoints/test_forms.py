@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from motionstream_core.checkpoints import load_model, load_tiny_vae, read_checkpoint
+from motionstream_core.checkpoints import load_model, load_tiny_vae, load_vae, read_checkpoint
 from motionstream_core.checkpoints.__main__ import main
 from motionstream_core.checkpoints.key_maps import to_diffusers
+from motionstream_core.checkpoints.vae_weights import vae_to_original
 from motionstream_core.models.vae.tiny_vae import TAEW2_1, TinyVae
 from tests.core.checkpoints.test_load import narrow, same, weights_of
 
@@ -67,6 +68,17 @@ def test_all_in_one(
     assert "beside the transformer: VAE (2), image encoder (1), text encoder (2)" in said
     assert main(["convert", str(path), str(tmp_path / "lone.safetensors"), "--to", "original"]) == 0
     assert same(read_checkpoint(tmp_path / "lone.safetensors").tensors, weights)
+
+
+def test_the_vae_of_an_all_in_one_file(tmp_path: Path, weights: dict[str, Tensor]) -> None:
+    autoencoder = pytest.importorskip("diffusers.models.autoencoders.autoencoder_kl_wan").AutoencoderKLWan
+    torch.manual_seed(0)
+    theirs = autoencoder(base_dim=4).state_dict()
+    original = {f"vae.{name}": value.contiguous() for name, value in vae_to_original(theirs).items()}
+    beside = {name: value for name, value in other_parts().items() if not name.startswith("vae.")}
+    transformer = {f"model.diffusion_model.{name}": value for name, value in weights.items()}
+    save_file(transformer | original | beside, str(tmp_path / "all.safetensors"))
+    assert same(load_vae(tmp_path / "all.safetensors").vae.state_dict(), theirs)
 
 
 def test_what_no_part_is_known_for_is_still_listed(tmp_path: Path, weights: dict[str, Tensor]) -> None:
