@@ -129,5 +129,5 @@ def test_what_does_not_fit_is_refused(
     save_file({name: value.contiguous() for name, value in file.items()}, str(tmp_path / "lora.safetensors"))
     save_file(weights, str(tmp_path / "base.safetensors"))
     command = ["convert", str(tmp_path / "base.safetensors"), str(tmp_path / "new"), "--to", "original"]
-    assert main([*command, "--merge-lora", str(tmp_path / "lora.safetensors")]) == 1
+    assert main([*command, "--merge-lora", str(tmp_path / "lora.safetensors")]) == 2
     assert re.search(rf"lora\.safetensors: .*{message}", capsys.readouterr().err) and not (tmp_path / "new").exists()
