@@ -25,6 +25,8 @@ from .tracks import TrackFormatError, Tracks, assign_ids
 
 MAX_COORDINATE_PX = 1e6
 
+ONE_FRAME = "give the points of one frame alone: [{'x': 1, 'y': 2}, ...]"
+
 _FIELDS = ("x", "y", "v")
 _SAMPLE_FORMS = "{'x': px, 'y': px, 'v': 0 or 1} or [x, y] or [x, y, v], where v may be left out"
 
@@ -89,7 +91,7 @@ def read_points(text: str, *, height: int, width: int, units: str = "auto", reme
     if isinstance(entries, list) and entries and _is_sample(entries[0]):
         lists = [[sample] for sample in _samples(entries, 0)]
     else:
-        lists = [samples[:1] for samples in by_point(_sample_lists(entries), "auto")]
+        lists = [samples[:1] for samples in by_point(_sample_lists(entries), "auto", ONE_FRAME)]
     lists, told = in_px(lists, height, width, units)
     tracks = _padded(lists, height, width, 0)
     require_inside(tracks, remedy)
