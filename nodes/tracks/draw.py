@@ -11,7 +11,7 @@ from ...motionstream_core.tracks import draw_tracks
 from ..host.preview import PreviewProgress
 from ..sockets import TracksSocket, advanced, schema
 from ..tracks.inputs import ALIASES, size_input
-from .sizes import sized_tracks
+from .sizes import over_pictures
 
 
 class MotionStreamDrawTracks(io.ComfyNode):
@@ -65,8 +65,8 @@ class MotionStreamDrawTracks(io.ComfyNode):
         track_width: int,
         track_height: int,
     ) -> io.NodeOutput:
-        otherwise, sides = (images.shape[1], images.shape[2]), ("track_height", "track_width")
-        given = sized_tracks(tracks, track_height, track_width, otherwise=otherwise, sides=sides)
+        pictures, sides = (images.shape[1], images.shape[2]), ("track_height", "track_width")
+        given = over_pictures(tracks, track_height, track_width, pictures, sides)
         frames = images[..., :3]
         if len(frames) == 1:
             frames = frames.expand(given.num_frames, -1, -1, -1)

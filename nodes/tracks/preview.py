@@ -19,7 +19,7 @@ from ...motionstream_core.tracks import Tracks, draw_tracks, payload_size
 from ..host.preview import PreviewProgress, has_client
 from ..sockets import advanced, schema
 from .inputs import ALIASES, size_input, tracks_input
-from .sizes import sized_tracks
+from .sizes import over_pictures, sized_tracks
 
 BACKGROUND = 0.12
 PREVIEW_CRF = 20
@@ -116,7 +116,7 @@ def _frames(images: Tensor | None, payload: Mapping[str, Any], height: int, widt
         given = sized_tracks(payload, height, width)
         return torch.full((1, given.height, given.width, 3), BACKGROUND).expand(given.num_frames, -1, -1, -1), given
     frames = images[..., :3]
-    given = sized_tracks(payload, height, width, otherwise=(frames.shape[1], frames.shape[2]))
+    given = over_pictures(payload, height, width, (frames.shape[1], frames.shape[2]), ("height", "width"))
     if len(frames) == 1:
         frames = frames.expand(given.num_frames, -1, -1, -1)
     if len(frames) != given.num_frames:
