@@ -115,7 +115,11 @@ def _sample_lists(source: object) -> list[list[Sample]]:
     """One list of samples per track, at least one."""
     entries = _decoded(source) if isinstance(source, str) else source
     if not isinstance(entries, list | tuple):
-        raise TrackFormatError(f"found {show(entries)} where a list of tracks is needed: [[sample, ...], ...]")
+        drawing = "; a drawing of the Track Editor goes into that node's document, or as a file into Load Tracks"
+        raise TrackFormatError(
+            f"found {show(entries)} where a list of tracks is needed: [[sample, ...], ...]"
+            f"{drawing if isinstance(entries, Mapping) and 'format' in entries else ''}"
+        )
     if any(isinstance(entry, str) for entry in entries):
         return _tracks_of_texts(entries)
     if not entries:
