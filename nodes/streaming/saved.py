@@ -103,7 +103,8 @@ def new_stream_file(save_stream: str, size: Size) -> Path | None:
 
 def option_of(path: Path) -> str:
     """What MotionStream Load Stream calls a file of the output folder."""
-    return f"{path.relative_to(Path(folder_paths.get_output_directory()).resolve()).as_posix()}{_OUTPUT}"
+    root = Path(folder_paths.get_output_directory()).resolve()
+    return f"{path.resolve().relative_to(root).as_posix()}{_OUTPUT}"
 
 
 def _found() -> dict[str, Path]:
