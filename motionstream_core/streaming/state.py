@@ -31,7 +31,7 @@ SAME_PX = 0.5
 class StreamState:
     """Where a stream stands before chunk number `chunk`.
 
-    latents: (1 c f h w), the newest, on the CPU as the cache's content is. size: (height, width) px. source: what stands
+    latents: (1 c f h w), the newest, on the CPU as the cache's content is. size: (height, width) px. source: what is
     in the image slot from here on. tracks: those of the stream from its last frame on, where they were known. settings:
     with all values named.
     """
