@@ -9,7 +9,7 @@ import webbrowser
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .demo.example import drawn_example
 from .demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT, name_of
@@ -23,10 +23,12 @@ from .evaluation.clips.table import paper_rows, text_table, total_rows, write_cs
 from .evaluation.perceptual import Lpips, load_lpips
 from .live.open import Log, Opened, replayed
 from .live.recording import repair
+from .media.picture import read_picture
+from .media.video_file import VideoFile
 from .streaming.render.job import read_job, render_to_file
 from .streaming.render.renderer import Renderer, TeacherSettings, open_renderer
-from .streaming.render.video_file import VideoFile
 from .streaming.stream import StreamSettings
+from .tracks import ORDERS, UNITS
 from .tracks.extract.cotracker import CoTracker3
 from .tracks.extract.tracker import OpenCvTracker, Tracker
 
@@ -57,7 +59,11 @@ def render(args: argparse.Namespace) -> None:
         num_frames=args.frames,
         frame_size=args.size,
         negative=args.negative,
+        units=args.units,
+        order=args.order,
     )
+    if job.told:
+        print(f"tracks               {job.told}")
     pace = render_to_file(renderer, job, args.out, StreamSettings(seed=args.seed), _teacher_settings(args))
     print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
@@ -102,7 +108,7 @@ def live(args: argparse.Namespace) -> None:
     if args.image is not None:
         if not args.image.is_file():
             raise FileNotFoundError(f"--image: there is no file {args.image}")
-        picture = opened.fitted(ImageOps.exif_transpose(Image.open(args.image)))
+        picture = opened.fitted(Image.fromarray(read_picture(args.image).pixels))
     elif spec.image_rule != "none":
         example = drawn_example(2)
         picture = opened.fitted(Image.fromarray(example.image))
@@ -183,7 +189,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="name", required=True)
     one = commands.add_parser("render", help="image, tracks and prompt to an mp4")
     one.add_argument("--image", type=Path, help="the first frame; cropped about its middle to the video's frame")
-    one.add_argument("--tracks", type=Path, help="trajectories in px of the image (JSON or npz)")
+    one.add_argument("--tracks", type=Path, help="trajectories: npz, the editor's document, coordinate JSON")
+    one.add_argument("--units", choices=UNITS, default="auto", help="of coordinate JSON: px of the image, or 0 to 1")
+    one.add_argument("--order", choices=ORDERS, default="auto", help="of coordinate JSON: what each list holds")
     one.add_argument("--replay", type=Path, metavar="LOG", help="a live stream's .log.json: that stream, made again")
     one.add_argument("--frames", type=int, help="length; default: as the tracks, in whole chunks")
     one.add_argument("--out", type=Path, default=Path("outputs/render.mp4"))

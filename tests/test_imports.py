@@ -17,6 +17,7 @@ EXPERIMENTS = "experiments"
 # Each room may import itself and the rooms before it.
 ROOMS = [
     "geometry",
+    "media",
     "world",
     "tracks",
     "models",

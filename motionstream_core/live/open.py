@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
+from ..media.picture import read_picture
 from ..models.wan import CrossContext
 from ..streaming.conditions import StreamConditions
 from ..streaming.decode import StreamingDecoder
@@ -163,7 +164,7 @@ class Log:
 
     def picture(self) -> NDArray[np.uint8] | None:
         """Its image (h w 3), where that lies beside it."""
-        return None if self.image is None else np.asarray(Image.open(self.image).convert("RGB"))
+        return None if self.image is None else read_picture(self.image).pixels
 
     @classmethod
     def read(cls, path: Path) -> Log:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
 from ..geometry import VaeStride
+from ..models.conditioning import Forecast
 from ..tracks import Tracks
 from ..tracks.carry import CarriedPicture
 
@@ -40,10 +41,14 @@ class Drafting(Protocol):
 
 @dataclass(frozen=True)
 class ImageSlot:
-    """Image latents (1 c f h w); moved (1 2 f h w), which share of a cell was moved there and moved away, or None."""
+    """Image latents (1 c f h w); moved (1 2 f h w), which share of a cell was moved there and moved away, or None.
+
+    forecast: the pixels that the latents are of, where they are what the frames will be like.
+    """
 
     latents: Tensor
     moved: Tensor | None = None
+    forecast: Forecast | None = None
 
 
 class ImageSource(Protocol):
@@ -108,7 +113,7 @@ class CarriedImage:
         if frames.shape[1] > 1:
             latents.append(self._encoded(frames))
         moved = latent_shares(torch.stack([carried.came, carried.went]), self.stride, whole=start == 0)[None]
-        return ImageSlot(torch.cat(latents, dim=2), moved)
+        return ImageSlot(torch.cat(latents, dim=2), moved, Forecast(carried.frames, 1 - carried.went))
 
     def begin(self, tracks: Tracks) -> None:
         """The picture was shown already, under `tracks` of that one frame: what they stand on goes along from there."""

@@ -19,7 +19,7 @@ from ..diffusion.flow import clean_from_velocity
 from ..diffusion.sample import denoise_few_step
 from ..diffusion.schedule import to_timestep
 from ..geometry import Chunk, ChunkPlan
-from ..models.conditioning import Conditions, InputLayout, assemble
+from ..models.conditioning import Conditions, Forecast, InputLayout, assemble
 from ..models.kv_cache import KVCache
 from .network import Network
 
@@ -49,10 +49,11 @@ class StepCallback(Protocol):
 
 @dataclass(frozen=True)
 class RolledChunk:
-    """A finished chunk: which one, and its clean latents (b c f h w)."""
+    """A finished chunk: which one, its clean latents (b c f h w), and what was forecast of its pixels."""
 
     chunk: Chunk
     latents: Tensor
+    forecast: Forecast | None = None
 
 
 def rollout(
@@ -92,7 +93,7 @@ def rollout(
                 latents = given[:, :, chunk.start : chunk.stop]
             else:
                 latents = _generate(model, layout, chunk_conditions, chunk, sigmas, cache, noise, gradient, callback)
-            yield RolledChunk(chunk, latents)
+            yield RolledChunk(chunk, latents, chunk_conditions.forecast)
             with torch.no_grad(), cache.keeping():
                 _predict(model, layout, chunk_conditions, latents.detach(), 0.0, cache)
     finally:

@@ -19,8 +19,9 @@ from ..models.kv_cache import KVCache
 from ..models.wan import CrossContext
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
+from .detail import with_detail
 from .network import SpecifiedNetwork
-from .rollout import ConditionSource, StepCallback, pinned_input, rollout, seeded_noise
+from .rollout import ConditionSource, RolledChunk, StepCallback, pinned_input, rollout, seeded_noise
 
 GuidedVelocity = Callable[[Tensor, float | Tensor], Tensor]
 SAMPLERS = {"euler": euler_sample, "unipc": unipc_sample}
@@ -123,20 +124,24 @@ def stream_chunks(
                 decoder.push(rolled.latents)
                 continue
             with torch.no_grad():
-                frames = (
-                    decoder.push(rolled.latents) if decoded is None else _piecewise(decoder, rolled.latents, decoded)
-                )
+                frames = _decoded(decoder, rolled, decoded)
             yield StreamedChunk(rolled.chunk, rolled.latents, frames)
     finally:
         chunks.close()
         decoder.reset()
 
 
-def _piecewise(decoder: StreamingDecoder, latents: Tensor, decoded: Callable[[Tensor], None]) -> Tensor:
-    pieces = []
-    for latent in latents.split(1, dim=2):
-        pieces.append(decoder.push(latent))
-        decoded(pieces[-1])
+def _decoded(decoder: StreamingDecoder, rolled: RolledChunk, told: Callable[[Tensor], None] | None) -> Tensor:
+    """Frames (t h w 3) of a chunk; `told` is given them one latent frame's at a time."""
+    pieces, done = [], 0
+    for latents in [rolled.latents] if told is None else rolled.latents.split(1, dim=2):
+        frames = decoder.push(latents)
+        if rolled.forecast is not None:
+            frames = with_detail(frames, rolled.forecast.part(done, done + len(frames)))
+        done += len(frames)
+        pieces.append(frames)
+        if told is not None:
+            told(frames)
     return torch.cat(pieces)
 
 

@@ -131,7 +131,7 @@ class MotionStreamTeacherSampler(io.ComfyNode):
             read_text(view, prompt, positive, "positive", clip_vision_output),
             read_text(view, "", negative, "negative", clip_vision_output),
         )
-        logging.info("MotionStream Teacher Sampler: length: %s", made.told)
+        logging.info("MotionStream Teacher Sampler: %s", "; ".join([f"length: {made.told}", *clip.told]))
         weights = text_weight, motion_weight if clip.tracks.visibility.any() else 0.0
         latents = with_memory_advice(
             lambda: _sample(view, coder, clip, texts, steps, weights, sampler, seed),

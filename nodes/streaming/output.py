@@ -12,7 +12,7 @@ import torch
 from comfy_api.latest import InputImpl, Types, io
 from torch import Tensor
 
-from ...motionstream_core.streaming.render.video_file import VideoFile
+from ...motionstream_core.media.video_file import VideoFile
 from ..frame_fit import Size
 from ..host.preview import has_client
 

@@ -136,14 +136,7 @@ def stream_settings(
 
 def beyond_training(spec: ModelSpec, name: str, settings: StreamSettings) -> list[str]:
     """A line for every setting that goes beyond what the checkpoint `name` was made for."""
-    lines = []
-    own, steps = len(spec.step_list), len(settings.step_list or spec.step_list)
-    if steps > own:
-        levels = ", ".join(map(str, spec.step_list))
-        lines.append(
-            f"steps is {steps}, but {name} was distilled for {own} ({levels}): more take longer, at noise levels that "
-            f"it never learned"
-        )
+    lines = beyond_steps(spec, name, len(settings.step_list or spec.step_list))
     for field, given, trained in (
         ("sink_frames", settings.sink_frames, spec.sink_frames),
         ("window_frames", settings.window_frames, spec.window_frames),
@@ -151,6 +144,18 @@ def beyond_training(spec: ModelSpec, name: str, settings: StreamSettings) -> lis
         if given is not None and given > trained:
             lines.append(f"{field} is {given}, but {name} was trained with {trained}: more than it learned to use")
     return lines
+
+
+def beyond_steps(spec: ModelSpec, name: str, steps: int) -> list[str]:
+    """A line where `steps` are more than the student `name` was distilled for."""
+    own = len(spec.step_list)
+    if steps <= own:
+        return []
+    levels = ", ".join(map(str, spec.step_list))
+    return [
+        f"steps is {steps}, but {name} was distilled for {own} ({levels}): more take longer, at noise levels that it "
+        f"never learned"
+    ]
 
 
 def working_bytes(spec: ModelSpec, clip: Clip, settings: StreamSettings) -> int:

@@ -152,7 +152,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
         streamed, pace = with_memory_advice(run, ADVICE)
         kept = [] if state_file is None else [f"saved stream: {option_of(state_file)}"]
         beyond = beyond_training(view.spec, view.name, settings)
-        report = "\n".join([pace, f"length: {made.told}", *kept, *beyond])
+        report = "\n".join([pace, f"length: {made.told}", *clip.told, *kept, *beyond])
         logging.info("MotionStream: %s", report.replace("\n", "; "))
         latents = model.model.latent_format.process_out(streamed.latents)
         path = str(saved.path) if saved is not None and saved.kept else ""

@@ -127,8 +127,11 @@ def test_the_track_head_of_older_workflows_hands_tracks_on(pack: Pack, parts: tu
     tracks, node = tracks_of(pack), pack("nodes.streaming.track_head").MotionStreamTrackHead
     motion = node.execute(parts[0], tracks, SIDE, SIDE).args[0]
     assert torch.equal(stream(pack, *parts, motion=motion)[0], stream(pack, *parts, motion=tracks)[0])
-    with pytest.raises(ValueError, match="motion: it was made for 16 x 16 px, but this video is 32 x 32 px"):
-        stream(pack, *parts, motion=node.execute(parts[0], tracks, 16, 16).args[0])
+    bare = {key: tracks[key] for key in ("track_path", "track_visibility")}  # of a node that names no size
+    half = node.execute(parts[0], {**bare, "track_path": bare["track_path"] / 2}, SIDE // 2, SIDE // 2).args[0]
+    frames, _, report, *_ = stream(pack, *parts, motion=half)
+    assert torch.equal(frames, stream(pack, *parts, motion=tracks)[0])
+    assert "motion: made for 16 x 16 px, brought to 32 x 32 px (crop)" in report
 
 
 def test_tracks_may_end_before_the_video(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
