@@ -9,13 +9,13 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...motionstream_core.streaming.going_on import Before
-from ...motionstream_core.streaming.past import past_frames
+from ...motionstream_core.streaming.past import last_frames, past_frames
 from ...motionstream_core.streaming.state_file import read_state
-from ...motionstream_core.tracks.extract.frames import ArrayFrames, AtRate
 from ..frame_fit import Size, fit_image
 from ..host.model import StreamModel
 from ..host.vae import Vae
 from ..sockets import SavedStream, StreamSocket
+from ..tracks.footage import footage
 
 Given = Tensor | SavedStream | Any
 """Frames (t h w 3 or 4) in [0, 1], a saved stream, or the host's VIDEO."""
@@ -57,20 +57,12 @@ def read_before(model: StreamModel, vae: Vae, given: Given, size: Size, asked: S
                 if wanted not in (0, kept):
                     raise ValueError(f"the saved stream is {kept} px in {side}, not {wanted}; set {side} to 0")
             return Before(state=state), state.size
-        images = given if isinstance(given, Tensor) else _at_rate(given, model.spec.fps)
-        if images.ndim != 4 or images.shape[3] not in (3, 4):
-            raise ValueError(f"it has shape {tuple(images.shape)}; it must be frames (t h w 3)")
-        last = images[-past_frames(model.spec, len(images)) :]
+        if not isinstance(given, Tensor):
+            frames = last_frames(model.spec, footage(given, None, 0.0).frames)
+            given = torch.from_numpy(frames).float() / 255
+        if given.ndim != 4 or given.shape[3] not in (3, 4):
+            raise ValueError(f"it has shape {tuple(given.shape)}; it must be frames (t h w 3)")
+        last = given[-past_frames(model.spec, len(given)) :]
         return Before(torch.cat([fit_image(each[None], size, fit) for each in last], dim=2)), size
     except ValueError as error:
         raise ValueError(f"go_on_from: {error}") from None
-
-
-def _at_rate(video: Any, fps: float) -> Tensor:
-    """Frames (t h w 3) of a VIDEO, as many a second as the model makes."""
-    parts = video.get_components()
-    images, rate = parts.images, float(parts.frame_rate)
-    if abs(rate - fps) < 1e-3 * fps:
-        return images
-    frames = AtRate(ArrayFrames(images[..., :3].numpy()), rate, fps)
-    return torch.from_numpy(frames.read(0, frames.num_frames)).float() / 255

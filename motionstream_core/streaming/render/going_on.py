@@ -7,20 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from ...tracks import Tracks, parse_tracks, resample
-from ...tracks.extract.frames import AtRate, VideoFrames
+from ...media.picture import read_picture
+from ...media.video import VideoFrames
+from ...media.video_file import VideoFile
+from ...tracks import Tracks, resample
 from ..going_on import Before
-from ..past import past_frames
+from ..past import last_frames
 from ..state import StreamState
 from ..state_file import SUFFIX, read_state, write_state
 from ..stream import StreamSettings
 from .fit import fit_picture, fit_tracks, image_tensor
-from .job import Pace
+from .job import Pace, read_tracks
 from .renderer import Renderer
-from .video_file import VideoFile
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ def read_going_on(
     *,
     num_frames: int | None = None,
     frame_size: tuple[int, int] | None = None,
+    units: str = "auto",
+    order: str = "auto",
 ) -> GoingOn:
     """A job from files.
 
     name: of the model, for messages. source: a video, taken at the model's frames a second and cropped about its middle
-    to the frame, or a saved stream. tracks: as for an image, in px of the video (of the saved stream: of its frames);
+    to the frame, or a saved stream. tracks: as `read_job` has them, over the video (the saved stream's own frames);
     their first sample is the last frame that there is. image: the first one of a saved stream, which does not hold it,
     for a model that looks at it through CLIP. num_frames: new ones; default as many as the tracks have, in whole
     chunks. Raises FileNotFoundError or ValueError naming the option.
@@ -74,13 +77,12 @@ def read_going_on(
             raise ValueError(
                 "--image is missing: this model looks at the first image, which is not saved with the stream"
             )
-        seen = image_tensor(fit_picture(ImageOps.exif_transpose(Image.open(image)), *before.size))
+        seen = image_tensor(fit_picture(Image.fromarray(read_picture(image).pixels), *before.size))
     elif image is not None:
         raise ValueError("--image cannot be given beside --continue, which shows already what the video begins with")
     drawn = None
     if tracks is not None:
-        text = tracks.read_bytes() if tracks.suffix == ".npz" else tracks.read_text(encoding="utf-8")
-        drawn = fit_tracks(parse_tracks(text, height=picture[0], width=picture[1]), *before.size)
+        drawn = fit_tracks(read_tracks(tracks, picture, units, order).tracks, *before.size)
     lengths = spec.chunk_lengths
     if num_frames is None:
         known = drawn.num_frames if drawn is not None else spec.vae_stride.num_frames(21)
@@ -101,9 +103,7 @@ def _before(
         return Before(state=state), state.size
     size = frame_size or spec.frame_size
     video = VideoFrames(source)
-    frames = AtRate(video, video.fps, spec.fps)
-    last = frames.read(frames.num_frames - past_frames(spec, frames.num_frames), frames.num_frames)
-    fitted = [image_tensor(fit_picture(Image.fromarray(each), *size)) for each in last]
+    fitted = [image_tensor(fit_picture(Image.fromarray(each), *size)) for each in last_frames(spec, video)]
     return Before(torch.stack(fitted, dim=1)[None]), (video.height, video.width)
 
 
