@@ -133,6 +133,8 @@ def state_to(path: Path | None, renderer: Renderer, name: str) -> Callable[[Stre
     """Writes the state in which a stream ends to `path`; None for no path."""
     if path is None:
         return None
+    if renderer.loaded.spec.role != "student":
+        raise ValueError("--save-stream: this model is a teacher, which makes whole clips; give a student")
     if not path.name.endswith(SUFFIX):
         raise ValueError(f"--save-stream: {path.name} must end in {SUFFIX}")
     maker = renderer.maker(name)
