@@ -14,10 +14,10 @@ from ...motionstream_core.streaming.state_file import read_state
 from ..frame_fit import Size, fit_image
 from ..host.model import StreamModel
 from ..host.vae import Vae
-from ..sockets import SavedStream, StreamSocket
+from ..sockets import StreamFile, StreamSocket
 from ..tracks.footage import footage
 
-Given = Tensor | SavedStream | Any
+Given = Tensor | StreamFile | Any
 """Frames (t h w 3 or 4) in [0, 1], a saved stream, or the host's VIDEO."""
 
 
@@ -51,7 +51,7 @@ def read_before(model: StreamModel, vae: Vae, given: Given, size: Size, asked: S
     with the input's name.
     """
     try:
-        if isinstance(given, SavedStream):
+        if isinstance(given, StreamFile):
             state = read_state(given.path, model.maker, vae, vae.patcher.load_device)
             for side, wanted, kept in zip(("height", "width"), asked, state.size, strict=True):
                 if wanted not in (0, kept):
