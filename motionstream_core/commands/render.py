@@ -35,8 +35,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         dest="go_on",
         type=Path,
         metavar="VIDEO|STREAM",
-        help="in place of an image: a video, whose last frames the stream takes up, or a saved stream; --out holds what "
-        "is new, and the tracks begin in the last frame",
+        help="in place of an image: a video, whose last frames the stream takes up, or a saved stream; --out holds "
+        "what is new, and the tracks begin in the last frame",
     )
     parser.add_argument(
         "--save-stream",
