@@ -125,7 +125,10 @@ export async function drops(visitor, folder) {
 
 /** Letters typed before the search has the keyboard would be shortcuts of the graph. */
 async function openSearch(visitor) {
-  await visitor.page.evaluate(() => window.app.extensionManager.command.execute("Workspace.SearchBox.Toggle"));
+  await visitor.page.evaluate(() => {
+    document.activeElement?.blur();
+    return window.app.extensionManager.command.execute("Workspace.SearchBox.Toggle");
+  });
   await until(visitor, () => document.activeElement?.tagName === "INPUT");
 }
 
