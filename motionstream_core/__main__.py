@@ -28,6 +28,7 @@ from .media.video_file import VideoFile
 from .streaming.render.job import read_job, render_to_file
 from .streaming.render.renderer import Renderer, TeacherSettings, open_renderer
 from .streaming.stream import StreamSettings
+from .tracks import ORDERS, UNITS
 from .tracks.extract.cotracker import CoTracker3
 from .tracks.extract.tracker import OpenCvTracker, Tracker
 
@@ -58,7 +59,11 @@ def render(args: argparse.Namespace) -> None:
         num_frames=args.frames,
         frame_size=args.size,
         negative=args.negative,
+        units=args.units,
+        order=args.order,
     )
+    if job.told:
+        print(f"tracks               {job.told}")
     pace = render_to_file(renderer, job, args.out, StreamSettings(seed=args.seed), _teacher_settings(args))
     print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
@@ -184,7 +189,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="name", required=True)
     one = commands.add_parser("render", help="image, tracks and prompt to an mp4")
     one.add_argument("--image", type=Path, help="the first frame; cropped about its middle to the video's frame")
-    one.add_argument("--tracks", type=Path, help="trajectories in px of the image (JSON or npz)")
+    one.add_argument("--tracks", type=Path, help="trajectories: npz, the editor's document, coordinate JSON")
+    one.add_argument("--units", choices=UNITS, default="auto", help="of coordinate JSON: px of the image, or 0 to 1")
+    one.add_argument("--order", choices=ORDERS, default="auto", help="of coordinate JSON: what each list holds")
     one.add_argument("--replay", type=Path, metavar="LOG", help="a live stream's .log.json: that stream, made again")
     one.add_argument("--frames", type=int, help="length; default: as the tracks, in whole chunks")
     one.add_argument("--out", type=Path, default=Path("outputs/render.mp4"))

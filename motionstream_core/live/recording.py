@@ -24,7 +24,7 @@ from PIL import Image
 
 from ..media.colours import as_yuv, tag_colours
 from ..media.video_file import check_even, frame_rate
-from ..streaming.session import LOG_VERSION, Event
+from ..streaming.events import LOG_VERSION, Event
 from ..tracks.npz import save_npz
 from .told import ToldTracks, as_document
 

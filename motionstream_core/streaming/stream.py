@@ -19,8 +19,9 @@ from ..models.kv_cache import KVCache
 from ..models.wan import CrossContext
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
+from .detail import with_detail
 from .network import SpecifiedNetwork
-from .rollout import ConditionSource, StepCallback, pinned_input, rollout, seeded_noise
+from .rollout import ConditionSource, RolledChunk, StepCallback, pinned_input, rollout, seeded_noise
 
 GuidedVelocity = Callable[[Tensor, float | Tensor], Tensor]
 SAMPLERS = {"euler": euler_sample, "unipc": unipc_sample}
@@ -76,6 +77,7 @@ def stream_chunks(
     callback: StepCallback | None = None,
     cache: KVCache | None = None,
     first_chunk: int = 0,
+    given: Tensor | None = None,
     decoded: Callable[[Tensor], None] | None = None,
 ) -> Generator[StreamedChunk, None, None]:
     """The student's stream, chunk by chunk, without end for num_latent_frames None.
@@ -83,6 +85,8 @@ def stream_chunks(
     conditions: `StreamConditions`; or any other source, with the `latent_size` (height, width).
     decoded: is given frames (t h w 3) as soon as they are decoded, one latent frame's at a time.
     cache, first_chunk: of a stream that goes on (`stream_cache`); cache and decoder then remember what was before.
+    given: latents (1 c f h w) that the stream begins with, in whole chunks: remembered and decoded like its own, and
+        not yielded. num_latent_frames counts them.
 
     Raises ValueError for a teacher, or for a length that fills no whole chunks (naming the nearest that do).
     """
@@ -97,6 +101,7 @@ def stream_chunks(
         latent_size = conditions.latent_size
     cache = stream_cache(loaded, latent_size, settings) if cache is None else cache
     device, dtype = model.placement
+    given = None if given is None else given.to(device, dtype)
     if not first_chunk:
         decoder.reset()
     shape = (1, spec.backbone.out_channels, *latent_size)
@@ -110,25 +115,33 @@ def stream_chunks(
         noise=seeded_noise(settings.seed, shape, dtype, device),
         num_latent_frames=num_latent_frames,
         first_chunk=first_chunk,
+        given=given,
         callback=callback,
     )
     try:
         for rolled in chunks:
+            if given is not None and rolled.chunk.stop <= given.shape[2]:
+                decoder.push(rolled.latents)
+                continue
             with torch.no_grad():
-                frames = (
-                    decoder.push(rolled.latents) if decoded is None else _piecewise(decoder, rolled.latents, decoded)
-                )
+                frames = _decoded(decoder, rolled, decoded)
             yield StreamedChunk(rolled.chunk, rolled.latents, frames)
     finally:
         chunks.close()
         decoder.reset()
 
 
-def _piecewise(decoder: StreamingDecoder, latents: Tensor, decoded: Callable[[Tensor], None]) -> Tensor:
-    pieces = []
-    for latent in latents.split(1, dim=2):
-        pieces.append(decoder.push(latent))
-        decoded(pieces[-1])
+def _decoded(decoder: StreamingDecoder, rolled: RolledChunk, told: Callable[[Tensor], None] | None) -> Tensor:
+    """Frames (t h w 3) of a chunk; `told` is given them one latent frame's at a time."""
+    pieces, done = [], 0
+    for latents in [rolled.latents] if told is None else rolled.latents.split(1, dim=2):
+        frames = decoder.push(latents)
+        if rolled.forecast is not None:
+            frames = with_detail(frames, rolled.forecast.part(done, done + len(frames)))
+        done += len(frames)
+        pieces.append(frames)
+        if told is not None:
+            told(frames)
     return torch.cat(pieces)
 
 

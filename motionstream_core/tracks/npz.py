@@ -45,7 +45,7 @@ def load_npz(source: bytes | str | os.PathLike[str]) -> Tracks:
         arrays = _arrays(content)
     for name, dtype in _DTYPES.items():
         if name not in arrays:
-            raise TrackFormatError(f"npz: array '{name}' is missing; write the file with save_npz")
+            raise TrackFormatError(f"npz: array '{name}' is missing; this is no npz of MotionStream Save Tracks")
         if arrays[name].dtype != dtype:
             raise TrackFormatError(f"npz: array '{name}' is {arrays[name].dtype}; it must be {np.dtype(dtype)}")
     for name in ("height", "width"):
@@ -64,5 +64,5 @@ def _arrays(file: BinaryIO) -> dict[str, np.ndarray]:
         if isinstance(loaded, np.lib.npyio.NpzFile):
             return {name: loaded[name] for name in loaded.files}
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError, OSError, NotImplementedError) as error:
-        raise TrackFormatError(f"this is no readable npz file ({error}); write it with save_npz") from error
-    raise TrackFormatError("this is a single npy array; tracks need the several arrays that save_npz writes")
+        raise TrackFormatError(f"this is no readable npz file of MotionStream Save Tracks ({error})") from error
+    raise TrackFormatError("this is a single npy array; tracks need the several that MotionStream Save Tracks writes")

@@ -80,16 +80,27 @@ def test_any_query_frame_mask_and_given_points(extract: Callable[..., Any], imag
     assert path.shape[1] == 24
     assert (path[6].amin(0) >= torch.tensor([24, 20])).all() and (path[6].amax(0) < torch.tensor([72, 40])).all()
     assert (path - moved(path, 6)).norm(dim=-1).median() < 0.2
-    path = extract(images=images, query_frame=3, coordinates='[{"x": 40.5, "y": 30}, {"x": 1, "y": 1}]')[0][
-        "track_path"
-    ]
-    assert path[3].tolist() == [[40.5, 30]]
+    for text in ('[[{"x": 40.5, "y": 30}, {"x": 9, "y": 9}], [{"x": 20, "y": 50}]]', "[[40.5, 30], [20, 50]]"):
+        path = extract(images=images, query_frame=3, coordinates=text)[0]["track_path"]
+        assert path[3].tolist() == [[40.5, 30], [20, 50]]
+    payload, *_, report = extract(images=images, query_frame=3, coordinates='[{"x": 0.25, "y": 0.5}]')
+    assert payload["track_path"][3].tolist() == [[24, 32]] and (payload["track_width"], payload["track_height"]) == (
+        96,
+        64,
+    )
+    assert "coordinates: 1 point of 1 sample; units: normalised, assumed: 0..1 is the frame of 96 x 64 px" in report
     points = {
         "track_path": torch.tensor([[[30.0, 30.0], [50.0, 20.0]]]),
         "track_visibility": torch.tensor([[1.0, 0.0]]),
     }
     path = extract(images=images, query_frame=2, points=points)[0]["track_path"]
     assert path.shape[1] == 1 and path[2, 0].tolist() == [30, 30]
+    # drawn on a picture cut to its middle: 64 of the 96 px
+    payload, *_, report = extract(
+        images=images, query_frame=2, points={**points, "track_width": 48, "track_height": 48}
+    )
+    assert payload["track_path"][2, 0].tolist() == [pytest.approx(16 + 30 * 4 / 3), 40]
+    assert "points: made for 48 x 48 px, brought to 96 x 64 px (fit)" in report
 
 
 def test_a_video_file_is_read_and_says_its_rate(
@@ -194,7 +205,7 @@ def test_interrupt_stops_the_tracking(extract: Callable[..., Any], images: Tenso
         ({"mask": torch.zeros(1, 64, 96)}, "mask is empty"),
         ({"mask": torch.ones(3, 64, 96), "query_frame": 5}, "one for each frame"),
         ({"coordinates": "[[1, 2"}, "coordinates: "),
-        ({"coordinates": "[[[500, 2]]]"}, "none of the 1 given points"),
+        ({"coordinates": "[[[500, 2]]]"}, r"100% of the tracks \(1 of 1\) never lie inside the frame of 96 x 64 px"),
         ({"coordinates": "[[[5, 2]]]", "mask": torch.ones(1, 64, 96)}, "leave the mask out"),
         ({"points": {"path": 1}}, "points: TRACKS has the keys"),
         ({"tracker": "cotracker3 online"}, "scaled_online.pth.*CC BY-NC 4.0"),

@@ -155,7 +155,7 @@ def _davis(folder: Path, split: str | None) -> list[Footage]:
         lists = sorted(folder.glob(f"ImageSets/*/{split}.txt"))
         if not lists:
             raise FileNotFoundError(f"split {split!r}: there is no {folder}/ImageSets/*/{split}.txt")
-        wanted = {Path(word).name for word in lists[-1].read_text("utf-8").split()}
+        wanted = {Path(word).name for word in lists[-1].read_text("utf-8-sig").split()}
         clips = [each for each in clips if each.name in wanted]
     return [Footage(each.name, each, "davis", DAVIS_FPS) for each in clips]
 
@@ -181,7 +181,7 @@ def _scenes(folder: Path) -> list[Footage]:
 def _captioned(folder: Path, found: list[Footage]) -> tuple[Footage, ...]:
     captions = {}
     if (folder / "captions.json").is_file():
-        captions = json.loads((folder / "captions.json").read_text("utf-8"))
+        captions = json.loads((folder / "captions.json").read_text("utf-8-sig"))
         if not isinstance(captions, dict) or not all(isinstance(each, str) for each in captions.values()):
             raise ValueError(f'{folder / "captions.json"} must be an object of captions by clip: {{"clip": "caption"}}')
         if unknown := sorted(captions.keys() - {each.name for each in found}):
@@ -191,6 +191,6 @@ def _captioned(folder: Path, found: list[Footage]) -> tuple[Footage, ...]:
         beside = each.path.with_suffix(".txt")
         caption = captions.get(each.name)
         if caption is None and each.layout == "videos" and beside.is_file():
-            caption = " ".join(beside.read_text("utf-8").split())
+            caption = " ".join(beside.read_text("utf-8-sig").split())
         captioned.append(Footage(each.name, each.path, each.layout, each.fps, caption))
     return tuple(captioned)

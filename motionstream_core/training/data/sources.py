@@ -55,7 +55,7 @@ def read_sources(path: str | Path) -> list[Source]:
 
 def _beside(video: Path) -> str | None:
     text = video.with_suffix(".txt")
-    return (text.read_text("utf-8").strip() or None) if text.is_file() else None
+    return (text.read_text("utf-8-sig").strip() or None) if text.is_file() else None
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -68,7 +68,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for line, text in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for line, text in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
         if not text.strip():
             continue
         try:

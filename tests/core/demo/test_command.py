@@ -221,7 +221,7 @@ def test_a_missing_file_is_named(tmp_path: Path, demo: Demo, capsys: pytest.Capt
         ("[[1, 2], [3", "neither JSON"),
         ('[[{"x": 1}]]', "track 0, sample 0"),
         ('[[{"x": 1, "y": "left"}]]', "track 0, sample 0"),
-        ('{"tracks": []}', "where a list of tracks is needed"),
+        ('{"tracks": []}', "document: field"),
     ],
     ids=["empty", "cut off", "no y", "no number", "an object"],
 )

@@ -150,7 +150,7 @@ def test_a_folder_lists_its_videos_with_the_texts_beside_them(tmp_path: Path) ->
     for name in ("b/two.MP4", "one.mp4", "three.mkv", "readme.md", "four.webm"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    (tmp_path / "one.txt").write_text(" a cat \n", "utf-8")
+    (tmp_path / "one.txt").write_text(" a cat \n", "utf-8-sig")
     (tmp_path / "b" / "two.txt").write_text("Vögel", "utf-8")
     (tmp_path / "four.txt").write_text("\n", "utf-8")
     assert [(source.video.name, source.caption) for source in read_sources(tmp_path)] == [
@@ -164,7 +164,7 @@ def test_a_folder_lists_its_videos_with_the_texts_beside_them(tmp_path: Path) ->
 def test_lists_in_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text('id,caption,video\n1,"a, b",x/a.mp4\n2,,b.mp4\n', "utf-8")
     rows = [{"video": "x/a.mp4", "caption": "a, b"}, {"video": "b.mp4", "caption": ""}]
-    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n", "utf-8")
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n", "utf-8-sig")
     expected = [Source(tmp_path / "x/a.mp4", "a, b"), Source(tmp_path / "b.mp4", None)]
     assert read_sources(tmp_path / "list.csv") == read_sources(tmp_path / "list.jsonl") == expected
 
