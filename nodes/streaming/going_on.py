@@ -11,11 +11,11 @@ from torch import Tensor
 from ...motionstream_core.streaming.going_on import Before
 from ...motionstream_core.streaming.past import past_frames
 from ...motionstream_core.streaming.state_file import read_state
-from ...motionstream_core.tracks.extract.frames import ArrayFrames, AtRate
 from ..frame_fit import Size, fit_image
 from ..host.model import StreamModel
 from ..host.vae import Vae
 from ..sockets import SavedStream, StreamSocket
+from ..tracks.footage import steady_images
 
 Given = Tensor | SavedStream | Any
 """Frames (t h w 3 or 4) in [0, 1], a saved stream, or the host's VIDEO."""
@@ -57,20 +57,10 @@ def read_before(model: StreamModel, vae: Vae, given: Given, size: Size, asked: S
                 if wanted not in (0, kept):
                     raise ValueError(f"the saved stream is {kept} px in {side}, not {wanted}; set {side} to 0")
             return Before(state=state), state.size
-        images = given if isinstance(given, Tensor) else _at_rate(given, model.spec.fps)
+        images = given if isinstance(given, Tensor) else steady_images(given, model.spec.fps)[0]
         if images.ndim != 4 or images.shape[3] not in (3, 4):
             raise ValueError(f"it has shape {tuple(images.shape)}; it must be frames (t h w 3)")
         last = images[-past_frames(model.spec, len(images)) :]
         return Before(torch.cat([fit_image(each[None], size, fit) for each in last], dim=2)), size
     except ValueError as error:
         raise ValueError(f"go_on_from: {error}") from None
-
-
-def _at_rate(video: Any, fps: float) -> Tensor:
-    """Frames (t h w 3) of a VIDEO, as many a second as the model makes."""
-    parts = video.get_components()
-    images, rate = parts.images, float(parts.frame_rate)
-    if abs(rate - fps) < 1e-3 * fps:
-        return images
-    frames = AtRate(ArrayFrames(images[..., :3].numpy()), rate, fps)
-    return torch.from_numpy(frames.read(0, frames.num_frames)).float() / 255

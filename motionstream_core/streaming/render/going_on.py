@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from ...media.frames import at_rate
+from ...media.picture import read_picture
+from ...media.video import VideoFrames
+from ...media.video_file import VideoFile
 from ...tracks import Tracks, parse_tracks, resample
-from ...tracks.extract.frames import AtRate, VideoFrames
 from ..going_on import Before
 from ..past import past_frames
 from ..state import StreamState
@@ -20,7 +23,6 @@ from ..stream import StreamSettings
 from .fit import fit_picture, fit_tracks, image_tensor
 from .job import Pace
 from .renderer import Renderer
-from .video_file import VideoFile
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def read_going_on(
             raise ValueError(
                 "--image is missing: this model looks at the first image, which is not saved with the stream"
             )
-        seen = image_tensor(fit_picture(ImageOps.exif_transpose(Image.open(image)), *before.size))
+        seen = image_tensor(fit_picture(Image.fromarray(read_picture(image).pixels), *before.size))
     elif image is not None:
         raise ValueError("--image cannot be given beside --continue, which shows already what the video begins with")
     drawn = None
@@ -101,7 +103,7 @@ def _before(
         return Before(state=state), state.size
     size = frame_size or spec.frame_size
     video = VideoFrames(source)
-    frames = AtRate(video, video.fps, spec.fps)
+    frames = at_rate(video, spec.fps)
     last = frames.read(frames.num_frames - past_frames(spec, frames.num_frames), frames.num_frames)
     fitted = [image_tensor(fit_picture(Image.fromarray(each), *size)) for each in last]
     return Before(torch.stack(fitted, dim=1)[None]), (video.height, video.width)

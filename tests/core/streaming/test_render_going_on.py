@@ -13,10 +13,10 @@ from torch import Tensor
 
 from motionstream_core.demo.example import drawn_example
 from motionstream_core.demo.weights import STUDENT
+from motionstream_core.media.video_file import VideoFile
 from motionstream_core.streaming.render.fit import image_tensor
 from motionstream_core.streaming.render.going_on import go_on_to_file, read_going_on, state_to
 from motionstream_core.streaming.render.renderer import Renderer, open_renderer
-from motionstream_core.streaming.render.video_file import VideoFile
 from motionstream_core.streaming.stream import StreamSettings
 from motionstream_core.tracks.npz import save_npz
 
