@@ -9,6 +9,7 @@ from .camera.tracks import MotionStreamCameraTracks
 from .host.length_route import add_length_route
 from .host.live_routes import add_routes
 from .loaders import MotionStreamLoadModel, MotionStreamLoadTinyVAE
+from .lora import MotionStreamLoadLora
 from .pictures import MotionStreamPicture, MotionStreamReferenceVideo
 from .sampling.core_sampling import (
     MotionStreamApplyMotion,
@@ -40,6 +41,7 @@ from .tracks.transform import MotionStreamMergeTracks, MotionStreamRescaleTracks
 NODES: list[type[io.ComfyNode]] = [
     MotionStreamLoadModel,
     MotionStreamLoadTinyVAE,
+    MotionStreamLoadLora,
     MotionStreamPicture,
     MotionStreamReferenceVideo,
     MotionStreamTrackEditor,

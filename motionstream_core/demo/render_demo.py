@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..checkpoints import LoadedModel, load_model, load_tiny_vae
 from ..evaluation.world.report import frames_tensor, to_video
+from ..files import new_file
 from ..media.picture import read_picture
 from ..media.video_file import VideoFile
 from ..models.vae.tiny_vae import TinyVae
@@ -110,7 +111,9 @@ def run_demo(job: Job, out: Path, seed: int = 0, device: str = "cpu") -> Report:
         elapsed = time.perf_counter() - started
     frames = torch.cat(parts)
     sheet = out.with_suffix(".png")
-    Image.fromarray(contact_sheet(frames, job.tracks, columns=4, num_cells=8, cell_width=320).numpy()).save(sheet)
+    drawn = contact_sheet(frames, job.tracks, columns=4, num_cells=8, cell_width=320)
+    with new_file(sheet) as picture:
+        Image.fromarray(drawn.numpy()).save(picture, format="PNG")
     error, judged_by = _track_error(to_video(frames), job)
     return Report(
         num_frames=len(frames),

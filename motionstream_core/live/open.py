@@ -184,12 +184,35 @@ class Log:
             if values["format"] != "motionstream-live":
                 raise ValueError(f"format {values['format']!r}")
             about = About(**{field.name: values[field.name] for field in dataclasses.fields(About)})
+            _check(about)
             if Path(values["image"]).name != values["image"]:
                 raise ValueError(f"image {values['image']!r} is no file's name")
             read_events(text)
             return cls(about, text, int(values["num_chunks"]), None, values["version"] >= 3)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"this is no log of a live stream: {error!r}") from None
+
+
+_LIMITS = {
+    "width": 8192,
+    "height": 8192,
+    "fps": 1000,
+    "seed": 2**64 - 1,
+    "chunk_frames": 10_000,
+    "first_frames": 10_000,
+    "steps": 1000,
+}
+
+
+def _check(about: About) -> None:
+    """Raise ValueError for a value that no recording has: what makes a stream again is read strictly."""
+    for name, most in _LIMITS.items():
+        value, kinds = getattr(about, name), (int, float) if name == "fps" else (int,)
+        if type(value) not in kinds or not (0 if name == "seed" else 1e-3) <= value <= most:
+            raise ValueError(f"{name} is {value!r}; it must be a number up to {most}")
+    for name in ("model", "prompt"):
+        if not isinstance(getattr(about, name), str):
+            raise ValueError(f"{name} is {getattr(about, name)!r}; it must be a text")
 
 
 def replayed(opened: Opened, log: Log, picture: NDArray[np.uint8] | None) -> Iterator[Tensor]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..files import new_file
 from ..media.colours import as_yuv, tag_colours
 from ..media.video_file import check_even, frame_rate
 from ..streaming.events import LOG_VERSION, Event
@@ -76,7 +77,8 @@ class Recording:
         self._lock = _locked(self._folder)
         (self._folder / "about.json").write_text(json.dumps(asdict(about)))
         if image is not None:
-            Image.fromarray(image).save(self._folder / "image.png")
+            with new_file(self._folder / "image.png") as file:
+                Image.fromarray(image).save(file, format="PNG")
         self._journal = (self._folder / "journal.jsonl").open("w", buffering=1)
         self._video = _Bitstream(self._folder / "video.h264", about)
         self._ends: list[int] = []
@@ -211,15 +213,16 @@ def finish(folder: Path) -> Files:
     if chunks:
         _to_mp4(folder / "video.h264", end, part.video, about)
     told = ToldTracks.of(events, chunks, about.height, about.width, about.first_frames)
-    _replace(part.tracks, lambda path: save_npz(told.tracks, path))
-    _replace(part.document, lambda path: path.write_text(as_document(told, about.fps)))
+    with new_file(part.tracks) as file:
+        save_npz(told.tracks, file)
+    _write(part.document, as_document(told, about.fps))
     image = folder / "image.png"
     if image.is_file():
         os.replace(image, stem.with_name(stem.name + ".png"))
     values = asdict(about) | {"format": "motionstream-live", "version": LOG_VERSION, "num_chunks": len(chunks)}
     values |= {"num_frames": sum(chunks), "image": stem.name + ".png"}
     values |= {"events": [asdict(each) for each in events]}
-    _replace(part.log, lambda path: path.write_text(json.dumps(values)))
+    _write(part.log, json.dumps(values))
     shutil.rmtree(folder)
     return part if chunks else Files(None, part.tracks, part.document, part.log)
 
@@ -257,8 +260,12 @@ def _to_mp4(stream: Path, end: int, out: Path, about: About) -> None:
 
     os.truncate(stream, end)
     rate = frame_rate(about.fps)
-    partial = out.with_name(out.name + ".part")
-    with av.open(str(stream), format="h264") as source, av.open(str(partial), "w", format="mp4") as target:
+    with (
+        stream.open("rb") as coded,
+        new_file(out) as file,
+        av.open(coded, "r", format="h264") as source,
+        av.open(file, "w", format="mp4") as target,
+    ):
         video = source.streams.video[0]
         copy: Any = target.add_stream_from_template(video)
         copy.time_base = 1 / (rate * 1000)
@@ -268,13 +275,11 @@ def _to_mp4(stream: Path, end: int, out: Path, about: About) -> None:
             packet.time_base = copy.time_base
             packet.stream = copy
             target.mux(packet)
-    os.replace(partial, out)
 
 
-def _replace(path: Path, write: Any) -> None:
-    partial = path.with_name(path.name + ".part")
-    write(partial)
-    os.replace(partial, path)
+def _write(path: Path, text: str) -> None:
+    with new_file(path) as file:
+        file.write(text.encode())
 
 
 def _locked(folder: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +9,7 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
+from ..files import NewFile
 from .colours import as_yuv, tag_colours
 
 MOST_DENOMINATOR = 1001
@@ -20,8 +20,9 @@ class VideoFile:
 
     Colours are those of sRGB by BT.709's matrix in the limited range, and the file says so: what players, editors and
     ComfyUI's own *Save Video* take HD video for. Frames go to `<path>.part`; leaving the context normally renames it,
-    leaving by an exception keeps what was written so far under `<stem>.partial<suffix>`. Raises ImportError where PyAV
-    (package `av`) is missing.
+    leaving by an exception keeps what was written so far under `<stem>.partial<suffix>`; what a full disk leaves
+    unreadable is removed. Raises ImportError where PyAV (package `av`) is missing, FileExistsError where another
+    process writes the same file.
     """
 
     def __init__(self, path: str | Path, fps: float, crf: int = 14) -> None:
@@ -31,9 +32,10 @@ class VideoFile:
             raise ImportError("writing mp4 needs PyAV; pip install av") from error
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._part = self.path.with_name(self.path.name + ".part")
+        self._new = NewFile(self.path)
         self._fps, self._crf = frame_rate(fps), crf
-        self._container = av.open(str(self._part), "w", format="mp4")
+        # an open file: the muxer would cut a name at its first NUL
+        self._container = av.open(self._new.file, "w", format="mp4")
         self._stream = None
         self.num_frames = 0
 
@@ -56,15 +58,20 @@ class VideoFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._stream is not None:
-            self._container.mux(self._stream.encode())
-        self._container.close()
-        if self.num_frames == 0:
-            self._part.unlink(missing_ok=True)
-        elif kind is None:
-            os.replace(self._part, self.path)
-        else:
-            os.replace(self._part, self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}"))
+        try:
+            if self._stream is not None:
+                self._container.mux(self._stream.encode())
+            self._container.close()
+            if self.num_frames == 0:
+                self._new.drop()
+            elif kind is None:
+                self._new.finish()
+            else:
+                self._new.finish(self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}"))
+        except BaseException:
+            self._new.drop()
+            if error is None:
+                raise
 
 
 def frame_rate(fps: float) -> Fraction:

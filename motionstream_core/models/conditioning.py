@@ -29,6 +29,8 @@ class InputLayout:
             raise ValueError(f"input slot {unknown[0]!r} is unknown; known are {', '.join(get_args(InputKind))}")
         if "noise" not in kinds or len(set(kinds)) != len(kinds):
             raise ValueError(f"input slots must hold 'noise' and none twice, got {kinds}")
+        if any(width < 1 for _, width in self.slots):
+            raise ValueError(f"input slots must be at least one channel wide, got {self.slots}")
 
     @property
     def num_channels(self) -> int:

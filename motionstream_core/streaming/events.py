@@ -37,7 +37,7 @@ def read_events(log: str) -> list[Event]:
         if values["version"] not in READABLE_VERSIONS:
             raise ValueError(f"version {values['version']!r}")
         events = [Event(int(e["chunk"]), e["kind"], e["payload"]) for e in values["events"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"the session log is not one of version {LOG_VERSION}: {error}") from error
     if unknown := [event.kind for event in events if event.kind not in get_args(EventKind)]:
         raise ValueError(f"the session log has an unknown event {unknown[0]!r}")

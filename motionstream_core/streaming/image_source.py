@@ -13,6 +13,7 @@ from torch import Tensor
 from ..checkpoints.spec import ModelSpec
 from ..geometry import VaeStride
 from ..models.conditioning import Forecast
+from ..models.finite import require_finite_image
 from ..tracks import Tracks
 from ..tracks.carry import CarriedPicture
 
@@ -177,8 +178,12 @@ def latent_shares(shares: Tensor, stride: VaeStride, whole: bool = True) -> Tens
 
 
 def image_source(spec: ModelSpec, vae: Encoder, image: Tensor) -> ImageSource | None:
-    """The source of an image (1 3 1 h w) in [0, 1] by the spec's rule; None for text-to-video."""
+    """The source of an image (1 3 1 h w) in [0, 1] by the spec's rule; None for text-to-video.
+
+    Raises ValueError for an image that is not finite.
+    """
     if spec.image_rule == "carried":
+        require_finite_image(image)
         return CarriedImage(vae, spec.vae_stride, image[0, :, 0].float())
     latents = image_latents(spec, vae, image)
     return None if latents is None else StillImage(latents)
@@ -198,7 +203,7 @@ def image_latents(spec: ModelSpec, vae: Encoder, image: Tensor) -> Tensor | None
     """Image latents (1 c f h w) of an image (1 3 1 h w) in [0, 1] by the spec's rule; None for text-to-video.
 
     Latent frame 0 is the image; what follows is what later latent frames are given (the last repeats for ever).
-    Raises ValueError for the rule "carried", by which they depend on the tracks.
+    Raises ValueError for the rule "carried", by which they depend on the tracks, and for an image that is not finite.
     """
     if spec.image_rule == "carried":
         raise ValueError(
@@ -206,6 +211,7 @@ def image_latents(spec: ModelSpec, vae: Encoder, image: Tensor) -> Tensor | None
         )
     if spec.image_rule == "none":
         return None
+    require_finite_image(image)
     if spec.image_rule == "first_latent":
         first = vae.encode(image)
         return torch.cat([first, torch.zeros_like(first)], dim=2)

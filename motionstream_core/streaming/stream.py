@@ -15,6 +15,7 @@ from ..diffusion.sample import euler_sample, unipc_sample
 from ..diffusion.schedule import student_sigmas, teacher_sigmas
 from ..geometry import Chunk
 from ..models.conditioning import Conditions, assemble, batch_conditions
+from ..models.finite import require_finite_latents
 from ..models.kv_cache import KVCache
 from ..models.wan import CrossContext
 from .conditions import StreamConditions
@@ -88,7 +89,8 @@ def stream_chunks(
     given: latents (1 c f h w) that the stream begins with, in whole chunks: remembered and decoded like its own, and
         not yielded. num_latent_frames counts them.
 
-    Raises ValueError for a teacher, or for a length that fills no whole chunks (naming the nearest that do).
+    Raises ValueError for a teacher, for a length that fills no whole chunks (naming the nearest that do), and for a
+    chunk whose latents are not finite.
     """
     spec, model = loaded.spec, loaded.model
     settings = settings or StreamSettings()
@@ -123,26 +125,34 @@ def stream_chunks(
             if given is not None and rolled.chunk.stop <= given.shape[2]:
                 decoder.push(rolled.latents)
                 continue
+            finite = rolled.latents.isfinite().all()
             with torch.no_grad():
-                frames = _decoded(decoder, rolled, decoded)
+                frames = _decoded(decoder, rolled, finite, decoded)
             yield StreamedChunk(rolled.chunk, rolled.latents, frames)
     finally:
         chunks.close()
         decoder.reset()
 
 
-def _decoded(decoder: StreamingDecoder, rolled: RolledChunk, told: Callable[[Tensor], None] | None) -> Tensor:
-    """Frames (t h w 3) of a chunk; `told` is given them one latent frame's at a time."""
+def _decoded(
+    decoder: StreamingDecoder, rolled: RolledChunk, finite: Tensor, told: Callable[[Tensor], None] | None
+) -> Tensor:
+    """Frames (t h w 3) of a chunk; `told` is given them one latent frame's at a time.
+
+    `finite` is asked for when the decoder has its work, so that the device does not wait for the answer.
+    """
     pieces, done = [], 0
     for latents in [rolled.latents] if told is None else rolled.latents.split(1, dim=2):
         frames = decoder.push(latents)
+        if not pieces:
+            require_finite_latents(finite, f"chunk {rolled.chunk.index}")
         if rolled.forecast is not None:
             frames = with_detail(frames, rolled.forecast.part(done, done + len(frames)))
         done += len(frames)
         pieces.append(frames)
         if told is not None:
             told(frames)
-    return torch.cat(pieces)
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
 @torch.no_grad()
@@ -163,7 +173,7 @@ def sample_teacher(
     """Latents (1 c f h w) of a whole clip under joint guidance (arXiv 2511.01266, Eq. 2).
 
     negative: the prompt that stands for "no text". Weights None: the checkpoint's own. Raises ValueError for an
-    unknown sampler.
+    unknown sampler, and for latents that are not finite.
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler is {sampler!r}; known are {', '.join(SAMPLERS)}")
@@ -183,6 +193,7 @@ def sample_teacher(
     clean = SAMPLERS[sampler](predict, noise, teacher_sigmas(num_steps, spec.shift), callback=callback)
     if whole.clean_first is not None:
         clean = torch.cat([whole.clean_first.to(clean.dtype), clean[:, :, 1:]], dim=2)
+    require_finite_latents(clean.isfinite().all(), "the clip")
     return clean
 
 

@@ -19,11 +19,13 @@ import torch
 
 from .conventions import Sample, by_point, in_px, require_inside
 from .npz import load_npz
-from .strict_json import show
+from .strict_json import given_twice, require_short, show
 from .text import without_mark
-from .tracks import TrackFormatError, Tracks, assign_ids
+from .tracks import TrackFormatError, Tracks, assign_ids, require_budget
 
 MAX_COORDINATE_PX = 1e6
+MAX_LITERAL_CHARS = 2**18
+"""Of a text that is no JSON: Python's own reader takes some 500 bytes for each."""
 
 _FIELDS = ("x", "y", "v")
 _SAMPLE_FORMS = "{'x': px, 'y': px, 'v': 0 or 1} or [x, y] or [x, y, v], where v may be left out"
@@ -98,6 +100,7 @@ def read_points(text: str, *, height: int, width: int, units: str = "auto", reme
 
 def _padded(sample_lists: list[list[Sample]], height: int, width: int, seed: int) -> Tracks:
     num_frames = max(len(samples) for samples in sample_lists)
+    require_budget(len(sample_lists), num_frames)
     points = np.empty((num_frames, len(sample_lists), 2), dtype=np.float32)
     visibility = np.zeros((num_frames, len(sample_lists)), dtype=np.bool_)
     for index, samples in enumerate(sample_lists):
@@ -165,7 +168,7 @@ def _sample(sample: object, track: int, index: int) -> Sample:
             fail(f"field '{field}' is {show(value)}; it must be a finite number of pixels{bound}")
         return float(value)
 
-    if isinstance(sample, _Record) and sample.repeated is not None:
+    if isinstance(sample, _Record):
         fail(f"field {sample.repeated!r} is given twice; keep one")
     if isinstance(sample, list | tuple) and len(sample) in (2, 3):
         fields: Mapping[Any, Any] = dict(zip(_FIELDS, sample, strict=False))
@@ -190,23 +193,33 @@ def _is_number(value: object) -> bool:
 
 
 class _Record(dict[Any, Any]):
-    """A decoded object which remembers that a key was given twice; a plain dict keeps the last one silently."""
+    """A decoded object in which a key was given twice; a plain dict keeps the last one silently."""
 
     def __init__(self, pairs: list[tuple[Any, Any]]) -> None:
         super().__init__(pairs)
-        keys = [key for key, _ in pairs]
-        self.repeated: Any = None if len(self) == len(pairs) else next(key for key in keys if keys.count(key) > 1)
+        self.repeated: Any = given_twice(key for key, _ in pairs)
+
+
+def _record(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    value = dict(pairs)  # which takes a third of a _Record's memory
+    return value if len(value) == len(pairs) else _Record(pairs)
 
 
 def _decoded(text: str) -> object:
     """The value that `text` spells as JSON or, failing that, as a Python literal."""
+    require_short(text, "tracks")
     text = without_mark(text).strip()
     if not text:
         return []
     try:
-        return json.loads(text, object_pairs_hook=_Record)
+        return json.loads(text, object_pairs_hook=_record)
     except (ValueError, RecursionError) as error:
         json_error = error
+    if len(text) > MAX_LITERAL_CHARS:
+        raise TrackFormatError(
+            f"the text {show(text)} is not JSON ({json_error}); as a Python literal at most {MAX_LITERAL_CHARS} "
+            f"characters are read: write it as JSON"
+        ) from json_error
     try:
         return _literal(text)
     except TrackFormatError:
@@ -228,11 +241,10 @@ def _literal(text: str) -> object:
         raise ValueError("it must be one list and nothing after it")
     value = ast.literal_eval(body)
     for path, node in _dict_nodes(body, ()):
-        keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
-        repeated = [key for key in keys if keys.count(key) > 1]
-        if repeated:
+        repeated = given_twice(key.value for key in node.keys if isinstance(key, ast.Constant))
+        if repeated is not None:
             track, sample = (0, *path)[-2:]  # a flat track's samples have no track index before theirs
-            raise TrackFormatError(f"track {track}, sample {sample}: field {repeated[0]!r} is given twice; keep one")
+            raise TrackFormatError(f"track {track}, sample {sample}: field {show(repeated)} is given twice; keep one")
     return value
 
 

@@ -10,10 +10,23 @@ import torch
 from torch import Tensor
 
 NUM_IDS = 100_000
+MAX_SAMPLES = 2**24
+"""Tracks times frames that anything from outside, or asked for, may come to: 144 MiB of points and visibility."""
+BLOCK_SAMPLES = 2**19
+"""As many are worked on at once, where that is done in float64."""
 
 
 class TrackFormatError(ValueError):
     """Tracks from outside are malformed; the message names the place, the value and the remedy."""
+
+
+def require_budget(num_tracks: int, num_frames: int) -> None:
+    """Raise TrackFormatError where so many tracks over so many frames are more than MAX_SAMPLES; allocates nothing."""
+    if num_tracks * num_frames > MAX_SAMPLES:
+        raise TrackFormatError(
+            f"{num_tracks} tracks over {num_frames} frames are {num_tracks * num_frames} samples, and at most "
+            f"{MAX_SAMPLES} are held; use fewer points or frames"
+        )
 
 
 def assign_ids(num_tracks: int, seed: int = 0) -> Tensor:

@@ -26,7 +26,7 @@ from .network import HostedWan, MotionStreamWan
 WRAPPER = comfy.patcher_extension.WrappersMP.APPLY_MODEL
 MODEL_FOLDER = "motionstream"
 VAE_FOLDERS = (MODEL_FOLDER, "vae_approx")
-SUFFIXES = (".safetensors", ".pt", ".pth")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".gguf")
 
 
 class StreamModel:
@@ -164,7 +164,7 @@ def _diffusers_folders() -> list[str]:
     """Folders in models/motionstream that hold a pipeline or the parts of one sharded model."""
     roots = [Path(root) for root in folder_paths.get_folder_paths(MODEL_FOLDER)]
     folders = [folder for root in roots if root.is_dir() for folder in sorted(root.iterdir()) if folder.is_dir()]
-    marks = ("transformer", "*.safetensors.index.json")
+    marks = ("transformer", "*.index.json")
     return [f"{folder.name}/" for folder in folders if any(any(folder.glob(mark)) for mark in marks)]
 
 

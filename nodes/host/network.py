@@ -32,6 +32,8 @@ from ...motionstream_core.streaming.rollout import pinned_input
 from .conditioning import latent_conditions, padded_text
 from .layers import HostLayers
 
+MAX_PROMPT_CHARS = 20_000
+
 FP8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 
@@ -257,6 +259,8 @@ def text_tokens(model: HostedWan, prompt: str) -> Tensor:
             "this checkpoint has no text encoder of its own: it reads UMT5; encode the prompt with core's "
             "CLIPTextEncode (CLIPLoader, type wan) and give it as conditioning"
         )
+    if len(prompt) > MAX_PROMPT_CHARS:
+        raise ValueError(f"the prompt has {len(prompt)} characters; at most {MAX_PROMPT_CHARS} are read")
     encoder = model.text_encoder
     tokens = encoder.tokenize([prompt.strip()])
     # its few weights may lie on any device

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import comfy.model_management as mm
 import folder_paths
@@ -28,6 +27,7 @@ from ..host.live_routes import HUB, tell_client, view_url, waiting_jobs
 from ..host.model import StreamModel, make_ready, running
 from ..host.preview import has_client
 from ..host.vae import Vae
+from .output import new_path
 from .request import Clip, Text, clip_image_source, read_text
 from .run import working_bytes
 
@@ -72,10 +72,8 @@ class Stage:
     @torch.inference_mode()
     def __call__(self) -> Outcome:
         wish, spec = self.wish, self.model.spec
-        folder, stem, *_ = folder_paths.get_save_image_path(
-            wish.prefix, folder_paths.get_output_directory(), self.clip.size[1], self.clip.size[0]
-        )
-        for files in repair(Path(folder)):
+        folder, stem, *_ = new_path(wish.prefix, folder_paths.get_output_directory(), self.clip.size)
+        for files in repair(folder):
             logging.info("MotionStream: made whole what an earlier stream left: %s", files.video or files.log)
         make_ready(self.vae)
         image = clip_image_source(spec, self.vae, self.clip)
@@ -88,7 +86,7 @@ class Stage:
                 lambda hooks: self._session(network, image, hooks),
                 LiveAbout(about, spec.vocabulary or None, has_words, hold=wish.hold),
                 uint8_image(self.clip.image),
-                Path(folder),
+                folder,
                 wait_s=wish.wait_s,
                 idle_s=wish.wait_s,
                 started=wish.at_once,

@@ -15,8 +15,6 @@ from ...motionstream_core.media.frames import ArrayFrames, TimedFrames, at_rate
 from ...motionstream_core.media.video import VideoFrames
 from ..frame_fit import opaque
 
-SAME_RATE = 1e-3
-"""Two rates are one where they differ by less than this part."""
 NO_TIMES = "it came as frames of one rate; where they were recorded unevenly, their times are not known here"
 UNEVEN = "recorded at uneven times, and read by its own time stamps"
 
@@ -60,21 +58,17 @@ def footage(video: Any, images: Tensor | None, fps: float) -> Reference:
     return Reference(frames, "" if made_here else NO_TIMES)
 
 
-def steady_images(video: Any, fps: float | None = None) -> tuple[Tensor, float]:
+def steady_images(video: Any) -> tuple[Tensor, float]:
     """A VIDEO's frames (t h w 3) in 0..1 and their rate: of a file as displayed, at an even rate, as tracks of it are.
 
-    fps: another rate, at which the frames that are nearest in time are taken. All of it stands in memory.
+    All of it stands in memory.
     """
-    if isinstance(video, InputImpl.VideoFromFile):
-        frames: TimedFrames = _file(video)
-    else:
+    if not isinstance(video, InputImpl.VideoFromFile):
         components = video.get_components()
-        own = float(components.frame_rate)
-        if fps is None or abs(own - fps) < SAME_RATE * fps:
-            return components.images, own
-        frames = _array(components.images, "video", own)
-    even = at_rate(frames, fps)
-    return torch.from_numpy(even.read(0, even.num_frames)).float() / 255, fps or frames.fps
+        return components.images, float(components.frame_rate)
+    frames = _file(video)
+    even = at_rate(frames)
+    return torch.from_numpy(even.read(0, even.num_frames)).float() / 255, frames.fps
 
 
 def _file(video: Any) -> VideoFrames:

@@ -7,8 +7,11 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...motionstream_core.tracks import ORDERS, UNITS
+from ...motionstream_core.tracks.strict_json import MAX_CHARS
 from ..sockets import TracksSocket, advanced
 
+QUICK_CHARS = 2**18
+"""A text that is longer is checked when its node runs, not when a job is queued, which holds up the host's server."""
 ALIASES = ["motion paths", "trajectory"]  # what every node of tracks is about; the rest each says for itself
 
 
@@ -67,6 +70,11 @@ def units_input() -> io.Combo.Input:
         "all of them lie between 0 and 1; where both are possible it is an error that asks.",
         **advanced(),
     )
+
+
+def is_checked_late(text: str | None) -> bool:
+    """Whether a text is left to `execute`: a linked one, whose value is not known yet, and one that takes its time."""
+    return text is None or QUICK_CHARS < len(text) <= MAX_CHARS
 
 
 def order_input() -> io.Combo.Input:

@@ -290,8 +290,34 @@ def test_a_stream_is_saved_while_it_runs(pack: Pack, student: Any, vae: Any, sav
     assert saved_files(saving) == {"clip_00001_.mp4": 13}
     assert Path(out.args[4]).is_file()
     assert out.ui["images"] == [{"filename": "clip_00001_.mp4", "subfolder": "here", "type": "output"}]
-    with pytest.raises(ValueError, match="outside the output folder"):
-        stream(pack, student, vae, save_as="../../clip")
+
+
+def test_a_name_of_a_stream_cannot_reach_another_file(
+    pack: Pack, student: Any, vae: Any, saving: Any, tmp_path: Path
+) -> None:
+    """A muxer cuts a name at its NUL, and a link in the output folder leads where it likes."""
+    output = saving.models_dir / "output"
+    output.mkdir(exist_ok=True)
+    (tmp_path / "clip.mp4").write_bytes(b"kept")
+    link = output / "elsewhere"
+    link.symlink_to(tmp_path)
+    try:
+        for name in (
+            "../../clip",
+            "clip.mp4\x00",
+            "elsewhere/clip.mp4\x00x",
+            "elsewhere/clip",
+            "/clip",
+            "C:/clip",
+            "nul",
+        ):
+            with pytest.raises(ValueError, match=r"^save_as: the name "):
+                stream(pack, student, vae, save_as=name)
+        assert saved_files(saving) == {}
+        assert [each.name for each in tmp_path.iterdir()] == ["clip.mp4"]
+        assert (tmp_path / "clip.mp4").read_bytes() == b"kept"
+    finally:
+        link.unlink()
 
 
 def cancel_at(pack: Pack, monkeypatch: pytest.MonkeyPatch, host: Any, num_calls: int) -> None:

@@ -14,14 +14,14 @@ from ...media.frames import at_rate
 from ...media.picture import read_picture
 from ...media.video import VideoFrames
 from ...media.video_file import VideoFile
-from ...tracks import Tracks, parse_tracks, resample
+from ...tracks import Tracks, resample
 from ..going_on import Before
 from ..past import past_frames
 from ..state import StreamState
 from ..state_file import SUFFIX, read_state, write_state
 from ..stream import StreamSettings
 from .fit import fit_picture, fit_tracks, image_tensor
-from .job import Pace
+from .job import Pace, read_tracks
 from .renderer import Renderer
 
 
@@ -49,6 +49,8 @@ def read_going_on(
     *,
     num_frames: int | None = None,
     frame_size: tuple[int, int] | None = None,
+    units: str = "auto",
+    order: str = "auto",
 ) -> GoingOn:
     """A job from files.
 
@@ -81,8 +83,7 @@ def read_going_on(
         raise ValueError("--image cannot be given beside --continue, which shows already what the video begins with")
     drawn = None
     if tracks is not None:
-        text = tracks.read_bytes() if tracks.suffix == ".npz" else tracks.read_text(encoding="utf-8")
-        drawn = fit_tracks(parse_tracks(text, height=picture[0], width=picture[1]), *before.size)
+        drawn = fit_tracks(read_tracks(tracks, picture, units, order).tracks, *before.size)
     lengths = spec.chunk_lengths
     if num_frames is None:
         known = drawn.num_frames if drawn is not None else spec.vae_stride.num_frames(21)

@@ -232,7 +232,7 @@ def test_malformed_tracks_are_explained(
     (tmp_path / "tracks.json").write_text(content)
     assert demo("--image", tmp_path / "photo.png", "--tracks", tmp_path / "tracks.json") == 2
     error = capsys.readouterr().err
-    assert error.startswith("demo: ") and message in error
+    assert error.startswith("motionstream demo: ") and message in error
 
 
 def test_a_file_that_is_no_image_is_explained(tmp_path: Path, demo: Demo, capsys: pytest.CaptureFixture[str]) -> None:

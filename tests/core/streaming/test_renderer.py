@@ -279,9 +279,16 @@ def test_the_command_writes_the_video(folder: Path, tmp_path: Path, capsys: pyte
     assert "25 frames, 32x16 px" in capsys.readouterr().out
     video = VideoFrames(out)
     assert (video.num_frames, video.height, video.width) == (25, 16, 32)
-    assert main([*arguments, "--frames", "26"]) == 2
+    assert main(arguments) == 2
+    assert "--overwrite to replace it" in capsys.readouterr().err
+    assert main([*arguments, "--frames", "26", "--overwrite"]) == 2
     assert "nearest that fit: 25 or 37" in capsys.readouterr().err
-    assert main(["render", "--model", str(folder), "--device", "cpu", "--prompt", PROMPT]) == 2
+    assert (
+        main(
+            ["render", "--model", str(folder), "--device", "cpu", "--prompt", PROMPT, "--out", str(tmp_path / "b.mp4")]
+        )
+        == 2
+    )
     assert "--image is missing" in capsys.readouterr().err
 
 

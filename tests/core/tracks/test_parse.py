@@ -263,7 +263,7 @@ def npy(array: np.ndarray) -> bytes:
         (npy(np.zeros(3)), "single npy array"),
         (npz(visibility=None), "'visibility' is missing"),
         (npz(points=np.zeros((2, 1, 2))), "'points' is float64; it must be float32"),
-        (npz(ids=np.array([{}], dtype=object)), "no readable npz.*allow_pickle"),
+        (npz(ids=np.array([{}], dtype=object)), "array 'ids' is object; it must be int64"),
         (npz(height=np.zeros(2, np.int64)), "'height' has shape"),
         (npz(height=np.zeros((), np.int64)), "npz: height is 0"),
         (npz(points=np.zeros((2, 3, 2), np.float32)), "npz: visibility has shape"),

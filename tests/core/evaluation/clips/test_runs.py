@@ -122,7 +122,7 @@ def test_what_is_complete_is_not_made_again(
 
 
 def test_other_settings_are_not_taken_for_these(run: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Asked(RuntimeError):
+    class Asked(BaseException):
         pass
 
     def refuse(*_: object, **__: object) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from motionstream_core.evaluation.tracking.__main__ import main, with_part
+from motionstream_core.evaluation.tracking.__main__ import main
+from motionstream_core.evaluation.tracking.command import with_part
 from motionstream_core.evaluation.tracking.ground_truth import (
     CLIPS,
     classes,
