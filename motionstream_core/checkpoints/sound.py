@@ -27,7 +27,7 @@ def check_finite(weights: Mapping[str, Tensor]) -> None:
     """Raises ValueError where one of the weights is NaN or infinite. Reads them all once, and copies none."""
     for name, weight in weights.items():
         if weight.numel() and not _is_finite(weight):
-            wrong = sum(int((~part.float().isfinite()).sum()) for part in _parts(weight))
+            wrong = sum(int((~_wide(part).isfinite()).sum()) for part in _parts(weight))
             raise ValueError(
                 f"{wrong} of the {weight.numel()} numbers of {name} are NaN or infinite: the file is damaged, or its "
                 "training failed; get it anew"
@@ -40,7 +40,12 @@ def _is_finite(weight: Tensor) -> bool:
         return bool(torch.stack(torch.aminmax(weight)).isfinite().all())
     if limit := FP8_NO_NUMBER.get(weight.dtype):  # which torch knows no extremes of, and widens slowly
         return all(int((part & 0x7F).amax()) < limit for part in _parts(weight.view(torch.uint8)))
-    return all(bool(part.float().isfinite().all()) for part in _parts(weight))
+    return all(bool(_wide(part).isfinite().all()) for part in _parts(weight))
+
+
+def _wide(weight: Tensor) -> Tensor:
+    """fp8 as float32: torch looks at none of its numbers for itself."""
+    return weight.float() if weight.element_size() == 1 else weight
 
 
 def _parts(weight: Tensor) -> tuple[Tensor, ...]:
