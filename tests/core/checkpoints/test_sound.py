@@ -19,7 +19,7 @@ def test_every_pattern_of_fp8(dtype: torch.dtype) -> None:
         if bool(weight.float().isfinite().all()):
             check_finite({"a": weight})
         else:
-            with pytest.raises(ValueError, match="^1 of the 70 numbers of a are NaN or infinite"):
+            with pytest.raises(ValueError, match=r"^1 of the 70 numbers of a are NaN or infinite"):
                 check_finite({"a": weight})
 
 
@@ -30,7 +30,7 @@ def test_one_among_many(dtype: torch.dtype, bad: float) -> None:
     weight[0, 0] = torch.finfo(dtype).max
     check_finite({"good": weight, "none": torch.zeros(0, 3), "scalar": torch.zeros(())})
     weight[8, 10] = bad
-    with pytest.raises(ValueError, match="^1 of the 99 numbers of b are NaN or infinite"):
+    with pytest.raises(ValueError, match=r"^1 of the 99 numbers of b are NaN or infinite"):
         check_finite({"a": torch.zeros(2), "b": weight})
 
 
