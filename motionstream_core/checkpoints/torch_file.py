@@ -38,7 +38,8 @@ def read_torch(path: Path, shapes_only: bool) -> Any:
         raise WeightsError(f"{path} is no torch file, or it was cut off: {error}") from None
     mapped = zipped and not shapes_only
     try:
-        with warnings.catch_warnings(action="ignore"):  # torch's own, on protocols
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, on protocols
             content = torch.load(path, map_location="meta" if shapes_only else "cpu", weights_only=True, mmap=mapped)
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, AttributeError, TypeError) as error:
         raise WeightsError(f"{path} {_why(error)}") from None
