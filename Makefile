@@ -25,8 +25,8 @@ live: setup ## Steer the bundled model by hand, on a page; optional IMAGE=, MODE
 		$(if $(PROMPT),--prompt "$$PROMPT") $(if $(OUT),--out "$$OUT")
 
 demo: setup ## Run the bundled model; optional IMAGE=, TRACKS=, PROMPT=, OUT=
-	$(RUN) -m motionstream_core.demo $(if $(IMAGE),--image "$$IMAGE") $(if $(TRACKS),--tracks "$$TRACKS") \
-		$(if $(PROMPT),--prompt "$$PROMPT") $(if $(OUT),--out "$$OUT")
+	$(RUN) -m motionstream_core demo $(if $(IMAGE),--image "$$IMAGE") $(if $(TRACKS),--tracks "$$TRACKS") \
+		$(if $(PROMPT),--prompt "$$PROMPT") $(if $(OUT),--out "$$OUT",--overwrite)
 
 node_modules/.installed: package.json package-lock.json
 	npm ci --silent --no-audit --no-fund
@@ -65,10 +65,10 @@ train-photo: setup ## Train the bundled model for pictures, from nothing; option
 		--tiny-vae $(PHOTO)/tiny_vae.safetensors $(if $(STEPS),--steps $(STEPS))
 
 train-demo: setup ## Train the bundled model, every stage
-	$(RUN) -m motionstream_core.training all
+	$(RUN) -m motionstream_core train all
 
 train-%: setup ## One stage alone, as in train-teacher
-	$(RUN) -m motionstream_core.training $*
+	$(RUN) -m motionstream_core train $*
 
 evaluate: setup ## Measure the bundled model on its held-out world; BF16=1 where the processor has it
 	$(RUN) -m motionstream_core.evaluation $(if $(BF16),--bf16)

@@ -20,6 +20,7 @@ from .sampling.core_sampling import (
 from .sampling.teacher import MotionStreamDecode, MotionStreamTeacherSampler
 from .streaming.follow_video import MotionStreamFollowVideo
 from .streaming.live import MotionStreamLive
+from .streaming.saved import MotionStreamLoadStream
 from .streaming.streamer import MotionStreamStudentStreamer
 from .streaming.track_head import MotionStreamTrackHead
 from .tracks.create import MotionStreamPointGrid, MotionStreamTracksFromJSON
@@ -66,6 +67,7 @@ NODES: list[type[io.ComfyNode]] = [
     MotionStreamTrackHead,
     MotionStreamDrawTracks,
     MotionStreamStudentStreamer,
+    MotionStreamLoadStream,
     MotionStreamLive,
     MotionStreamFollowVideo,
     MotionStreamTeacherSampler,

@@ -16,7 +16,11 @@ CORE = "motionstream_core"
 EXPERIMENTS = "experiments"
 # Each room may import itself and the rooms before it.
 ROOMS = [
+    "entry",
+    "options",
+    "files",
     "geometry",
+    "media",
     "world",
     "tracks",
     "models",
@@ -27,6 +31,7 @@ ROOMS = [
     "training",
     "demo",
     "live",
+    "commands",
 ]
 HOST = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "execution", "nodes"}
 NAMES_WITHOUT_A_SUBJECT = {"utils", "util", "misc", "helpers", "common"}
@@ -93,13 +98,13 @@ def module_files(folders: Iterable[str]) -> dict[str, Path]:
 def folder_imports(modules: Mapping[str, Path], sources: Mapping[Path, str]) -> dict[str, set[str]]:
     """Which folders each folder imports from.
 
-    A package's __init__ may gather what lies below it, and a __main__ what it runs, so those two are left out; and
+    A package's __init__ may gather what lies below it, and a command what it runs, so these are left out; and
     `from a import b` is an import of the file a/b.py where there is one, of a/__init__.py's folder elsewhere.
     """
     graph: dict[str, set[str]] = {}
     for path in modules.values():
         graph.setdefault(str(path.parent), set())
-        if path.stem in ("__init__", "__main__"):
+        if path.stem in ("__init__", "__main__", "command"):
             continue
         for name, _ in imported(path, sources[path]):
             target = modules.get(name) or modules.get(name.rpartition(".")[0])
@@ -127,8 +132,8 @@ def cycle(graph: Mapping[str, set[str]]) -> list[str]:
 
 
 def print_faults(path: Path, source: str) -> list[str]:
-    """Calls of print outside a command, which is a file named __main__.py."""
-    if path.name == "__main__.py":
+    """Calls of print outside a command: a file named command.py, or one of the room of commands."""
+    if path.name == "command.py" or path.parts[1] == "commands":
         return []
     calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     return [f"{path}:{c.lineno}: print" for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
@@ -197,7 +202,7 @@ def test_every_room_has_its_place() -> None:
 
 def test_core_does_not_print() -> None:
     assert print_faults(Path("motionstream_core/models/wan.py"), "def f():\n    print('loading')")
-    assert not print_faults(Path("motionstream_core/demo/__main__.py"), "print('saved')")
+    assert not print_faults(Path("motionstream_core/demo/command.py"), "print('saved')")
     assert [
         fault for path in python_files(CORE) for fault in print_faults(path, (ROOT / path).read_text("utf-8"))
     ] == []

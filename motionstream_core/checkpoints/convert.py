@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
+from ..files import new_file
 from .components import vae_of
 from .files import naming
 from .key_maps import to_diffusers
@@ -118,9 +118,8 @@ def _convert_tiny_vae(stored: Stored, target: Path, layout: Layout, variant: str
 def _write_folder(folder: Path, tensors: dict[str, Tensor], config: dict[str, Any], metadata: dict[str, str]) -> None:
     """config.json comes last, so that a folder that has it is whole."""
     write_safetensors(folder / FILE_NAME, tensors, metadata, None)
-    partial = folder / "config.json.part"
-    partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
-    os.replace(partial, folder / "config.json")
+    with new_file(folder / "config.json") as file:
+        file.write((json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
 
 
 def diffusers_config(spec: ModelSpec) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..files import NewFile
 from ..models.track_wan import ImageSkip, TrackWan
 from ..models.vae.tiny_vae import TinyVae
 from .components import transformer_of
@@ -167,13 +167,14 @@ def write_safetensors(
 ) -> None:
     """Write tensors (as `dtype`, or as they are); the file is replaced whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
     ready = _apart({name: tensor.detach().to("cpu", dtype or tensor.dtype) for name, tensor in tensors.items()})
+    new = NewFile(path)
     try:
-        save_file(ready, str(partial), metadata)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        save_file(ready, str(new.part), metadata)  # which takes no open file
+        new.finish()
+    except BaseException:
+        new.drop()
+        raise
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

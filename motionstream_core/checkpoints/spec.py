@@ -104,6 +104,12 @@ class ModelSpec:
             return ClipLengths(1, stride.time)
         return ClipLengths(stride.num_frames(plan.first_chunk_frames), stride.time * plan.chunk_frames)
 
+    @property
+    def chunk_lengths(self) -> ClipLengths:
+        """Lengths, in frames, of what a student makes where it goes on from something."""
+        chunk = self.vae_stride.time * self.chunk_plan.chunk_frames
+        return ClipLengths(chunk, chunk)
+
     def with_chunks(self, chunk_frames: int | None) -> ModelSpec:
         """With chunks of so many latent frames, None: its own. Raises ValueError for fewer than 1."""
         plan = self.chunk_plan

@@ -1,50 +1,20 @@
-"""`python -m motionstream_core.demo`: image and drawn trajectories in, streamed video out."""
+"""`python -m motionstream_core.demo`: `motionstream demo`."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 
-import torch
-
-from .render_demo import FRAME_SIZE, Report, own_job, run_demo, users_job
+from ..entry import Place, enter
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="motionstream_core.demo", description=__doc__)
-    parser.add_argument("--image", type=Path, help="a photo; with --tracks")
-    parser.add_argument("--tracks", type=Path, help="a trajectory file in pixels of the photo (JSON or npz)")
-    parser.add_argument(
-        "--prompt", default="", help="in the photo model's vocabulary: still (which it is without, too)"
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`entry`)."""
+    return enter(
+        "motionstream demo",
+        Place("motionstream_core.demo.command:COMMAND", "run the bundled model on a picture"),
+        arguments,
     )
-    parser.add_argument("--frames", type=int, default=49, help="number of frames, 1 + 12 k (default: 49)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("outputs/demo"), help="where to write, without suffix")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    args = parser.parse_args()
-    try:
-        if (args.image is None) != (args.tracks is None):
-            raise ValueError("give both IMAGE and TRACKS, or neither")
-        if args.image is None:
-            job = own_job(args.frames)
-        else:
-            job = users_job(args.image, args.tracks, args.prompt, FRAME_SIZE, args.frames)
-        print_report(run_demo(job, args.out, args.seed, args.device), args.device)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def print_report(report: Report, device: str) -> None:
-    """The numbers, one a line."""
-    print(f"video                {report.video}  ({report.num_frames} frames)")
-    print(f"contact sheet        {report.sheet}")
-    print(f"track error          {report.track_error_px:.1f} px  ({report.judged_by})")
-    print(f"time to first frame  {report.first_frame_s:.2f} s  (first generated chunk, decoded; model warm, {device})")
-    print(f"frames per second    {report.frames_per_second:.1f}  ({report.seconds_per_chunk:.2f} s per chunk of 12)")
-    print(f"peak memory          {report.peak_memory_mib:.0f} MiB")
 
 
 if __name__ == "__main__":

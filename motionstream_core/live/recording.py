@@ -15,7 +15,6 @@ import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..streaming.session import LOG_VERSION, Event
+from ..files import new_file
+from ..media.colours import as_yuv, tag_colours
+from ..media.video_file import check_even, frame_rate
+from ..streaming.events import LOG_VERSION, Event
 from ..tracks.npz import save_npz
 from .told import ToldTracks, as_document
 
@@ -75,7 +77,8 @@ class Recording:
         self._lock = _locked(self._folder)
         (self._folder / "about.json").write_text(json.dumps(asdict(about)))
         if image is not None:
-            Image.fromarray(image).save(self._folder / "image.png")
+            with new_file(self._folder / "image.png") as file:
+                Image.fromarray(image).save(file, format="PNG")
         self._journal = (self._folder / "journal.jsonl").open("w", buffering=1)
         self._video = _Bitstream(self._folder / "video.h264", about)
         self._ends: list[int] = []
@@ -142,11 +145,13 @@ class _Bitstream:
     def __init__(self, path: Path, about: About) -> None:
         import av
 
+        check_even(about.height, about.width)
         self._av, self._file = av, path.open("wb")
         self._codec: Any = av.CodecContext.create("libx264", "w")
         self._codec.width, self._codec.height = about.width, about.height
         self._codec.pix_fmt = "yuv420p"
-        self._codec.framerate = Fraction(about.fps).limit_denominator(1001)
+        tag_colours(self._codec)
+        self._codec.framerate = frame_rate(about.fps)
         self._codec.time_base = 1 / self._codec.framerate
         # no picture waits for a later one: what was pushed is in the file
         self._codec.options = {
@@ -162,11 +167,9 @@ class _Bitstream:
     def push(self, frames: Pixels) -> int:
         """Append frames (t h w 3); where the file ends then."""
         for index, pixels in enumerate(frames):
-            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            frame.pts = self._num_frames
+            picture = as_yuv(pixels)
+            picture.pts = self._num_frames
             self._num_frames += 1
-            picture: Any = frame.reformat(format="yuv420p")
-            picture.pts = frame.pts
             picture.pict_type = self._av.video.frame.PictureType.I if index == 0 else 0
             for packet in self._codec.encode(picture):
                 self._file.write(bytes(packet))
@@ -210,15 +213,16 @@ def finish(folder: Path) -> Files:
     if chunks:
         _to_mp4(folder / "video.h264", end, part.video, about)
     told = ToldTracks.of(events, chunks, about.height, about.width, about.first_frames)
-    _replace(part.tracks, lambda path: save_npz(told.tracks, path))
-    _replace(part.document, lambda path: path.write_text(as_document(told, about.fps)))
+    with new_file(part.tracks) as file:
+        save_npz(told.tracks, file)
+    _write(part.document, as_document(told, about.fps))
     image = folder / "image.png"
     if image.is_file():
         os.replace(image, stem.with_name(stem.name + ".png"))
     values = asdict(about) | {"format": "motionstream-live", "version": LOG_VERSION, "num_chunks": len(chunks)}
     values |= {"num_frames": sum(chunks), "image": stem.name + ".png"}
     values |= {"events": [asdict(each) for each in events]}
-    _replace(part.log, lambda path: path.write_text(json.dumps(values)))
+    _write(part.log, json.dumps(values))
     shutil.rmtree(folder)
     return part if chunks else Files(None, part.tracks, part.document, part.log)
 
@@ -255,9 +259,13 @@ def _to_mp4(stream: Path, end: int, out: Path, about: About) -> None:
     import av
 
     os.truncate(stream, end)
-    rate = Fraction(about.fps).limit_denominator(1001)
-    partial = out.with_name(out.name + ".part")
-    with av.open(str(stream), format="h264") as source, av.open(str(partial), "w", format="mp4") as target:
+    rate = frame_rate(about.fps)
+    with (
+        stream.open("rb") as coded,
+        new_file(out) as file,
+        av.open(coded, "r", format="h264") as source,
+        av.open(file, "w", format="mp4") as target,
+    ):
         video = source.streams.video[0]
         copy: Any = target.add_stream_from_template(video)
         copy.time_base = 1 / (rate * 1000)
@@ -267,13 +275,11 @@ def _to_mp4(stream: Path, end: int, out: Path, about: About) -> None:
             packet.time_base = copy.time_base
             packet.stream = copy
             target.mux(packet)
-    os.replace(partial, out)
 
 
-def _replace(path: Path, write: Any) -> None:
-    partial = path.with_name(path.name + ".part")
-    write(partial)
-    os.replace(partial, path)
+def _write(path: Path, text: str) -> None:
+    with new_file(path) as file:
+        file.write(text.encode())
 
 
 def _locked(folder: Path) -> Any:

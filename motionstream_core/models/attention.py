@@ -56,6 +56,17 @@ def _choose(q: Tensor, mask: Tensor | None) -> str:
     return available_backends()[0]
 
 
+def why_unavailable(backend: str) -> str | None:
+    """Why a backend cannot be used on this machine at all; None where it can. Raises ValueError for an unknown one."""
+    if backend in ("sdpa", "matmul"):
+        return None
+    try:
+        _flash(backend)
+    except ImportError as error:
+        return f"{error} ({error.__cause__})"
+    return None if torch.cuda.is_available() else "it needs a CUDA GPU, and torch finds none"
+
+
 @lru_cache
 def _importable(name: str) -> bool:
     try:

@@ -15,12 +15,14 @@ from ..diffusion.sample import euler_sample, unipc_sample
 from ..diffusion.schedule import student_sigmas, teacher_sigmas
 from ..geometry import Chunk
 from ..models.conditioning import Conditions, assemble, batch_conditions
+from ..models.finite import require_finite_latents
 from ..models.kv_cache import KVCache
 from ..models.wan import CrossContext
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
+from .detail import with_detail
 from .network import SpecifiedNetwork
-from .rollout import ConditionSource, StepCallback, pinned_input, rollout, seeded_noise
+from .rollout import ConditionSource, RolledChunk, StepCallback, pinned_input, rollout, seeded_noise
 
 GuidedVelocity = Callable[[Tensor, float | Tensor], Tensor]
 SAMPLERS = {"euler": euler_sample, "unipc": unipc_sample}
@@ -76,6 +78,7 @@ def stream_chunks(
     callback: StepCallback | None = None,
     cache: KVCache | None = None,
     first_chunk: int = 0,
+    given: Tensor | None = None,
     decoded: Callable[[Tensor], None] | None = None,
 ) -> Generator[StreamedChunk, None, None]:
     """The student's stream, chunk by chunk, without end for num_latent_frames None.
@@ -83,8 +86,11 @@ def stream_chunks(
     conditions: `StreamConditions`; or any other source, with the `latent_size` (height, width).
     decoded: is given frames (t h w 3) as soon as they are decoded, one latent frame's at a time.
     cache, first_chunk: of a stream that goes on (`stream_cache`); cache and decoder then remember what was before.
+    given: latents (1 c f h w) that the stream begins with, in whole chunks: remembered and decoded like its own, and
+        not yielded. num_latent_frames counts them.
 
-    Raises ValueError for a teacher, or for a length that fills no whole chunks (naming the nearest that do).
+    Raises ValueError for a teacher, for a length that fills no whole chunks (naming the nearest that do), and for a
+    chunk whose latents are not finite.
     """
     spec, model = loaded.spec, loaded.model
     settings = settings or StreamSettings()
@@ -97,6 +103,7 @@ def stream_chunks(
         latent_size = conditions.latent_size
     cache = stream_cache(loaded, latent_size, settings) if cache is None else cache
     device, dtype = model.placement
+    given = None if given is None else given.to(device, dtype)
     if not first_chunk:
         decoder.reset()
     shape = (1, spec.backbone.out_channels, *latent_size)
@@ -110,26 +117,42 @@ def stream_chunks(
         noise=seeded_noise(settings.seed, shape, dtype, device),
         num_latent_frames=num_latent_frames,
         first_chunk=first_chunk,
+        given=given,
         callback=callback,
     )
     try:
         for rolled in chunks:
+            if given is not None and rolled.chunk.stop <= given.shape[2]:
+                decoder.push(rolled.latents)
+                continue
+            finite = rolled.latents.isfinite().all()
             with torch.no_grad():
-                frames = (
-                    decoder.push(rolled.latents) if decoded is None else _piecewise(decoder, rolled.latents, decoded)
-                )
+                frames = _decoded(decoder, rolled, finite, decoded)
             yield StreamedChunk(rolled.chunk, rolled.latents, frames)
     finally:
         chunks.close()
         decoder.reset()
 
 
-def _piecewise(decoder: StreamingDecoder, latents: Tensor, decoded: Callable[[Tensor], None]) -> Tensor:
-    pieces = []
-    for latent in latents.split(1, dim=2):
-        pieces.append(decoder.push(latent))
-        decoded(pieces[-1])
-    return torch.cat(pieces)
+def _decoded(
+    decoder: StreamingDecoder, rolled: RolledChunk, finite: Tensor, told: Callable[[Tensor], None] | None
+) -> Tensor:
+    """Frames (t h w 3) of a chunk; `told` is given them one latent frame's at a time.
+
+    `finite` is asked for when the decoder has its work, so that the device does not wait for the answer.
+    """
+    pieces, done = [], 0
+    for latents in [rolled.latents] if told is None else rolled.latents.split(1, dim=2):
+        frames = decoder.push(latents)
+        if not pieces:
+            require_finite_latents(finite, f"chunk {rolled.chunk.index}")
+        if rolled.forecast is not None:
+            frames = with_detail(frames, rolled.forecast.part(done, done + len(frames)))
+        done += len(frames)
+        pieces.append(frames)
+        if told is not None:
+            told(frames)
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 
 @torch.no_grad()
@@ -150,7 +173,7 @@ def sample_teacher(
     """Latents (1 c f h w) of a whole clip under joint guidance (arXiv 2511.01266, Eq. 2).
 
     negative: the prompt that stands for "no text". Weights None: the checkpoint's own. Raises ValueError for an
-    unknown sampler.
+    unknown sampler, and for latents that are not finite.
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler is {sampler!r}; known are {', '.join(SAMPLERS)}")
@@ -170,6 +193,7 @@ def sample_teacher(
     clean = SAMPLERS[sampler](predict, noise, teacher_sigmas(num_steps, spec.shift), callback=callback)
     if whole.clean_first is not None:
         clean = torch.cat([whole.clean_first.to(clean.dtype), clean[:, :, 1:]], dim=2)
+    require_finite_latents(clean.isfinite().all(), "the clip")
     return clean
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .select import MASK_THRESHOLD
-from .tracks import NUM_IDS, Tracks
+from .tracks import NUM_IDS, Tracks, require_budget
 
 _CANDIDATES_PER_POINT = 16
 _MIN_CANDIDATES = 20_000
@@ -66,6 +66,7 @@ def at_rest(points: Tensor, num_frames: int, height: int, width: int) -> Tracks:
     """`points` (n 2), px of a frame of `height` x `width`, visible and at rest over `num_frames` frames."""
     if num_frames < 1:
         raise ValueError(f"num_frames is {num_frames}; it must be at least 1")
+    require_budget(len(points), num_frames)
     visibility = torch.ones(num_frames, len(points), dtype=torch.bool)
     return Tracks(points.float().repeat(num_frames, 1, 1), visibility, height, width)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .tracks import Tracks, assign_ids
+from .tracks import Tracks, assign_ids, require_budget
 
 
 def point_grid(
@@ -21,12 +21,14 @@ def point_grid(
     Each point is the centre of its cell of an even division of `region` = (left, top, right, bottom) in px, by
     default the whole frame; the region may reach outside it. `seed` draws the ids.
 
-    Raises ValueError for less than one row, column or frame, and for a region without area. Source: the paper
+    Raises ValueError for less than one row, column or frame, for more samples than MAX_SAMPLES, and for a region
+    without area. Source: the paper
     conditions on 50 x 50 CoTracker3 grids (arXiv 2511.01266).
     """
     for name, count in (("rows", rows), ("columns", columns), ("num_frames", num_frames)):
         if count < 1:
             raise ValueError(f"{name} is {count}; it must be at least 1")
+    require_budget(rows * columns, num_frames)
     left, top, right, bottom = region or (0.0, 0.0, float(width), float(height))
     if not (left < right and top < bottom):
         raise ValueError(

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import lzma
 import os
 import zipfile
+import zlib
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import torch
 
-from .tracks import TrackFormatError, Tracks
+from ..files import require_regular
+from .tracks import MAX_SAMPLES, NUM_IDS, TrackFormatError, Tracks
 
+HEADER_BYTES = 2**14
 _DTYPES = {"points": np.float32, "visibility": np.bool_, "ids": np.int64, "height": np.int64, "width": np.int64}
 
 
@@ -34,20 +39,18 @@ def save_npz(tracks: Tracks, file: str | os.PathLike[str] | BinaryIO) -> None:
     )
 
 
-def load_npz(source: bytes | str | os.PathLike[str]) -> Tracks:
+def load_npz(source: bytes | str | os.PathLike[str], most_samples: int = MAX_SAMPLES) -> Tracks:
     """The Tracks, on the CPU, that `save_npz` wrote to the path `source`, or that the bytes `source` are.
 
-    Never unpickles. Raises TrackFormatError naming the array when the content is not what save_npz writes, and the
-    system's OSError (FileNotFoundError, ...) when a path cannot be opened.
+    Never unpickles; reads the known arrays alone, as far as `most_samples` (tracks x frames) go. Raises
+    TrackFormatError naming the array when the content is not what save_npz writes, ValueError for a path that is no
+    regular file, and the system's OSError (FileNotFoundError, ...) when it cannot be opened.
     """
+    if not isinstance(source, bytes):
+        require_regular(Path(source), "npz")
     content = io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")  # noqa: SIM115
     with content:
-        arrays = _arrays(content)
-    for name, dtype in _DTYPES.items():
-        if name not in arrays:
-            raise TrackFormatError(f"npz: array '{name}' is missing; write the file with save_npz")
-        if arrays[name].dtype != dtype:
-            raise TrackFormatError(f"npz: array '{name}' is {arrays[name].dtype}; it must be {np.dtype(dtype)}")
+        arrays = _arrays(content, most_samples)
     for name in ("height", "width"):
         if arrays[name].shape != ():
             raise TrackFormatError(f"npz: array '{name}' has shape {arrays[name].shape}; it must be a single number")
@@ -58,11 +61,37 @@ def load_npz(source: bytes | str | os.PathLike[str]) -> Tracks:
         raise TrackFormatError(f"npz: {error}") from error
 
 
-def _arrays(file: BinaryIO) -> dict[str, np.ndarray]:
+def _arrays(file: BinaryIO, most_samples: int) -> dict[str, np.ndarray]:
+    if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+        raise TrackFormatError("this is a single npy array; MotionStream Save Tracks writes several")
+    most = {"points": 8 * most_samples, "visibility": most_samples, "ids": 8 * NUM_IDS, "height": 8, "width": 8}
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            return {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError, OSError, NotImplementedError) as error:
-        raise TrackFormatError(f"this is no readable npz file ({error}); write it with save_npz") from error
-    raise TrackFormatError("this is a single npy array; tracks need the several arrays that save_npz writes")
+        with zipfile.ZipFile(file) as archive:
+            return {name: _array(archive, name, bytes_) for name, bytes_ in most.items()}
+    except TrackFormatError:
+        raise
+    # zipfile's own kinds, those of what it unpacks by, and RuntimeError for what is encrypted
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError, EOFError, OSError, RuntimeError) as error:
+        raise TrackFormatError(f"this is no readable npz of MotionStream Save Tracks ({error})") from error
+
+
+def _array(archive: zipfile.ZipFile, name: str, most_bytes: int) -> np.ndarray:
+    try:
+        entry = archive.getinfo(f"{name}.npy")
+    except KeyError:
+        raise TrackFormatError(f"npz: array '{name}' is missing; this is no npz of MotionStream Save Tracks") from None
+    if entry.file_size > most_bytes + HEADER_BYTES:
+        raise TrackFormatError(
+            f"npz: array '{name}' has {entry.file_size} bytes unpacked, and at most {most_bytes} are held; save fewer "
+            f"points or frames"
+        )
+    with archive.open(entry) as packed:
+        content = io.BytesIO(packed.read(entry.file_size))  # never more, whatever the archive goes on with
+    if np.lib.format.read_magic(content) == (1, 0):
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(content)
+    else:
+        shape, is_fortran, dtype = np.lib.format.read_array_header_2_0(content)
+    if dtype != _DTYPES[name]:
+        raise TrackFormatError(f"npz: array '{name}' is {dtype}; it must be {np.dtype(_DTYPES[name])}")
+    values = np.frombuffer(content.getbuffer(), dtype, offset=content.tell())
+    return values.reshape(shape, order="F" if is_fortran else "C").copy()

@@ -7,7 +7,7 @@ import math
 import torch
 
 from .easing import FRAME_TOLERANCE, HOLDS
-from .tracks import Tracks
+from .tracks import BLOCK_SAMPLES, Tracks, require_budget
 
 
 def resample(tracks: Tracks, num_frames: int) -> Tracks:
@@ -17,10 +17,13 @@ def resample(tracks: Tracks, num_frames: int) -> Tracks:
     where both are, since a point between a seen and an unseen one is a guess. One sample holds for every frame; one
     frame takes the first sample. Equal counts give the identity, exactly. height, width and ids stay.
 
-    num_frames: at least 1. Raises ValueError otherwise.
+    num_frames: at least 1. Raises ValueError otherwise, and where the tracks then have more than MAX_SAMPLES.
     """
     if num_frames < 1:
         raise ValueError(f"num_frames is {num_frames}; it must be at least 1")
+    if num_frames == tracks.num_frames:
+        return tracks
+    require_budget(tracks.num_tracks, num_frames)
     # Frame i lies at sample i * (samples - 1) / (num_frames - 1). Whole numbers throughout, so that "falls on a
     # sample" is a fact and not a matter of rounding: 121 samples on 81 frames put frame 2j on sample 3j.
     device = tracks.points.device
@@ -30,11 +33,7 @@ def resample(tracks: Tracks, num_frames: int) -> Tracks:
     rest = position - before * intervals
     after = before + (rest > 0)
     weight = (rest.double() / intervals)[:, None, None]
-    # In float64, so that a point at rest stays at rest to the last bit. On a sample both neighbours are that sample,
-    # so an unseen neighbour's nan cannot leak into a seen point.
-    points = torch.lerp(tracks.points[before].double(), tracks.points[after].double(), weight).float()
-    visibility = tracks.visibility[before] & tracks.visibility[after]
-    return Tracks(points, visibility, tracks.height, tracks.width, tracks.ids)
+    return _between(tracks, before, after, weight)
 
 
 def retime(
@@ -73,6 +72,7 @@ def retime(
         )
     if speed is not None and not (0 < speed < math.inf):
         raise ValueError(f"speed is {speed}; it must be above 0 (1 is the tracks' own); to play backwards, use reverse")
+    require_budget(tracks.num_tracks, num_frames)
     for name, choice in (("before", before), ("after", after)):
         if choice not in HOLDS:
             raise ValueError(f"{name} is {choice!r}; it must be one of {', '.join(HOLDS)}")
@@ -100,5 +100,15 @@ def _at(tracks: Tracks, position: torch.Tensor) -> Tracks:
     position = torch.where((position - nearest).abs() <= FRAME_TOLERANCE, nearest, position).to(tracks.points.device)
     before, after = position.floor().long(), position.ceil().long()
     weight = (position - before)[:, None, None]
-    points = torch.lerp(tracks.points[before].double(), tracks.points[after].double(), weight).float()
-    return Tracks(points, tracks.visibility[before] & tracks.visibility[after], tracks.height, tracks.width, tracks.ids)
+    return _between(tracks, before, after, weight)
+
+
+def _between(tracks: Tracks, before: torch.Tensor, after: torch.Tensor, weight: torch.Tensor) -> Tracks:
+    """Frames (t) between `before` and `after` (t) by `weight` (t 1 1), visible where both are."""
+    # In float64, so that a point at rest stays at rest to the last bit. On a sample both neighbours are that sample,
+    # so an unseen neighbour's nan cannot leak into a seen point.
+    block = max(1, BLOCK_SAMPLES // max(1, tracks.num_tracks))  # of frames: doubles take seven times the result
+    parts = zip(before.split(block), after.split(block), weight.split(block), strict=True)
+    points = [torch.lerp(tracks.points[b].double(), tracks.points[a].double(), w).float() for b, a, w in parts]
+    visibility = tracks.visibility[before] & tracks.visibility[after]
+    return Tracks(torch.cat(points), visibility, tracks.height, tracks.width, tracks.ids)

@@ -58,6 +58,12 @@ class Curve:
     def at_arc(self, arc: Array) -> Array:
         """Points (... 2) px that lie `arc` (...) px of travel from the start, held within the ends."""
         arc = np.clip(arc, 0.0, self.length)
+        # each place once: a point that rests before its time, after it, or always has one in all those frames
+        places, which = np.unique(arc.reshape(-1), return_inverse=True)
+        return self._at_places(places)[which].reshape(*arc.shape, 2)
+
+    def _at_places(self, arc: Array) -> Array:
+        """`at_arc` of (n) within the curve."""
         part = np.clip(np.searchsorted(self.arc, arc, side="right") - 1, 0, len(self.arc) - 2)
         piece = part // _SPANS
         low = (part % _SPANS) / _SPANS

@@ -8,21 +8,25 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
+from .text import without_mark
 from .tracks import TrackFormatError
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 T = TypeVar("T")
+MAX_CHARS = 16 * 2**20
+"""Of a text: as values of Python it takes some twenty times its size."""
 
 
 def decoded(text: str, place: str) -> Any:
-    """The value that the JSON `text` spells."""
+    """The value that the JSON `text` spells; a byte-order mark before it is left out."""
     if not isinstance(text, str):
         fail(place, text, f"give the {place} as text")
+    require_short(text, place)
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _no_field_twice(pairs, place))
+        return json.loads(without_mark(text), object_pairs_hook=lambda pairs: _no_field_twice(pairs, place))
     except TrackFormatError:
         raise
     except (ValueError, RecursionError) as error:
@@ -91,10 +95,28 @@ def fail(place: str, value: object, remedy: str, what: str = "") -> NoReturn:
     raise TrackFormatError(f"{place}: {what}{show(value)}: {remedy}")
 
 
+def given_twice(names: Iterable[T]) -> T | None:
+    """The first name that comes a second time, None where none does."""
+    seen: set[T] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def require_short(text: str, place: str) -> None:
+    """Raise TrackFormatError for a text of more than MAX_CHARS."""
+    if len(text) > MAX_CHARS:
+        raise TrackFormatError(
+            f"{place}: the text has {len(text)} characters, and at most {MAX_CHARS} are read; use fewer points, or "
+            f"save the tracks as npz"
+        )
+
+
 def _no_field_twice(pairs: list[tuple[str, Any]], place: str) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = given_twice(name for name, _ in pairs)
         raise TrackFormatError(f"{place}: field {show(twice)} is given twice in one object; keep one")
     return value

@@ -1,127 +1,20 @@
-"""`python -m motionstream_core.training STAGE`: train the bundled model or Wan, one stage or all of them.
-
-Several devices: `torchrun --nproc-per-node N -m motionstream_core.training STAGE --shard`. SIGTERM and Ctrl-C save and
-end; the same command goes on. `estimate` counts what a Wan preset will cost.
-"""
+"""`python -m motionstream_core.training`: `motionstream train`."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Sequence
 
-import torch
-
-from .engine.engine import Compute, TrainingDiverged
-from .engine.log import Log
-from .engine.loop import Stopped
-from .engine.ranks import joined
-from .recipes.bundled import PRESETS
-from .recipes.bundled_stages import STAGES, WorldRun, bundle
-from .recipes.estimate import PEAK_TFLOPS, preset_estimate
-from .recipes.wan import WAN_PRESETS
-from .recipes.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
+from ..entry import Place, enter
 
 
-def main() -> int:
-    args = _parser().parse_args()
-    try:
-        with ExitStack() as stack:
-            device = torch.device(args.device)
-            if args.stage == "estimate":
-                return _estimate(args)
-            if args.shard or int(os.environ.get("WORLD_SIZE", "1")) > 1:
-                device = stack.enter_context(joined(device))
-            (_run_wan if args.preset in WAN_PRESETS else _run_world)(args, device)
-    except Stopped as stopped:
-        if int(os.environ.get("RANK", "0")) == 0:  # all ranks stop together
-            print(f"training: {stopped}", file=sys.stderr)
-        return 128 + stopped.signal_number
-    except FileNotFoundError as error:
-        print(f"training: {error}; run the stages in order: {', '.join(STAGES)}", file=sys.stderr)
-        return 2
-    except (TrainingDiverged, ValueError, ImportError) as error:
-        print(f"training: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="motionstream_core.training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status (`entry`)."""
+    return enter(
+        "motionstream train",
+        Place("motionstream_core.training.command:COMMAND", "train the bundled model or Wan, stage by stage"),
+        arguments,
     )
-    add = parser.add_argument
-    add("stage", choices=[*STAGES, "bundle", "all", "estimate"], help="'all' runs every stage, then 'bundle'")
-    add("--preset", choices=[*PRESETS, *WAN_PRESETS], default="bundled")
-    add("--out", type=Path, default=Path("outputs/training"), help="the run's folder; resumes from it")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    add("--precision", choices=["bf16", "fp32"], default="bf16", help="of matrix products")
-    add("--shard", action="store_true", help="spread parameters over torchrun's ranks (FSDP2)")
-    add("--activation-checkpointing", action="store_true", help="less memory, a third more time: blocks run twice")
-    add("--tensorboard", action="store_true", help="TensorBoard files in OUT/log beside the CSV files")
-    add("--bundle", type=Path, help="where 'bundle' writes (default: OUT/bundle)")
-    wan = parser.add_argument_group("Wan presets")
-    add = wan.add_argument
-    add("--videos", type=Path, help="prepare, tiny-vae: folder of videos, or a CSV or JSONL list with captions")
-    add("--clips", choices=CLIP_FOLDERS, default=CLIP_FOLDERS[0], help="prepare: which clips these videos become")
-    add("--model", type=Path, help="prepare, tiny-vae: a Wan model in diffusers' layout, for its encoders")
-    add("--cotracker", type=Path, help="prepare: CoTracker3's checkpoint (default: track with OpenCV)")
-    add("--part", default="0/1", metavar="I/N", help="prepare: this machine's share of the videos")
-    add("--workers", type=int, default=0, help="prepare: processes that decode and track")
-    add("--base", type=Path, help="teacher: weights to start from (Wan 2.1: Fun-InP)")
-    add("--control", type=Path, help="teacher: Fun-Control's weights, for the track slot")
-    add("--vgg", type=Path, help="tiny-vae: LPIPS's weights")
-    add("--gpus", type=int, default=8, help="estimate: how many")
-    add("--gpu", choices=list(PEAK_TFLOPS), default="h100", help="estimate: of which kind")
-    return parser
-
-
-def _log(args: argparse.Namespace) -> Log:
-    is_main = int(os.environ.get("RANK", "0")) == 0
-    return Log(args.out / "log", lambda line: print(line, flush=True), args.tensorboard, is_main)
-
-
-def _run_world(args: argparse.Namespace, device: torch.device) -> None:
-    compute = Compute(device, args.precision, args.shard, args.activation_checkpointing)
-    run = WorldRun(args.out, compute, _log(args), PRESETS[args.preset])
-    for name in STAGES if args.stage == "all" else [args.stage]:
-        if name != "bundle":
-            STAGES[name](run)
-    if args.stage in ("all", "bundle"):
-        bundle(run, args.bundle or args.out / "bundle")
-
-
-def _run_wan(args: argparse.Namespace, device: torch.device) -> None:
-    if args.stage not in WAN_STAGES:
-        raise ValueError(f"Wan presets have the stages {', '.join(WAN_STAGES)}, one command each, not {args.stage!r}")
-    part = tuple(int(word) for word in args.part.split("/") if word.isdecimal())
-    if len(part) != 2:
-        raise ValueError(f"--part is {args.part!r}; it must be I/N, as in 0/4")
-    material = Material(
-        args.videos,
-        args.clips,
-        args.model,
-        args.cotracker,
-        args.base,
-        args.control,
-        args.vgg,
-        args.workers,
-        (part[0], part[1]),
-    )
-    preset = WAN_PRESETS[args.preset]
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    run = WanRun(args.out, preset.compute(device, ranks), _log(args), preset, material)
-    WAN_STAGES[args.stage](run)
-
-
-def _estimate(args: argparse.Namespace) -> int:
-    if args.preset not in WAN_PRESETS:
-        raise ValueError(f"estimates are for Wan presets ({', '.join(WAN_PRESETS)}), not for {args.preset!r}")
-    for line in preset_estimate(WAN_PRESETS[args.preset], args.gpus, args.gpu):
-        print(line)
-    return 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from ...motionstream_core.tracks.camera.moves import MAX_SEED, MOVES, Move
 from ...motionstream_core.tracks.camera.parse import CameraFile, parse_camera
 from ...motionstream_core.tracks.easing import EASINGS
 from ..sockets import advanced, schema
-from ..tracks.inputs import frames_input
+from ..tracks.inputs import frames_input, is_checked_late
 
 CameraSocket = io.Custom("MOTIONSTREAM_CAMERA")
 CAMERA_ALIASES = ["camera", "camera motion", "pan", "zoom", "orbit", "dolly"]
@@ -162,7 +162,7 @@ class MotionStreamCameraFromJSON(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, text: str | None) -> bool | str:
         try:
-            if text is not None:
+            if text is not None and not is_checked_late(text):
                 parse_camera(text, 1, 1)
         except TrackFormatError as error:
             return _named(error)

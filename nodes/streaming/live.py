@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from ...motionstream_core.live.open import Log, with_chunks
 from ...motionstream_core.streaming.network import SpecifiedNetwork
 from ...motionstream_core.streaming.render.fit import image_tensor
 from ...motionstream_core.tracks.npz import load_npz
+from ...motionstream_core.tracks.strict_json import require_short
 from ..host.conditioning import Conditioning, require_track_head
 from ..host.memory import with_memory_advice
 from ..host.model import stream_model
@@ -177,6 +179,8 @@ class MotionStreamLive(io.ComfyNode):
             fit=fit,
             positive=positive,
         )
+        for line in clip.told:
+            logging.info("MotionStream Live: %s", line)
         settings = stream_settings(view.spec, seed, steps=steps)
         for remark in beyond_training(view.spec, view.name, settings):
             logging.warning("MotionStream Live: %s", remark)
@@ -196,7 +200,7 @@ class MotionStreamLive(io.ComfyNode):
         stage = Stage(view, coder, _as_recorded(clip), text, wish, str(cls.hidden.unique_id))
         outcome = with_memory_advice(stage, ADVICE)
         assert outcome.files.video is not None
-        tracks = load_npz(outcome.files.tracks).to_payload()
+        tracks = load_npz(outcome.files.tracks, most_samples=sys.maxsize).to_payload()  # its own
         folder = outcome.files.video.parent.relative_to(folder_paths.get_output_directory())
         shown = {"filename": outcome.files.video.name, "subfolder": folder.as_posix(), "type": "output"}
         frames = outcome.frames.float() / 255
@@ -224,6 +228,7 @@ def _num_chunks(network: SpecifiedNetwork, name: str, wanted: WantedLength) -> i
 
 def _read_log(log: str) -> Log:
     if log.startswith("{"):
+        require_short(log, "log")
         return _named(lambda: Log.parse(log))
     output = Path(folder_paths.get_output_directory()).resolve()
     path = (output / log).resolve()

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import comfy.model_management as mm
 import folder_paths
@@ -23,10 +22,12 @@ from ...motionstream_core.streaming.image_source import ImageSource
 from ...motionstream_core.streaming.network import SpecifiedNetwork
 from ...motionstream_core.streaming.session import SessionHooks, StreamSession
 from ...motionstream_core.streaming.stream import StreamSettings
+from ...motionstream_core.tracks import Tracks
 from ..host.live_routes import HUB, tell_client, view_url, waiting_jobs
 from ..host.model import StreamModel, make_ready, running
 from ..host.preview import has_client
 from ..host.vae import Vae
+from .output import new_path
 from .request import Clip, Text, clip_image_source, read_text
 from .run import working_bytes
 
@@ -71,10 +72,8 @@ class Stage:
     @torch.inference_mode()
     def __call__(self) -> Outcome:
         wish, spec = self.wish, self.model.spec
-        folder, stem, *_ = folder_paths.get_save_image_path(
-            wish.prefix, folder_paths.get_output_directory(), self.clip.size[1], self.clip.size[0]
-        )
-        for files in repair(Path(folder)):
+        folder, stem, *_ = new_path(wish.prefix, folder_paths.get_output_directory(), self.clip.size)
+        for files in repair(folder):
             logging.info("MotionStream: made whole what an earlier stream left: %s", files.video or files.log)
         make_ready(self.vae)
         image = clip_image_source(spec, self.vae, self.clip)
@@ -87,7 +86,7 @@ class Stage:
                 lambda hooks: self._session(network, image, hooks),
                 LiveAbout(about, spec.vocabulary or None, has_words, hold=wish.hold),
                 uint8_image(self.clip.image),
-                Path(folder),
+                folder,
                 wait_s=wish.wait_s,
                 idle_s=wish.wait_s,
                 started=wish.at_once,
@@ -117,6 +116,11 @@ class Stage:
         newest.cut(run.num_frames)
         return Outcome(newest.frames()[-self.wish.keep_frames :], run.files)
 
+    def _given_tracks(self) -> Tracks | None:
+        """A log has its own, but for those of older versions."""
+        log, tracks = self.wish.log, self.clip.tracks
+        return None if not tracks.num_tracks or (log is not None and log.holds_given) else tracks
+
     def _session(self, network: SpecifiedNetwork, image: ImageSource | None, hooks: SessionHooks) -> StreamSession:
         def encode(prompt: str) -> CrossContext:
             with torch.inference_mode():
@@ -130,7 +134,7 @@ class Stage:
             encode,
             source=image,
             frame_size=self.clip.size,
-            known_tracks=self.clip.tracks if self.clip.tracks.num_tracks else None,
+            known_tracks=self._given_tracks(),
             settings=self.wish.settings,
             history_bytes=0 if self.wish.log is not None else HISTORY_BYTES,
             hooks=hooks,

@@ -12,7 +12,8 @@ import torch
 from comfy_api.latest import InputImpl, Types, io
 from torch import Tensor
 
-from ...motionstream_core.streaming.render.video_file import VideoFile
+from ...motionstream_core.files import checked_name, path_below
+from ...motionstream_core.media.video_file import VideoFile
 from ..frame_fit import Size
 from ..host.preview import has_client
 
@@ -82,7 +83,7 @@ class SavedStream:
 
     @classmethod
     def at(cls, prefix: str, size: Size) -> SavedStream:
-        """A new name after `prefix`, by the host's rules; a prefix that leads out of the output folder is an error."""
+        """A new name after `prefix`, by the host's rules; errors as `new_path` has them."""
         return cls._new(prefix, folder_paths.get_output_directory(), size, kept=True)
 
     @classmethod
@@ -94,9 +95,8 @@ class SavedStream:
 
     @classmethod
     def _new(cls, prefix: str, root: str, size: Size, kept: bool) -> SavedStream:
-        height, width = size
-        folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, width, height)
-        return cls(Path(folder) / f"{stem}_{counter:05}_{SUFFIX}", subfolder, kept)
+        folder, stem, counter, subfolder = new_path(prefix, root, size)
+        return cls(folder / f"{stem}_{counter:05}_{SUFFIX}", subfolder, kept)
 
     def open(self, fps: float) -> VideoFile:
         """The file, to be written chunk by chunk: `.part` until it is whole, `.partial.mp4` where it was cancelled."""
@@ -109,10 +109,21 @@ class SavedStream:
         return {"images": [file], "animated": (True,)}
 
 
+def new_path(prefix: str, root: str, size: Size) -> tuple[Path, str, int, str]:
+    """Folder, beginning of the name, its number and the subfolder of new files below `root`, by the host's rules.
+
+    Raises ValueError for a prefix that `files.path_below` refuses.
+    """
+    path_below(root, prefix, "save_as")
+    folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, size[1], size[0])
+    return Path(folder), stem, counter, subfolder
+
+
 def file_prefix(save_as: str) -> str:
     """The name of a video without `.mp4`, if it has that; "" for none.
 
-    Raises ValueError for the extension of another kind of video or picture: only mp4 is written.
+    Raises ValueError for the extension of another kind of video or picture, since only mp4 is written, and for a name
+    that `files.checked_name` refuses.
     """
     name = save_as.strip()
     suffix = PurePosixPath(name).suffix.lower()
@@ -120,4 +131,5 @@ def file_prefix(save_as: str) -> str:
         raise ValueError(
             f"save_as is {name!r}, but videos are written as {SUFFIX}, not as {suffix}; leave the extension out"
         )
-    return name[: -len(SUFFIX)] if suffix == SUFFIX else name
+    name = name[: -len(SUFFIX)] if suffix == SUFFIX else name
+    return checked_name(name, "save_as") if name else ""

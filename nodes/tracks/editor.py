@@ -12,10 +12,11 @@ from comfy_api.latest import io
 from PIL import Image
 from torch import Tensor
 
+from ...motionstream_core.files import new_file
 from ...motionstream_core.tracks import Canvas, Document, TrackFormatError, parse_document, to_coordinate_json
 from ..host.preview import has_client
 from ..sockets import advanced, schema
-from .inputs import ALIASES, length_input, tracks_output, video_size_inputs
+from .inputs import ALIASES, is_checked_late, length_input, tracks_output, video_size_inputs
 
 DEFAULT_FPS = 16
 TIMES = ("stretch", "keep")
@@ -83,13 +84,15 @@ class MotionStreamTrackEditor(io.ComfyNode):
                     tooltip="The same as plain JSON: nested lists of equal length, in px of the video, v 0 or 1.",
                 ),
                 io.Int.Output("num_frames", display_name="length", tooltip="The number of frames, for the sampler."),
+                io.Int.Output("drawn_width", display_name="width", tooltip="Width in px that the tracks refer to."),
+                io.Int.Output("drawn_height", display_name="height", tooltip="Height in px that the tracks refer to."),
             ],
         )
 
     @classmethod
     def validate_inputs(cls, document: str | None) -> bool | str:
         try:
-            if document is not None:  # None: the input is linked, and its value not known yet
+            if document is not None and not is_checked_late(document):
                 _parsed(document, 1, 1, 1)
         except TrackFormatError as error:
             return str(error)
@@ -108,7 +111,7 @@ class MotionStreamTrackEditor(io.ComfyNode):
     ) -> io.NodeOutput:
         drawn = _parsed(document, width, height, length)
         tracks = drawn.sample(length, height, width, keep_time=time == "keep")
-        result = (tracks.to_payload(), to_coordinate_json(tracks), length)
+        result = (tracks.to_payload(), to_coordinate_json(tracks), length, width, height)
         if not has_client():
             return io.NodeOutput(*result)
         shown = {} if image is None else {"motionstream_picture": [_saved_picture(image)]}
@@ -132,7 +135,6 @@ def _saved_picture(image: Tensor) -> dict[str, Any]:
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / name).is_file():
-        part = folder / f"{name}.part"
-        Image.fromarray(pixels).save(part, format="PNG", compress_level=1)
-        part.replace(folder / name)
+        with new_file(folder / name) as file:
+            Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
     return {"filename": name, "subfolder": "", "type": "temp"}

@@ -1,35 +1,23 @@
-"""Files of tracks below ComfyUI's output and input folders: which there are, where a name leads, reading, writing."""
+"""Files of tracks below ComfyUI's output and input folders: which there are, where a name leads, writing."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 import folder_paths
 
-from ...motionstream_core.tracks import (
-    Canvas,
-    TrackFormatError,
-    Tracks,
-    load_npz,
-    parse_document,
-    parse_tracks,
-    save_npz,
-    to_coordinate_json,
-)
+from ...motionstream_core.files import new_file, path_below
+from ...motionstream_core.tracks import Tracks, save_npz, to_coordinate_json
+from ...motionstream_core.tracks.drawn.files import SUFFIXES
+from ...motionstream_core.tracks.tracks import require_budget
 
-SUFFIXES = (".npz", ".json")
 IF_EXISTS = ("increment", "overwrite", "skip")
-MAX_BYTES = 512 * 2**20
 SEEN_FOR_S = 2.0
 
 _OUTPUT = " [output]"
-_UNFIT = re.compile(r'[\x00-\x1f\\:*?"<>|]')
 
 
 def file_options() -> list[str]:
@@ -52,27 +40,12 @@ def file_of(option: str) -> Path:
     name = option.removesuffix(_OUTPUT).removesuffix("[output]")
     is_output = name != option
     folder = folder_paths.get_output_directory() if is_output else folder_paths.get_input_directory()
-    path = below(Path(folder), name)
+    path = path_below(folder, name, "file")
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"file is {option!r}; files of tracks end in {' or '.join(SUFFIXES)}")
     if not path.is_file():
         other = "" if is_output else f"; a file in the output folder is named with{_OUTPUT} behind it"
         raise FileNotFoundError(f"{name!r} is not in {folder}{other}")
-    return path
-
-
-def below(folder: Path, name: str) -> Path:
-    """`folder` / `name`, which may have subfolders. Raises ValueError for a name that leads out of the folder, also by
-    way of a link, or that not every system can write."""
-    parts = name.strip().split("/")
-    if _UNFIT.search(name) or any(not part.strip() or part.startswith(".") for part in parts):
-        raise ValueError(
-            f"the name {name!r} is not a path below {folder.name}: subfolders are parted by /, no part is empty or "
-            f'begins with a dot, and none has any of \\ : * ? " < > |'
-        )
-    path = folder / "/".join(parts)
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"the name {name!r} leads out of the folder {folder.name}")
     return path
 
 
@@ -88,32 +61,23 @@ def write(tracks: Tracks, path: Path, if_exists: str) -> Path:
         while path.exists():
             number += 1
             path = first.with_name(f"{first.stem}_{number:04}{first.suffix}")
+    require_budget(tracks.num_tracks, tracks.num_frames)  # what is saved shall be read again
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".npz":
-        _replace(path, lambda file: save_npz(tracks, file))
-    else:
-        _replace(path, lambda file: file.write(to_coordinate_json(tracks).encode()))
+    with new_file(path) as file:
+        if path.suffix == ".npz":
+            save_npz(tracks, file)
+        else:
+            file.write(to_coordinate_json(tracks).encode())
     _options_of.cache_clear()
     return path
 
 
-def read(path: Path) -> tuple[Tracks, bool]:
-    """Tracks of a file, and whether it says what size of frame they refer to (else they have a stand-in of 1 x 1 px).
-
-    npz: as save_npz writes it. JSON: a document of the track editor, or coordinates as parse_tracks reads them.
-    Raises TrackFormatError that begins with the file's name.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise TrackFormatError(f"it has {path.stat().st_size} bytes; at most {MAX_BYTES} are read")
-        if path.suffix.lower() == ".npz":
-            return load_npz(path), True
-        text = path.read_text("utf-8-sig")
-        if text.lstrip().startswith("{"):
-            return parse_document(text, Canvas(1, 1, 1, 1.0)).sample(), True
-        return parse_tracks(text, height=1, width=1), False
-    except (TrackFormatError, UnicodeDecodeError) as error:
-        raise TrackFormatError(f"{path.name}: {error}") from None
+def named(name: str, format: str) -> str:
+    """A file's name with the format's suffix, in place of one that it may have."""
+    bare = name.strip()
+    for suffix in SUFFIXES:
+        bare = bare.removesuffix(suffix)
+    return f"{bare}.{format}"
 
 
 def _found_below(folder: str) -> list[str]:
@@ -123,13 +87,3 @@ def _found_below(folder: str) -> list[str]:
         files = [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
         found += [(Path(place).relative_to(folder) / name).as_posix() for name in files]
     return sorted(found)
-
-
-def _replace(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            fill(file)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

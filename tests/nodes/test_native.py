@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -162,6 +163,40 @@ def test_sigmas_are_the_checkpoints_own(pack: Pack, teacher: Any, student: Any) 
     assert len(node.execute(teacher, 0).args[0]) == 51
 
 
+def test_sigmas_beyond_a_students_own_steps_are_remarked(
+    pack: Pack, teacher: Any, student: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = pack("nodes.sampling.core_sampling").MotionStreamSigmas
+    with caplog.at_level(logging.WARNING):
+        for model, steps in ((student, 0), (student, 2), (student, 3), (teacher, 99)):
+            assert node.execute(model, steps).ui is None
+        assert not caplog.records
+        result = node.execute(student, 99)
+    assert len(result.args[0]) == 100
+    (remark,) = result.ui["text"]
+    assert "steps is 99, but" in remark and "was distilled for 3 (1000, 667, 333)" in remark
+    assert f"MotionStream Sigmas: {remark}" in caplog.text
+
+
+def test_motion_of_another_size_is_brought_to_the_latents_by_fit(
+    pack: Pack, teacher: Any, vae: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Drawn on twice the width: cropped about the middle, or squeezed."""
+    key = pack("nodes.host.conditioning").TRACKS
+    given = payload()
+    x, y = given["track_path"].unbind(-1)
+    for fit, wide in (("crop", 2 * x + SIDE), ("stretch", 4 * x)):
+        path = torch.stack([wide, 2 * y], dim=-1)
+        motion = {**given, "track_path": path, "track_width": 4 * SIDE, "track_height": 2 * SIDE}
+        with caplog.at_level(logging.INFO):
+            positive, negative, _ = applied(pack, teacher, vae, motion=motion, fit=fit)
+        for conditioning in (positive, negative):
+            assert torch.allclose(conditioning[0][1][key].points, given["track_path"], atol=1e-5)
+        assert f"Apply Motion: motion: made for {4 * SIDE} x {2 * SIDE} px, brought to {SIDE} x {SIDE} px ({fit})" in (
+            caplog.text
+        )
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -255,8 +290,34 @@ def test_a_stream_is_saved_while_it_runs(pack: Pack, student: Any, vae: Any, sav
     assert saved_files(saving) == {"clip_00001_.mp4": 13}
     assert Path(out.args[4]).is_file()
     assert out.ui["images"] == [{"filename": "clip_00001_.mp4", "subfolder": "here", "type": "output"}]
-    with pytest.raises(ValueError, match="outside the output folder"):
-        stream(pack, student, vae, save_as="../../clip")
+
+
+def test_a_name_of_a_stream_cannot_reach_another_file(
+    pack: Pack, student: Any, vae: Any, saving: Any, tmp_path: Path
+) -> None:
+    """A muxer cuts a name at its NUL, and a link in the output folder leads where it likes."""
+    output = saving.models_dir / "output"
+    output.mkdir(exist_ok=True)
+    (tmp_path / "clip.mp4").write_bytes(b"kept")
+    link = output / "elsewhere"
+    link.symlink_to(tmp_path)
+    try:
+        for name in (
+            "../../clip",
+            "clip.mp4\x00",
+            "elsewhere/clip.mp4\x00x",
+            "elsewhere/clip",
+            "/clip",
+            "C:/clip",
+            "nul",
+        ):
+            with pytest.raises(ValueError, match=r"^save_as: the name "):
+                stream(pack, student, vae, save_as=name)
+        assert saved_files(saving) == {}
+        assert [each.name for each in tmp_path.iterdir()] == ["clip.mp4"]
+        assert (tmp_path / "clip.mp4").read_bytes() == b"kept"
+    finally:
+        link.unlink()
 
 
 def cancel_at(pack: Pack, monkeypatch: pytest.MonkeyPatch, host: Any, num_calls: int) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from ...files import new_file
 from .runs import BOUNDS, OWN, ClipResult
 from .table import COLUMNS, NAMES, Row, cell, clip_rows, paper_rows, total_rows
 
@@ -59,9 +59,8 @@ def write_page(
     if skipped:
         items = "".join(f"<li>{_text(each.name)}: {_text(each.skipped or '')}</li>" for each in skipped)
         parts.append(f"<h2>Skipped</h2><ul>{items}</ul>")
-    part = path.with_name(path.name + ".part")
-    part.write_text("\n".join(parts), "utf-8")
-    os.replace(part, path)
+    with new_file(path) as file:
+        file.write("\n".join(parts).encode())
 
 
 def _table(rows: Sequence[tuple[str, dict[str, float | None], str]], paper: Sequence[Row] = ()) -> str:

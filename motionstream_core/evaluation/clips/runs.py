@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,11 +19,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ...files import new_file
+from ...media.video_file import VideoFile
 from ...streaming.render.fit import image_tensor
 from ...streaming.render.job import Pace
 from ...streaming.render.prompts import EncodedPrompt
 from ...streaming.render.renderer import Renderer, TeacherSettings
-from ...streaming.render.video_file import VideoFile
 from ...streaming.stream import StreamSettings
 from ...tracks import Tracks, draw_tracks, drawn_by_lot, load_npz, save_npz, select
 from ..world.report import to_video
@@ -269,9 +269,8 @@ def save_side_by_side(stem: Path, truth: Video, video: Video, own: Tracks, track
     with VideoFile(stem.with_suffix(".mp4"), fps, crf=20) as file:
         file.push(both.float() / 255)
     poster = Image.fromarray(both[len(both) * 2 // 3].numpy())
-    part = stem.with_suffix(".jpg.part")
-    poster.save(part, "JPEG", quality=88)
-    os.replace(part, stem.with_suffix(".jpg"))
+    with new_file(stem.with_suffix(".jpg")) as file:
+        poster.save(file, "JPEG", quality=88)
 
 
 def _digest(*parts: Any) -> str:
@@ -285,6 +284,5 @@ def _read_json(path: Path, required: bool = False) -> Any:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1), "utf-8")
-    os.replace(part, path)
+    with new_file(path) as file:
+        file.write(json.dumps(content, indent=1).encode())

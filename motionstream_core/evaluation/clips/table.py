@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ...files import new_file
 from .runs import OWN, ClipResult
 
 COLUMNS = {
@@ -106,18 +107,18 @@ def paper_rows(results: Sequence[ClipResult]) -> list[Row]:
 
 def write_csv(path: Path, results: Sequence[ClipResult], width_px: int) -> None:
     """One line per clip and variant, and one per skipped clip with the reason; replaced whole."""
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["clip", "layout", "frames", "tracks", "variant", *COLUMNS, "skipped"])
-        for result, variant, figures in clip_rows(results, width_px):
-            values = ["" if (value := figures.get(name)) is None else f"{value:.6g}" for name in COLUMNS]
-            writer.writerow([result.name, result.layout, result.num_frames, result.num_tracks, variant, *values, ""])
-        for result in results:
-            if result.skipped is not None:
-                empty = [""] * (len(COLUMNS) + 1)
-                writer.writerow([result.name, result.layout, "", "", *empty, result.skipped])
-    os.replace(part, path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["clip", "layout", "frames", "tracks", "variant", *COLUMNS, "skipped"])
+    for result, variant, figures in clip_rows(results, width_px):
+        values = ["" if (value := figures.get(name)) is None else f"{value:.6g}" for name in COLUMNS]
+        writer.writerow([result.name, result.layout, result.num_frames, result.num_tracks, variant, *values, ""])
+    for result in results:
+        if result.skipped is not None:
+            empty = [""] * (len(COLUMNS) + 1)
+            writer.writerow([result.name, result.layout, "", "", *empty, result.skipped])
+    with new_file(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def text_table(rows: Sequence[Row]) -> str:

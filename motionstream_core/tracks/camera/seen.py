@@ -12,7 +12,7 @@ from torch import Tensor
 from ..grid import point_grid
 from ..parse import MAX_COORDINATE_PX
 from ..spline import Array
-from ..tracks import Tracks, assign_ids
+from ..tracks import Tracks, assign_ids, require_budget
 from .depth import DepthMap
 from .path import CameraPath
 from .zbuffer import TOLERANCE, Occlusion
@@ -35,11 +35,12 @@ def camera_tracks(
     Visible is what lies before the camera, within the frame, and, with `occlusion`, behind no nearer surface of the
     depth map by more than `tolerance` (see Occlusion). A constant depth hides nothing. `report` is called with the
     number of frames that occlusion is done with, and may raise.
-    Raises ValueError for points of another shape, or that are not finite.
+    Raises ValueError for points of another shape, or that are not finite, and for more than MAX_SAMPLES.
     """
     origin = points.detach().cpu().numpy().astype(np.float64)
     if origin.ndim != 2 or origin.shape[1] != 2 or not np.isfinite(origin).all():
         raise ValueError(f"points has shape {tuple(points.shape)}; it must be (n 2), finite px of the picture")
+    require_budget(len(origin), path.num_frames)
     distance = depth.at(origin, path.height, path.width)
     resting = np.broadcast_to(origin, (path.num_frames, *origin.shape))
     placed, z, seen = _placed(path, resting, distance)

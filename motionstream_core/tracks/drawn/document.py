@@ -5,22 +5,22 @@ The editor in the browser writes it, people write it by hand for the API; both a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..camera.moves import Move, plane_seen
 from ..easing import Timing
-from ..spline import Array, curve
-from ..tracks import NUM_IDS, TrackFormatError, Tracks
+from ..spline import Array, Curve, curve
+from ..tracks import BLOCK_SAMPLES, NUM_IDS, TrackFormatError, Tracks, require_budget
 
 FORMAT = "motionstream-tracks"
 VERSIONS = (1, 2)
 """Version 2 adds names, colours, easing curves and regions to the tracks of version 1."""
 KINDS = ("drag", "path", "anchor")
-MAX_SAMPLES = 2**28
-"""Points times frames that one document may come to: 2 GiB of coordinates."""
 
 
 @dataclass(frozen=True)
@@ -123,23 +123,30 @@ class Document:
         Curves are evaluated anew, never interpolated between samples. Grids and regions are spread out in place. Then
         the camera sees every point, in px of the canvas; points that come to lie behind it are invisible.
 
-        Raises TrackFormatError where points x frames is beyond MAX_SAMPLES.
+        Raises TrackFormatError where points x frames is more than MAX_SAMPLES.
         """
         canvas = self.canvas
         num_frames, height, width = num_frames or canvas.num_frames, height or canvas.height, width or canvas.width
-        if self.num_points * num_frames > MAX_SAMPLES:
-            raise TrackFormatError(
-                f"{self.num_points} points over {num_frames} frames are more than {MAX_SAMPLES} samples; "
-                f"use fewer points or frames"
-            )
+        require_budget(self.num_points, num_frames)
         if not self.tracks:
             return Tracks.empty(num_frames, height, width)
         frames = np.arange(num_frames, dtype=np.float64)
         if not keep_time:
             frames *= (canvas.num_frames - 1) / max(1, num_frames - 1)
+        ways = [curve(np.array(track.points), track.interpolation) for track in self.tracks]
+        points = np.empty((num_frames, self.num_points, 2), dtype=np.float32)
+        visibility = np.empty(points.shape[:2], dtype=np.bool_)
+        block = max(1, BLOCK_SAMPLES // self.num_points)  # of frames: doubles take many times the result
+        for start in range(0, num_frames, block):
+            part = slice(start, start + block)
+            placed, visibility[part] = self._seen(ways, frames[part])
+            points[part] = placed * (width / canvas.width, height / canvas.height)
+        return Tracks(torch.from_numpy(points), torch.from_numpy(visibility), height, width)
+
+    def _seen(self, ways: Sequence[Curve], frames: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Points (t n 2) in px of the canvas at `frames` (t), and whether they can be seen (t n)."""
         points, visibility = [], []
-        for track in self.tracks:
-            way = curve(np.array(track.points), track.interpolation)
+        for track, way in zip(self.tracks, ways, strict=True):
             offsets = track.grid.offsets() if track.grid else np.zeros((1, 2))
             if track.region:
                 offsets = track.region.offsets(track.timing.share(way, frames))
@@ -147,10 +154,9 @@ class Document:
             visibility.append(np.repeat(track.timing.visibility(frames)[:, None], track.num_copies, axis=1))
         placed, seen = np.concatenate(points, axis=1), np.concatenate(visibility, axis=1)
         if self.camera:
-            placed, before_it = plane_seen(placed, self.camera, frames, canvas.width, canvas.height)
+            placed, before_it = plane_seen(placed, self.camera, frames, self.canvas.width, self.canvas.height)
             seen &= before_it
-        scaled = placed * (width / canvas.width, height / canvas.height)
-        return Tracks(torch.from_numpy(scaled.astype(np.float32)), torch.from_numpy(seen), height, width)
+        return placed, seen
 
 
 def require_ids(document: Document) -> None:

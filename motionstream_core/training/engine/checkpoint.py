@@ -1,7 +1,8 @@
 """Resumable training: parts, step by step, in torch.distributed.checkpoint's format.
 
 A checkpoint is a folder `step_XXXXXXXX` of one file per rank and a list of what belongs to it. It is written by a
-thread under `step_XXXXXXXX.part` and renamed when every rank has finished: it is there whole or not at all. What was
+thread under `step_XXXXXXXX.part` and renamed when every rank has finished: it is there whole or not at all, and a
+checksum of every file tells one that was damaged since. What was
 sharded over some ranks can be read by any other number of them.
 
 Safety: tensors are read with `weights_only`; the format's own index is a pickle, which is read here through a list of
@@ -16,6 +17,7 @@ import os
 import pickle
 import shutil
 import warnings
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +38,7 @@ warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavai
 
 MANIFEST = "files.json"
 LISTED = 3  # of faults, in messages
+READ_BYTES = 2**24
 
 
 class Checkpoints:
@@ -98,8 +101,10 @@ class Checkpoints:
         """In the thread: wait for all ranks, list the files, give the folder its name, forget the oldest ones."""
         written.result()  # returns when every rank has written
         if self.engine.is_main:
-            sizes = {file.name: file.stat().st_size for file in sorted(partial.iterdir())}
-            (partial / MANIFEST).write_text(json.dumps(sizes, indent=1), "utf-8")
+            listed = {
+                file.name: {"bytes": file.stat().st_size, "crc32": _crc32(file)} for file in sorted(partial.iterdir())
+            }
+            (partial / MANIFEST).write_text(json.dumps(listed, indent=1), "utf-8")
             if path.exists():
                 shutil.rmtree(path)
             os.replace(partial, path)
@@ -129,7 +134,7 @@ class Checkpoints:
         return int(path.name.removeprefix("step_"))
 
     def _whole(self) -> str | None:
-        """The newest folder whose files are all there, as long as they were."""
+        """The newest folder whose files are all there, to the last bit as they were written."""
         for path in sorted(self.folder.glob("step_*"), reverse=True):
             fault = "it was never finished" if path.suffix == ".part" else _fault(path)
             if fault is None:
@@ -145,16 +150,32 @@ def _state(parts: Sequence[Part]) -> dict[str, Any]:
 def _fault(path: Path) -> str | None:
     """What is wrong with the files of a checkpoint, or None."""
     try:
-        sizes = json.loads((path / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        listed = json.loads((path / MANIFEST).read_text("utf-8"))
+        told = {name: _size_and_checksum(each) for name, each in listed.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"its list of files cannot be read ({error})"
-    for name, size in sizes.items():
+    for name, (size, checksum) in told.items():
         file = path / name
         if not file.is_file():
             return f"{name} is missing"
         if file.stat().st_size != size:
             return f"{name} has {file.stat().st_size} bytes instead of {size}"
+        if checksum is not None and _crc32(file) != checksum:
+            return f"{name} is not what was written: its checksum is another"
     return None
+
+
+def _size_and_checksum(entry: Any) -> tuple[int, int | None]:
+    """Of an entry of the list; the first releases listed sizes alone."""
+    return (entry, None) if type(entry) is int else (entry["bytes"], entry["crc32"])
+
+
+def _crc32(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while part := file.read(READ_BYTES):
+            checksum = zlib.crc32(part, checksum)
+    return checksum
 
 
 def _check_fit(path: Path, metadata: Metadata, state: Mapping[str, Tensor]) -> None:

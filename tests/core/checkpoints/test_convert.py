@@ -120,10 +120,10 @@ def test_vaes_and_what_they_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixt
         ("a.safetensors", "motionstream", "a full VAE has no layout 'motionstream'"),
         ("tiny.pth", "diffusers", "a tiny VAE has no layout 'diffusers'"),
     ):
-        assert main(["convert", str(tmp_path / source), str(tmp_path / "new"), "--to", layout]) == 1
+        assert main(["convert", str(tmp_path / source), str(tmp_path / "new"), "--to", layout]) == 2
         assert reason in capsys.readouterr().err
         assert not (tmp_path / "new").exists()
-    assert main(["convert", str(tmp_path / "tiny.pth"), str(tmp_path / "b"), "--to", "original"]) == 1
+    assert main(["convert", str(tmp_path / "tiny.pth"), str(tmp_path / "b"), "--to", "original"]) == 2
     assert "b is there already" in capsys.readouterr().err
 
 
@@ -182,10 +182,10 @@ def test_inspect_says_what_a_file_is(
 
 
 def test_inspect_fails_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["inspect", str(tmp_path / "nothing.safetensors")]) == 1
+    assert main(["inspect", str(tmp_path / "nothing.safetensors")]) == 2
     assert "no weights at" in capsys.readouterr().err
     save_file({"lora_A": torch.zeros(1)}, str(tmp_path / "lora.safetensors"))
-    assert main(["inspect", str(tmp_path / "lora.safetensors")]) == 1
+    assert main(["inspect", str(tmp_path / "lora.safetensors")]) == 2
     assert "these are no weights of a Wan transformer" in capsys.readouterr().err
 
 

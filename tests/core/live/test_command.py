@@ -57,7 +57,7 @@ def test_a_recorded_stream_is_rendered_again_from_its_log(tmp_path: Path) -> Non
         (["render", "--replay", __file__], "no log of a live stream"),
         (["render", "--replay", __file__, "--frames", "9"], "--frames cannot be given"),
         (["live", "--image", "nothing.png"], "--image"),
-        (["live", "--chunk", "0"], "--chunk is 0"),
+        (["live", "--chunk", "0"], "--chunk: '0' is no whole number from 1"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(

@@ -270,6 +270,13 @@ def truncate(path: Path) -> None:
         file.truncate(100)
 
 
+def flip(path: Path) -> None:
+    file = next(path.glob("*.distcp"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
 def lose(path: Path) -> None:
     next(path.glob("*.distcp")).unlink()
 
@@ -286,6 +293,7 @@ def unfinish(path: Path) -> None:
     ("harm", "words"),
     [
         (truncate, "100 bytes instead of"),
+        (flip, "is not what was written"),
         (lose, "is missing"),
         (unlist, "cannot be read"),
         (unfinish, "never finished"),

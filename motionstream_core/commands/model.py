@@ -1,0 +1,60 @@
+"""Options of every command that runs a model from files, and the model they name."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..demo.weights import STUDENT
+from ..options import add_device, real, seed, size, whole
+from ..streaming.render.renderer import Renderer, TeacherSettings, open_renderer
+
+MAX_STEPS = 1000
+MAX_WEIGHT = 100
+MAX_GIB = 1024
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The options that `model_of` and `teacher_settings` read, with prompt, size and seed."""
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help="diffusers folder or file; default: a bundled one, for pictures, or for coloured shapes without --image",
+    )
+    parser.add_argument("--vae", type=Path, help="decodes in place of the model's own: a tiny VAE's file or a folder")
+    parser.add_argument("--encoders", type=Path, help="for a lone file: folder with text_encoder, tokenizer and vae")
+    parser.add_argument("--role", choices=("student", "teacher"), help="of a file that does not say what it is")
+    parser.add_argument("--prompt", default="", help="what is seen; evaluating: of clips without a caption")
+    parser.add_argument("--negative", default="", help="a teacher's negative prompt")
+    parser.add_argument("--size", type=size, metavar="WIDTHxHEIGHT", help="default: what the model was trained at")
+    parser.add_argument("--seed", type=seed, default=0)
+    parser.add_argument("--steps", type=whole(1, MAX_STEPS), default=50, help="of a teacher")
+    parser.add_argument(
+        "--weights",
+        type=real(-MAX_WEIGHT, MAX_WEIGHT),
+        nargs=2,
+        metavar=("TEXT", "MOTION"),
+        help="a teacher's guidance",
+    )
+    add_device(parser)
+    parser.add_argument(
+        "--memory", type=real(0, MAX_GIB), metavar="GIB", help="of the GPU for weights; the rest waits on the CPU"
+    )
+
+
+def model_of(args: argparse.Namespace, bundled: Path = STUDENT) -> Renderer:
+    """The model that was asked for, or `bundled`."""
+    return open_renderer(
+        args.model or bundled,
+        vae=args.vae,
+        encoders=args.encoders,
+        role=args.role,
+        device=args.device,
+        budget_bytes=None if args.memory is None else int(args.memory * 2**30),
+    )
+
+
+def teacher_settings(args: argparse.Namespace) -> TeacherSettings:
+    """How a teacher samples, by --steps and --weights."""
+    text, motion = args.weights or (None, None)
+    return TeacherSettings(args.steps, text, motion)

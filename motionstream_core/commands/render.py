@@ -1,0 +1,83 @@
+"""`motionstream render`: image, tracks and prompt to an mp4."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ..demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT
+from ..entry import Command
+from ..files import require_new_file
+from ..live.open import Log, Opened, replayed
+from ..media.video_file import VideoFile
+from ..options import frames
+from ..streaming.render.job import read_job, render_to_file
+from ..streaming.stream import StreamSettings
+from ..tracks import ORDERS, UNITS
+from .model import add_model, model_of, teacher_settings
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What `render` reads."""
+    parser.add_argument("--image", type=Path, help="the first frame; cropped about its middle to the video's frame")
+    parser.add_argument("--tracks", type=Path, help="trajectories: npz, the editor's document, coordinate JSON")
+    parser.add_argument("--units", choices=UNITS, default="auto", help="of coordinate JSON: px of the image, or 0 to 1")
+    parser.add_argument("--order", choices=ORDERS, default="auto", help="of coordinate JSON: what each list holds")
+    parser.add_argument("--replay", type=Path, metavar="LOG", help="a live stream's .log.json: that stream, made again")
+    parser.add_argument("--frames", type=frames, help="length; default: as the tracks, in whole chunks")
+    parser.add_argument("--out", type=Path, default=Path("outputs/render.mp4"))
+    parser.add_argument("--overwrite", action="store_true", help="replace --out where it is there already")
+    add_model(parser)
+
+
+def render(args: argparse.Namespace) -> None:
+    """`motionstream render`."""
+    if args.replay is not None:
+        return replay(args)
+    require_new_file(args.out, "--out", (args.image, args.tracks, args.model, args.vae), args.overwrite)
+    renderer = model_of(args, PHOTO_STUDENT if args.image else STUDENT)
+    job = read_job(
+        renderer,
+        args.prompt,
+        args.image,
+        args.tracks,
+        num_frames=args.frames,
+        frame_size=args.size,
+        negative=args.negative,
+        units=args.units,
+        order=args.order,
+    )
+    if job.told:
+        print(f"tracks               {job.told}")
+    pace = render_to_file(renderer, job, args.out, StreamSettings(seed=args.seed), teacher_settings(args))
+    print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
+    print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
+    print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
+    if renderer.device.type == "cuda":
+        print(f"peak GPU memory      {torch.cuda.max_memory_allocated(renderer.device) / 2**20:.0f} MiB")
+
+
+def replay(args: argparse.Namespace) -> None:
+    """`motionstream render --replay`: a live stream's log, made again."""
+    for name in ("image", "tracks", "frames", "size"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name} cannot be given beside --replay: the log says it")
+    log = Log.read(args.replay)
+    require_new_file(args.out, "--out", (args.replay, log.image), args.overwrite)
+    about = log.about
+    renderer = model_of(args, BUNDLED.get(about.model, STUDENT))
+    chunk = about.chunk_frames // renderer.loaded.spec.vae_stride.time
+    opened = Opened(renderer, (about.height, about.width), about.seed, chunk, about.model, about.steps, history_bytes=0)
+    if renderer.loaded.spec.image_rule != "none" and log.image is None:
+        raise FileNotFoundError(f"--replay: the log's first image is missing beside {args.replay}")
+    picture = log.picture()
+    renderer.settle()
+    with VideoFile(args.out, about.fps) as file:
+        for frames in replayed(opened, log, picture):
+            file.push(frames)
+    print(f"video                {args.out}  ({file.num_frames} frames, {about.width}x{about.height} px)")
+
+
+COMMAND = Command("Image, tracks and prompt to an mp4.", add_options, render)
