@@ -294,7 +294,7 @@ FILES: dict[str, Write] = {
     "bomb of hashes.pt": zipped_pickle(bomb_of_hashes()),
     "deep pickle.pt": zipped_pickle(b"\x80\x02" + b"(" * 1_000_000 + b"."),
     "lists.pt": zipped_pickle(b"\x80\x02(" + b"]" * 14_000_000 + b"t."),
-    "packed.pt": zipped_pickle(b"\x80\x02(" + b"]" * 300_000_000 + b"t.", packed=True),
+    "packed.pt": zipped_pickle(b"\x80\x02(" + b"]" * 120_000_000 + b"t.", packed=True),
     "no pickle.pt": zipped_pickle(b"\x80\x02"),
     "wrong get.pt": zipped_pickle(b"\x80\x02h\x05."),
     "long string.pt": zipped_pickle(b"\x80\x02X\xff\xff\xff\x7fab."),
