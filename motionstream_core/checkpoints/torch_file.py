@@ -81,7 +81,7 @@ def _legacy_pickles(path: Path) -> bytes:
 def _why(error: Exception) -> str:
     """Why torch does not open a file, without its advice to open it all the same."""
     text = str(error)
-    if found := re.search(r"global:? (?:GLOBAL )?['\"]?([\w.]+)", text):
+    if found := re.search(r"GLOBAL ([\w.]+)", text):
         return f"holds more than tensors: it would run {found[1]} when opened, so it is not opened; {SAFE}"
     if isinstance(error, pickle.UnpicklingError):
         return f"holds more than tensors, so it is not opened; {SAFE}"
