@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import commands, names, streams, tracks, trainings
+from . import commands, names, streams, tracks, trainings, weights
 from .arena import Act, Limits, Tally, tried
 
 
@@ -78,5 +78,7 @@ FAMILIES = {
     "names": Family("names of files to write", names.names, names.try_name, 150, 5_000, SMALL),
     "commands": Family("command lines", _all(commands.lines), commands.try_line, 1, 1, Limits(60, 2048)),
     "numbers": Family("pictures and weights that are no numbers", streams.faults, streams.try_fault, 30, 500),
+    "weights": Family("files of weights", weights.broken, weights.try_broken, 60, 10_000, Limits(10, 512), True),
+    "changed weights": Family("files of weights, changed", weights.changed, weights.try_changed, 60, 3_000),
     "trainings": Family("checkpoints of trainings", trainings.harms, trainings.try_harm, 30, 500),
 }
