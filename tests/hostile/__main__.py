@@ -29,7 +29,9 @@ def main() -> int:
     rows.append(row("**all**", total))
     page = PAGE.read_text("utf-8")
     pattern = re.compile(r"(<!-- hostile -->\n).*?(\n<!-- /hostile -->)", re.DOTALL)
-    PAGE.write_text(pattern.sub(lambda found: found[1] + "\n".join(rows) + found[2], page), "utf-8")
+    page, found = pattern.subn(lambda part: part[1] + "\n".join(rows) + part[2], page)
+    assert found == 1, f"{PAGE} has no <!-- hostile --> to write in"
+    PAGE.write_text(page, "utf-8")
     return 1 if total.crashes or total.silent else 0
 
 

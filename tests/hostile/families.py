@@ -36,7 +36,7 @@ def _all(inputs: Callable[[], Sequence[Any]]) -> Callable[[int, int], Sequence[A
     return lambda _count, _seed: inputs()
 
 
-SMALL = Limits(5, 256)
+SMALL = Limits(10, 256)
 BOMBS = Limits(10, 512)
 FAMILIES = {
     "coordinates": Family(
