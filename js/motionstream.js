@@ -5,6 +5,7 @@ import { app } from "../../scripts/app.js";
 import { attachLength } from "./lengths.js";
 import { attachLive } from "./live/widget.js";
 import { attachPicker, PICKERS } from "./picker/widget.js";
+import { attachPreview } from "./preview.js";
 import { watchSubgraph } from "./track_editor/promoted.js";
 import { attachEditor } from "./track_editor/widget.js";
 
@@ -38,5 +39,13 @@ app.registerExtension({
   /** @type {(node: any) => void} */
   nodeCreated(node) {
     if (node.comfyClass?.startsWith("MotionStream")) attachLength(node, api);
+  },
+});
+
+app.registerExtension({
+  name: "motionstream.Preview",
+  /** @type {(node: any) => void} */
+  nodeCreated(node) {
+    if (node.comfyClass?.startsWith("MotionStream")) attachPreview(node);
   },
 });

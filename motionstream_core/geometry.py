@@ -175,7 +175,7 @@ class ClipLengths:
 
     def __str__(self) -> str:
         """As in "1 + 12 * k"."""
-        return f"{self.first} + {self.step} * k"
+        return f"{self.first} * k" if self.first == self.step else f"{self.first} + {self.step} * k"
 
     @property
     def moving(self) -> ClipLengths:

@@ -9,6 +9,7 @@ from .camera.tracks import MotionStreamCameraTracks
 from .host.length_route import add_length_route
 from .host.live_routes import add_routes
 from .loaders import MotionStreamLoadModel, MotionStreamLoadTinyVAE
+from .lora import MotionStreamLoadLora
 from .pictures import MotionStreamPicture, MotionStreamReferenceVideo
 from .sampling.core_sampling import (
     MotionStreamApplyMotion,
@@ -19,6 +20,7 @@ from .sampling.core_sampling import (
 from .sampling.teacher import MotionStreamDecode, MotionStreamTeacherSampler
 from .streaming.follow_video import MotionStreamFollowVideo
 from .streaming.live import MotionStreamLive
+from .streaming.saved import MotionStreamLoadStream
 from .streaming.streamer import MotionStreamStudentStreamer
 from .streaming.track_head import MotionStreamTrackHead
 from .tracks.create import MotionStreamPointGrid, MotionStreamTracksFromJSON
@@ -39,6 +41,7 @@ from .tracks.transform import MotionStreamMergeTracks, MotionStreamRescaleTracks
 NODES: list[type[io.ComfyNode]] = [
     MotionStreamLoadModel,
     MotionStreamLoadTinyVAE,
+    MotionStreamLoadLora,
     MotionStreamPicture,
     MotionStreamReferenceVideo,
     MotionStreamTrackEditor,
@@ -64,6 +67,7 @@ NODES: list[type[io.ComfyNode]] = [
     MotionStreamTrackHead,
     MotionStreamDrawTracks,
     MotionStreamStudentStreamer,
+    MotionStreamLoadStream,
     MotionStreamLive,
     MotionStreamFollowVideo,
     MotionStreamTeacherSampler,

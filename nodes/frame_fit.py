@@ -23,6 +23,12 @@ Size = tuple[int, int]
 """(height, width) px."""
 
 
+def opaque(images: Tensor) -> Tensor:
+    """An IMAGE (t h w 3 or 4) as (t h w 3): what is transparent shows white, never the colour hidden under it."""
+    colour, alpha = images[..., :3], images[..., 3:]
+    return colour * alpha + (1 - alpha) if images.shape[-1] == 4 else colour
+
+
 def fit_box(source: Size, target: Size, fit: str) -> tuple[float, float, float, float]:
     """The part (left, top, right, bottom), in px of `source`, that fills a frame of `target`."""
     height, width = source
@@ -35,7 +41,7 @@ def fit_box(source: Size, target: Size, fit: str) -> tuple[float, float, float, 
 
 
 def fit_image(image: Tensor, size: Size, fit: str) -> Tensor:
-    """An IMAGE of one picture (1 h w 3 or 4) as frames (1 3 1 h w) in [0, 1] of `size`; alpha is dropped.
+    """An IMAGE of one picture (1 h w 3 or 4) as frames (1 3 1 h w) in [0, 1] of `size`; what is transparent is white.
 
     Raises ValueError for a batch, for another form, and for values that are not finite.
     """
@@ -45,7 +51,7 @@ def fit_image(image: Tensor, size: Size, fit: str) -> Tensor:
         raise ValueError(
             f"image holds {image.shape[0]} pictures, but a video starts from one; pick one with the node ImageFromBatch"
         )
-    picture = image[0, :, :, :3].detach().to("cpu", torch.float32)
+    picture = opaque(image)[0].detach().to("cpu", torch.float32)
     require_finite_image(picture)
     source = (picture.shape[0], picture.shape[1])
     if source != size:

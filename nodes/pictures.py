@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import folder_paths
 import numpy as np
 import torch
 from comfy_api.latest import InputImpl, io
-from PIL import Image, ImageOps, UnidentifiedImageError
+from numpy.typing import NDArray
 from torch import Tensor
 
-from .sockets import schema
+from ..motionstream_core.media.faults import MediaError
+from ..motionstream_core.media.picture import read_levels, read_picture
+from .sockets import advanced, schema
 
 # The page shows them too, so they lie where it can load them from.
 MEDIA = Path(__file__).parents[1] / "js" / "picker" / "bundled"
 BUNDLED = "bundled/"
 PICTURES = ("three_shapes", "dotted_things", "leaves")
 VIDEOS = ("three_things_moving",)
+BACKGROUND = "white"
+BACKGROUNDS = {"white": (255, 255, 255), "grey": (128, 128, 128), "black": (0, 0, 0)}
 
 
 class MotionStreamPicture(io.ComfyNode):
@@ -40,9 +43,19 @@ class MotionStreamPicture(io.ComfyNode):
                     default=BUNDLED + PICTURES[0],
                     tooltip="A bundled picture, or a file of ComfyUI's input folder: click one, or drop a file here.",
                 ),
+                io.Combo.Input(
+                    "background",
+                    options=list(BACKGROUNDS),
+                    default=BACKGROUND,
+                    optional=True,
+                    tooltip="What shows where the picture is transparent.",
+                    **advanced(),
+                ),
             ],
             outputs=[
-                io.Image.Output("picture", display_name="image", tooltip="The picture, without alpha channel."),
+                io.Image.Output(
+                    "picture", display_name="image", tooltip="The picture, upright, without alpha channel."
+                ),
                 io.Mask.Output(
                     "mask",
                     display_name="mask",
@@ -61,19 +74,17 @@ class MotionStreamPicture(io.ComfyNode):
         return _fingerprint(image)
 
     @classmethod
-    def execute(cls, image: str) -> io.NodeOutput:
+    def execute(cls, image: str, background: str = BACKGROUND) -> io.NodeOutput:
         path = _file(image)
         try:
-            with Image.open(path) as opened:
-                pixels = _pixels(ImageOps.exif_transpose(opened).convert("RGBA"))
-        except UnidentifiedImageError:
-            raise ValueError(f"image: {image} is no picture that can be read; choose a png, jpeg or webp") from None
-        picture, mask = pixels[..., :3], pixels[..., 3]
+            picture = read_picture(path, BACKGROUNDS[background])
+        except MediaError as error:
+            raise ValueError(f"image: {image} {error.fault}") from None
+        mask = _levels(picture.alpha)
         own_mask = path.with_suffix(".mask.png")
         if image.startswith(BUNDLED) and own_mask.is_file():
-            with Image.open(own_mask) as opened:
-                mask = _pixels(opened.convert("L"))
-        return io.NodeOutput(picture[None], mask[None])
+            mask = torch.from_numpy(read_levels(own_mask)).float()
+        return io.NodeOutput(_levels(picture.pixels)[None], mask[None])
 
 
 class MotionStreamReferenceVideo(io.ComfyNode):
@@ -161,7 +172,6 @@ def _fingerprint(name: str | None) -> str:
     return f"{name}: {state.st_size} bytes, {state.st_mtime_ns} ns"
 
 
-def _pixels(picture: Image.Image) -> Tensor:
-    """(h w) or (h w c) in [0, 1]."""
-    values: Any = np.asarray(picture)
-    return torch.from_numpy(values.copy()).float() / 255
+def _levels(values: NDArray[np.uint8]) -> Tensor:
+    """Levels of any shape in [0, 1]."""
+    return torch.from_numpy(values).float() / 255

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import io
@@ -14,6 +15,7 @@ from ..motionstream_core.tracks import Tracks
 ModelSocket = io.Model  # core's own: what core does to a MODEL, it does to ours
 VaeSocket = io.Custom("MOTIONSTREAM_VAE")
 MotionSocket = io.Custom("MOTIONSTREAM_MOTION")
+StreamSocket = io.Custom("MOTIONSTREAM_STREAM")
 # Core's own type where it exists; hosts of 2025 lack the class, but match sockets by this name.
 TracksSocket = getattr(io, "Tracks", None) or io.Custom("TRACKS")
 
@@ -27,6 +29,13 @@ class Motion:
     """Tracks in px of a video of their size, as MotionStream Track Head of older workflows hands them on."""
 
     tracks: Tracks
+
+
+@dataclass(frozen=True)
+class SavedStream:
+    """A stream in a file, as MotionStream Load Stream hands it on; it is read where the model that made it is known."""
+
+    path: Path
 
 
 def vae_input(tooltip: str) -> io.Input:

@@ -20,6 +20,7 @@ ROOMS = [
     "options",
     "files",
     "geometry",
+    "media",
     "world",
     "tracks",
     "models",

@@ -10,9 +10,10 @@ import { Backdrop } from "./view/backdrop.js";
 import { cameraPanel } from "./view/camera_panel.js";
 import { easingGraph } from "./view/easing_graph.js";
 import { button, make } from "./view/elements.js";
+import { FullScreen } from "./view/full_screen.js";
 import { detailPanel, selectionPanel } from "./view/inspector.js";
 import { emptyPanel, HELP, transportPanel } from "./view/panels.js";
-import { cutOf } from "./view/render.js";
+import { cutOf, pixelsOf } from "./view/picture.js";
 import { addStyle } from "./view/style.js";
 import { Surface } from "./view/surface.js";
 import { TimelineView } from "./view/timeline.js";
@@ -99,6 +100,7 @@ export class TrackEditor {
       ...below.map(({ row }) => row),
       this.help,
     );
+    this.fullScreen = new FullScreen(this.element, (event) => this.keyElsewhere(event));
     this.listen(signal);
     this.repaint();
   }
@@ -185,9 +187,8 @@ export class TrackEditor {
     this.model.playing = false;
     this.model.listeners.clear();
     cancelAnimationFrame(this.request);
-    window.removeEventListener("keydown", this.keyElsewhere, true);
     this.element.remove();
-    this.overlay?.remove();
+    this.fullScreen.end();
   }
 
   request = 0;
@@ -247,8 +248,7 @@ export class TrackEditor {
 
   /** Shown in this element from now on; in full screen, after it. @type {(place: HTMLElement) => void} */
   moveTo(place) {
-    if (this.overlay) this.home = place;
-    else place.replaceChildren(this.element);
+    this.fullScreen.moveTo(place);
   }
 
   // Text and canvas from the host.
@@ -295,13 +295,10 @@ export class TrackEditor {
   async takeMask() {
     const source = await this.host.mask?.().catch(() => null);
     if (!source) return this.notify("No mask: connect one, or paint one in the loader; others come with the first run");
-    const empty = emptyMask(this.model.document.canvas);
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [empty.columns, empty.rows];
-    const context = canvas.getContext("2d");
-    const cut = cutOf(source, this.model.document.canvas, this.surface.pictureFit);
-    context?.drawImage(source, cut.left, cut.top, cut.width, cut.height, 0, 0, empty.columns, empty.rows);
-    const pixels = context?.getImageData(0, 0, empty.columns, empty.rows);
+    const { canvas } = this.model.document;
+    const empty = emptyMask(canvas);
+    const picture = { source, width: source.width, height: source.height };
+    const pixels = pixelsOf(picture, canvas, this.surface.pictureFit, empty.columns, empty.rows);
     const made =
       pixels && withObject(this.model.history.present, ofPicture(empty, pixels), this.model.options.brushPoints);
     if (made?.document) this.model.commit(made.document, made.selection);
@@ -365,7 +362,7 @@ export class TrackEditor {
     const idle = live
       ? !live.run({ name: "escape" }, time)
       : !model.busy && !model.cursor && !model.toolState?.id && !model.selection.tracks.size && model.move === null;
-    if (!idle || !this.overlay) return live !== undefined;
+    if (!idle || !this.fullScreen.isOn) return live !== undefined;
     this.toggleFull();
     return true;
   }
@@ -400,32 +397,16 @@ export class TrackEditor {
 
   // Full screen.
 
-  /** @type {HTMLElement | null} */
-  overlay = null;
-  /** @type {ParentNode | null} */
-  home = null;
-
-  /** In full screen every key is the editor's, wherever the keyboard was left. */
-  keyElsewhere = (/** @type {KeyboardEvent} */ event) => {
+  /** @type {(event: KeyboardEvent) => void} */
+  keyElsewhere(event) {
     if (this.element.contains(document.activeElement)) return;
     this.keys.focus({ preventScroll: true });
     this.keyDown(event);
-  };
+  }
 
   toggleFull() {
     if (this.host.toggleFull) return this.host.toggleFull();
-    if (this.overlay) {
-      this.home?.append(this.element);
-      this.overlay.remove();
-      this.overlay = null;
-      window.removeEventListener("keydown", this.keyElsewhere, true);
-    } else {
-      this.home = this.element.parentNode;
-      this.overlay = make("div", { className: "mste-overlay" }, this.element);
-      document.body.append(this.overlay);
-      window.addEventListener("keydown", this.keyElsewhere, true);
-    }
-    this.element.classList.toggle("mste-full", this.overlay !== null);
+    this.fullScreen.toggle();
     this.surface.resize();
     this.surface.fit();
     this.timeline?.resize();

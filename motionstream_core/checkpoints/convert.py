@@ -1,4 +1,4 @@
-"""From one layout of weights to another, bit for bit: nothing is cast, scaled or left out.
+"""From one layout of weights to another, bit for bit: nothing is cast, scaled or left out, unless a LoRA is merged in.
 
     original      Wan's own names, one safetensors file
     comfyui       the same behind `model.diffusion_model.`, students marked as core marks them
@@ -19,10 +19,14 @@ from typing import Any, Literal
 from torch import Tensor
 
 from ..files import new_file
+from .components import vae_of
+from .files import naming
 from .key_maps import to_diffusers
 from .kinds import kind_of
 from .load import SPEC_KEY, Checkpoint, read_checkpoint, write_safetensors
+from .lora import merged, read_lora
 from .read import Stored, read_any
+from .scaled import unscaled
 from .spec import ModelSpec, Role
 from .tiny_vae_weights import TINY_VAE_KEY, detect_tiny_vae
 from .vae_weights import vae_config, vae_to_diffusers, vae_to_original
@@ -40,24 +44,42 @@ def convert(
     role: Role | None = None,
     family: str | None = None,
     variant: str | None = None,
-) -> None:
+    lora: str | Path | None = None,
+    strength: float = 1.0,
+) -> str:
     """Write the weights at `source` to `target` (a file; for diffusers a folder) in another layout.
 
-    role, family: as in `load.read_checkpoint`; variant: as in `load.load_tiny_vae`. Raises FileNotFoundError,
-    FileExistsError for a target that is there, or ValueError for weights of no known kind or a layout that they have
-    not.
+    role, family: as in `load.read_checkpoint`; variant: as in `load.load_tiny_vae`. lora: a file whose changes, times
+    `strength`, are merged into a transformer (`lora.merged`). Returns what was merged, in words, "" without a LoRA.
+    Raises FileNotFoundError, FileExistsError for a target that is there, or ValueError for weights of no known kind or
+    a layout that they have not.
     """
     target = Path(target)
     if target.exists():
         raise FileExistsError(f"{target} is there already")
     stored = read_any(source)
-    kind = kind_of(stored)
+    kind, said = kind_of(stored), ""
+    if lora is not None and kind in ("tiny VAE", "VAE"):
+        raise ValueError(f"{source} is a {kind}; a LoRA is merged into a transformer")
     if kind == "tiny VAE":
-        _convert_tiny_vae(stored, target, layout, variant)
+        with naming(source):
+            _convert_tiny_vae(stored, target, layout, variant)
     elif kind == "VAE":
-        _convert_vae(stored, target, layout)
+        with naming(source):
+            _convert_vae(vae_of(stored), target, layout)
     else:
-        _convert_model(read_checkpoint(source, role=role, family=family), target, layout)
+        checkpoint = read_checkpoint(source, role=role, family=family)
+        if lora is not None:
+            checkpoint, said = _with_lora(checkpoint, lora, strength)
+        _convert_model(checkpoint, target, layout)
+    return said
+
+
+def _with_lora(checkpoint: Checkpoint, file: str | Path, strength: float) -> tuple[Checkpoint, str]:
+    weights = unscaled(checkpoint.tensors)
+    lora = read_lora(file, weights)
+    with naming(file):
+        return dataclasses.replace(checkpoint, tensors=merged(weights, lora, strength)), f"{file} {lora}"
 
 
 def _convert_model(checkpoint: Checkpoint, target: Path, layout: Layout) -> None:

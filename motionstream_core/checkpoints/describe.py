@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from .components import beside_transformer, transformer_of
 from .detect import role_hint
+from .files import naming
 from .key_maps import bare_name, naming_of
 from .kinds import kind_of
 from .load import SPEC_KEY, checkpoint_of
@@ -31,15 +33,17 @@ def describe(
         lines.append(f"taken from its entry {stored.part!r}")
     kind = kind_of(stored)
     if kind == "tiny VAE":
-        name, config = detect_tiny_vae(read_any(path), variant)
+        with naming(path):
+            name, config = detect_tiny_vae(read_any(path), variant)
         by = " (by its metadata)" if TINY_VAE_KEY in stored.metadata else ""
         return [*lines, f"tiny VAE: {name}{by}, {config.latent_channels} latent channels, stride {config.stride}"]
     if kind == "VAE":
-        return [*lines, f"VAE: {vae_title(stored)}"]
-    try:
+        with naming(path):
+            return [*lines, f"VAE: {vae_title(stored)}"]
+    with naming(path):
         checkpoint = checkpoint_of(stored, role, family)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    if beside := beside_transformer(stored.tensors):
+        lines.append("beside the transformer: " + ", ".join(f"{part} ({beside[part]})" for part in sorted(beside)))
     return [*lines, f"names: {_naming(stored)}", f"model: {checkpoint.title}", *_spec_lines(checkpoint.spec, stored)]
 
 
@@ -50,9 +54,10 @@ def _dtypes(stored: Stored) -> str:
 
 
 def _naming(stored: Stored) -> str:
-    name = next(iter(stored.tensors))
+    names = transformer_of(stored).tensors
+    name = next(iter(names))
     prefix = name.removesuffix(bare_name(name))
-    return naming_of(map(bare_name, stored.tensors)) + (f", behind {prefix!r}" if prefix else "")
+    return naming_of(map(bare_name, names)) + (f", behind {prefix!r}" if prefix else "")
 
 
 def _spec_lines(spec: ModelSpec, stored: Stored) -> list[str]:

@@ -6,11 +6,11 @@ from config.json, from the metadata or from the form of the file, else the calle
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from ..models.track_head import TrackHeadConfig
 from ..models.track_wan import TrackWan
 from ..models.wan import WanConfig
 from .families import BY_KEY, FAMILIES, HEAD_DIM, Family
+from .files import object_in
+from .ranges import short
 from .read import CAUSAL_PARTS, Stored
 from .spec import ModelSpec, Role
 
@@ -33,7 +35,19 @@ CLASS_ROLES: dict[str, Role] = {
     "WanModel": "teacher",
 }
 MAX_LISTED = 40
+MAX_NAME = 200  # letters of a name in a message
+MAX_DIGITS = 4  # of a block's number
+FIRST_BLOCK = "blocks.0."
+# Weights that every Wan has, whose shapes tell its sizes, and how many axes each has.
+_AXES = {
+    "patch_embedding.weight": 5,
+    "blocks.0.ffn.0.weight": 2,
+    "head.head.weight": 2,
+    "time_embedding.0.weight": 2,
+    "text_embedding.0.weight": 2,
+}
 Shapes = Mapping[str, tuple[int, ...]]
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -70,9 +84,13 @@ def faults_between(expected: Shapes, found: Shapes) -> Faults:
 
 
 def model_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors that a model of `spec` takes."""
+    """Names and shapes of the tensors that a model of `spec` takes. Its blocks are alike: one is built."""
+    one_layer = replace(spec.backbone, num_layers=1)
     with torch.device("meta"):
-        return shapes_of(TrackWan(spec.backbone, spec.track_head, spec.vocabulary).state_dict())
+        shapes = shapes_of(TrackWan(one_layer, spec.track_head, spec.vocabulary).state_dict())
+    later = range(1, spec.backbone.num_layers)
+    first = {name: shape for name, shape in shapes.items() if name.startswith(FIRST_BLOCK)}
+    return shapes | {f"blocks.{i}.{name[len(FIRST_BLOCK) :]}": shape for i in later for name, shape in first.items()}
 
 
 def detect_wan(
@@ -122,10 +140,9 @@ def role_hint(stored: Stored) -> Role | None:
     if stored.part in CAUSAL_PARTS:
         return "student"
     try:
-        config = json.loads(stored.metadata.get("config", "{}"))
-    except json.JSONDecodeError:
-        return None
-    transformer = config.get("transformer") if isinstance(config, dict) else None
+        transformer = object_in(stored.metadata.get("config", "{}")).get("transformer")
+    except ValueError:
+        return None  # "config" is no word of ours: another program may write there what it wants
     return "student" if isinstance(transformer, dict) and transformer.get("causal_ar") else None
 
 
@@ -162,30 +179,32 @@ def _backbone(shapes: Shapes, config: Mapping[str, Any]) -> WanConfig:
 
     Raises KeyError when a part that every Wan has is missing, ValueError for a width that tells no head size.
     """
-    if len(shapes["patch_embedding.weight"]) != 5:
-        raise ValueError(f"patch_embedding.weight is {tuple(shapes['patch_embedding.weight'])}; Wan's has five axes")
+    for name, num_axes in _AXES.items():
+        shape = shapes[name]
+        if len(shape) != num_axes or 0 in shape:
+            raise ValueError(f"{name} is {shape}; Wan's has {num_axes} axes, none of them empty")
     dim, in_channels, *patch = shapes["patch_embedding.weight"]
-    layers = {int(found[1]) for name in shapes if (found := re.match(r"blocks\.(\d+)\.", name))}
-    num_heads = config.get("num_attention_heads") or config.get("num_heads")
+    layers = {int(found[1]) for name in shapes if (found := re.match(rf"blocks\.(\d{{1,{MAX_DIGITS}}})\.", name))}
+    num_heads = _said(config, int, "num_attention_heads", "num_heads")
     if not num_heads and dim % HEAD_DIM:
         raise ValueError(
             f"the model is {dim} wide, which is no multiple of Wan's head size {HEAD_DIM}; its config.json must say "
             "num_attention_heads"
         )
-    image = shapes.get("img_emb.proj.1.weight")
+    image = shapes.get("img_emb.proj.1.weight") or ()
     return WanConfig(
         dim=dim,
         ffn_dim=shapes["blocks.0.ffn.0.weight"][0],
-        num_heads=int(num_heads or dim // HEAD_DIM),
+        num_heads=num_heads or dim // HEAD_DIM,
         num_layers=max(layers) + 1,
         in_channels=in_channels,
         out_channels=shapes["head.head.weight"][0] // (patch[0] * patch[1] * patch[2]),
         patch=(patch[0], patch[1], patch[2]),
         freq_dim=shapes["time_embedding.0.weight"][1],
         text_dim=shapes["text_embedding.0.weight"][1],
-        text_len=int(config.get("text_len", 512)),
-        image_dim=image[1] if image else None,
-        eps=float(config.get("eps", 1e-6)),
+        text_len=_said(config, int, "text_len") or 512,
+        image_dim=image[1] if len(image) == 2 else None,
+        eps=_said(config, float, "eps") or 1e-6,
     )
 
 
@@ -193,17 +212,34 @@ def _track_head(shapes: Shapes, config: Mapping[str, Any], out_channels: int) ->
     """FastVideo's track encoder; None without one. Its strides are the VAE's, which the latent channels tell."""
     if "track_head.temporal_conv.weight" not in shapes:
         return None
-    channels, id_dim, stride = shapes["track_head.temporal_conv.weight"][:3]
+    shape = shapes["track_head.temporal_conv.weight"]
+    if len(shape) != 5:
+        raise ValueError(f"track_head.temporal_conv.weight is {shape}; a track head's has five axes")
+    channels, id_dim, stride = shape[:3]
     track_config = config.get("track_config") or {}
+    if not isinstance(track_config, dict):
+        raise ValueError(f"track_config in its config.json is {short(track_config)}; it must be an object")
     return TrackHeadConfig(
         variant="temporal_conv",
         coordinates="round",
         id_dim=id_dim,
         out_channels=channels,
         time_stride=stride,
-        space_stride=int(track_config.get("vae_spatial_compression", 16 if out_channels == 48 else 8)),
+        space_stride=_said(track_config, int, "vae_spatial_compression") or (16 if out_channels == 48 else 8),
         bias="track_head.temporal_conv.bias" in shapes,
     )
+
+
+def _said(config: Mapping[str, Any], kind: type[Number], *names: str) -> Number | None:
+    """A number that config.json says under one of `names`; None where it says none. Raises ValueError for another."""
+    for name in names:
+        value = config.get(name)
+        if value is None:
+            continue
+        if type(value) not in (int, kind) or not 0 < value < math.inf:
+            raise ValueError(f"{name} in its config.json is {short(value)}; it must be a number above 0")
+        return kind(value)
+    return None
 
 
 def _closest(shapes: Shapes) -> str:
@@ -228,6 +264,6 @@ def _with(there: object, what: str) -> str:
 
 def _some(names: list[str]) -> str:
     """A list in words, cut where it grows long."""
-    if len(names) <= MAX_LISTED:
-        return str(names) if names else "none"
-    return f"{names[:MAX_LISTED]} and {len(names) - MAX_LISTED} more"
+    listed = [name[:MAX_NAME] for name in names[:MAX_LISTED]]
+    more = len(names) - len(listed)
+    return (str(listed) if listed else "none") + (f" and {more} more" if more else "")

@@ -2,12 +2,13 @@
 
 Tensors are equal under both; only names differ. In a block the two number the norms differently: the one with weights,
 before cross-attention, is norm3 in the original and norm2 in diffusers. ComfyUI and training scripts keep the original
-names behind a prefix, or with a wrapper's name in between. The track head is `track_encoder` in FastVideo's files.
+names behind prefixes, or with a wrapper's name in between. The track head is `track_encoder` in FastVideo's files.
 Sources: Wan-Video/Wan2.1: wan/modules/model.py; huggingface/diffusers: transformer_wan.py; hao-ai-lab/FastVideo.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeVar
 
@@ -59,7 +60,12 @@ _BLOCK_STEMS = {
 _UNUSED_ENDING = ".cross_attn.norm_q_img.weight"
 _GLOBAL_BACK = {theirs: ours for ours, theirs in _GLOBAL_STEMS.items()}
 _BLOCK_BACK = {theirs: ours for ours, theirs in _BLOCK_STEMS.items()}
-_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "model.", "transformer.")
+# What hosts, training scripts and PEFT put before a name, one of them or several: `module.model.diffusion_model.`,
+# `model.model.`, `pipe.dit.` (modelscope/DiffSynth-Studio), `net.`, `base_model.model.` (PEFT). No name of Wan's own
+# begins with any of them.
+_PREFIXES = re.compile(
+    r"^(?:(?:model|diffusion_model|transformer|module|net|network|pipe|dit|generator|generator_ema|ema|base_model)\.)+"
+)
 _INFIXES = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.")
 
 
@@ -74,11 +80,10 @@ def original_name(diffusers: str) -> str:
 
 
 def bare_name(name: str) -> str:
-    """`name` without the prefix of a host and the names of wrappers in between."""
+    """`name` without the prefixes of hosts and the names of wrappers in between."""
     for infix in _INFIXES:
         name = name.replace(infix, "")
-    prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "")
-    return name[len(prefix) :]
+    return _PREFIXES.sub("", name)
 
 
 def naming_of(names: Iterable[str]) -> Naming:
@@ -88,7 +93,7 @@ def naming_of(names: Iterable[str]) -> Naming:
         return "diffusers"
     if any(name.startswith("text_embedding.") for name in found):
         return "original"
-    some = ", ".join(sorted(found)[:5]) or "none"
+    some = ", ".join(name[:80] for name in sorted(found)[:5]) or "none"
     raise ValueError(
         "these are no weights of a Wan transformer: neither text_embedding.* (original names) nor condition_embedder.* "
         f"(diffusers) is among them; the first names are {some}"

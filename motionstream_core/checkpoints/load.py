@@ -19,11 +19,14 @@ from torch import Tensor, nn
 from ..files import NewFile
 from ..models.track_wan import ImageSkip, TrackWan
 from ..models.vae.tiny_vae import TinyVae
+from .components import transformer_of
 from .detect import detect_wan, faults_between, model_shapes, shapes_of
+from .files import naming
 from .key_maps import to_original, without_unused
 from .kinds import check_kind
 from .read import Stored, read_any, read_stored
 from .scaled import unscaled, weights_of
+from .sound import check_finite, check_kinds_of_numbers
 from .spec import ModelSpec, Role
 from .tiny_vae_weights import TINY_VAE_KEY, detect_tiny_vae
 
@@ -87,7 +90,9 @@ def load_model(
     checkpoint = read_checkpoint(path, role=role, family=family)
     with torch.device("meta"):
         model = build_model(checkpoint.spec, ops)
-    weights = unscaled(without_unused(checkpoint.tensors))
+    with naming(path):
+        weights = unscaled(without_unused(checkpoint.tensors))
+        check_finite(weights)
     model.load_state_dict(weights, assign=True)  # the mapped file's own memory: no second copy
     model = model if dtype is None else model.to(dtype)
     return LoadedModel(model.eval().requires_grad_(False), checkpoint.spec)
@@ -96,31 +101,28 @@ def load_model(
 def read_checkpoint(path: str | Path, *, role: Role | None = None, family: str | None = None) -> Checkpoint:
     """A transformer of this project or of a published family, under any of the known names.
 
-    path: a file (safetensors or torch), the index of a sharded one, or a folder (a diffusers folder's `transformer` is
-    found). role, family: what the caller knows of a foreign file and its tensors do not tell (`families.FAMILIES`).
-    Raises FileNotFoundError, MemoryError for a file that this machine cannot map, or ValueError for one that is no such
-    model, listing missing and unknown tensors, or whose role must be said.
+    path: a file (safetensors, torch or GGUF), the index of a sharded one, or a folder (a diffusers folder's
+    `transformer` is found). role, family: what the caller knows of a foreign file and its tensors do not tell
+    (`families.FAMILIES`). Raises FileNotFoundError, MemoryError for a file that this machine cannot map, or
+    WeightsError for one that is no such model, listing missing and unknown tensors, or whose role must be said.
     """
-    stored = read_stored(path)
-    try:
-        return checkpoint_of(stored, role, family)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    with naming(path):
+        return checkpoint_of(read_stored(path), role, family)
 
 
 def read_spec(path: str | Path, *, role: Role | None = None, family: str | None = None) -> ModelSpec:
     """What `read_checkpoint` would find the file to be, without reading weights: quick for a file of any size."""
-    try:
+    with naming(path):
         return checkpoint_of(read_any(path, shapes_only=True), role, family).spec
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
 
 
 def checkpoint_of(stored: Stored, role: Role | None = None, family: str | None = None) -> Checkpoint:
     """What `read_checkpoint` finds, of tensors that are read already. Raises ValueError as it does."""
     check_kind(stored, "transformer")
-    tensors = to_original(stored.tensors)
-    shapes = shapes_of(without_unused(weights_of(tensors)))
+    tensors = to_original(transformer_of(stored).tensors)
+    weights = without_unused(weights_of(tensors))
+    check_kinds_of_numbers(weights)
+    shapes = shapes_of(weights)
     if SPEC_KEY not in stored.metadata:
         found, spec = detect_wan(shapes, stored, role, family)
         return Checkpoint(found.name_of(spec.backbone), spec, tensors)
@@ -143,19 +145,19 @@ def load_tiny_vae(path: str | Path, dtype: torch.dtype = torch.float32, *, varia
     """A tiny VAE onto the CPU: a file of `save_tiny_vae`, or one of taehv's or lightx2v's for Wan (safetensors, .pth).
 
     variant: which one it is, where its tensors do not tell (`tiny_vae_weights.VARIANTS`). Raises FileNotFoundError, or
-    ValueError for another kind of file, listing what differs.
+    WeightsError for another kind of file, listing what differs.
     """
     stored = read_stored(path, "vae")
-    try:
+    with naming(path):
         check_kind(stored, "tiny VAE")
+        check_kinds_of_numbers(stored.tensors)
         _, config = detect_tiny_vae(stored, variant)
         with torch.device("meta"):
             vae = TinyVae(config)
         faults = faults_between(shapes_of(vae.state_dict()), shapes_of(stored.tensors))
         if faults.count:
             raise ValueError(f"does not fit its own configuration: {faults}")
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        check_finite(stored.tensors)
     vae.load_state_dict(stored.tensors, assign=True)
     return vae.to(dtype).eval().requires_grad_(False)
 
@@ -165,7 +167,7 @@ def write_safetensors(
 ) -> None:
     """Write tensors (as `dtype`, or as they are); the file is replaced whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    ready = {name: tensor.detach().to("cpu", dtype or tensor.dtype).contiguous() for name, tensor in tensors.items()}
+    ready = _apart({name: tensor.detach().to("cpu", dtype or tensor.dtype) for name, tensor in tensors.items()})
     new = NewFile(path)
     try:
         save_file(ready, str(new.part), metadata)  # which takes no open file
@@ -173,3 +175,14 @@ def write_safetensors(
     except BaseException:
         new.drop()
         raise
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each in memory of its own, since a safetensors file holds no tensor under two names."""
+    seen: set[int] = set()
+    ready = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        ready[name] = tensor.clone().contiguous() if place in seen else tensor.contiguous()
+        seen.add(place)
+    return ready

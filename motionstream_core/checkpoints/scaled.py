@@ -7,12 +7,15 @@ matrix products only and are not needed to have the weight.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from .files import object_in
+from .ranges import short
+
+MAX_DESCRIPTION = 4096  # bytes
 SCALES = ("scale_weight", "weight_scale")
 BESIDE = (*SCALES, "scale_input", "input_scale", "comfy_quant")
 MARKER = "scaled_fp8"
@@ -47,7 +50,7 @@ def unscaled(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _multiplied(name: str, weights: Mapping[str, Tensor], scale: Tensor) -> Tensor:
     weight = weights.get(name)
-    if weight is None or scale.numel() not in (1, weight.shape[0]):
+    if weight is None or not weight.ndim or scale.numel() not in (1, weight.shape[0]):
         found = "is missing" if weight is None else f"is {tuple(weight.shape)}"
         raise ValueError(f"there is a scale of shape {tuple(scale.shape)} for {name}, which {found}")
     factor = scale.float().reshape(-1, *[1] * (weight.ndim - 1))
@@ -55,11 +58,13 @@ def _multiplied(name: str, weights: Mapping[str, Tensor], scale: Tensor) -> Tens
 
 
 def _check_format(name: str, tensor: Tensor) -> None:
+    if tensor.dtype != torch.uint8 or tensor.ndim != 1 or tensor.numel() > MAX_DESCRIPTION:
+        raise ValueError(f"{name} is {tensor.dtype} of shape {tuple(tensor.shape)}, no description of a quantisation")
     try:
-        said = json.loads(bytes(tensor.tolist())).get("format")
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{name} is no description of a quantisation: {error}") from error
+        said = object_in(bytes(tensor.tolist()).decode()).get("format")
+    except ValueError as error:
+        raise ValueError(f"{name} is no description of a quantisation: {error}") from None
     if said not in FP8_FORMATS:
         raise ValueError(
-            f"{name} says {said!r}; of ComfyUI's quantisations only {', '.join(FP8_FORMATS)} are read here"
+            f"{name} says {short(said)}; of ComfyUI's quantisations only {', '.join(FP8_FORMATS)} are read here"
         )

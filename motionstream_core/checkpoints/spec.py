@@ -14,10 +14,13 @@ from ..models.conditioning import InputLayout
 from ..models.kv_cache import RopeRule
 from ..models.track_head import TrackHeadConfig
 from ..models.wan import WanConfig
+from .files import object_in
+from .ranges import check_ranges, short
 
 Role = Literal["teacher", "student"]
 ImageRule = Literal["none", "first_latent", "grey_clip", "carried"]
 FORMAT_VERSION = 1
+LARGEST_WHOLE_FLOAT = 2**53  # up to which a float holds every whole number
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class ModelSpec:
     fps: float = 16.0
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.layout.num_channels != self.backbone.in_channels:
             raise ValueError(
                 f"layout has {self.layout.num_channels} channels, but the backbone takes {self.backbone.in_channels}"
@@ -82,7 +86,7 @@ class ModelSpec:
                 f"({vae.time}, {vae.space})"
             )
         student_sigmas(self.step_list, self.shift)  # raises for an empty or rising list
-        if not self.image_skip >= 0 or (self.image_skip and self.layout.width("image") != self.layout.width("noise")):
+        if self.image_skip and (self.layout.width("image") != self.layout.width("noise")):
             raise ValueError(
                 f"image_skip is {self.image_skip} with {self.layout.width('image')} image channels; it must be 0, or "
                 f"above it where there are as many as of noise"
@@ -99,6 +103,12 @@ class ModelSpec:
         if self.role == "teacher":
             return ClipLengths(1, stride.time)
         return ClipLengths(stride.num_frames(plan.first_chunk_frames), stride.time * plan.chunk_frames)
+
+    @property
+    def chunk_lengths(self) -> ClipLengths:
+        """Lengths, in frames, of what a student makes where it goes on from something."""
+        chunk = self.vae_stride.time * self.chunk_plan.chunk_frames
+        return ClipLengths(chunk, chunk)
 
     def with_chunks(self, chunk_frames: int | None) -> ModelSpec:
         """With chunks of so many latent frames, None: its own. Raises ValueError for fewer than 1."""
@@ -141,14 +151,17 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
-        """Read `to_json`'s text. Raises ValueError naming an unknown version, or a missing or unknown field."""
+        """Read `to_json`'s text.
+
+        Raises ValueError naming an unknown version, or a field that is missing, unknown, or out of its range.
+        """
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"the model spec is no JSON: {error}") from error
-        version = values.pop("version", None) if isinstance(values, dict) else None
-        if version != FORMAT_VERSION:
-            raise ValueError(f"model spec version is {version!r}; this release reads version {FORMAT_VERSION}")
+            values = object_in(text)
+        except ValueError as error:
+            raise ValueError(f"model spec: {error}") from None
+        version = values.pop("version", None)
+        if type(version) is not int or version != FORMAT_VERSION:
+            raise ValueError(f"model spec version is {short(version)}; this release reads version {FORMAT_VERSION}")
         return revive(cls, values, "spec")
 
 
@@ -164,9 +177,9 @@ def revive(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         known = {f.name for f in dataclasses.fields(hint)}
         if not isinstance(value, dict):
-            raise ValueError(f"{where} is {value!r}; it must be an object")
+            raise ValueError(f"{where} is {short(value)}; it must be an object")
         if unknown := sorted(value.keys() - known):
-            raise ValueError(f"{where}: unknown field {unknown[0]!r}")
+            raise ValueError(f"{where}: unknown field {short(unknown[0])}")
         required = {
             f.name
             for f in dataclasses.fields(hint)
@@ -178,16 +191,16 @@ def revive(hint: Any, value: Any, where: str) -> Any:
         return hint(**{name: revive(hints[name], item, f"{where}.{name}") for name, item in value.items()})  # type: ignore[operator]
     if origin is tuple:
         if not isinstance(value, list):
-            raise ValueError(f"{where} is {value!r}; it must be a list")
+            raise ValueError(f"{where} is {short(value)}; it must be a list")
         args = get_args(hint)
         inner = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else args
         if len(value) != len(inner):
-            raise ValueError(f"{where} is {value!r}; it must have {len(inner)} entries")
+            raise ValueError(f"{where} is {short(value)}; it must have {len(inner)} entries")
         return tuple(revive(arg, item, where) for arg, item in zip(inner, value, strict=True))
     if origin is Literal and value not in get_args(hint):
-        raise ValueError(f"{where} is {value!r}; known are {', '.join(map(str, get_args(hint)))}")
-    if hint is float and isinstance(value, int):
+        raise ValueError(f"{where} is {short(value)}; known are {', '.join(map(str, get_args(hint)))}")
+    if hint is float and type(value) is int and abs(value) <= LARGEST_WHOLE_FLOAT:
         return float(value)
-    if isinstance(hint, type) and not isinstance(value, hint):
-        raise ValueError(f"{where} is {value!r}; it must be of type {hint.__name__}")
+    if isinstance(hint, type) and type(value) is not hint:  # True is an int by isinstance
+        raise ValueError(f"{where} is {short(value)}; it must be of type {hint.__name__}")
     return value

@@ -7,7 +7,6 @@ taehv's, in whatever dtype it is stored. In bfloat16 nothing tells them apart, a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from ..models.vae.tiny_vae import LIGHTTAEW2_1, LIGHTTAEW2_2, TAEW2_1, TAEW2_2, TinyVae, TinyVaeConfig
 from .detect import faults_between, shapes_of
+from .files import object_in
 from .read import Stored
 from .spec import revive
 
@@ -40,7 +40,7 @@ def detect_tiny_vae(stored: Stored, variant: str | None = None) -> tuple[str, Ti
     differences to the closest, or where nothing tells two variants apart.
     """
     if TINY_VAE_KEY in stored.metadata:
-        config = revive(TinyVaeConfig, json.loads(stored.metadata[TINY_VAE_KEY]), "tiny VAE")
+        config = revive(TinyVaeConfig, object_in(stored.metadata[TINY_VAE_KEY]), "tiny VAE")
         return "MotionStream tiny VAE", config
     if variant is not None and variant not in VARIANTS:
         raise ValueError(f"variant is {variant!r}; known are {', '.join(VARIANTS)}")

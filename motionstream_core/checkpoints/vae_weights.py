@@ -17,8 +17,12 @@ import torch
 from torch import nn
 
 from ..models.vae.wan_vae import WAN21_MEAN, WAN21_STD, WAN22_MEAN, WAN22_STD, WanVae
+from .components import vae_of
 from .detect import Shapes, faults_between, shapes_of
+from .files import naming
+from .ranges import short
 from .read import Stored, read_stored
+from .sound import check_finite, check_kinds_of_numbers
 
 Value = TypeVar("Value")
 
@@ -53,6 +57,7 @@ _CONFIG_ONLY = (
     "attn_scales",
     "scale_factor_spatial",
 )
+MAX_SAID, MAX_STAGES = 1e4, 16  # of numbers and of lists in config.json
 _RESNETS_DOWN, _RESNETS_UP = 2, 3  # residual blocks in a stage; what follows them changes the size
 
 
@@ -83,23 +88,23 @@ def vae_to_original(weights: Mapping[str, Value]) -> dict[str, Value]:
 def load_vae(path: str | Path, dtype: torch.dtype = torch.float32) -> WanVae:
     """The full VAE of Wan 2.1 or 2.2 in a file or a folder, in either naming, onto the CPU.
 
-    A diffusers folder's `vae` is found. Raises ImportError without diffusers, FileNotFoundError, or ValueError listing
-    what is missing, unknown or of another shape.
+    A diffusers folder's `vae` is found. Raises ImportError without diffusers, FileNotFoundError, or WeightsError
+    listing what is missing, unknown or of another shape.
     """
     try:
         from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
     except ImportError as error:
         raise ImportError("the full Wan VAE needs the package 'diffusers' (pip install diffusers)") from error
-    stored = read_stored(path, "vae")
+    stored = vae_of(read_stored(path, "vae"))
     weights = vae_to_diffusers(stored.tensors)
-    try:
+    with naming(path):
+        check_kinds_of_numbers(weights)
         with torch.device("meta"):
             vae = AutoencoderKLWan(**vae_config(stored))
         faults = faults_between(shapes_of(vae.state_dict()), shapes_of(weights))
         if faults.count:
             raise ValueError(f"closest is {vae_title(stored)}: {faults}")
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        check_finite(weights)
     vae.load_state_dict(weights, assign=True)
     nn.Module.to(vae, dtype)  # diffusers' own `to` has no types
     return WanVae(vae.eval().requires_grad_(False))
@@ -119,11 +124,13 @@ def vae_config(stored: Stored) -> dict[str, Any]:
     try:
         found = _config_from(shapes)
     except KeyError as error:
-        some = ", ".join(sorted(shapes)[:5]) or "none"
+        some = ", ".join(name[:80] for name in sorted(shapes)[:5]) or "none"
         raise ValueError(
             f"these are no weights of a Wan VAE: {error} is not there; the first names are {some}"
         ) from None
     config = {name: value for name, value in stored.config.items() if name in _CONFIG_ONLY}
+    for name, value in config.items():
+        _check_said(name, value, found["z_dim"])
     if "latents_mean" not in config:
         if found["z_dim"] not in _STATISTICS:
             raise ValueError(
@@ -135,9 +142,22 @@ def vae_config(stored: Stored) -> dict[str, Any]:
     return found | config
 
 
+def _check_said(name: str, value: Any, num_channels: int) -> None:
+    """Raises ValueError for what config.json cannot mean."""
+    entries = value if isinstance(value, list) else [value]
+    numbers = all(isinstance(each, int | float) and abs(each) < MAX_SAID for each in entries)
+    count = num_channels if name.startswith("latents_") else min(len(entries), MAX_STAGES)
+    if not numbers or isinstance(value, list) == name.startswith("scale_") or len(entries) != count:
+        raise ValueError(f"{name} in its config.json is {short(value)}, which no Wan VAE has")
+
+
 def _config_from(shapes: Shapes) -> dict[str, Any]:
-    first, last = shapes["encoder.conv_in.weight"], shapes["decoder.conv_out.weight"]
-    z_dim = shapes["post_quant_conv.weight"][0]
+    first, last, quant = (
+        shapes[f"{name}.weight"] for name in ("encoder.conv_in", "decoder.conv_out", "post_quant_conv")
+    )
+    if not len(first) == len(last) == len(quant) == 5 or 0 in (*first, *last, *quant):
+        raise ValueError(f"its outer convolutions are {first}, {last} and {quant}; a Wan VAE's have five axes")
+    z_dim = quant[0]
     residual = any("downsampler." in name for name in shapes)
     blocks = {name.split(".")[4] for name in shapes if name.startswith("decoder.up_blocks.0.resnets.")}
     patch = round((first[1] / 3) ** 0.5)

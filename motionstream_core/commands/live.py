@@ -8,7 +8,7 @@ import webbrowser
 from pathlib import Path
 
 from aiohttp import web
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..demo.example import drawn_example
 from ..demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT, name_of
@@ -16,6 +16,7 @@ from ..entry import Command
 from ..live.open import Opened
 from ..live.page import LOOPBACK, LivePage
 from ..live.recording import repair
+from ..media.picture import read_picture
 from ..options import whole
 from .model import MAX_STEPS, add_model, model_of
 
@@ -59,7 +60,7 @@ def live(args: argparse.Namespace) -> None:
     if args.image is not None:
         if not args.image.is_file():
             raise FileNotFoundError(f"--image: there is no file {args.image}")
-        picture = opened.fitted(ImageOps.exif_transpose(Image.open(args.image)))
+        picture = opened.fitted(Image.fromarray(read_picture(args.image).pixels))
     elif spec.image_rule != "none":
         example = drawn_example(2)
         picture = opened.fitted(Image.fromarray(example.image))

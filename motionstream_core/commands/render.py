@@ -11,17 +11,20 @@ from ..demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT
 from ..entry import Command
 from ..files import require_new_file
 from ..live.open import Log, Opened, replayed
+from ..media.video_file import VideoFile
 from ..options import frames
 from ..streaming.render.job import read_job, render_to_file
-from ..streaming.render.video_file import VideoFile
 from ..streaming.stream import StreamSettings
+from ..tracks import ORDERS, UNITS
 from .model import add_model, model_of, teacher_settings
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What `render` reads."""
     parser.add_argument("--image", type=Path, help="the first frame; cropped about its middle to the video's frame")
-    parser.add_argument("--tracks", type=Path, help="trajectories in px of the image (JSON or npz)")
+    parser.add_argument("--tracks", type=Path, help="trajectories: npz, the editor's document, coordinate JSON")
+    parser.add_argument("--units", choices=UNITS, default="auto", help="of coordinate JSON: px of the image, or 0 to 1")
+    parser.add_argument("--order", choices=ORDERS, default="auto", help="of coordinate JSON: what each list holds")
     parser.add_argument("--replay", type=Path, metavar="LOG", help="a live stream's .log.json: that stream, made again")
     parser.add_argument("--frames", type=frames, help="length; default: as the tracks, in whole chunks")
     parser.add_argument("--out", type=Path, default=Path("outputs/render.mp4"))
@@ -43,7 +46,11 @@ def render(args: argparse.Namespace) -> None:
         num_frames=args.frames,
         frame_size=args.size,
         negative=args.negative,
+        units=args.units,
+        order=args.order,
     )
+    if job.told:
+        print(f"tracks               {job.told}")
     pace = render_to_file(renderer, job, args.out, StreamSettings(seed=args.seed), teacher_settings(args))
     print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..streaming.render.video_file import VideoFile
+from ..media.video_file import VideoFile
 from ..world import Clip, Motion, Path, render
 from ..world.leaves.picture import leaves_picture
 from ..world.scene import Camera

@@ -11,19 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from ..checkpoints import LoadedModel, load_model, load_tiny_vae
 from ..evaluation.world.report import frames_tensor, to_video
 from ..files import new_file
+from ..media.picture import read_picture
+from ..media.video_file import VideoFile
 from ..models.vae.tiny_vae import TinyVae
 from ..streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from ..streaming.decode import TinyStreamingDecoder
 from ..streaming.render.fit import fit_picture, fit_tracks
-from ..streaming.render.video_file import VideoFile
+from ..streaming.render.job import read_tracks
 from ..streaming.stream import StreamSettings, stream_chunks
-from ..tracks import Tracks, contact_sheet, parse_tracks, resample
+from ..tracks import Tracks, contact_sheet, resample
 from ..world.judge import locate
 from .example import Example, drawn_example
 from .track_error import lucas_kanade_error
@@ -67,14 +69,14 @@ def own_job(num_frames: int) -> Job:
 def users_job(image: Path, tracks: Path, prompt: str, frame_size: tuple[int, int], num_frames: int) -> Job:
     """A user's photo and trajectory file, for the bundled photo model: cropped about the middle to its frame.
 
-    Tracks are in pixels of the photo. Raises FileNotFoundError, or ValueError (TrackFormatError names the place).
+    Coordinates are px of the photo; a file that names its size is scaled by
+    it. Raises FileNotFoundError, or ValueError (TrackFormatError names the place).
     """
     for name, path in (("IMAGE", image), ("TRACKS", tracks)):
         if not path.is_file():
             raise FileNotFoundError(f"{name}: no file at {path}")
-    photo = ImageOps.exif_transpose(Image.open(image)).convert("RGB")
-    source = tracks.read_bytes() if tracks.suffix == ".npz" else tracks.read_text(encoding="utf-8")
-    drawn = resample(parse_tracks(source, height=photo.height, width=photo.width), num_frames)
+    photo = Image.fromarray(read_picture(image).pixels)
+    drawn = resample(read_tracks(tracks, (photo.height, photo.width)).tracks, num_frames)
     return Job(fit_picture(photo, *frame_size), fit_tracks(drawn, *frame_size), prompt)
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from ..checkpoints.read import read_stored
 
 VGG_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # width and convolutions between two poolings
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of inputs in [-1, 1], as LPIPS was trained
@@ -110,13 +110,12 @@ def _vgg_weights(path: Path | None) -> tuple[Mapping[str, Tensor], Path]:
         path = Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_FILE
         if not path.is_file():
             raise FileNotFoundError(f"LPIPS needs VGG-16: no file was given and there is no {path}. {REMEDY}")
-        return torch.load(path, map_location="cpu", weights_only=True), path
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"LPIPS needs VGG-16: there is no file {path}. {REMEDY}")
     try:
-        return load_file(str(path)), path
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file: {error}. {REMEDY}") from error
+        return read_stored(path).tensors, path
+    except ValueError as error:
+        raise ValueError(f"{error}. {REMEDY}") from None
 
 
 def _package_weights() -> Mapping[str, Tensor]:
@@ -127,4 +126,4 @@ def _package_weights() -> Mapping[str, Tensor]:
     path = Path(spec.origin).parent / "weights" / "v0.1" / "vgg.pth"
     if not path.is_file():
         raise FileNotFoundError(f"the installed package lpips has no {path}. {REMEDY}")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return read_stored(path).tensors

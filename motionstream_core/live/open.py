@@ -15,15 +15,17 @@ from PIL import Image
 from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
+from ..media.picture import read_picture
 from ..models.wan import CrossContext
 from ..streaming.conditions import StreamConditions
 from ..streaming.decode import StreamingDecoder
+from ..streaming.events import read_events
 from ..streaming.image_source import Encoder, ImageSource, image_source
 from ..streaming.live_tracks import LiveTracks
 from ..streaming.network import Specified, SpecifiedNetwork
 from ..streaming.render.fit import fit_picture, image_tensor
 from ..streaming.render.renderer import Renderer, streaming_decoder
-from ..streaming.session import SessionHooks, StreamSession, read_events
+from ..streaming.session import SessionHooks, StreamSession
 from ..streaming.stream import StreamSettings, step_list
 from ..tracks import Tracks
 from .recording import About
@@ -149,16 +151,20 @@ def about_of(spec: ModelSpec, name: str, prompt: str, size: tuple[int, int], set
 
 @dataclass(frozen=True)
 class Log:
-    """A recording's log: what it was of, its events as `StreamSession.replay` reads them, its image."""
+    """A recording's log: what it was of, its events as `StreamSession.replay` reads them, its image.
+
+    holds_given: tracks that were given beforehand are among the events; logs before version 3 left them out.
+    """
 
     about: About
     text: str
     num_chunks: int
     image: Path | None
+    holds_given: bool = True
 
     def picture(self) -> NDArray[np.uint8] | None:
         """Its image (h w 3), where that lies beside it."""
-        return None if self.image is None else np.asarray(Image.open(self.image).convert("RGB"))
+        return None if self.image is None else read_picture(self.image).pixels
 
     @classmethod
     def read(cls, path: Path) -> Log:
@@ -182,7 +188,7 @@ class Log:
             if Path(values["image"]).name != values["image"]:
                 raise ValueError(f"image {values['image']!r} is no file's name")
             read_events(text)
-            return cls(about, text, int(values["num_chunks"]), None)
+            return cls(about, text, int(values["num_chunks"]), None, values["version"] >= 3)
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"this is no log of a live stream: {error!r}") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import secrets
 import threading
@@ -17,8 +16,10 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 from aiohttp import web
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from ..media.faults import MediaError
+from ..media.picture import read_picture
 from .open import Opened
 from .run import LiveAbout, LiveRun
 from .server import ROUTE, LiveHub
@@ -110,8 +111,8 @@ class LivePage:
         content = posted.file.read()
         try:
             picture = await asyncio.to_thread(self._read_picture, content)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise web.HTTPBadRequest(text=f"image: {posted.filename} cannot be read as a picture: {error}") from None
+        except MediaError as error:
+            raise web.HTTPBadRequest(text=f"image: {posted.filename} {error.fault}") from None
         return await self._answer(picture)
 
     async def _get_file(self, request: web.Request) -> web.StreamResponse:
@@ -127,8 +128,7 @@ class LivePage:
             raise web.HTTPServiceUnavailable(text=str(error)) from None
 
     def _read_picture(self, content: bytes) -> NDArray[np.uint8]:
-        with Image.open(io.BytesIO(content)) as opened:
-            return self.opened.fitted(ImageOps.exif_transpose(opened))
+        return self.opened.fitted(Image.fromarray(read_picture(content).pixels))
 
     def _turn_to(self, picture: NDArray[np.uint8] | None) -> str:
         """The id of the stream that runs or waits; with a picture, of a new one that begins with it."""

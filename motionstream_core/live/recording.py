@@ -15,7 +15,6 @@ import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..files import new_file
-from ..streaming.session import LOG_VERSION, Event
+from ..media.colours import as_yuv, tag_colours
+from ..media.video_file import check_even, frame_rate
+from ..streaming.events import LOG_VERSION, Event
 from ..tracks.npz import save_npz
 from .told import ToldTracks, as_document
 
@@ -144,11 +145,13 @@ class _Bitstream:
     def __init__(self, path: Path, about: About) -> None:
         import av
 
+        check_even(about.height, about.width)
         self._av, self._file = av, path.open("wb")
         self._codec: Any = av.CodecContext.create("libx264", "w")
         self._codec.width, self._codec.height = about.width, about.height
         self._codec.pix_fmt = "yuv420p"
-        self._codec.framerate = Fraction(about.fps).limit_denominator(1001)
+        tag_colours(self._codec)
+        self._codec.framerate = frame_rate(about.fps)
         self._codec.time_base = 1 / self._codec.framerate
         # no picture waits for a later one: what was pushed is in the file
         self._codec.options = {
@@ -164,11 +167,9 @@ class _Bitstream:
     def push(self, frames: Pixels) -> int:
         """Append frames (t h w 3); where the file ends then."""
         for index, pixels in enumerate(frames):
-            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            frame.pts = self._num_frames
+            picture = as_yuv(pixels)
+            picture.pts = self._num_frames
             self._num_frames += 1
-            picture: Any = frame.reformat(format="yuv420p")
-            picture.pts = frame.pts
             picture.pict_type = self._av.video.frame.PictureType.I if index == 0 else 0
             for packet in self._codec.encode(picture):
                 self._file.write(bytes(packet))
@@ -258,7 +259,7 @@ def _to_mp4(stream: Path, end: int, out: Path, about: About) -> None:
     import av
 
     os.truncate(stream, end)
-    rate = Fraction(about.fps).limit_denominator(1001)
+    rate = frame_rate(about.fps)
     with (
         stream.open("rb") as coded,
         new_file(out) as file,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..streaming.events import Event
 from ..streaming.live_tracks import FIRST_STILL, HAND_IDS, LiveTracks
-from ..streaming.session import Event
 from ..tracks import Tracks
 from ..tracks.drawn.document import Grid
 
@@ -54,11 +54,14 @@ class _Walk:
         self._tracks = LiveTracks(height, width)
         self._frame = self._asked = 0
         self._drop = 0
+        self._known: set[int] = set()
         self._open: dict[int, tuple[int, list[np.ndarray]]] = {}
         self._closed: list[tuple[int, int, np.ndarray]] = []
 
     def apply(self, event: Event) -> None:
         self._tracks.apply(event.kind, event.payload, self._frame)
+        if event.kind == "known" and self._tracks.known is not None:
+            self._known = set(self._tracks.known.ids.tolist())
         if event.kind == "reanchor" and self._frame:
             self._tracks.offset, self._asked, self._drop = self._frame - 1, 0, 1
             if self._first_frames == 1:
@@ -117,12 +120,15 @@ class _Walk:
             self._closed.append((start, track_id, np.concatenate(parts)))
 
     def _lives(self, closed: list[tuple[int, int, np.ndarray]]) -> list[Life]:
-        """The points of a grid began and ended together: one life, its middle."""
+        """The points of a hand's grid began and ended together: one life, its middle. Given tracks stand alone."""
         groups: dict[tuple[int, int, int], list[np.ndarray]] = {}
         for start, track_id, points in closed:
-            if track_id % HAND_IDS >= FIRST_STILL:
+            hand = track_id % HAND_IDS
+            if track_id in self._known:
+                hand = HAND_IDS + track_id
+            elif hand >= FIRST_STILL:
                 continue  # no hand's
-            groups.setdefault((start, len(points), track_id % HAND_IDS), []).append(points)
+            groups.setdefault((start, len(points), hand), []).append(points)
         lives = []
         for (start, *_), members in groups.items():
             middle = np.mean(members, axis=0)

@@ -29,6 +29,8 @@ class InputLayout:
             raise ValueError(f"input slot {unknown[0]!r} is unknown; known are {', '.join(get_args(InputKind))}")
         if "noise" not in kinds or len(set(kinds)) != len(kinds):
             raise ValueError(f"input slots must hold 'noise' and none twice, got {kinds}")
+        if any(width < 1 for _, width in self.slots):
+            raise ValueError(f"input slots must be at least one channel wide, got {self.slots}")
 
     @property
     def num_channels(self) -> int:
@@ -46,10 +48,23 @@ class InputLayout:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """frames (3 t h w) in [0, 1] that a run of latent frames will be like; known (t h w): share that is no guess."""
+
+    frames: Tensor
+    known: Tensor
+
+    def part(self, start: int, stop: int) -> Forecast:
+        """Frames [start, stop)."""
+        return Forecast(self.frames[:, start:stop], self.known[start:stop])
+
+
+@dataclass(frozen=True)
 class Conditions:
     """Conditions of a run of latent frames; each tensor (b c f h w), or None where the layout has no such slot.
 
     clean_first: the image latent (b c 1 h w) that latent frame 0 of this run is fixed to, None elsewhere.
+    forecast: of its pixels, which the model is not told: for whoever decodes. Of one clip; None where there is none.
     """
 
     context: CrossContext
@@ -57,6 +72,7 @@ class Conditions:
     image: Tensor | None = None
     track: Tensor | None = None
     clean_first: Tensor | None = None
+    forecast: Forecast | None = None
 
     def without_motion(self) -> Conditions:
         """The same with a zero track map: what "no motion" means after the head (arXiv 2511.01266, Eq. 2)."""

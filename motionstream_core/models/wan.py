@@ -39,6 +39,8 @@ class WanConfig:
     rope_theta: float = 10000.0
 
     def __post_init__(self) -> None:
+        if self.num_heads < 1 or self.dim < 1:
+            raise ValueError(f"dim ({self.dim}) and num_heads ({self.num_heads}) must be at least 1")
         if self.dim % self.num_heads or (self.dim // self.num_heads) % 2:
             raise ValueError(f"dim ({self.dim}) must be num_heads ({self.num_heads}) times an even head size")
         if self.patch[0] != 1:

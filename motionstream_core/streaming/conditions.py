@@ -17,7 +17,7 @@ from ..geometry import Chunk, VideoShape
 from ..models.conditioning import Conditions, first_frame_mask
 from ..models.wan import CrossContext
 from ..tracks import Tracks
-from .image_source import Encoder, ImageSource, image_source
+from .image_source import Encoder, ImageSlot, ImageSource, image_source
 from .network import Network
 
 
@@ -113,12 +113,13 @@ class StreamConditions:
             parts = [part for run in runs if (part := getattr(run, kind)) is not None]
             return torch.cat(parts, dim=2) if parts else None
 
-        return replace(runs[0], mask=joined("mask"), image=joined("image"), track=joined("track"))
+        return replace(runs[0], mask=joined("mask"), image=joined("image"), track=joined("track"), forecast=None)
 
     def _run(self, start: int, stop: int) -> Conditions:
         span = self.spec.vae_stride.frame_span(start, stop)
         tracks = self.tracks.at_frames(*span).rescaled(*self.frame_size)
-        image, mask = self._image_and_mask(start, stop, tracks)
+        slot, mask = self._image_and_mask(start, stop, tracks)
+        image = None if slot is None else slot.latents.to(self._device, self._dtype)
         pinned = self.spec.pin_first_latent and start == 0
         track = None
         if self.model.track_head is not None:
@@ -129,9 +130,10 @@ class StreamConditions:
             image=image if self.spec.layout.width("image") else None,
             track=track,
             clean_first=image[:, :, :1] if pinned and image is not None else None,
+            forecast=None if slot is None else slot.forecast,
         )
 
-    def _image_and_mask(self, start: int, stop: int, tracks: Tracks) -> tuple[Tensor | None, Tensor]:
+    def _image_and_mask(self, start: int, stop: int, tracks: Tracks) -> tuple[ImageSlot | None, Tensor]:
         like = torch.empty(0, device=self._device, dtype=self._dtype)
         mask = first_frame_mask(stop - start, *self.latent_size, like, start)
         if self.source is None:
@@ -139,7 +141,7 @@ class StreamConditions:
         slot = self.source.at_latents(start, stop, tracks)
         if slot.moved is not None:
             mask = moved_mask(mask, slot.moved.to(like), start)
-        return slot.latents.to(like), mask
+        return slot, mask
 
 
 def moved_mask(mask: Tensor, moved: Tensor, start: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
 from ..geometry import VaeStride
+from ..models.conditioning import Forecast
 from ..models.finite import require_finite_image
 from ..tracks import Tracks
 from ..tracks.carry import CarriedPicture
@@ -41,10 +42,14 @@ class Drafting(Protocol):
 
 @dataclass(frozen=True)
 class ImageSlot:
-    """Image latents (1 c f h w); moved (1 2 f h w), which share of a cell was moved there and moved away, or None."""
+    """Image latents (1 c f h w); moved (1 2 f h w), which share of a cell was moved there and moved away, or None.
+
+    forecast: the pixels that the latents are of, where they are what the frames will be like.
+    """
 
     latents: Tensor
     moved: Tensor | None = None
+    forecast: Forecast | None = None
 
 
 class ImageSource(Protocol):
@@ -99,8 +104,7 @@ class CarriedImage:
         """See `ImageSource`."""
         known = self.last
         if start == 0 or known is None or self.carried is None:  # a stream begins, perhaps not the first one
-            known = self.first.cpu()
-            self.carried = CarriedPicture(known, self.side)
+            known, self.carried = self._begun()
         begins = int(start == 0)  # frame 0 is the picture to the bit
         carried = self.carried.carry(tracks)
         frames = torch.cat([known[:, None], carried.frames[:, begins:]], dim=1)
@@ -110,7 +114,16 @@ class CarriedImage:
         if frames.shape[1] > 1:
             latents.append(self._encoded(frames))
         moved = latent_shares(torch.stack([carried.came, carried.went]), self.stride, whole=start == 0)[None]
-        return ImageSlot(torch.cat(latents, dim=2), moved)
+        return ImageSlot(torch.cat(latents, dim=2), moved, Forecast(carried.frames, 1 - carried.went))
+
+    def begin(self, tracks: Tracks) -> None:
+        """The picture was shown already, under `tracks` of that one frame: what they stand on goes along from there."""
+        self.last, self.carried = self._begun()
+        self.carried.carry(tracks)
+
+    def _begun(self) -> tuple[Tensor, CarriedPicture]:
+        picture = self.first.cpu()
+        return picture, CarriedPicture(picture, self.side)
 
     def _encoded(self, frames: Tensor) -> Tensor:
         """Latents (1 c f h w) of frames (3 1+4f h w) without the first."""
@@ -133,6 +146,27 @@ class CarriedImage:
         return replace(self, carried=None if self.carried is None else self.carried.copy())
 
 
+@dataclass
+class ClipThenCarried:
+    """A clip's own latents (1 c f h w) as long as it lasts, then its last frame as tracks drag that (ADR 0011)."""
+
+    latents: Tensor
+    after: CarriedImage
+
+    def at_latents(self, start: int, stop: int, tracks: Tracks) -> ImageSlot:
+        """See `ImageSource`; `tracks` in the clip's last frame are where they begin in the picture."""
+        length = self.latents.shape[2]
+        if start >= length:
+            return self.after.at_latents(start, stop, tracks)
+        if stop == length:
+            self.after.begin(tracks.slice(tracks.num_frames - 1, tracks.num_frames))
+        return ImageSlot(self.latents[:, :, start:stop])
+
+    def copy(self) -> ClipThenCarried:
+        """The same state, apart from this one."""
+        return replace(self, after=self.after.copy())
+
+
 def latent_shares(shares: Tensor, stride: VaeStride, whole: bool = True) -> Tensor:
     """Shares (n t h w) of pixels as those of latent cells (n f h w).
 
@@ -153,6 +187,16 @@ def image_source(spec: ModelSpec, vae: Encoder, image: Tensor) -> ImageSource | 
         return CarriedImage(vae, spec.vae_stride, image[0, :, 0].float())
     latents = image_latents(spec, vae, image)
     return None if latents is None else StillImage(latents)
+
+
+def clip_source(spec: ModelSpec, vae: Encoder, frames: Tensor, latents: Tensor) -> ImageSource | None:
+    """The source of a stream that goes on from a clip, frames (1 3 t h w) in [0, 1] and what they are encoded to.
+
+    The clip's first frame is the image, as if the stream had made the rest; by the rule "carried" its last one is.
+    """
+    if spec.image_rule == "carried":
+        return ClipThenCarried(latents, CarriedImage(vae, spec.vae_stride, frames[0, :, -1].float()))
+    return image_source(spec, vae, frames[:, :, :1])
 
 
 def image_latents(spec: ModelSpec, vae: Encoder, image: Tensor) -> Tensor | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 from ..tracks import NUM_IDS, TrackFormatError, Tracks
 from ..tracks.drawn.document import Canvas, Grid
 from ..tracks.drawn.parse import parse_document
+from ..tracks.npz import load_npz, save_npz
 from .conditions import KnownTracks
 
 HAND_IDS = 1000
@@ -83,6 +86,8 @@ class LiveTracks:
             self.add(payload["track_id"], payload["samples"], grid)
         elif kind == "release":
             self.release(payload["track_id"])
+        elif kind == "known":
+            self.known = read_known(payload)
         elif kind == "clear":
             self.clear()
         elif kind == "hold":
@@ -276,6 +281,21 @@ def _hidden_before(tracks: Tracks, count: int) -> Tracks:
     points = torch.cat([tracks.points[:1].expand(count, -1, -1), tracks.points])
     hidden = torch.zeros(count, tracks.num_tracks, dtype=torch.bool)
     return replace(tracks, points=points, visibility=torch.cat([hidden, tracks.visibility]))
+
+
+def known_text(tracks: Tracks) -> str:
+    """Tracks, exactly, for a log: their npz file in base64."""
+    file = io.BytesIO()
+    save_npz(tracks, file)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def read_known(text: str) -> Tracks:
+    """The tracks of `known_text`. Raises TrackFormatError for another text."""
+    try:
+        return load_npz(base64.b64decode(text, validate=True))
+    except (TypeError, ValueError) as error:
+        raise TrackFormatError(f"the log's given tracks cannot be read: {error}") from None
 
 
 def document_tracks(document: str, height: int, width: int) -> Tracks:

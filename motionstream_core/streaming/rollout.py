@@ -19,7 +19,7 @@ from ..diffusion.flow import clean_from_velocity
 from ..diffusion.sample import denoise_few_step
 from ..diffusion.schedule import to_timestep
 from ..geometry import Chunk, ChunkPlan
-from ..models.conditioning import Conditions, InputLayout, assemble
+from ..models.conditioning import Conditions, Forecast, InputLayout, assemble
 from ..models.kv_cache import KVCache
 from .network import Network
 
@@ -49,10 +49,11 @@ class StepCallback(Protocol):
 
 @dataclass(frozen=True)
 class RolledChunk:
-    """A finished chunk: which one, and its clean latents (b c f h w)."""
+    """A finished chunk: which one, its clean latents (b c f h w), and what was forecast of its pixels."""
 
     chunk: Chunk
     latents: Tensor
+    forecast: Forecast | None = None
 
 
 def rollout(
@@ -66,6 +67,7 @@ def rollout(
     noise: Noise,
     num_latent_frames: int | None = None,
     first_chunk: int = 0,
+    given: Tensor | None = None,
     gradient: GradientPolicy | None = None,
     callback: StepCallback | None = None,
 ) -> Generator[RolledChunk, None, None]:
@@ -73,10 +75,13 @@ def rollout(
 
     sigmas: (num_steps + 1,), descending to 0, on the CPU. Time and memory per chunk are constant once the window is
     full. A chunk whose conditions carry `clean_first` keeps that latent in its frame 0; a chunk that is nothing else
-    takes no denoise step at all. first_chunk: where a stream goes on whose earlier chunks `cache` remembers. `cache` is
-    reset when the generator is closed. Raises ValueError when it does not hold just the chunks before the first.
+    takes no denoise step at all. first_chunk: where a stream goes on whose earlier chunks `cache` remembers. given:
+    clean latents (b c f h w) of the stream's first chunks, which are not made but remembered as if they had been.
+    `cache` is reset when the generator is closed. Raises ValueError when it does not hold just the chunks before the
+    first, and for given latents that fill no whole chunks.
     """
     start = plan.chunk(first_chunk).start
+    num_given = 0 if given is None else plan.num_chunks(given.shape[2])
     if cache.num_frames_seen != start:
         raise ValueError(
             f"the cache holds {cache.num_frames_seen} frames of another stream, not {start}; reset it first"
@@ -84,8 +89,11 @@ def rollout(
     try:
         for chunk in itertools.islice(plan.chunks(num_latent_frames), first_chunk, None):
             chunk_conditions = conditions(chunk)
-            latents = _generate(model, layout, chunk_conditions, chunk, sigmas, cache, noise, gradient, callback)
-            yield RolledChunk(chunk, latents)
+            if given is not None and chunk.index < num_given:
+                latents = given[:, :, chunk.start : chunk.stop]
+            else:
+                latents = _generate(model, layout, chunk_conditions, chunk, sigmas, cache, noise, gradient, callback)
+            yield RolledChunk(chunk, latents, chunk_conditions.forecast)
             with torch.no_grad(), cache.keeping():
                 _predict(model, layout, chunk_conditions, latents.detach(), 0.0, cache)
     finally:

@@ -7,7 +7,6 @@ chunk at which it took effect, so that a live drag can be replayed as a batch jo
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import threading
 import time
@@ -27,29 +26,17 @@ from ..tracks import NUM_IDS, Tracks
 from ..tracks.drawn.document import Grid
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
+from .events import Event, EventKind, PatientKind, log_text, read_events
 from .image_source import ImageSource
-from .live_tracks import LiveTracks, check_hand, document_tracks
+from .live_tracks import LiveTracks, check_hand, document_tracks, known_text
 from .network import SpecifiedNetwork
 from .rollout import StepCallback
 from .stream import StreamedChunk, StreamSettings, stream_cache, stream_chunks
 
-PatientKind = Literal["samples", "release", "play", "prompt", "hold", "threads"]
-EventKind = Literal[PatientKind, "clear", "reanchor", "pause", "resume", "stop"]
-"""Patient ones wait until the next chunk is begun; the others are taken at once, also in a pause."""
-LOG_VERSION = 2
 LOOK_AGAIN_S = 0.25
 """`SessionHooks.wait_s` is asked at least so often: it may raise, which ends the stream."""
 SEED_STEP = 7_919_000_003
 """Between the noises of a stream and of what follows when it is anchored anew."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """A command, and the chunk before which it took effect."""
-
-    chunk: int
-    kind: EventKind
-    payload: Any = None
 
 
 @dataclass(frozen=True)
@@ -274,6 +261,7 @@ class StreamSession:
         length, that stream is as long.
         """
         self._begin_anew()
+        self._log_known()
         try:
             yield from self._streams(num_latent_frames, callback)
         finally:
@@ -286,7 +274,7 @@ class StreamSession:
 
     def log_json(self) -> str:
         """The events so far as JSON, for `replay`; what was undone is not among them."""
-        return json.dumps({"version": LOG_VERSION, "events": [asdict(event) for event in self.events]})
+        return log_text(self.events)
 
     def replay(self, log: str) -> None:
         """Steer by a logged session instead of live commands. Raises ValueError for a log of another form."""
@@ -303,6 +291,12 @@ class StreamSession:
         self._taken_s = self._clock()
         self.num_frames = 0
         self._conditions.source = _copied(self._first_source)
+
+    def _log_known(self) -> None:
+        """Tracks that were given beforehand; a replayed log has its own."""
+        known = self._tracks.known
+        if known is not None and not (self._replay and any(event.kind == "known" for event in self._replay)):
+            self._log("known", known_text(known))
 
     def _streams(self, num_latent_frames: int | None, callback: StepCallback | None) -> Iterator[StreamedChunk]:
         """One stream after another: each begins where the one before was left by going back or by a new anchor."""
@@ -516,20 +510,6 @@ class StreamSession:
         with self._changed:
             self._queue.append(Command(kind, payload, context, stamp))
             self._changed.notify_all()
-
-
-def read_events(log: str) -> list[Event]:
-    """The events of a log, in order. Raises ValueError for a log of another form."""
-    try:
-        values = json.loads(log)
-        if values["version"] not in (1, LOG_VERSION):
-            raise ValueError(f"version {values['version']!r}")
-        events = [Event(int(e["chunk"]), e["kind"], e["payload"]) for e in values["events"]]
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"the session log is not one of version {LOG_VERSION}: {error}") from error
-    if unknown := [event.kind for event in events if event.kind not in get_args(EventKind)]:
-        raise ValueError(f"the session log has an unknown event {unknown[0]!r}")
-    return events
 
 
 def _copied(source: ImageSource | None) -> ImageSource | None:

@@ -20,8 +20,9 @@ from ..models.kv_cache import KVCache
 from ..models.wan import CrossContext
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
+from .detail import with_detail
 from .network import SpecifiedNetwork
-from .rollout import ConditionSource, StepCallback, pinned_input, rollout, seeded_noise
+from .rollout import ConditionSource, RolledChunk, StepCallback, pinned_input, rollout, seeded_noise
 
 GuidedVelocity = Callable[[Tensor, float | Tensor], Tensor]
 SAMPLERS = {"euler": euler_sample, "unipc": unipc_sample}
@@ -77,6 +78,7 @@ def stream_chunks(
     callback: StepCallback | None = None,
     cache: KVCache | None = None,
     first_chunk: int = 0,
+    given: Tensor | None = None,
     decoded: Callable[[Tensor], None] | None = None,
 ) -> Generator[StreamedChunk, None, None]:
     """The student's stream, chunk by chunk, without end for num_latent_frames None.
@@ -84,6 +86,8 @@ def stream_chunks(
     conditions: `StreamConditions`; or any other source, with the `latent_size` (height, width).
     decoded: is given frames (t h w 3) as soon as they are decoded, one latent frame's at a time.
     cache, first_chunk: of a stream that goes on (`stream_cache`); cache and decoder then remember what was before.
+    given: latents (1 c f h w) that the stream begins with, in whole chunks: remembered and decoded like its own, and
+        not yielded. num_latent_frames counts them.
 
     Raises ValueError for a teacher, for a length that fills no whole chunks (naming the nearest that do), and for a
     chunk whose latents are not finite.
@@ -99,6 +103,7 @@ def stream_chunks(
         latent_size = conditions.latent_size
     cache = stream_cache(loaded, latent_size, settings) if cache is None else cache
     device, dtype = model.placement
+    given = None if given is None else given.to(device, dtype)
     if not first_chunk:
         decoder.reset()
     shape = (1, spec.backbone.out_channels, *latent_size)
@@ -112,13 +117,17 @@ def stream_chunks(
         noise=seeded_noise(settings.seed, shape, dtype, device),
         num_latent_frames=num_latent_frames,
         first_chunk=first_chunk,
+        given=given,
         callback=callback,
     )
     try:
         for rolled in chunks:
+            if given is not None and rolled.chunk.stop <= given.shape[2]:
+                decoder.push(rolled.latents)
+                continue
             finite = rolled.latents.isfinite().all()
             with torch.no_grad():
-                frames = _decoded(decoder, rolled.latents, finite, f"chunk {rolled.chunk.index}", decoded)
+                frames = _decoded(decoder, rolled, finite, decoded)
             yield StreamedChunk(rolled.chunk, rolled.latents, frames)
     finally:
         chunks.close()
@@ -126,23 +135,23 @@ def stream_chunks(
 
 
 def _decoded(
-    decoder: StreamingDecoder,
-    latents: Tensor,
-    finite: Tensor,
-    where: str,
-    decoded: Callable[[Tensor], None] | None,
+    decoder: StreamingDecoder, rolled: RolledChunk, finite: Tensor, told: Callable[[Tensor], None] | None
 ) -> Tensor:
-    """Frames of latents, one latent frame at a time where somebody waits for each of them.
+    """Frames (t h w 3) of a chunk; `told` is given them one latent frame's at a time.
 
     `finite` is asked for when the decoder has its work, so that the device does not wait for the answer.
     """
-    pieces = []
-    for latent in latents.split(latents.shape[2] if decoded is None else 1, dim=2):
-        pieces.append(decoder.push(latent))
-        if len(pieces) == 1:
-            require_finite_latents(finite, where)
-        if decoded is not None:
-            decoded(pieces[-1])
+    pieces, done = [], 0
+    for latents in [rolled.latents] if told is None else rolled.latents.split(1, dim=2):
+        frames = decoder.push(latents)
+        if not pieces:
+            require_finite_latents(finite, f"chunk {rolled.chunk.index}")
+        if rolled.forecast is not None:
+            frames = with_detail(frames, rolled.forecast.part(done, done + len(frames)))
+        done += len(frames)
+        pieces.append(frames)
+        if told is not None:
+            told(frames)
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 

@@ -101,8 +101,9 @@ def _by_colour(picture: Tensor, kernel: Tensor, likely: Tensor, possible: Tensor
     cv2.grabCut(pixels, states, None, background, foreground, ROUNDS, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
     own = _reached(np.isin(states, mine), kernel.numpy())
     own = ~_reached(~own, ~possible.numpy())  # what it encloses is its own
-    wider = cv2.dilate(own.astype(np.float32), np.ones((3, 3)))  # the pixels of a rim are mixed with its own
-    return torch.from_numpy(cv2.GaussianBlur(wider, (0, 0), BLUR_PX))
+    share = own.astype(np.float32)
+    share = (share + cv2.dilate(share, np.ones((3, 3)))) / 2  # the pixels of a rim are mixed with its own
+    return torch.from_numpy(cv2.GaussianBlur(share, (0, 0), BLUR_PX))
 
 
 def _reached(pixels: NDArray[np.bool_], start: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -63,7 +63,7 @@ def load_npz(source: bytes | str | os.PathLike[str], most_samples: int = MAX_SAM
 
 def _arrays(file: BinaryIO, most_samples: int) -> dict[str, np.ndarray]:
     if file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
-        raise TrackFormatError("this is a single npy array; tracks need the several arrays that save_npz writes")
+        raise TrackFormatError("this is a single npy array; MotionStream Save Tracks writes several")
     most = {"points": 8 * most_samples, "visibility": most_samples, "ids": 8 * NUM_IDS, "height": 8, "width": 8}
     try:
         with zipfile.ZipFile(file) as archive:
@@ -72,14 +72,14 @@ def _arrays(file: BinaryIO, most_samples: int) -> dict[str, np.ndarray]:
         raise
     # zipfile's own kinds, those of what it unpacks by, and RuntimeError for what is encrypted
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError, EOFError, OSError, RuntimeError) as error:
-        raise TrackFormatError(f"this is no readable npz file ({error}); write it with save_npz") from error
+        raise TrackFormatError(f"this is no readable npz of MotionStream Save Tracks ({error})") from error
 
 
 def _array(archive: zipfile.ZipFile, name: str, most_bytes: int) -> np.ndarray:
     try:
         entry = archive.getinfo(f"{name}.npy")
     except KeyError:
-        raise TrackFormatError(f"npz: array '{name}' is missing; write the file with save_npz") from None
+        raise TrackFormatError(f"npz: array '{name}' is missing; this is no npz of MotionStream Save Tracks") from None
     if entry.file_size > most_bytes + HEADER_BYTES:
         raise TrackFormatError(
             f"npz: array '{name}' has {entry.file_size} bytes unpacked, and at most {most_bytes} are held; save fewer "

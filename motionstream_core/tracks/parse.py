@@ -10,14 +10,17 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
 
+from .conventions import Sample, by_point, in_px, require_inside
 from .npz import load_npz
 from .strict_json import given_twice, require_short, show
+from .text import without_mark
 from .tracks import TrackFormatError, Tracks, assign_ids, require_budget
 
 MAX_COORDINATE_PX = 1e6
@@ -27,10 +30,16 @@ MAX_LITERAL_CHARS = 2**18
 _FIELDS = ("x", "y", "v")
 _SAMPLE_FORMS = "{'x': px, 'y': px, 'v': 0 or 1} or [x, y] or [x, y, v], where v may be left out"
 
-Sample = tuple[float, float, float]
+
+@dataclass(frozen=True)
+class Reading:
+    """Tracks that were read from outside, and what they are, in words: how many, and what was taken for granted."""
+
+    tracks: Tracks
+    told: str
 
 
-def parse_tracks(source: object, *, height: int, width: int, allow_empty: bool = False, seed: int = 0) -> Tracks:
+def parse_tracks(source: object, *, height: int, width: int, seed: int = 0) -> Tracks:
     """Tracks, at their own number of samples, of anything that carries trajectories between nodes.
 
     source: one of
@@ -39,8 +48,7 @@ def parse_tracks(source: object, *, height: int, width: int, allow_empty: bool =
         a list of such texts, or such lists themselves
         ComfyUI's TRACKS dict (see Tracks.from_payload)
         bytes or a path of an npz file of save_npz
-    height, width: px of the frame that the coordinates refer to.
-    allow_empty: whether empty text or an empty list means "no tracks" (one frame, n = 0) or is an error.
+    height, width: px of the frame that the coordinates refer to; an npz and a TRACKS dict that name a size keep it.
     seed: draws the ids; an npz keeps its own.
 
     x, y: px, finite, at most 1e6 in size; v: 0 or 1 (or a bool), 1 if left out. Tracks may differ in length: the
@@ -49,21 +57,45 @@ def parse_tracks(source: object, *, height: int, width: int, allow_empty: bool =
     ComfyUI's WanTrackToVideo and WanMove nodes and KJNodes' SplineEditor.
     """
     if isinstance(source, bytes | os.PathLike):
-        tracks = load_npz(source)
-        if (tracks.height, tracks.width) != (height, width):
-            raise TrackFormatError(
-                f"the npz is for {tracks.width}x{tracks.height} px, not {width}x{height}; "
-                f"read it with load_npz and bring it to size with rescaled(height, width)"
-            )
-        return tracks
+        return load_npz(source)
     if isinstance(source, Mapping) and "track_path" in source:
         return Tracks.from_payload(source, height, width)
-    sample_lists = _sample_lists(source)
-    if not sample_lists:
-        if allow_empty:
-            return Tracks.empty(1, height, width)
-        raise TrackFormatError("there are no tracks; give at least one, or pass allow_empty=True to mean none")
-    return _padded(sample_lists, height, width, seed)
+    return _padded(_sample_lists(source), height, width, seed)
+
+
+def counted(tracks: Tracks) -> str:
+    """How many points and samples there are."""
+    numbers = (tracks.num_tracks, "point"), (tracks.num_frames, "sample")
+    return " of ".join(f"{number} {word}{'' if number == 1 else 's'}" for number, word in numbers)
+
+
+def read_coordinates(
+    text: str, *, height: int, width: int, units: str = "auto", order: str = "auto", remedy: str
+) -> Reading:
+    """Tracks of a person's text: `parse_tracks`, with px or shares of the frame, one list per point or per frame.
+
+    units, order: see `conventions`. remedy: what to do where most tracks lie outside the frame, which is an error.
+    Raises TrackFormatError.
+    """
+    lists = by_point(_sample_lists(text), order)
+    lists, told = in_px(lists, height, width, units)
+    tracks = _padded(lists, height, width, 0)
+    require_inside(tracks, remedy)
+    return Reading(tracks, f"{counted(tracks)}; {told}")
+
+
+def read_points(text: str, *, height: int, width: int, units: str = "auto", remedy: str) -> Reading:
+    """Places of a person's text as tracks of one frame: [sample, ...], as points editors give them, or one list per
+    point, of which the first sample counts. Raises TrackFormatError as `read_coordinates` does."""
+    entries = _decoded(text)
+    if isinstance(entries, list) and entries and _is_sample(entries[0]):
+        lists = [[sample] for sample in _samples(entries, 0)]
+    else:
+        lists = [samples[:1] for samples in by_point(_sample_lists(entries), "auto")]
+    lists, told = in_px(lists, height, width, units)
+    tracks = _padded(lists, height, width, 0)
+    require_inside(tracks, remedy)
+    return Reading(tracks, f"{counted(tracks)}; {told}")
 
 
 def _padded(sample_lists: list[list[Sample]], height: int, width: int, seed: int) -> Tracks:
@@ -81,13 +113,15 @@ def _padded(sample_lists: list[list[Sample]], height: int, width: int, seed: int
 
 
 def _sample_lists(source: object) -> list[list[Sample]]:
-    """One list of samples per track; an empty list for empty text and the empty list."""
+    """One list of samples per track, at least one."""
     entries = _decoded(source) if isinstance(source, str) else source
     if not isinstance(entries, list | tuple):
         raise TrackFormatError(f"found {show(entries)} where a list of tracks is needed: [[sample, ...], ...]")
     if any(isinstance(entry, str) for entry in entries):
         return _tracks_of_texts(entries)
-    if entries and _is_sample(entries[0]):
+    if not entries:
+        raise TrackFormatError("there are no tracks; give at least one: [[{'x': 1, 'y': 2}, ...], ...]")
+    if _is_sample(entries[0]):
         entries = [entries]
     return [_samples(entry, index) for index, entry in enumerate(entries)]
 
@@ -130,6 +164,7 @@ def _sample(sample: object, track: int, index: int) -> Sample:
         value = fields[field]
         if not _is_number(value) or not -MAX_COORDINATE_PX <= value <= MAX_COORDINATE_PX:
             bound = f", from -{MAX_COORDINATE_PX:.0f} to {MAX_COORDINATE_PX:.0f}" if _is_number(value) else ""
+            bound = ", written without quotes" if isinstance(value, str) else bound
             fail(f"field '{field}' is {show(value)}; it must be a finite number of pixels{bound}")
         return float(value)
 
@@ -140,7 +175,10 @@ def _sample(sample: object, track: int, index: int) -> Sample:
     elif isinstance(sample, Mapping):
         fields = sample
     else:
-        fail(f"found {show(sample)}; a sample is {_SAMPLE_FORMS}")
+        quoted = "; numbers are written without quotes" if isinstance(sample, str) else ""
+        fail(f"found {show(sample)}; a sample is {_SAMPLE_FORMS}{quoted}")
+    if "points" in fields:
+        fail("it is an object with 'points'; leave name and braces out and give the list of its points alone")
     for field in fields:
         if field not in _FIELDS:
             fail(f"field {show(field)} is unknown; a sample is {_SAMPLE_FORMS}")
@@ -170,7 +208,7 @@ def _record(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
 def _decoded(text: str) -> object:
     """The value that `text` spells as JSON or, failing that, as a Python literal."""
     require_short(text, "tracks")
-    text = text.strip()
+    text = without_mark(text).strip()
     if not text:
         return []
     try:

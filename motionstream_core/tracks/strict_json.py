@@ -11,6 +11,7 @@ import reprlib
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
+from .text import without_mark
 from .tracks import TrackFormatError
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -20,12 +21,12 @@ MAX_CHARS = 16 * 2**20
 
 
 def decoded(text: str, place: str) -> Any:
-    """The value that the JSON `text` spells."""
+    """The value that the JSON `text` spells; a byte-order mark before it is left out."""
     if not isinstance(text, str):
         fail(place, text, f"give the {place} as text")
     require_short(text, place)
     try:
-        return json.loads(text, object_pairs_hook=lambda pairs: _no_field_twice(pairs, place))
+        return json.loads(without_mark(text), object_pairs_hook=lambda pairs: _no_field_twice(pairs, place))
     except TrackFormatError:
         raise
     except (ValueError, RecursionError) as error:

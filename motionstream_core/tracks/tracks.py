@@ -86,13 +86,13 @@ class Tracks:
         if bad.any():
             frame, track = (int(index) for index in bad.nonzero()[0])
             raise ValueError(
-                f"points is {points[frame, track].tolist()} at frame {frame}, track {track}, where visibility is True; "
-                f"give finite pixels or set visibility to False there"
+                f"points is {points[frame, track].tolist()} at frame {frame}, track {track}, where it is visible; "
+                f"give finite pixels, or make it invisible there"
             )
         if ((self.ids < 0) | (self.ids >= NUM_IDS)).any():
             raise ValueError(f"ids run from {int(self.ids.min())} to {int(self.ids.max())}; use 0 to {NUM_IDS - 1}")
         if self.ids.unique().numel() != self.ids.numel():
-            raise ValueError("ids repeat, but two tracks need two ids; draw them with assign_ids")
+            raise ValueError("ids repeat; give every track its own")
 
     @property
     def num_frames(self) -> int:
@@ -156,21 +156,25 @@ class Tracks:
         x, y = self.points.unbind(-1)
         return (x >= 0) & (x < self.width) & (y >= 0) & (y < self.height)
 
-    def to_payload(self) -> dict[str, Tensor]:
-        """ComfyUI's TRACKS: {"track_path": float32 (t n 2) px, "track_visibility": bool (t n)}.
+    def to_payload(self, *, sized: bool = True) -> dict[str, Any]:
+        """ComfyUI's TRACKS: {"track_path": float32 (t n 2) px, "track_visibility": bool (t n)}, and of this pack's own
+        "track_height" and "track_width", px of the frame, which other packs leave alone or out.
+        sized: whether those two are there; they are not where the size is not known.
 
-        Always finite (0 where an invisible point is not). The payload has no place for size and ids.
+        Always finite (0 where an invisible point is not). The payload has no place for ids.
         """
-        return {"track_path": self.points.nan_to_num(0.0, 0.0, 0.0), "track_visibility": self.visibility.clone()}
+        payload = {"track_path": self.points.nan_to_num(0.0, 0.0, 0.0), "track_visibility": self.visibility.clone()}
+        return {**payload, "track_height": self.height, "track_width": self.width} if sized else payload
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any], height: int, width: int) -> Tracks:
-        """Tracks, on the CPU, of ComfyUI's TRACKS dict, whose points are px of a frame of `height` x `width`.
+        """Tracks, on the CPU, of ComfyUI's TRACKS dict, in px of the frame that it names, else of `height` x `width`.
 
         track_path: floating (t n 2), any device. track_visibility: bool, or floating in [0, 1] with visible from 0.5
-        on; (t n), or (t 1) for all tracks alike; missing or None means all visible. Other keys are other packs' own
-        and are ignored. Raises TrackFormatError for anything else.
+        on; (t n), or (t 1) for all tracks alike; missing or None means all visible. track_height, track_width: see
+        `payload_size`. Other keys are other packs' own and are ignored. Raises TrackFormatError for anything else.
         """
+        height, width = payload_size(payload) or (height, width)
         path = _payload_tensor(payload, "track_path")
         if path is None:
             raise TrackFormatError(f"TRACKS has the keys {sorted(map(str, payload))}; it needs 'track_path' (t n 2)")
@@ -197,6 +201,22 @@ class Tracks:
             return cls(path.float(), visibility.expand(path.shape[:2]).contiguous(), height, width)
         except ValueError as error:
             raise TrackFormatError(f"TRACKS: {error}") from error
+
+
+def payload_size(payload: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(height, width) px of the frame that a TRACKS dict was made for, or None where it does not say.
+
+    Raises TrackFormatError for half a size, and for sides that are no whole numbers of px.
+    """
+    sides = {name: payload[name] for name in ("track_height", "track_width") if payload.get(name) is not None}
+    if not sides:
+        return None
+    for name, side in sides.items():
+        if isinstance(side, bool) or not isinstance(side, int) or side < 1:
+            raise TrackFormatError(f"{name} is {side!r}; it must be a whole number of pixels, at least 1")
+    if len(sides) == 1:
+        raise TrackFormatError(f"TRACKS has {next(iter(sides))} alone; give both track_height and track_width, or none")
+    return sides["track_height"], sides["track_width"]
 
 
 def _require_size(height: int, width: int) -> None:

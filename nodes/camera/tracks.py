@@ -18,7 +18,8 @@ from ...motionstream_core.tracks.camera.zbuffer import TOLERANCE
 from ..frame_fit import PICTURE_FITS, Size, fit_box
 from ..host.preview import PreviewProgress
 from ..sockets import TracksSocket, advanced, schema
-from ..tracks.inputs import ALIASES, length_input, read_tracks, tracks_output, video_size_inputs
+from ..tracks.inputs import ALIASES, length_input, tracks_output, video_size_inputs
+from ..tracks.sizes import over_frame
 from .moves import CAMERA_ALIASES, Camera, CameraSocket
 
 MOVE_UNIT_TOOLTIP = (
@@ -189,8 +190,9 @@ class MotionStreamCameraTracks(io.ComfyNode):
                 parts.append(camera_grid(path, placed, rows, columns, **hiding))
         if object_mask is not None and parts:
             parts[0] = _outside(parts[0], _fitted(_one(object_mask, "object_mask"), size, fit), rows, columns)
+        told = ""
         if objects is not None:
-            drawn = read_tracks(objects, height, width, "objects")
+            drawn, told = over_frame(objects, size, PICTURE_FITS[fit], "objects")
             if drawn.num_frames != length:
                 raise ValueError(
                     f"objects: they have {drawn.num_frames} frames, length is {length}; give both the same"
@@ -199,7 +201,7 @@ class MotionStreamCameraTracks(io.ComfyNode):
             # Objects first: a point's identity is its place in the order, and the grid shall not change theirs.
             parts = [seen, *(without_objects(part, seen, clearance) for part in parts)]
         tracks = Tracks.concatenate(parts) if parts else Tracks.empty(length, height, width)
-        return io.NodeOutput(tracks.to_payload(), to_coordinate_json(tracks), _report(tracks))
+        return io.NodeOutput(tracks.to_payload(), to_coordinate_json(tracks), _report(tracks, told))
 
 
 def _path(camera: Camera, poses: CameraFile, size: Size, length: int, fov: float, pose_scale: float) -> CameraPath:
@@ -261,11 +263,13 @@ def _outside(grid: Tracks, mask: np.ndarray, rows: int, columns: int) -> Tracks:
     return Tracks(grid.points[:, kept], grid.visibility[:, kept], grid.height, grid.width, grid.ids[kept])
 
 
-def _report(tracks: Tracks) -> str:
+def _report(tracks: Tracks, told: str) -> str:
+    """What there is, and what was `told` of the objects."""
+    after = f"; {told}" if told else ""
     if not tracks.num_tracks:
-        return "no points"
+        return f"no points{after}"
     share = tracks.visibility.double().mean(dim=1)
     return (
         f"{tracks.num_tracks} points over {tracks.num_frames} frames of {tracks.width} x {tracks.height} px; "
-        f"{share[0]:.0%} can be seen at first, {share[-1]:.0%} at the end, {share.min():.0%} at the least"
+        f"{share[0]:.0%} can be seen at first, {share[-1]:.0%} at the end, {share.min():.0%} at the least{after}"
     )

@@ -6,6 +6,7 @@ Our own keys: TRACKS, a `Tracks` in px of the video; NO_MOTION, the same with it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -126,6 +127,11 @@ def _track(
         return torch.zeros(1, spec.layout.width("track"), count, *size, device=device)
     stride = spec.vae_stride.space
     frame_size = (size[0] * stride, size[1] * stride)
+    if (tracks.height, tracks.width) != frame_size:
+        logging.info(
+            "MotionStream: %s: tracks of %d x %d px, stretched to the latent's %d x %d px",
+            *(which, tracks.width, tracks.height, frame_size[1], frame_size[0]),
+        )
     source, maps = KnownTracks(tracks.rescaled(*frame_size)), []
     for start in range(0, count, TRACK_FRAMES_AT_ONCE):  # a few at a time, lest a long clip's maps fill memory
         stop = min(start + TRACK_FRAMES_AT_ONCE, count)

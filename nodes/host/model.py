@@ -15,16 +15,18 @@ import torch
 from torch import Tensor
 
 from ...motionstream_core.checkpoints import ModelSpec
+from ...motionstream_core.checkpoints.fingerprint import fingerprint as weights_fingerprint
 from ...motionstream_core.demo.weights import BUNDLED
 from ...motionstream_core.models.memory import Memory
 from ...motionstream_core.models.wan import CrossContext
 from ...motionstream_core.streaming.network import Network, SpecifiedNetwork
+from ...motionstream_core.streaming.state_file import Maker
 from .network import HostedWan, MotionStreamWan
 
 WRAPPER = comfy.patcher_extension.WrappersMP.APPLY_MODEL
 MODEL_FOLDER = "motionstream"
 VAE_FOLDERS = (MODEL_FOLDER, "vae_approx")
-SUFFIXES = (".safetensors", ".pt", ".pth")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin", ".gguf")
 
 
 class StreamModel:
@@ -49,6 +51,15 @@ class StreamModel:
     def device(self) -> torch.device:
         """Where the model computes."""
         return self.patcher.load_device
+
+    @property
+    def maker(self) -> Maker:
+        """What a saved stream says of the model that made it; LoRA count."""
+        patches = getattr(self.patcher, "patches", {})
+        weights = self.patcher.model.weights
+        if patches:
+            weights = weights_fingerprint({weights: torch.zeros(0), **_patch_tensors(patches)})
+        return Maker(self.name, self.spec.to_json(), weights)
 
     def context(self, text: Tensor, clip_tokens: Tensor | None = None) -> CrossContext:
         """Cross-attention keys of text (1 l c) and CLIP tokens (1 m d); the model is ready."""
@@ -80,6 +91,21 @@ class _HostedNetwork:
             return step.execute(latents, timestep, context, memory)
         finally:
             self._network.attend.options = {}
+
+
+def _patch_tensors(value: Any, name: str = "") -> dict[str, Tensor]:
+    """Every tensor and number in what the host keeps of LoRA, under a name that says where."""
+    if isinstance(value, Tensor):
+        return {name: value}
+    if isinstance(value, int | float):
+        return {f"{name} {value}": torch.zeros(0)}
+    if isinstance(value, dict):
+        parts = list(value.items())
+    elif isinstance(value, list | tuple):
+        parts = list(enumerate(value))
+    else:
+        parts = [("weights", getattr(value, "weights", None))] if hasattr(value, "weights") else []
+    return {key: each for part, inner in parts for key, each in _patch_tensors(inner, f"{name}.{part}").items()}
 
 
 def stream_model(model: Any) -> StreamModel:
@@ -138,7 +164,7 @@ def _diffusers_folders() -> list[str]:
     """Folders in models/motionstream that hold a pipeline or the parts of one sharded model."""
     roots = [Path(root) for root in folder_paths.get_folder_paths(MODEL_FOLDER)]
     folders = [folder for root in roots if root.is_dir() for folder in sorted(root.iterdir()) if folder.is_dir()]
-    marks = ("transformer", "*.safetensors.index.json")
+    marks = ("transformer", "*.index.json")
     return [f"{folder.name}/" for folder in folders if any(any(folder.glob(mark)) for mark in marks)]
 
 

@@ -22,6 +22,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ...motionstream_core.checkpoints import LoadedModel, ModelSpec
+from ...motionstream_core.checkpoints.fingerprint import fingerprint
 from ...motionstream_core.checkpoints.load import network_arguments
 from ...motionstream_core.models.conditioning import Conditions, assemble
 from ...motionstream_core.models.kv_cache import KVCache
@@ -167,11 +168,14 @@ class HostedConfig(comfy.supported_models_base.BASE):
 
 
 class MotionStreamWan(comfy.model_base.BaseModel):
-    """What a MODEL of ours holds: `spec` says what the checkpoint is, `checkpoint` what it is called."""
+    """What a MODEL of ours holds: `spec` says what the checkpoint is, `checkpoint` what it is called.
 
-    def __init__(self, config: HostedConfig, checkpoint: str, device: torch.device | None = None) -> None:
+    weights: their fingerprint, as they were loaded.
+    """
+
+    def __init__(self, config: HostedConfig, checkpoint: str, weights: str, device: torch.device | None = None) -> None:
         super().__init__(config, comfy.model_base.ModelType.FLOW, device=device, unet_model=config.build)
-        self.checkpoint = checkpoint
+        self.checkpoint, self.weights = checkpoint, weights
 
     @property
     def spec(self) -> ModelSpec:
@@ -225,8 +229,9 @@ def host_model(loaded: LoadedModel, checkpoint: str, compute: torch.dtype, fp8: 
 
     compute: dtype of the computation and of the weights; fp8: the blocks' matrices are stored in float8_e4m3fn.
     """
+    weights = fingerprint(loaded.model.state_dict())
     stored = _to_precision(loaded.model, compute, fp8)
-    model = MotionStreamWan(HostedConfig(loaded, stored, compute), checkpoint, mm.unet_offload_device())
+    model = MotionStreamWan(HostedConfig(loaded, stored, compute), checkpoint, weights, mm.unet_offload_device())
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     return patcher(model, load_device=mm.get_torch_device(), offload_device=mm.unet_offload_device())
 

@@ -20,6 +20,7 @@ from ..sockets import ModelSocket, schema, vae_input
 from ..streaming.inputs import VAE_TOOLTIP, clip_vision_input, fit_input, image_input, motion_input, size_inputs
 from ..streaming.length import WantedLength, length_input, seconds_input
 from ..streaming.request import GivenMotion, frame_size, tracks_of
+from ..streaming.run import beyond_steps
 from .guider import JointGuider
 
 CATEGORY = "MotionStream/sampling"
@@ -126,7 +127,9 @@ class MotionStreamApplyMotion(io.ComfyNode):
         values: dict[str, Any] = {}
         if motion is not None:
             require_track_head(spec, "motion")
-            values[TRACKS] = tracks_of(motion, size)
+            values[TRACKS], told = tracks_of(motion, size, fit)
+            if told:
+                logging.info("MotionStream Apply Motion: %s", told)
         if spec.image_rule == "none" and image is not None:
             raise ValueError("image: this checkpoint makes video from text alone; disconnect the image")
         if spec.image_rule != "none":
@@ -215,12 +218,16 @@ class MotionStreamSigmas(io.ComfyNode):
 
     @classmethod
     def execute(cls, model: Any, steps: int) -> io.NodeOutput:
-        spec = stream_model(model).spec
+        view = stream_model(model)
+        spec = view.spec
         if spec.role == "teacher":
             return io.NodeOutput(teacher_sigmas(steps or TEACHER_STEPS, spec.shift))
         own = steps in (0, len(spec.step_list))
         step_list = spec.step_list if own else [1000 * (steps - i) / steps for i in range(steps)]
-        return io.NodeOutput(student_sigmas(step_list, spec.shift))
+        sigmas, remarks = student_sigmas(step_list, spec.shift), beyond_steps(spec, view.name, steps)
+        for remark in remarks:
+            logging.warning("MotionStream Sigmas: %s", remark)
+        return io.NodeOutput(sigmas, ui={"text": tuple(remarks)}) if remarks else io.NodeOutput(sigmas)
 
 
 @torch.inference_mode()

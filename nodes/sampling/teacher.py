@@ -20,6 +20,7 @@ from ..host.vae import Vae, stream_vae
 from ..sockets import ModelSocket, schema, seed_input, vae_input
 from ..streaming.inputs import clip_inputs, clip_vision_input, positive_input
 from ..streaming.length import ANY_LENGTH, WantedLength, length_input, seconds_input
+from ..streaming.output import video_of, video_output
 from ..streaming.request import Clip, GivenMotion, Text, clip_conditions, clip_image_source, plan_clip, read_text
 
 SAMPLER_NAMES = [*sorted(SAMPLERS, reverse=True)]  # unipc first
@@ -81,6 +82,12 @@ class MotionStreamTeacherSampler(io.ComfyNode):
                     "latent", display_name="latent", tooltip="The latents [1, C, F, h, w], for MotionStream Decode."
                 ),
                 io.Float.Output("fps", display_name="fps", tooltip="Frames per second that the model was trained at."),
+                io.Image.Output(
+                    "frames",
+                    display_name="frames",
+                    tooltip="The clip, decoded by vae: (T, H, W, 3) in 0..1, on the CPU.",
+                ),
+                video_output(),
             ],
         )
 
@@ -124,14 +131,15 @@ class MotionStreamTeacherSampler(io.ComfyNode):
             read_text(view, prompt, positive, "positive", clip_vision_output),
             read_text(view, "", negative, "negative", clip_vision_output),
         )
-        logging.info("MotionStream Teacher Sampler: length: %s", made.told)
+        logging.info("MotionStream Teacher Sampler: %s", "; ".join([f"length: {made.told}", *clip.told]))
         weights = text_weight, motion_weight if clip.tracks.visibility.any() else 0.0
         latents = with_memory_advice(
             lambda: _sample(view, coder, clip, texts, steps, weights, sampler, seed),
             "lower length, or width and height",
         )
         latents = model.model.latent_format.process_out(latents)
-        return io.NodeOutput({"samples": latents}, view.spec.fps)
+        frames = with_memory_advice(lambda: _decode(coder, latents), DECODE_ADVICE)
+        return io.NodeOutput({"samples": latents}, view.spec.fps, frames, video_of(frames, view.spec.fps))
 
 
 def _sample(
@@ -197,14 +205,24 @@ class MotionStreamDecode(io.ComfyNode):
             inputs=[
                 vae_input("The VAE that belongs to the model that made the latents, tiny or full."),
                 io.Latent.Input("samples", tooltip="Video latents [1, C, F, h, w]; a batch of several is refused."),
+                io.Float.Input(
+                    "fps",
+                    default=16.0,
+                    min=0.01,
+                    max=1000.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Frames per second of the output video: the sampler's fps. The frames do not depend on it.",
+                ),
             ],
             outputs=[
-                io.Image.Output("frames", display_name="frames", tooltip="1 + 4 * (F - 1) frames in 0..1, on the CPU.")
+                io.Image.Output("frames", display_name="frames", tooltip="1 + 4 * (F - 1) frames in 0..1, on the CPU."),
+                video_output(),
             ],
         )
 
     @classmethod
-    def execute(cls, vae: Any, samples: dict[str, Any]) -> io.NodeOutput:
+    def execute(cls, vae: Any, samples: dict[str, Any], fps: float = 16.0) -> io.NodeOutput:
         coder, latents = stream_vae(vae), samples["samples"]
         try:
             check_latents(latents, coder.num_channels)
@@ -212,7 +230,8 @@ class MotionStreamDecode(io.ComfyNode):
                 raise ValueError(f"it holds {latents.shape[0]} clips; pick one with the node LatentFromBatch")
         except ValueError as error:
             raise ValueError(f"samples: {error}") from None
-        return io.NodeOutput(with_memory_advice(lambda: _decode(coder, latents), DECODE_ADVICE))
+        frames = with_memory_advice(lambda: _decode(coder, latents), DECODE_ADVICE)
+        return io.NodeOutput(frames, video_of(frames, fps))
 
 
 @torch.inference_mode()

@@ -9,9 +9,9 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ...motionstream_core.media.frames import TimedFrames, forwards
 from ...motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay
 from ...motionstream_core.tracks import Tracks
-from ...motionstream_core.tracks.extract.frames import AtRate, FrameSource, forwards
 from ...motionstream_core.tracks.extract.tracker import StreamTracker, grid_queries
 from ...motionstream_core.tracks.select import covered
 from ...motionstream_core.tracks.transfer import FITS, laid_over
@@ -96,10 +96,10 @@ class MotionStreamFollowVideo(io.ComfyNode):
                 io.Combo.Input(
                     "time",
                     options=[FRAMES, SECONDS],
-                    default=FRAMES,
+                    default=SECONDS,
                     optional=True,
-                    tooltip="frames: frame by frame, faster or slower where the rates differ; seconds: at the "
-                    "reference's own speed.",
+                    tooltip="seconds: at the reference's own speed, whatever its frame rate; frames: frame by frame, "
+                    "faster or slower where the rates differ.",
                     **advanced(),
                 ),
             ],
@@ -139,7 +139,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
         positive: Any = None,
         clip_vision_output: Any = None,
         seconds: float = 0.0,
-        time: str = FRAMES,
+        time: str = SECONDS,
     ) -> io.NodeOutput:
         view, coder = stream_model(model), stream_vae(vae)
         require_track_head(view.spec, "model")
@@ -158,11 +158,11 @@ class MotionStreamFollowVideo(io.ComfyNode):
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
         reference = footage(video, images, view.spec.fps)
         source = reference.frames
-        if time == SECONDS:
-            source = AtRate(source, reference.fps, view.spec.fps)
+        clock = view.spec.fps if time == SECONDS else source.fps
         hosted = load_tracker(tracker, checkpoint)
         delay = delay_chunks * chunk_delay(view.spec)
-        tracks, count = _online(source, cast(StreamTracker, hosted.tracker), rows, columns, delay, clip.size, lay, mask)
+        online_tracker = cast(StreamTracker, hosted.tracker)
+        tracks, count = _online(source, clock, online_tracker, rows, columns, delay, clip.size, lay, mask)
         settings = stream_settings(view.spec, seed)
         shown = SavedStream.preview(clip.size)
         run = StreamRun(view, coder, clip, text, settings, shown, tracks=tracks, beside=hosted.weighty)
@@ -178,16 +178,18 @@ class MotionStreamFollowVideo(io.ComfyNode):
 def _pace_told(reference: Reference, fps: float, time: str) -> list[str]:
     """What there is to say of the reference's times."""
     lines = [f"the video: {reference.told}"] if reference.told else []
-    if time == FRAMES and abs(reference.fps - fps) > 1e-3 * fps:
+    own = reference.frames.fps
+    if time == FRAMES and abs(own - fps) > 1e-3 * fps:
         lines.append(
-            f"followed frame by frame: {reference.fps:g} frames per second at {fps:g}, so {fps / reference.fps:.2f} "
+            f"followed frame by frame: {own:g} frames per second at {fps:g}, so {fps / own:.2f} "
             f"times as fast; with time = seconds it keeps its speed"
         )
     return lines
 
 
 def _online(
-    source: FrameSource,
+    source: TimedFrames,
+    clock: float,
     tracker: StreamTracker,
     rows: int,
     columns: int,
@@ -196,7 +198,8 @@ def _online(
     lay: str,
     mask: Tensor | None,
 ) -> tuple[OnlineTracks, int]:
-    """The video's points as the stream will ask for them, and how many they are."""
+    """The video's points as the stream will ask for them, and how many they are. clock: stream frames to a second of
+    the video."""
     place: Callable[[Tracks], Tracks] = lambda tracks: laid_over(tracks, *size, lay)  # noqa: E731
     queries = grid_queries(source.height, source.width, rows, columns)
     points = torch.from_numpy(queries[None, :, 1:].astype("float32"))
@@ -209,7 +212,8 @@ def _online(
     if not kept.any():
         raise ValueError("mask: no point of the grid begins on it; use more rows and columns, or mark more")
     queries = queries[kept.numpy()]
+    times, (height, width) = source.times_s * clock, (source.height, source.width)
     online = OnlineTracks(
-        tracker, forwards(source), queries, source.height, source.width, delay_frames=delay, place=place
+        tracker, forwards(source), queries, height, width, delay_frames=delay, times=times, place=place
     )
     return online, len(queries)

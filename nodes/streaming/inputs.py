@@ -12,7 +12,8 @@ VAE_TOOLTIP = (
     "The VAE that belongs to the model: from Load MotionStream Tiny VAE (fast), or Wan's full VAE from core's Load VAE."
 )
 MOTION_TOOLTIP = (
-    "Trajectories to follow, in px of the video: TRACKS of any node. "
+    "Trajectories to follow: TRACKS of any node, brought to the video from the size that they were made for, by fit; "
+    "those that name no size are in px of the video. "
     "After a track's last sample its point is let go. Without motion the model moves things as it likes; a model that "
     "was made without tracks refuses them."
 )
@@ -48,8 +49,8 @@ def fit_input(display_name: str = "fit") -> io.Input:
         display_name=display_name,
         options=list(PICTURE_FITS),
         default="crop",
-        tooltip=f"How an image of another size comes to width x height. {FIT_TOOLTIP} Tracks are in px of the "
-        "video, after the fit.",
+        tooltip=f"How an image of another size comes to width x height. {FIT_TOOLTIP} Tracks that name another "
+        "size come along.",
         **advanced(),
     )
 

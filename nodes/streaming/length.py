@@ -32,19 +32,23 @@ class WantedLength:
         """Whether the video is to go on until it is stopped."""
         return self.num_frames == 0 and self.seconds == 0 if self.endless is None else self.endless
 
-    def made_by(self, spec: ModelSpec, name: str) -> MadeLength:
-        """What the checkpoint `name` makes of it: the nearest of its lengths. Raises ValueError for 0 frames."""
+    def made_by(self, spec: ModelSpec, name: str, *, goes_on: bool = False) -> MadeLength:
+        """What the checkpoint `name` makes of it: the nearest of its lengths. Raises ValueError for 0 frames.
+
+        goes_on: it is the length of what follows a video, which is in whole chunks.
+        """
         if self.is_endless:
             return MadeLength(None)
         if self.num_frames < 1 and self.seconds <= 0:
             raise ValueError(f"length is {self.num_frames}: give a number of frames or seconds, or turn endless on")
         asked = max(1, round(self.seconds * spec.fps)) if self.seconds > 0 else self.num_frames
-        made = spec.lengths.nearest(asked)
+        lengths = spec.chunk_lengths if goes_on else spec.lengths
+        made = lengths.nearest(asked)
         told = f"{made} frame{'s' if made > 1 else ''}, {made / spec.fps:.2f} s at {spec.fps:g} frames per second"
         if made == asked:
             return MadeLength(made, told)
         words = f"{self.seconds:g} s" if self.seconds > 0 else f"{asked} frames"
-        return MadeLength(made, f"{told}: the nearest to {words} that {name} makes ({spec.lengths})")
+        return MadeLength(made, f"{told}: the nearest to {words} that {name} makes ({lengths})")
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,8 @@ class MotionStreamLive(io.ComfyNode):
             fit=fit,
             positive=positive,
         )
+        for line in clip.told:
+            logging.info("MotionStream Live: %s", line)
         settings = stream_settings(view.spec, seed, steps=steps)
         for remark in beyond_training(view.spec, view.name, settings):
             logging.warning("MotionStream Live: %s", remark)

@@ -22,6 +22,7 @@ from ...motionstream_core.streaming.image_source import ImageSource
 from ...motionstream_core.streaming.network import SpecifiedNetwork
 from ...motionstream_core.streaming.session import SessionHooks, StreamSession
 from ...motionstream_core.streaming.stream import StreamSettings
+from ...motionstream_core.tracks import Tracks
 from ..host.live_routes import HUB, tell_client, view_url, waiting_jobs
 from ..host.model import StreamModel, make_ready, running
 from ..host.preview import has_client
@@ -115,6 +116,11 @@ class Stage:
         newest.cut(run.num_frames)
         return Outcome(newest.frames()[-self.wish.keep_frames :], run.files)
 
+    def _given_tracks(self) -> Tracks | None:
+        """A log has its own, but for those of older versions."""
+        log, tracks = self.wish.log, self.clip.tracks
+        return None if not tracks.num_tracks or (log is not None and log.holds_given) else tracks
+
     def _session(self, network: SpecifiedNetwork, image: ImageSource | None, hooks: SessionHooks) -> StreamSession:
         def encode(prompt: str) -> CrossContext:
             with torch.inference_mode():
@@ -128,7 +134,7 @@ class Stage:
             encode,
             source=image,
             frame_size=self.clip.size,
-            known_tracks=self.clip.tracks if self.clip.tracks.num_tracks else None,
+            known_tracks=self._given_tracks(),
             settings=self.wish.settings,
             history_bytes=0 if self.wish.log is not None else HISTORY_BYTES,
             hooks=hooks,

@@ -13,7 +13,7 @@ from comfy_api.latest import InputImpl, Types, io
 from torch import Tensor
 
 from ...motionstream_core.files import checked_name, path_below
-from ...motionstream_core.streaming.render.video_file import VideoFile
+from ...motionstream_core.media.video_file import VideoFile
 from ..frame_fit import Size
 from ..host.preview import has_client
 

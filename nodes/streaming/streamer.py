@@ -13,11 +13,13 @@ from ..host.memory import with_memory_advice
 from ..host.model import stream_model
 from ..host.vae import stream_vae
 from ..sockets import ModelSocket, advanced, schema, seed_input
+from .going_on import Given, go_on_input, save_stream_input
 from .inputs import clip_inputs, clip_vision_input, positive_input, steps_input
 from .length import ANY_LENGTH, WantedLength, endless_input, length_input, seconds_input
 from .output import ENDLESS_PREFIX, SavedStream, file_prefix, video_of, video_output
 from .request import GivenMotion, plan_clip, read_text
 from .run import StreamRun, beyond_training, stream_settings
+from .saved import new_stream_file, option_of
 
 ADVICE = "lower length, or width and height, or window_frames"
 
@@ -79,6 +81,8 @@ class MotionStreamStudentStreamer(io.ComfyNode):
                     "Streams until it is cancelled, whatever length says; the frames go to a file, which is whole when "
                     "you cancel."
                 ),
+                go_on_input(),
+                save_stream_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -120,9 +124,12 @@ class MotionStreamStudentStreamer(io.ComfyNode):
         save_as: str = "",
         seconds: float = 0.0,
         endless: bool | None = None,
+        go_on_from: Given | None = None,
+        save_stream: str = "",
     ) -> io.NodeOutput:
         view, coder = stream_model(model), stream_vae(vae)
-        made = WantedLength(length, seconds, endless).made_by(view.spec, view.name)
+        wanted = WantedLength(length, seconds, endless)
+        made = wanted.made_by(view.spec, view.name, goes_on=go_on_from is not None)
         clip = plan_clip(
             view,
             coder,
@@ -134,13 +141,18 @@ class MotionStreamStudentStreamer(io.ComfyNode):
             num_frames=made.num_frames,
             fit=fit,
             positive=positive,
+            go_on_from=go_on_from,
         )
-        settings = stream_settings(view.spec, seed, sink_frames, window_frames, steps)
+        settings = stream_settings(view.spec, seed, sink_frames, window_frames, steps, clip.saved_settings)
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
         prefix = file_prefix(save_as) or (ENDLESS_PREFIX if clip.num_latent_frames is None else "")
         saved = SavedStream.at(prefix, clip.size) if prefix else SavedStream.preview(clip.size)
-        streamed, pace = with_memory_advice(StreamRun(view, coder, clip, text, settings, saved), ADVICE)
-        report = "\n".join([pace, f"length: {made.told}", *beyond_training(view.spec, view.name, settings)])
+        state_file = new_stream_file(save_stream, clip.size)
+        run = StreamRun(view, coder, clip, text, settings, saved, state_file=state_file)
+        streamed, pace = with_memory_advice(run, ADVICE)
+        kept = [] if state_file is None else [f"saved stream: {option_of(state_file)}"]
+        beyond = beyond_training(view.spec, view.name, settings)
+        report = "\n".join([pace, f"length: {made.told}", *clip.told, *kept, *beyond])
         logging.info("MotionStream: %s", report.replace("\n", "; "))
         latents = model.model.latent_format.process_out(streamed.latents)
         path = str(saved.path) if saved is not None and saved.kept else ""

@@ -6,11 +6,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ...motionstream_core.tracks import Tracks
+from ...motionstream_core.tracks import payload_size
 from ..host.conditioning import require_track_head
 from ..host.model import stream_model
 from ..sockets import ModelSocket, Motion, MotionSocket, TracksSocket, schema
 from ..tracks.inputs import size_input
+from ..tracks.sizes import read_tracks, require_named_inside
 from .request import SIZE_TOOLTIP, frame_size
 
 
@@ -47,8 +48,7 @@ class MotionStreamTrackHead(io.ComfyNode):
     def execute(cls, model: Any, tracks: dict[str, Any], width: int, height: int) -> io.NodeOutput:
         spec = stream_model(model).spec
         require_track_head(spec, "model")
-        try:
-            held = Tracks.from_payload(tracks, *frame_size(spec, height, width))
-        except ValueError as error:
-            raise ValueError(f"tracks: {error}") from None
+        held = read_tracks(tracks, size=frame_size(spec, height, width))
+        if payload_size(tracks) is None:
+            require_named_inside(held, "tracks")
         return io.NodeOutput(Motion(held))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from comfy_api.latest import io
 
-from ...motionstream_core.tracks import TrackFormatError, parse_tracks, point_grid, resample, to_coordinate_json
+from ...motionstream_core.tracks import TrackFormatError, point_grid, read_coordinates, resample, to_coordinate_json
 from ..frame_fit import FIT_TOOLTIP, PICTURE_FITS, fit_tracks
 from ..sockets import advanced, schema
-from .inputs import ALIASES, length_input, size_input, tracks_output, video_size_inputs
+from .inputs import ALIASES, length_input, order_input, size_input, tracks_output, units_input, video_size_inputs
 
 
 class MotionStreamTracksFromJSON(io.ComfyNode):
@@ -28,8 +30,9 @@ class MotionStreamTracksFromJSON(io.ComfyNode):
                     "coordinates",
                     multiline=True,
                     placeholder='[[{"x": 20, "y": 64}, {"x": 108, "y": 64}]]',
-                    tooltip="The trajectories as JSON, in px. Samples are spread evenly over the whole video; points "
-                    "between them are interpolated. Shorter tracks are invisible after their last sample.",
+                    tooltip="The trajectories as JSON, in px or in shares of the frame (units). Samples are spread "
+                    "evenly over the whole video; points between them are interpolated. Shorter tracks are invisible "
+                    "after their last sample.",
                 ),
                 *video_size_inputs(),
                 length_input(),
@@ -47,6 +50,8 @@ class MotionStreamTracksFromJSON(io.ComfyNode):
                     f"what the sampler has. {FIT_TOOLTIP}",
                     **advanced(),
                 ),
+                units_input(),
+                order_input(),
             ],
             outputs=[
                 tracks_output("The trajectories, `length` samples each, as core's TRACKS."),
@@ -60,14 +65,31 @@ class MotionStreamTracksFromJSON(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, coordinates: str, width: int, height: int, length: int, source_width: int, source_height: int, fit: str
+        cls,
+        coordinates: str,
+        width: int,
+        height: int,
+        length: int,
+        source_width: int,
+        source_height: int,
+        fit: str,
+        units: str = "auto",
+        order: str = "auto",
     ) -> io.NodeOutput:
         try:
-            drawn = parse_tracks(coordinates, height=source_height or height, width=source_width or width)
+            drawn = read_coordinates(
+                coordinates,
+                height=source_height or height,
+                width=source_width or width,
+                units=units,
+                order=order,
+                remedy="give source_width and source_height of the picture that they were made for",
+            )
         except TrackFormatError as error:
             raise TrackFormatError(f"coordinates: {error}") from None
-        tracks = resample(fit_tracks(drawn, (height, width), fit), length)
-        return io.NodeOutput(tracks.to_payload(), to_coordinate_json(tracks))
+        logging.info("MotionStream Tracks from JSON: %s", drawn.told)
+        tracks = resample(fit_tracks(drawn.tracks, (height, width), fit), length)
+        return io.NodeOutput(tracks.to_payload(), to_coordinate_json(tracks), ui={"text": (drawn.told,)})
 
 
 class MotionStreamPointGrid(io.ComfyNode):

@@ -8,9 +8,11 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...motionstream_core.tracks import draw_tracks
+from ..frame_fit import opaque
 from ..host.preview import PreviewProgress
 from ..sockets import TracksSocket, advanced, schema
-from ..tracks.inputs import ALIASES, read_tracks, size_input
+from ..tracks.inputs import ALIASES, size_input
+from .sizes import sized_tracks
 
 
 class MotionStreamDrawTracks(io.ComfyNode):
@@ -28,7 +30,10 @@ class MotionStreamDrawTracks(io.ComfyNode):
                 io.Image.Input(
                     "images", tooltip="The frames, as many as the tracks have samples; a single image is repeated."
                 ),
-                TracksSocket.Input("tracks", tooltip="The trajectories, in px of the frames or of the size below."),
+                TracksSocket.Input(
+                    "tracks",
+                    tooltip="The trajectories, in px of the size that they say, of the one below, or of the frames.",
+                ),
                 io.Int.Input("tail_frames", default=12, min=0, max=1000, tooltip="Length of the tails; 0: none."),
                 io.Float.Input(
                     "radius",
@@ -39,9 +44,11 @@ class MotionStreamDrawTracks(io.ComfyNode):
                     tooltip="Radius of the dots in px; 0: from the frame's size and the number of points.",
                     **advanced(),
                 ),
-                size_input("track_width", "Width in px that the tracks refer to; 0: the frames' own.", 0, **advanced()),
                 size_input(
-                    "track_height", "Height in px that the tracks refer to; 0: the frames' own.", 0, **advanced()
+                    "track_width", "Width in px that the tracks refer to; 0: theirs, or the frames'.", 0, **advanced()
+                ),
+                size_input(
+                    "track_height", "Height in px that the tracks refer to; 0: theirs, or the frames'.", 0, **advanced()
                 ),
             ],
             outputs=[
@@ -59,8 +66,9 @@ class MotionStreamDrawTracks(io.ComfyNode):
         track_width: int,
         track_height: int,
     ) -> io.NodeOutput:
-        given = read_tracks(tracks, track_height or images.shape[1], track_width or images.shape[2])
-        frames = images[..., :3]
+        otherwise, sides = (images.shape[1], images.shape[2]), ("track_height", "track_width")
+        given = sized_tracks(tracks, track_height, track_width, otherwise=otherwise, sides=sides)
+        frames = opaque(images)
         if len(frames) == 1:
             frames = frames.expand(given.num_frames, -1, -1, -1)
         with PreviewProgress(len(frames)) as progress:

@@ -84,6 +84,8 @@ class MotionStreamTrackEditor(io.ComfyNode):
                     tooltip="The same as plain JSON: nested lists of equal length, in px of the video, v 0 or 1.",
                 ),
                 io.Int.Output("num_frames", display_name="length", tooltip="The number of frames, for the sampler."),
+                io.Int.Output("drawn_width", display_name="width", tooltip="Width in px that the tracks refer to."),
+                io.Int.Output("drawn_height", display_name="height", tooltip="Height in px that the tracks refer to."),
             ],
         )
 
@@ -109,7 +111,7 @@ class MotionStreamTrackEditor(io.ComfyNode):
     ) -> io.NodeOutput:
         drawn = _parsed(document, width, height, length)
         tracks = drawn.sample(length, height, width, keep_time=time == "keep")
-        result = (tracks.to_payload(), to_coordinate_json(tracks), length)
+        result = (tracks.to_payload(), to_coordinate_json(tracks), length, width, height)
         if not has_client():
             return io.NodeOutput(*result)
         shown = {} if image is None else {"motionstream_picture": [_saved_picture(image)]}

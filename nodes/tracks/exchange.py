@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
 from pathlib import Path
-from typing import Any
 
 import folder_paths
 from comfy_api.latest import io
 
 from ...motionstream_core.files import path_below
-from ...motionstream_core.tracks import resample, to_ati, to_coordinate_json
+from ...motionstream_core.tracks import TrackFormatError, read_file, resample, to_ati, to_coordinate_json
 from ..sockets import schema
-from .files import IF_EXISTS, SUFFIXES, file_of, file_options, read, write
-from .inputs import ALIASES, frames_input, read_tracks, size_input, tracks_input, tracks_output
+from .files import IF_EXISTS, SUFFIXES, file_of, file_options, named, write
+from .inputs import (
+    ALIASES,
+    frames_input,
+    order_input,
+    size_input,
+    tracks_input,
+    tracks_output,
+    units_input,
+)
+from .sizes import Payload, read_tracks, sized_tracks
 
 
 class MotionStreamTracksToJSON(io.ComfyNode):
@@ -40,7 +48,7 @@ class MotionStreamTracksToJSON(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, tracks: Mapping[str, Any]) -> io.NodeOutput:
+    def execute(cls, tracks: Payload) -> io.NodeOutput:
         return io.NodeOutput(to_coordinate_json(read_tracks(tracks)))
 
 
@@ -63,7 +71,7 @@ class MotionStreamTracksToATI(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, tracks: Mapping[str, Any]) -> io.NodeOutput:
+    def execute(cls, tracks: Payload) -> io.NodeOutput:
         return io.NodeOutput(to_ati(read_tracks(tracks)))
 
 
@@ -82,12 +90,17 @@ class MotionStreamSaveTracks(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 tracks_input("The trajectories to be saved. Points get their identities by their order."),
-                size_input("width", "Width in px that the tracks refer to; npz keeps it."),
-                size_input("height", "Height in px that the tracks refer to; npz keeps it."),
+                size_input(
+                    "width", "Width in px that the tracks refer to, which npz keeps; 0: as they say themselves.", 0
+                ),
+                size_input(
+                    "height", "Height in px that the tracks refer to, which npz keeps; 0: as they say themselves.", 0
+                ),
                 io.String.Input(
                     "name",
                     default="tracks/motion",
-                    tooltip="The file's name below the output folder, subfolders parted by /. The suffix is added.",
+                    tooltip="The file's name below the output folder, subfolders parted by /. The format's suffix is "
+                    "added, in place of another's.",
                 ),
                 io.Combo.Input(
                     "format",
@@ -113,13 +126,10 @@ class MotionStreamSaveTracks(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls, tracks: Mapping[str, Any], width: int, height: int, name: str, format: str, if_exists: str
-    ) -> io.NodeOutput:
-        given = read_tracks(tracks, height, width)
+    def execute(cls, tracks: Payload, width: int, height: int, name: str, format: str, if_exists: str) -> io.NodeOutput:
+        given = sized_tracks(tracks, height, width)
         folder = Path(folder_paths.get_output_directory())
-        file_name = f"{name.strip().removesuffix('.' + format)}.{format}"
-        path = write(given, path_below(folder, file_name, "name"), if_exists)
+        path = write(given, path_below(folder, named(name, format), "name"), if_exists)
         file = f"{path.relative_to(folder).as_posix()} [output]"
         return io.NodeOutput(file, ui={"text": (file,)})
 
@@ -156,6 +166,8 @@ class MotionStreamLoadTracks(io.ComfyNode):
                     0,
                 ),
                 frames_input("length", 0, "Number of frames to spread the motion over; 0: as many as were saved."),
+                units_input(),
+                order_input(),
             ],
             outputs=[
                 tracks_output("The trajectories, as core's TRACKS."),
@@ -175,25 +187,36 @@ class MotionStreamLoadTracks(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, file: str | None, width: int | None, height: int | None, length: int | None) -> str:
+    def fingerprint_inputs(
+        cls,
+        file: str | None,
+        width: int | None,
+        height: int | None,
+        length: int | None,
+        units: str | None = None,
+        order: str | None = None,
+    ) -> str:
+        asked = f"{width} x {height} px, {length} frames, {units}, {order}"
         if file is None:  # linked: the host follows the link itself
-            return f"linked, {width} x {height} px, {length} frames"
+            return f"linked, {asked}"
         try:
             state = file_of(file).stat()
         except (ValueError, FileNotFoundError):
             return f"{file}: missing"
-        return f"{file}: {state.st_size} bytes, {state.st_mtime_ns} ns, {width} x {height} px, {length} frames"
+        return f"{file}: {state.st_size} bytes, {state.st_mtime_ns} ns, {asked}"
 
     @classmethod
-    def execute(cls, file: str, width: int, height: int, length: int) -> io.NodeOutput:
-        tracks, has_size = read(file_of(file))
-        if has_size:
-            tracks = tracks.rescaled(height or tracks.height, width or tracks.width)
-        elif not (width and height):
-            raise ValueError(
-                f"width is {width}, height {height}, but {file!r} is coordinate JSON and does not tell the size of the "
-                f"frame; give the width and height that it was drawn for"
-            )
-        size = (tracks.width, tracks.height) if has_size else (width, height)
+    def execute(
+        cls, file: str, width: int, height: int, length: int, units: str = "auto", order: str = "auto"
+    ) -> io.NodeOutput:
+        asked = (height, width) if height and width else None
+        remedy = "give the width and height that they were made for"
+        try:
+            found = read_file(file_of(file), asked, units=units, order=order, remedy=remedy)
+        except TrackFormatError as error:
+            raise TrackFormatError(f"file: {error}") from None
+        tracks = found.tracks.rescaled(height or found.tracks.height, width or found.tracks.width)
         tracks = resample(tracks, length or tracks.num_frames)
-        return io.NodeOutput(tracks.to_payload(), *size, tracks.num_frames)
+        logging.info("MotionStream Load Tracks: %s", found.told)
+        size = (tracks.width, tracks.height)
+        return io.NodeOutput(tracks.to_payload(), *size, tracks.num_frames, ui={"text": (found.told,)})

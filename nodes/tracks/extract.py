@@ -10,16 +10,17 @@ from comfy_api.latest import io
 from torch import Tensor
 from torch.nn import functional
 
-from ...motionstream_core.tracks import Placement, TrackFormatError, Tracks, parse_tracks
-from ...motionstream_core.tracks.extract.frames import FrameSource, VideoFrames
+from ...motionstream_core.media.frames import FrameSource
+from ...motionstream_core.tracks import Placement, TrackFormatError, Tracks, read_points
 from ...motionstream_core.tracks.extract.timing import at_even_times
 from ...motionstream_core.tracks.extract.tracker import Queries, grid_queries, mask_queries
 from ...motionstream_core.tracks.select import MASK_THRESHOLD
 from ...motionstream_core.tracks.transfer import FITS, only_in, over_time, transfer
 from ..host.preview import PreviewProgress
 from ..sockets import TracksSocket, advanced, schema
-from .create import ALIASES, length_input, size_input
 from .footage import footage
+from .inputs import ALIASES, length_input, size_input, units_input
+from .sizes import over_frame, sized_tracks
 from .trackers import AUTO, TRACKER_TOOLTIP, TRACKERS, checkpoint_options, load_tracker, register_folder
 
 PROGRESS_STEPS = 1000
@@ -64,9 +65,10 @@ class MotionStreamExtractTracks(io.ComfyNode):
                     "coordinates",
                     default="",
                     multiline=True,
-                    placeholder='[[{"x": 20, "y": 64}], [{"x": 90, "y": 30}]]',
-                    tooltip="Points to follow instead of a grid, as JSON in px of the video: one list per point, of "
-                    "which the first sample says where it is in query_frame. Empty: the grid.",
+                    placeholder='[{"x": 20, "y": 64}, {"x": 90, "y": 30}]',
+                    tooltip="Points to follow instead of a grid, as JSON in px of the video: where they are in "
+                    "query_frame, as points editors give them, or one list per point, of which the first sample "
+                    "counts. Empty: the grid.",
                     **advanced(),
                 ),
                 io.Combo.Input(
@@ -97,20 +99,30 @@ class MotionStreamExtractTracks(io.ComfyNode):
                 TracksSocket.Input(
                     "points",
                     optional=True,
-                    tooltip="Points to follow instead of a grid, in px of the video: where these tracks are at "
-                    "query_frame (their last frame, if they are shorter) and visible.",
+                    tooltip="Points to follow instead of a grid, in px of the video or of the size that they say, laid "
+                    "middle on middle: where these tracks are at query_frame (their last frame, if they are shorter) "
+                    "and visible.",
                 ),
+                units_input(),
             ],
             outputs=[
                 TracksSocket.Output("tracks", display_name="tracks", tooltip="The tracks, as core's TRACKS."),
                 io.Int.Output(
-                    "width", display_name="width", tooltip="Width of the video in px: what TRACKS refers to."
+                    "width",
+                    display_name="width",
+                    tooltip="Width of the video in px, as displayed: what TRACKS refers to.",
                 ),
-                io.Int.Output("height", display_name="height", tooltip="Height of the video in px."),
-                io.Int.Output("length", display_name="length", tooltip="The video's number of frames."),
-                io.Float.Output("fps", display_name="fps", tooltip="The video's frames per second."),
+                io.Int.Output("height", display_name="height", tooltip="Height of the video in px, as displayed."),
+                io.Int.Output("length", display_name="length", tooltip="Number of frames of the tracks."),
+                io.Float.Output(
+                    "fps",
+                    display_name="fps",
+                    tooltip="Frames per second of the tracks: steady, whatever the video's own times are.",
+                ),
                 io.String.Output(
-                    "report", display_name="report", tooltip="What tracked, its licence, and how much was followed."
+                    "report",
+                    display_name="report",
+                    tooltip="What tracked, its licence, how much was followed, and how the video is shown.",
                 ),
             ],
         )
@@ -129,29 +141,32 @@ class MotionStreamExtractTracks(io.ComfyNode):
         images: Tensor | None = None,
         mask: Tensor | None = None,
         points: Mapping[str, Any] | None = None,
+        units: str = "auto",
     ) -> io.NodeOutput:
         reference = footage(video, images, images_fps)
         source = reference.frames
         frame = source.num_frames - 1 if query_frame < 0 else query_frame
         if frame >= source.num_frames:
             raise ValueError(f"query_frame is {frame}, but the video's frames are 0 to {source.num_frames - 1}")
-        queries = _queries(source, frame, rows, columns, coordinates, mask, points)
+        shown_mask = None if mask is None else reference.mask_as_shown(mask if mask.ndim == 3 else mask[None])
+        queries, told = _queries(source, frame, rows, columns, coordinates, shown_mask, points, units)
         hosted = load_tracker(tracker, checkpoint)
         with PreviewProgress(PROGRESS_STEPS) as progress:
             progress.step(0)
             tracks = hosted.tracker.track(
                 source, queries, lambda done, total: progress.step(PROGRESS_STEPS * done // max(1, total))
             )
-        if isinstance(source, VideoFrames):
-            tracks = at_even_times(tracks, source)
+        tracks = at_even_times(tracks, source)
         report = (
             f"{tracks.num_tracks} points over {tracks.num_frames} frames of {tracks.width} x {tracks.height} px by "
             f"{hosted.about}; seen in {float(tracks.visibility.float().mean()):.0%} of all frames"
         )
+        if told:
+            report += f"; {told}"
         if reference.told:
             report += f"; the video: {reference.told}"
         size = (tracks.width, tracks.height, tracks.num_frames)
-        return io.NodeOutput(tracks.to_payload(), *size, reference.fps, report)
+        return io.NodeOutput(tracks.to_payload(), *size, source.fps, report)
 
 
 class MotionStreamTransferTracks(io.ComfyNode):
@@ -171,8 +186,8 @@ class MotionStreamTransferTracks(io.ComfyNode):
             search_aliases=[*ALIASES, "motion transfer", "retarget", "reference video"],
             inputs=[
                 TracksSocket.Input("tracks", tooltip="The reference's tracks, from MotionStream Extract Tracks."),
-                size_input("source_width", "Width of the reference video in px."),
-                size_input("source_height", "Height of the reference video in px."),
+                size_input("source_width", "Width of the reference video in px; 0: as the tracks say.", 0),
+                size_input("source_height", "Height of the reference video in px; 0: as the tracks say.", 0),
                 size_input("width", "Width of the new video in px."),
                 size_input("height", "Height of the new video in px."),
                 length_input(),
@@ -255,7 +270,7 @@ class MotionStreamTransferTracks(io.ComfyNode):
         fps: float,
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
-        given = _given(tracks, "tracks", source_height, source_width)
+        given = sized_tracks(tracks, source_height, source_width, sides=("source_height", "source_width"))
         placement = Placement(scale, scale, rotation, offset_x, offset_y)
         laid = transfer(over_time(given, length, time, source_fps, fps), height, width, fit, placement)
         if not laid.num_tracks:
@@ -273,39 +288,38 @@ def _queries(
     coordinates: str,
     mask: Tensor | None,
     points: Mapping[str, Any] | None,
-) -> Queries:
-    """Queries (n 3) in `frame` by whichever input says where."""
+    units: str,
+) -> tuple[Queries, str]:
+    """Queries (n 3) in `frame` by whichever input says where, and how that was read, in words."""
     height, width = source.height, source.width
     if coordinates.strip() and points is not None:
         raise ValueError("coordinates and points both say which points to follow; give one of them")
     if points is not None or coordinates.strip():
         if mask is not None:
             raise ValueError("mask keeps the grid to a region, but the points are given; leave the mask out")
-        given = _given(points, "points", height, width) if points is not None else _parsed(coordinates, height, width)
+        if points is not None:
+            given, told = over_frame(points, (height, width), "fit", "points")
+        else:
+            given, told = _parsed(coordinates, height, width, units)
         row = min(frame, given.num_frames - 1)
         kept = (given.visibility & given.in_frame())[row]
         if not kept.any():
             raise ValueError(f"none of the {given.num_tracks} given points is visible in the video's frame at {row}")
         place = given.points[row, kept].numpy()
-        return np.concatenate([np.full((len(place), 1), frame, np.float32), place], axis=1)
+        return np.concatenate([np.full((len(place), 1), frame, np.float32), place], axis=1), told
     if mask is None:
-        return grid_queries(height, width, rows, columns, frame)
+        return grid_queries(height, width, rows, columns, frame), ""
     scaled = functional.interpolate(_one_mask(mask, frame)[None, None], (height, width), mode="nearest-exact")
-    return mask_queries((scaled[0, 0] >= MASK_THRESHOLD).numpy(), rows, columns, frame)
+    return mask_queries((scaled[0, 0] >= MASK_THRESHOLD).numpy(), rows, columns, frame), ""
 
 
-def _parsed(coordinates: str, height: int, width: int) -> Tracks:
+def _parsed(coordinates: str, height: int, width: int, units: str) -> tuple[Tracks, str]:
+    remedy = "give points in px of the video, or choose units"
     try:
-        return parse_tracks(coordinates, height=height, width=width).slice(0, 1)
+        read = read_points(coordinates, height=height, width=width, units=units, remedy=remedy)
     except TrackFormatError as error:
         raise TrackFormatError(f"coordinates: {error}") from None
-
-
-def _given(payload: Mapping[str, Any], name: str, height: int, width: int) -> Tracks:
-    try:
-        return Tracks.from_payload(payload, height, width)
-    except TrackFormatError as error:
-        raise TrackFormatError(f"{name}: {error}") from None
+    return read.tracks, f"coordinates: {read.told}"
 
 
 def _one_mask(mask: Tensor, frame: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Files of tracks below ComfyUI's output and input folders: which there are, where a name leads, reading, writing."""
+"""Files of tracks below ComfyUI's output and input folders: which there are, where a name leads, writing."""
 
 from __future__ import annotations
 
@@ -10,21 +10,11 @@ from pathlib import Path
 import folder_paths
 
 from ...motionstream_core.files import new_file, path_below
-from ...motionstream_core.tracks import (
-    Canvas,
-    TrackFormatError,
-    Tracks,
-    load_npz,
-    parse_document,
-    parse_tracks,
-    save_npz,
-    to_coordinate_json,
-)
+from ...motionstream_core.tracks import Tracks, save_npz, to_coordinate_json
+from ...motionstream_core.tracks.drawn.files import SUFFIXES
 from ...motionstream_core.tracks.tracks import require_budget
 
-SUFFIXES = (".npz", ".json")
 IF_EXISTS = ("increment", "overwrite", "skip")
-MAX_BYTES = 512 * 2**20
 SEEN_FOR_S = 2.0
 
 _OUTPUT = " [output]"
@@ -82,23 +72,12 @@ def write(tracks: Tracks, path: Path, if_exists: str) -> Path:
     return path
 
 
-def read(path: Path) -> tuple[Tracks, bool]:
-    """Tracks of a file, and whether it says what size of frame they refer to (else they have a stand-in of 1 x 1 px).
-
-    npz: as save_npz writes it. JSON: a document of the track editor, or coordinates as parse_tracks reads them.
-    Raises TrackFormatError that begins with the file's name.
-    """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise TrackFormatError(f"it has {path.stat().st_size} bytes; at most {MAX_BYTES} are read")
-        if path.suffix.lower() == ".npz":
-            return load_npz(path), True
-        text = path.read_text("utf-8-sig")
-        if text.lstrip().startswith("{"):
-            return parse_document(text, Canvas(1, 1, 1, 1.0)).sample(), True
-        return parse_tracks(text, height=1, width=1), False
-    except (TrackFormatError, UnicodeDecodeError) as error:
-        raise TrackFormatError(f"{path.name}: {error}") from None
+def named(name: str, format: str) -> str:
+    """A file's name with the format's suffix, in place of one that it may have."""
+    bare = name.strip()
+    for suffix in SUFFIXES:
+        bare = bare.removesuffix(suffix)
+    return f"{bare}.{format}"
 
 
 def _found_below(folder: str) -> list[str]:

@@ -27,11 +27,11 @@ from .inputs import (
     changed_tracks_output,
     frames_input,
     length_input,
-    read_tracks,
     size_input,
     tracks_input,
     tracks_output,
 )
+from .sizes import handed_on, read_tracks, sized_tracks
 
 KEPT = ("in mask", "visible", "random")
 PLACES = ("grid", "count")
@@ -83,10 +83,16 @@ class MotionStreamFilterTracks(io.ComfyNode):
                 ),
                 seed_input("For random: which points. The same seed picks the same ones.", stays=True),
                 size_input(
-                    "width", "For in mask: width in px that the tracks refer to; 0: the mask's own.", 0, **advanced()
+                    "width",
+                    "For in mask: width in px that the tracks refer to; 0: theirs, or the mask's.",
+                    0,
+                    **advanced(),
                 ),
                 size_input(
-                    "height", "For in mask: height in px that the tracks refer to; 0: the mask's own.", 0, **advanced()
+                    "height",
+                    "For in mask: height in px that the tracks refer to; 0: theirs, or the mask's.",
+                    0,
+                    **advanced(),
                 ),
                 io.Mask.Input(
                     "mask",
@@ -119,14 +125,14 @@ class MotionStreamFilterTracks(io.ComfyNode):
             if mask is None:
                 raise ValueError("mask: nothing is connected; connect a MASK, or choose another value of keep")
             masks = _stack(mask)
-            given = read_tracks(tracks, height or masks.shape[1], width or masks.shape[2])
+            given = sized_tracks(tracks, height, width, otherwise=(masks.shape[1], masks.shape[2]))
             kept = covered(given, _mask_of(masks, frame, given.num_frames), frame)
         else:
             given = read_tracks(tracks)
             kept = visible_share(given) >= min_visible if keep == "visible" else drawn_by_lot(given, count, seed)
         if invert:
             kept = ~kept
-        return io.NodeOutput(select(given, kept).to_payload(), select(given, ~kept).to_payload())
+        return io.NodeOutput(handed_on(select(given, kept), tracks), handed_on(select(given, ~kept), tracks))
 
 
 class MotionStreamTracksFromMask(io.ComfyNode):

@@ -1,15 +1,14 @@
-"""Inputs and outputs that the track nodes share, and how they read TRACKS."""
+"""Inputs and outputs that the track nodes share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from comfy_api.latest import io
 
-from ...motionstream_core.tracks import TrackFormatError, Tracks
+from ...motionstream_core.tracks import ORDERS, UNITS
 from ...motionstream_core.tracks.strict_json import MAX_CHARS
-from ..sockets import TracksSocket
+from ..sockets import TracksSocket, advanced
 
 QUICK_CHARS = 2**18
 """A text that is longer is checked when its node runs, not when a job is queued, which holds up the host's server."""
@@ -60,19 +59,32 @@ def changed_tracks_output(tooltip: str) -> Any:
     return tracks_output(tooltip, "changed_tracks")
 
 
+def units_input() -> io.Combo.Input:
+    """What a text's coordinates are in; last among a node's inputs, where saved workflows have none."""
+    return io.Combo.Input(
+        "units",
+        options=list(UNITS),
+        default=UNITS[0],
+        optional=True,
+        tooltip="What the coordinates are in. px; normalised: shares of the frame, 0 to 1. auto: px, or shares where "
+        "all of them lie between 0 and 1; where both are possible it is an error that asks.",
+        **advanced(),
+    )
+
+
 def is_checked_late(text: str | None) -> bool:
     """Whether a text is left to `execute`: a linked one, whose value is not known yet, and one that takes its time."""
     return text is None or QUICK_CHARS < len(text) <= MAX_CHARS
 
 
-def read_tracks(
-    payload: Mapping[str, Any], height: int | None = None, width: int | None = None, name: str = "tracks"
-) -> Tracks:
-    """Tracks of a TRACKS payload, of `height` x `width` px. TrackFormatError begins with the input's `name`.
-
-    A node whose work does not depend on the size leaves it out: the Tracks then have a stand-in of 1 x 1 px.
-    """
-    try:
-        return Tracks.from_payload(payload, height or 1, width or 1)
-    except ValueError as error:
-        raise TrackFormatError(f"{name}: {error}") from None
+def order_input() -> io.Combo.Input:
+    """What the lists of a text are; last among a node's inputs, where saved workflows have none."""
+    return io.Combo.Input(
+        "order",
+        options=list(ORDERS),
+        default=ORDERS[0],
+        optional=True,
+        tooltip="by point: every list is the way of one point; by frame: every list has all points of one frame. auto: "
+        "by point; where the lists look like frames it is an error that asks.",
+        **advanced(),
+    )

@@ -14,11 +14,14 @@ from comfy_api.latest import io
 from torch import Tensor
 from torch.nn import functional
 
-from ...motionstream_core.streaming.render.video_file import VideoFile
-from ...motionstream_core.tracks import Tracks, draw_tracks
+from ...motionstream_core.media.video_file import VideoFile
+from ...motionstream_core.tracks import Tracks, draw_tracks, payload_size
+from ..frame_fit import opaque
 from ..host.preview import PreviewProgress, has_client
 from ..sockets import advanced, schema
-from .inputs import ALIASES, read_tracks, size_input, tracks_input
+from .footage import steady_images
+from .inputs import ALIASES, size_input, tracks_input
+from .sizes import sized_tracks
 
 BACKGROUND = 0.12
 PREVIEW_CRF = 20
@@ -48,8 +51,8 @@ class MotionStreamPreviewTracks(io.ComfyNode):
                     step=1.0,
                     tooltip="Frames per second of the preview; 0: the video's, or 16.",
                 ),
-                size_input("width", "Width in px that the tracks refer to; 0: the picture's own.", 0),
-                size_input("height", "Height in px that the tracks refer to; 0: the picture's own.", 0),
+                size_input("width", "Width in px that the tracks refer to; 0: theirs, or the picture's.", 0),
+                size_input("height", "Height in px that the tracks refer to; 0: theirs, or the picture's.", 0),
                 io.Float.Input(
                     "radius",
                     default=0.0,
@@ -91,8 +94,8 @@ class MotionStreamPreviewTracks(io.ComfyNode):
         if images is not None and video is not None:
             raise ValueError("both images and video are connected; leave one of them out")
         if video is not None:
-            components = video.get_components()
-            images, fps = components.images, fps or float(components.frame_rate)
+            images, own_fps = steady_images(video)
+            fps = fps or own_fps
         fps = fps or 16.0
         frames, given = _frames(images, tracks, height, width)
         with PreviewProgress(len(frames)) as progress:
@@ -107,15 +110,15 @@ class MotionStreamPreviewTracks(io.ComfyNode):
 def _frames(images: Tensor | None, payload: Mapping[str, Any], height: int, width: int) -> tuple[Tensor, Tracks]:
     """What to draw over, as many frames as the tracks have, and the tracks."""
     if images is None:
-        if not (height and width):
+        if payload_size(payload) is None and not (height and width):
             raise ValueError(
                 f"width is {width}, height {height}, and neither images nor video is connected; connect one, or give "
                 f"the size that the tracks refer to"
             )
-        given = read_tracks(payload, height, width)
-        return torch.full((1, height, width, 3), BACKGROUND).expand(given.num_frames, -1, -1, -1), given
-    frames = images[..., :3]
-    given = read_tracks(payload, height or frames.shape[1], width or frames.shape[2])
+        given = sized_tracks(payload, height, width)
+        return torch.full((1, given.height, given.width, 3), BACKGROUND).expand(given.num_frames, -1, -1, -1), given
+    frames = opaque(images)
+    given = sized_tracks(payload, height, width, otherwise=(frames.shape[1], frames.shape[2]))
     if len(frames) == 1:
         frames = frames.expand(given.num_frames, -1, -1, -1)
     if len(frames) != given.num_frames:

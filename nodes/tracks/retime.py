@@ -11,7 +11,8 @@ from comfy_api.latest import io
 from ...motionstream_core.tracks import retime, smooth
 from ...motionstream_core.tracks.easing import FRAME_TOLERANCE, HOLDS
 from ..sockets import advanced, schema
-from .inputs import ALIASES, changed_tracks_output, frames_input, read_tracks, tracks_input
+from .inputs import ALIASES, changed_tracks_output, frames_input, tracks_input
+from .sizes import handed_on, read_tracks
 
 
 class MotionStreamRetimeTracks(io.ComfyNode):
@@ -92,7 +93,7 @@ class MotionStreamRetimeTracks(io.ComfyNode):
             before=before,
             after=after,
         )
-        return io.NodeOutput(moved.to_payload(), length)
+        return io.NodeOutput(handed_on(moved, tracks), length)
 
 
 class MotionStreamSmoothTracks(io.ComfyNode):
@@ -124,7 +125,7 @@ class MotionStreamSmoothTracks(io.ComfyNode):
 
     @classmethod
     def execute(cls, tracks: Mapping[str, Any], radius: int) -> io.NodeOutput:
-        return io.NodeOutput(smooth(read_tracks(tracks), radius).to_payload())
+        return io.NodeOutput(handed_on(smooth(read_tracks(tracks), radius), tracks))
 
 
 def _hold_input(name: str, when: str) -> Any:

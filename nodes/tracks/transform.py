@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from comfy_api.latest import io
 
-from ...motionstream_core.tracks import Placement, Span, Tracks, middle_of, resample, retime, transform
+from ...motionstream_core.tracks import Placement, Span, Tracks, middle_of, payload_size, resample, retime, transform
 from ...motionstream_core.tracks.easing import EASINGS
 from ..frame_fit import FIT_TOOLTIP, PICTURE_FITS, fit_tracks
 from ..sockets import TracksSocket, advanced, schema
-from .inputs import ALIASES, changed_tracks_output, frames_input, read_tracks, size_input, tracks_input, tracks_output
+from .inputs import ALIASES, changed_tracks_output, frames_input, size_input, tracks_input, tracks_output
+from .sizes import RESCALE, Payload, handed_on, over_frame, read_tracks, sized_tracks
 
 LENGTHS = ("must match", "stretch", "cut or end")
 CONSTANT = "constant"
 ABOUT = ("points", "place")
-Payload = Mapping[str, Any]
 
 
 class MotionStreamMergeTracks(io.ComfyNode):
@@ -35,7 +34,9 @@ class MotionStreamMergeTracks(io.ComfyNode):
             search_aliases=[*ALIASES, "merge", "concat", "combine", "join"],
             inputs=[
                 TracksSocket.Input("tracks_1", tooltip="The first points. Their number of frames is the result's."),
-                TracksSocket.Input("tracks_2", tooltip="Points that follow; in px of the same size of video."),
+                TracksSocket.Input(
+                    "tracks_2", tooltip="Points that follow; in px of the same size of video: two sizes are an error."
+                ),
                 *(
                     TracksSocket.Input(
                         f"tracks_{i}", optional=True, tooltip="More points that follow; may be left out."
@@ -64,10 +65,11 @@ class MotionStreamMergeTracks(io.ComfyNode):
         tracks_4: Payload | None = None,
     ) -> io.NodeOutput:
         given = {"tracks_1": tracks_1, "tracks_2": tracks_2, "tracks_3": tracks_3, "tracks_4": tracks_4}
-        parts = {name: read_tracks(payload, name=name) for name, payload in given.items() if payload is not None}
+        there = {name: payload for name, payload in given.items() if payload is not None}
+        parts = _of_one_size(there)
         num_frames = parts["tracks_1"].num_frames
         fitted = [_of_length(name, part, num_frames, lengths) for name, part in parts.items()]
-        return io.NodeOutput(Tracks.concatenate(fitted).to_payload())
+        return io.NodeOutput(handed_on(Tracks.concatenate(fitted), *there.values()))
 
 
 class MotionStreamTransformTracks(io.ComfyNode):
@@ -143,7 +145,7 @@ class MotionStreamTransformTracks(io.ComfyNode):
         else:
             span = Span(start_frame, stop, easing)
         middle = middle_of(given) if about == "points" else torch.tensor([about_x, about_y])
-        return io.NodeOutput(transform(given, target, middle, span).to_payload())
+        return io.NodeOutput(handed_on(transform(given, target, middle, span), tracks))
 
 
 class MotionStreamRescaleTracks(io.ComfyNode):
@@ -155,13 +157,13 @@ class MotionStreamRescaleTracks(io.ComfyNode):
             node_id="MotionStreamRescaleTracks",
             display_name="MotionStream Rescale Tracks",
             category="MotionStream/tracks",
-            description="Tracks over a frame of one size to tracks over another. TRACKS do not carry their size: say "
-            "what they were made for.",
+            description="Tracks over a frame of one size to tracks over another. Those of this pack say what they were "
+            "made for; say it of others'.",
             search_aliases=[*ALIASES, "resize tracks", "rescale", "resolution"],
             inputs=[
                 tracks_input(),
-                size_input("from_width", "Width in px that the tracks refer to now."),
-                size_input("from_height", "Height in px that the tracks refer to now."),
+                size_input("from_width", "Width in px that the tracks refer to now; 0: as they say themselves.", 0),
+                size_input("from_height", "Height in px that the tracks refer to now; 0: as they say themselves.", 0),
                 size_input("width", "Width in px that they shall refer to."),
                 size_input("height", "Height in px that they shall refer to."),
                 io.Combo.Input(
@@ -179,12 +181,28 @@ class MotionStreamRescaleTracks(io.ComfyNode):
     def execute(
         cls, tracks: Payload, from_width: int, from_height: int, width: int, height: int, fit: str
     ) -> io.NodeOutput:
-        given = read_tracks(tracks, from_height, from_width)
+        sides = ("from_height", "from_width")
+        given = sized_tracks(tracks, from_height, from_width, sides=sides, overrules=True)
         return io.NodeOutput(fit_tracks(given, (height, width), fit).to_payload())
 
 
 def _number(name: str, default: float, low: float, high: float, step: float, tooltip: str, **more: Any) -> Any:
     return io.Float.Input(name, default=default, min=low, max=high, step=step, tooltip=tooltip, **more)
+
+
+def _of_one_size(given: dict[str, Payload]) -> dict[str, Tracks]:
+    """The tracks in px of the one frame that they name; those that name none must lie inside it."""
+    named = {name: size for name, payload in given.items() if (size := payload_size(payload)) is not None}
+    if not named:
+        return {name: read_tracks(payload, name) for name, payload in given.items()}
+    first, size = next(iter(named.items()))
+    for name, (height, width) in named.items():
+        if (height, width) != size:
+            raise ValueError(
+                f"{name} was made for {width} x {height} px, {first} for {size[1]} x {size[0]} px; bring them to one "
+                f"size with {RESCALE}"
+            )
+    return {name: over_frame(payload, size, "stretch", name)[0] for name, payload in given.items()}
 
 
 def _of_length(name: str, tracks: Tracks, num_frames: int, lengths: str) -> Tracks:

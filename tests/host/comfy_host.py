@@ -43,7 +43,7 @@ class ComfyHost:
         for name in ("input", "output", "user", "temp", "models"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         extra = self.folder / "extra_model_paths.yaml"
-        extra.write_text(f"tests:\n  base_path: {self.models}\n  motionstream: motionstream\n", "utf-8")
+        extra.write_text(f"tests:\n  base_path: {self.models}\n  motionstream: motionstream\n  loras: loras\n", "utf-8")
         pack, *others = [self._link(each) for each in (ROOT, *self._beside)]
         options = (self.checkout / "comfy" / "cli_args.py").read_text("utf-8")
         wanted = ["--listen", "127.0.0.1", "--port", str(self.port), "--disable-auto-launch"]

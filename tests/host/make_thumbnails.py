@@ -44,6 +44,7 @@ def main() -> None:
             write("drag_edit_image", before_and_after(*rendered(host, "drag_edit_image")))
             write("live", sheet(*steered(host), columns=2, num_cells=4))
             write("motion_transfer", reference_and_result(rendered(host, "motion_transfer", tell=False)[0]))
+            write("going_on", clip_and_rest(rendered(host, "going_on", tell=False)[0]))
         finally:
             host.stop()
 
@@ -102,6 +103,12 @@ def reference_and_result(frames: Tensor) -> Tensor:
     """Four frames of the reference above the same four of the video that was made from it."""
     reference = read(BUNDLED / "three_things_moving.mp4")
     return torch.cat([sheet(each, None, 4, 4, 170) for each in (reference, frames)])
+
+
+def clip_and_rest(frames: Tensor) -> Tensor:
+    """Four frames of the clip that went in, above four of how it goes on."""
+    length = len(read(BUNDLED / "three_things_moving.mp4"))
+    return torch.cat([sheet(each, None, 4, 4, 170) for each in (frames[:length], frames[length:])])
 
 
 def write(name: str, picture: Tensor) -> None:

@@ -3,7 +3,7 @@
 //     node newcomer_in_browser.js PORT FOLDER classic|vue
 //
 // Prints one JSON object of what was seen; screenshots go into FOLDER. Run by test_newcomer.py.
-import { beside, blueprint, draws, drops, narrows, searches } from "./newcomer/chapters.js";
+import { beside, blueprint, draws, drops, narrows, searches, typesLength } from "./newcomer/chapters.js";
 import { cards, open, steer } from "./newcomer/templates.js";
 import { visit } from "./newcomer/visit.js";
 
@@ -20,6 +20,7 @@ for (const { name } of seen.cards) {
 }
 await open(visitor, "Draw what moves in a picture");
 seen.editor = await draws(visitor);
+seen.own_length = await typesLength(visitor);
 seen.photo = await drops(visitor, folder);
 seen.narrow = await narrows(visitor);
 seen.search = await searches(visitor, ["spline", "drag"]);

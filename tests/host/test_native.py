@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +101,18 @@ def test_a_lora_changes_what_our_own_merge_changes(proof: dict[str, Any]) -> Non
     found = proof["lora"]
     assert found["changes"] > 0.05
     assert max(found["diffusers"], found["kohya"]) < 1e-5, found
+
+
+def test_loras_of_every_naming_change_what_the_documentation_says(proof: dict[str, Any]) -> None:
+    """The table in docs/models.md: how many of 21 modules core's loader changes, and how many ours does."""
+    found = dict(proof["lora_namings"])
+    assert found.pop("lora.pt changes") > 0.05
+    assert found.pop("lora.pt") < 1e-5
+    assert "none.safetensors: this LoRA changes nothing of the model: it is for another one" in found.pop("foreign")
+    assert found.pop("all") == 21
+    rows = re.findall(r"^\| (.+?) \| `.+` \| (\d+) \| (\d+) \|", (ROOT / "docs" / "models.md").read_text("utf-8"), re.M)
+    said = {name: {"core": int(core), "ours": int(ours)} for name, core, ours in rows}
+    assert {name: {each: counts[each] for each in ("core", "ours")} for name, counts in found.items()} == said
 
 
 @pytest.mark.parametrize("name", ["teacher", "student"])

@@ -39,6 +39,10 @@ PUBLIC = {
 }
 FRAMES = {"Teacher with joint guidance": 25, "Edit a picture by dragging a part": 1}
 LIVE = "Drag while the video runs (live)"
+PICTURE = ROOT / "js" / "picker" / "bundled" / "three_shapes.png"
+# Of 256 levels. A frame of one colour has no spread; in noise, neighbours differ by more than the spread.
+MIN_SPREAD = 20.0
+MAX_ROUGHNESS = 0.3
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +92,14 @@ def _made(host: ComfyHost, run: dict[str, Any]) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)])
 
 
+def _spread_and_roughness(frame: np.ndarray) -> tuple[float, float]:
+    """Standard deviation of a frame (h w 3), and how far neighbours differ as a share of it: about 1.1 in noise."""
+    values = frame.astype(float)
+    steps = np.abs(np.diff(values, axis=1)).mean() + np.abs(np.diff(values, axis=0)).mean()
+    spread = values.std(axis=(0, 1)).mean()
+    return spread, steps / 2 / max(spread, 1e-9)
+
+
 def _write_sheet(frames: np.ndarray, path: Path) -> None:
     """A few of the frames beside each other, to be looked at."""
     sheet = contact_sheet(torch.from_numpy(frames.copy()), None, columns=4, num_cells=min(4, len(frames)))
@@ -122,6 +134,20 @@ def test_every_template_with_bundled_weights_runs_as_it_is_opened(seen: dict[str
             assert moved.mean() > 0.01, f"{title}: nothing moves"
 
 
+def test_the_frames_of_every_template_are_the_pictures_and_neither_blank_nor_noise(
+    seen: dict[str, Any], fresh: ComfyHost
+) -> None:
+    picture = np.asarray(Image.open(PICTURE).convert("RGB")).astype(int)
+    for title in set(TITLES) - PUBLIC.keys():
+        frames = _made(fresh, seen["templates"][title]["run"])
+        for index, frame in enumerate(frames):
+            spread, roughness = _spread_and_roughness(frame)
+            assert spread > MIN_SPREAD, f"{title}: frame {index} is blank, spread {spread:.1f}"
+            assert roughness < MAX_ROUGHNESS, f"{title}: frame {index} is noise, roughness {roughness:.2f}"
+        if len(frames) > 1:  # a picture that is edited is another one already
+            assert np.abs(frames[0] - picture).mean() < 10, f"{title}: the first frame is not the picture"
+
+
 @pytest.mark.parametrize("title", PUBLIC)
 def test_a_template_with_public_weights_says_what_is_missing(seen: dict[str, Any], title: str) -> None:
     opened = seen["templates"][title]
@@ -132,17 +158,21 @@ def test_a_template_with_public_weights_says_what_is_missing(seen: dict[str, Any
 
 def test_what_is_drawn_is_what_runs(seen: dict[str, Any], fresh: ComfyHost) -> None:
     editor = seen["editor"]
-    assert (editor["before"]["tracks"], editor["before"]["length"]) == (3, 49)
-    assert editor["drawn"]["tracks"] == 4
-    assert editor["typed"]["length"] == 61
+    assert editor["before"] == {"tracks": 3, "length": 49, "shown": True}
+    assert editor["drawn"] == {"tracks": 4, "length": 49, "shown": True}
+    assert editor["typed"] == {"tracks": 4, "length": 61, "shown": True}
     assert _made(fresh, editor["run"]).shape == (61, 128, 128, 3)
 
 
 def test_undo_redo_and_a_reload_keep_the_drawing(seen: dict[str, Any]) -> None:
     editor = seen["editor"]
-    assert (editor["undone"]["length"], editor["undone"]["tracks"]) == (49, 4)
-    assert (editor["redone"]["length"], editor["redone"]["tracks"]) == (61, 4)
+    assert editor["undone"] == {"tracks": 4, "length": 49, "shown": True}
+    assert editor["redone"] == {"tracks": 4, "length": 61, "shown": True}
     assert editor["reloaded"] == {"tracks": 4, "length": 61, "shown": True}
+
+
+def test_a_length_is_typed_into_the_streamer(seen: dict[str, Any]) -> None:
+    assert seen["own_length"] == {"before": 49, "held": 61}
 
 
 def test_a_photo_that_is_dropped_is_what_runs(seen: dict[str, Any], fresh: ComfyHost) -> None:
@@ -155,8 +185,11 @@ def test_a_photo_that_is_dropped_is_what_runs(seen: dict[str, Any], fresh: Comfy
     assert photo["back"] == "bundled/three_shapes"
 
 
-def test_a_narrow_node_holds_its_thumbnails(seen: dict[str, Any]) -> None:
-    assert seen["narrow"]["picker"] <= 1
+def test_narrow_nodes_hold_what_is_in_them_and_can_be_drawn_in(seen: dict[str, Any]) -> None:
+    narrow = seen["narrow"]
+    assert narrow["picker"] <= 1
+    assert narrow["track_editor"] <= 1
+    assert narrow["drawn"] == {"tracks": 5, "length": 61, "shown": True}
 
 
 def test_the_editor_is_found_first(seen: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.host
 NODES = {
     "MotionStreamLoadModel",
     "MotionStreamLoadTinyVAE",
+    "MotionStreamLoadLora",
     "MotionStreamPicture",
     "MotionStreamReferenceVideo",
     "MotionStreamTrackEditor",

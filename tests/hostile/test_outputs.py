@@ -21,7 +21,7 @@ from PIL import Image
 from motionstream_core.__main__ import main
 from motionstream_core.demo.weights import STUDENT
 from motionstream_core.files import NewFile, new_file
-from motionstream_core.streaming.render.video_file import VideoFile
+from motionstream_core.media.video_file import VideoFile
 
 av = pytest.importorskip("av", reason="needs PyAV")
 pytestmark = [
@@ -118,7 +118,7 @@ def test_a_full_disk_leaves_no_part(tmp_path: Path) -> None:
     """The limit of a file's size stands for the disk's end: both are an error of the write."""
     script = (
         "import resource, torch\n"
-        "from motionstream_core.streaming.render.video_file import VideoFile\n"
+        "from motionstream_core.media.video_file import VideoFile\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
         f"with VideoFile({str(tmp_path / 'clip.mp4')!r}, 16) as file:\n"
         "    for _ in range(40): file.push(torch.rand(4, 128, 128, 3))\n"

@@ -55,6 +55,13 @@ test("empty text is a document without tracks, other text is refused", () => {
   }
 });
 
+test("a byte-order mark is no part of the text", () => {
+  const [{ document }] = data.valid;
+  const plain = parseDocument(JSON.stringify(document), CANVAS);
+  assert.deepEqual(parseDocument(`\uFEFF${JSON.stringify(document)}`, CANVAS), plain);
+  assert.deepEqual(parseDocument("\uFEFF", CANVAS), emptyDocument(CANVAS));
+});
+
 test("names are new", () => {
   const tracks = [{ id: "t1", group: "g1" }, { id: "t3" }];
   assert.deepEqual(newIds({ canvas: CANVAS, tracks }, 3), ["t2", "t4", "t5"]);

@@ -20,66 +20,7 @@ import {
   visibleRows,
   xToFrame,
 } from "../../js/track_editor/tools/timeline.js";
-
-const CANVAS = { width: 320, height: 200, num_frames: 25, fps: 16 };
-const OPTIONS = { interpolation: "catmull_rom", smoothing: 0.3, grid: null, anchor: false };
-const path = (id, points, more = {}) => ({
-  id,
-  kind: "path",
-  interpolation: "linear",
-  points,
-  start: 0,
-  duration: 24,
-  ...more,
-});
-const near = (a, x, y, tolerance = 0.01) =>
-  assert.ok(Math.hypot(a.x - x, a.y - y) < tolerance, `${a.x},${a.y} for ${x},${y}`);
-
-/** What the editor does with outcomes, without a page. Image px are view px at scale 1. */
-class Bench {
-  constructor(tool, tracks = [], options = {}) {
-    this.tool = tool;
-    this.state = tool.start;
-    this.document = { canvas: CANVAS, tracks };
-    this.draft = this.document;
-    this.selection = NOTHING;
-    this.frame = 0;
-    this.commits = 0;
-    this.options = { ...OPTIONS, ...options };
-    this.view = { scale: 1, x: 0, y: 0 };
-  }
-
-  send(type, x = 0, y = 0, more = {}) {
-    const event = { type, at: { x, y }, frame: this.frame, shift: false, alt: false, ctrl: false, reach: 9, ...more };
-    const scene = {
-      document: this.document,
-      selection: this.selection,
-      frame: this.frame,
-      view: this.view,
-      options: this.options,
-    };
-    const outcome = this.tool.step(this.state, event, scene);
-    this.state = outcome.state;
-    if (outcome.selection) this.selection = outcome.selection;
-    if (outcome.document) this.draft = outcome.document;
-    if ("overlay" in outcome) this.overlay = outcome.overlay;
-    if (outcome.commit) {
-      this.document = parseDocument(serialise(this.draft), CANVAS); // all that is committed can be read again
-      this.commits++;
-    }
-    return this;
-  }
-
-  click(x, y, more) {
-    return this.send("down", x, y, more).send("up", x, y, more);
-  }
-
-  drag(points, more) {
-    this.send("down", ...points[0], more);
-    for (const point of points.slice(1)) this.send("move", ...point, more);
-    return this.send("up", ...points[points.length - 1], more);
-  }
-}
+import { Bench, CANVAS, near, path } from "./bench.js";
 
 test("select: a point is dragged, a click is no drag, escape gives back", () => {
   const bench = new Bench(selectTool, [

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { writingOf } from "../../js/track_editor/io/mask_picture.js";
 import {
   fileName,
   fileOf,
@@ -106,4 +107,13 @@ test("the node of an execution id, through subgraphs", () => {
   assert.equal(nodeOfExecution(graph, "7"), graph.nodes[1]);
   for (const id of ["3", "12:7", "12:3:7:7", "", "x:y"]) assert.equal(nodeOfExecution(graph, id), null, id);
   assert.equal(nodeOfExecution(null, "7"), null);
+});
+
+test("how a mask is written in the file of the loader behind it", () => {
+  const mask = (channel) => ({ id: 1, type: "LoadImageMask", widgets: [{ name: "channel", value: channel }] });
+  assert.equal(writingOf({ id: 1, type: "LoadImage" }), "not_alpha");
+  for (const channel of ["red", "green", "blue"]) assert.equal(writingOf(mask(channel)), channel);
+  assert.equal(writingOf(mask("alpha")), "not_alpha");
+  assert.equal(writingOf({ id: 1, type: "GrowMask" }), null); // known after a run alone
+  assert.equal(writingOf(null), null);
 });

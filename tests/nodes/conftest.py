@@ -115,6 +115,7 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
 
     names = {
         "comfy": {},
+        "comfy.lora": {},
         "comfy.utils": {"ProgressBar": ProgressBar},
         "comfy.model_patcher": {"ModelPatcher": fake_comfy.Patcher},
         **fake_comfy.modules(),

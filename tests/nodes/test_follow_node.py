@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor
 
 pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
 
-from tests.core.tracks.moving_pictures import sliding
+from tests.core.media.video_files import write_video
+from tests.core.tracks.moving_pictures import noise_picture, sliding
 
 Pack = Callable[[str], Any]
 SIDE, LENGTH, DELAY = 32, 25, 12
@@ -78,6 +80,29 @@ def test_the_video_is_followed_a_chunk_later(pack: Pack, parts: dict[str, Any], 
     assert not torch.equal(frames, told(pack, parts, reference, 0))
     assert torch.equal(follow(pack, parts, images=reference, delay_chunks=0)[0], told(pack, parts, reference, 0))
     assert host.updates
+
+
+def test_the_same_motion_moves_as_far_at_any_rate(pack: Pack, parts: dict[str, Any], host: Any, tmp_path: Path) -> None:
+    """One motion of 1 px in 1/16 s, filmed at 48, 16 and 12 frames a second: the student is told the same."""
+    told: dict[int, Tensor] = {}
+    for fps in (48, 16, 12):
+        steps = [48 // fps * i for i in range(48 * 24 // 16 * fps // 48 + 1)]
+        smooth = noise_picture(3 * (64 + 30), 3 * (64 + 30))  # of 1/3 px
+        frames = [smooth[90 - i : 90 - i + 192, 90 - i : 90 - i + 192] for i in steps]
+        small = [frame.reshape(64, 3, 64, 3, 3).mean((1, 3)).astype(np.uint8) for frame in frames]
+        write_video(tmp_path / f"{fps}.mp4", small, fps=fps)
+        video = pack("nodes.tracks.footage").InputImpl.VideoFromFile(str(tmp_path / f"{fps}.mp4"))
+        follower = pack("nodes.streaming.follow_video")
+        reference = pack("nodes.tracks.footage").footage(video, None, 16.0).frames
+        tracker = pack("motionstream_core.tracks.extract.tracker").OpenCvTracker()
+        online, _ = follower._online(reference, 16.0, tracker, 6, 6, 0, (SIDE, SIDE), "fit", None)
+        told[fps] = online.at_frames(0, LENGTH).points
+        assert "times as fast" not in follow(pack, parts, video=video)[2]
+    truth = told[16][:1] + 0.5 * torch.arange(LENGTH)[:, None, None]  # 64 px to 32
+    for fps, points in told.items():
+        assert (points - truth).norm(dim=-1).median() < 0.15, fps
+    video = pack("nodes.tracks.footage").InputImpl.VideoFromFile(str(tmp_path / "48.mp4"))
+    assert "so 0.33 times as fast" in follow(pack, parts, video=video, time="frames")[2]
 
 
 def test_a_mask_says_what_moves(pack: Pack, parts: dict[str, Any], reference: Tensor, host: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -160,6 +161,40 @@ def test_sigmas_are_the_checkpoints_own(pack: Pack, teacher: Any, student: Any) 
     assert torch.equal(node.execute(student, 0).args[0], schedule.student_sigmas((1000, 667, 333), 5.0))
     assert torch.equal(node.execute(teacher, 7).args[0], schedule.teacher_sigmas(7, 5.0))
     assert len(node.execute(teacher, 0).args[0]) == 51
+
+
+def test_sigmas_beyond_a_students_own_steps_are_remarked(
+    pack: Pack, teacher: Any, student: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = pack("nodes.sampling.core_sampling").MotionStreamSigmas
+    with caplog.at_level(logging.WARNING):
+        for model, steps in ((student, 0), (student, 2), (student, 3), (teacher, 99)):
+            assert node.execute(model, steps).ui is None
+        assert not caplog.records
+        result = node.execute(student, 99)
+    assert len(result.args[0]) == 100
+    (remark,) = result.ui["text"]
+    assert "steps is 99, but" in remark and "was distilled for 3 (1000, 667, 333)" in remark
+    assert f"MotionStream Sigmas: {remark}" in caplog.text
+
+
+def test_motion_of_another_size_is_brought_to_the_latents_by_fit(
+    pack: Pack, teacher: Any, vae: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Drawn on twice the width: cropped about the middle, or squeezed."""
+    key = pack("nodes.host.conditioning").TRACKS
+    given = payload()
+    x, y = given["track_path"].unbind(-1)
+    for fit, wide in (("crop", 2 * x + SIDE), ("stretch", 4 * x)):
+        path = torch.stack([wide, 2 * y], dim=-1)
+        motion = {**given, "track_path": path, "track_width": 4 * SIDE, "track_height": 2 * SIDE}
+        with caplog.at_level(logging.INFO):
+            positive, negative, _ = applied(pack, teacher, vae, motion=motion, fit=fit)
+        for conditioning in (positive, negative):
+            assert torch.allclose(conditioning[0][1][key].points, given["track_path"], atol=1e-5)
+        assert f"Apply Motion: motion: made for {4 * SIDE} x {2 * SIDE} px, brought to {SIDE} x {SIDE} px ({fit})" in (
+            caplog.text
+        )
 
 
 @pytest.mark.parametrize(

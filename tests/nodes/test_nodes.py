@@ -127,8 +127,11 @@ def test_the_track_head_of_older_workflows_hands_tracks_on(pack: Pack, parts: tu
     tracks, node = tracks_of(pack), pack("nodes.streaming.track_head").MotionStreamTrackHead
     motion = node.execute(parts[0], tracks, SIDE, SIDE).args[0]
     assert torch.equal(stream(pack, *parts, motion=motion)[0], stream(pack, *parts, motion=tracks)[0])
-    with pytest.raises(ValueError, match="motion: it was made for 16 x 16 px, but this video is 32 x 32 px"):
-        stream(pack, *parts, motion=node.execute(parts[0], tracks, 16, 16).args[0])
+    bare = {key: tracks[key] for key in ("track_path", "track_visibility")}  # of a node that names no size
+    half = node.execute(parts[0], {**bare, "track_path": bare["track_path"] / 2}, SIDE // 2, SIDE // 2).args[0]
+    frames, _, report, *_ = stream(pack, *parts, motion=half)
+    assert torch.equal(frames, stream(pack, *parts, motion=tracks)[0])
+    assert "motion: made for 16 x 16 px, brought to 32 x 32 px (crop)" in report
 
 
 def test_tracks_may_end_before_the_video(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
@@ -260,7 +263,7 @@ def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], teacher:
     host.client_id = "browser"
     node = pack("nodes.sampling.teacher").MotionStreamTeacherSampler
     with torch.inference_mode():
-        latent, fps = node.execute(
+        latent, fps, frames, video = node.execute(
             model=teacher,
             vae=vae,
             image=torch.rand(1, SIDE, SIDE, 3),
@@ -279,7 +282,11 @@ def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], teacher:
     assert latent["samples"].shape == (1, 16, 3, 4, 4)
     assert latent["samples"].isfinite().all()
     assert fps == 16.0
-    assert [value for value, _ in host.updates] == [1, 2, 3, 3]
+    assert [value for value, _ in host.updates] == [1, 2, 3, 3, 3, 3]  # three steps, three latent frames decoded
+    decoded = pack("nodes.sampling.teacher").MotionStreamDecode.execute(vae, latent, fps=24.0).args
+    assert torch.equal(frames, decoded[0]) and len(frames) == 9
+    assert torch.equal(video.images, frames) and torch.equal(decoded[1].images, frames)
+    assert (video.frame_rate, decoded[1].frame_rate) == (16, 24)
     assert any(picture is not None for _, picture in host.updates)
 
 

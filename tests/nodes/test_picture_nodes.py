@@ -105,5 +105,5 @@ def test_a_file_that_is_no_picture_is_named(pack: Pack, folder: Path) -> None:
 
 def test_files_of_the_input_folder_are_offered_after_the_bundled_ones(pack: Pack, folder: Path) -> None:
     (folder / "mine.png").write_bytes(b"")
-    (choice,) = pack("nodes.pictures").MotionStreamPicture.define_schema().inputs
+    choice, _ = pack("nodes.pictures").MotionStreamPicture.define_schema().inputs
     assert choice.fields["options"] == [*(f"bundled/{name}" for name in pack("nodes.pictures").PICTURES), "mine.png"]

@@ -33,9 +33,10 @@ def test_no_output_bears_an_inputs_id(pack: Pack) -> None:
 
 @pytest.mark.parametrize("name", ["keyframes, a stop and a way back", "a grid that moves as one", "occluded twice"])
 def test_a_drawing_becomes_tracks(pack: Pack, name: str) -> None:
-    tracks, text, length = run(pack, json.dumps(CASES[name]["document"])).args
+    tracks, text, length, *size = run(pack, json.dumps(CASES[name]["document"])).args
     path, seen = tracks["track_path"], tracks["track_visibility"]
-    assert (path.dtype, seen.dtype, length) == (torch.float32, torch.bool, 25)
+    assert (path.dtype, seen.dtype, length, size) == (torch.float32, torch.bool, 25, [320, 200])
+    assert (tracks["track_width"], tracks["track_height"]) == (320, 200)
     assert np.abs(path.numpy() - np.array(CASES[name]["points"])).max() < 0.01
     assert seen.int().tolist() == CASES[name]["visibility"]
     lists = json.loads(text)
@@ -44,7 +45,7 @@ def test_a_drawing_becomes_tracks(pack: Pack, name: str) -> None:
 
 
 def test_an_empty_drawing_moves_nothing(pack: Pack) -> None:
-    tracks, text, length = run(pack, "", length=9).args
+    tracks, text, length, *_ = run(pack, "", length=9).args
     assert tracks["track_path"].shape == (9, 0, 2)
     assert (text, length) == ("[]", 9)
 
@@ -76,3 +77,29 @@ def test_the_picture_is_kept_for_a_browser_alone(pack: Pack, host: Any) -> None:
         assert np.abs(np.asarray(saved) / 255 - image[0].numpy()).max() < 0.003
     assert run(pack, "", image=image).ui["motionstream_picture"] == [named]
     assert len(list((host.models_dir / "temp").iterdir())) == 1
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (1, 20, 30), (3, 20, 30), (2, 1, 20, 30)])
+def test_the_mask_is_kept_for_a_browser_as_a_picture_that_is_bright_where_it_covers(
+    pack: Pack, host: Any, shape: tuple[int, ...]
+) -> None:
+    """However many axes and masks come in: the first one, beside the picture; the outputs know nothing of it."""
+    mask = torch.zeros(shape)
+    mask.reshape(-1, 20, 30)[0, 5:9, 10:20] = 1
+    mask.reshape(-1, 20, 30)[0, 12, 3] = 0.5
+    drawing = json.dumps(CASES["one straight path"]["document"])
+    plain, masked = run(pack, drawing), run(pack, drawing, mask=mask)
+    assert masked.ui is None
+    assert torch.equal(plain.args[0]["track_path"], masked.args[0]["track_path"])
+    assert plain.args[1:] == masked.args[1:]
+    host.client_id = "browser"
+    shown = run(pack, drawing, mask=mask, image=torch.ones(1, 8, 8, 3)).ui
+    assert sorted(shown) == ["motionstream_mask", "motionstream_picture"]
+    (named,) = shown["motionstream_mask"]
+    assert (named["type"], named["subfolder"]) == ("temp", "")
+    with Image.open(host.models_dir / "temp" / named["filename"]) as saved:
+        pixels = np.asarray(saved).astype(int)
+    expected = np.zeros((20, 30, 3))
+    expected[5:9, 10:20] = 255
+    expected[12, 3] = 128
+    assert np.abs(pixels - expected).max() <= 1

@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from motionstream_core.media.frames import Frames
 from motionstream_core.tracks.extract.cotracker import CoTracker3, CoTracker3Online
-from motionstream_core.tracks.extract.frames import Frames
 
 CPU = torch.device("cpu")
 SMALL = (64, 96)  # h w the model looks at, in place of its 384 x 512

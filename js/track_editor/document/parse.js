@@ -34,10 +34,10 @@ const MOVE_NEEDED = ["move", "amount", "start", "duration"];
  * @type {(text: string, defaultCanvas: Canvas) => Document}
  */
 export function parseDocument(text, defaultCanvas) {
-  if (!text.trim()) return emptyDocument(defaultCanvas);
+  if (!text.trim()) return emptyDocument(defaultCanvas); // trim takes a byte-order mark for a blank
   let value;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
     throw new TrackFormatError(`document: the text ${show(text)} is not JSON (${String(error).slice(0, 200)})`);
   }

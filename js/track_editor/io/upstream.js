@@ -13,7 +13,7 @@
  *   motionstreamPicture?: string}} GraphNode
  * @typedef {{getNodeById: (id: any) => GraphNode | null | undefined, links?: any, getLink?: (id: any) => Link | null | undefined,
  *   nodes?: GraphNode[], _nodes?: GraphNode[], rootGraph?: Graph, inputNode?: {id: number | string},
- *   outputNode?: {id: number | string}, outputs?: {linkIds?: (number | string)[]}[]}} Graph
+ *   outputNode?: {id: number | string}, inputs?: {linkIds?: (number | string)[]}[], outputs?: {linkIds?: (number | string)[]}[]}} Graph
  */
 
 /**
@@ -88,7 +88,7 @@ export function linkOf(graph, id) {
 }
 
 /** The node that holds `inner`, wherever it lies below `graph`. @type {(graph: Graph, inner: Graph) => GraphNode | null} */
-function hostOf(graph, inner) {
+export function hostOf(graph, inner) {
   for (const node of graph.nodes ?? graph._nodes ?? []) {
     if (!node.subgraph) continue;
     const found = node.subgraph === inner ? node : hostOf(node.subgraph, inner);

@@ -107,7 +107,7 @@ export function cameraPanel(model, more) {
     }
     which.value = String(model.move ?? -1);
     const move = model.move === null ? null : moves[model.move];
-    fields.inert = remove.disabled = !move;
+    fields.hidden = remove.hidden = !move;
     if (!move) return;
     kind.value = move.move;
     [amount.min, amount.max] = AMOUNTS[move.move].map(String);

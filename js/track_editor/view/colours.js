@@ -5,6 +5,9 @@
 /** The paper's colours: green dragged live, blue drawn path, red static anchor. */
 export const COLOURS = { drag: "#35d06a", path: "#4aa3ff", anchor: "#ff5d5d" };
 
+/** Around what lies on a picture, light or dark. */
+export const OUTLINE = "rgba(0, 0, 0, 0.55)";
+
 /** What belongs to the camera. */
 export const CAMERA_COLOUR = "#b98cff";
 

@@ -4,7 +4,7 @@
  */
 
 import { curveOf } from "../document/sampling.js";
-import { strokeTracks } from "./render.js";
+import { strokeTracks } from "./curves.js";
 
 /**
  * @typedef {import("../document/format.js").Track} Track
@@ -18,7 +18,7 @@ import { strokeTracks } from "./render.js";
 /**
  * Where and how the curves are painted. width: of the lines in px of the surface.
  * @typedef {{size: Size, density: number, view: Viewport, width: number, opacity: number,
- *   colours: import("./render.js").Colours}} Place
+ *   colours: import("./curves.js").Colours}} Place
  */
 
 /** How far beyond the surface the bitmap reaches, in sizes of the surface. */
@@ -28,7 +28,7 @@ const MAX_ZOOM = 2;
 /** A picture moved by whole px of the screen is up to half a px off. */
 const EXACT_PX = 1e-3;
 
-/** @type {(tracks: readonly Track[], colours: import("./render.js").Colours) => Shape[]} */
+/** @type {(tracks: readonly Track[], colours: import("./curves.js").Colours) => Shape[]} */
 export const shapesOf = (tracks, colours) =>
   tracks.filter(({ points }) => points.length > 1).map((track) => ({ colour: colours(track), curve: curveOf(track) }));
 

@@ -100,9 +100,13 @@ export function detailPanel(model) {
     labelled("before", before),
     labelled("after", after),
     object,
-    button("Insert", "Insert points (I)", () => model.run({ name: "insert_point" })),
-    button("Group", "Group (Ctrl+G)", () => model.run({ name: "group" })),
-    button("Ungroup", "Ungroup (Ctrl+Shift+G)", () => model.run({ name: "ungroup" })),
+    make(
+      "div",
+      { className: "mste-row" },
+      button("Insert", "Insert points (I)", () => model.run({ name: "insert_point" })),
+      button("Group", "Group (Ctrl+G)", () => model.run({ name: "group" })),
+      button("Ungroup", "Ungroup (Ctrl+Shift+G)", () => model.run({ name: "ungroup" })),
+    ),
   );
   let open = false;
   const update = () => {

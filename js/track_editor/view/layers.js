@@ -3,26 +3,18 @@
 import { poseAt, project } from "../camera/projection.js";
 import { movesOf } from "../document/format.js";
 import { trailOf } from "../document/sampling.js";
+import { drawSpacing } from "./chosen.js";
 import { CurveBitmap } from "./curve_bitmap.js";
-import {
-  drawArrows,
-  drawBase,
-  drawRegions,
-  drawTop,
-  inImage,
-  inView,
-  MANY_TRACKS,
-  strokeOutlines,
-  strokeTracks,
-} from "./render.js";
+import { drawArrows, drawRegions, inImage, inView, MANY_TRACKS, strokeOutlines, strokeTracks } from "./curves.js";
+import { drawBase, drawTop } from "./render.js";
 
 /**
  * @typedef {import("../document/format.js").Track} Track
  * @typedef {import("../curve/geometry.js").Size} Size
  * @typedef {import("../curve/geometry.js").Viewport} Viewport
  * @typedef {CanvasRenderingContext2D} Context
- * @typedef {{model: import("../state/model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./render.js").Picture | null,
- *   pictureFit: import("./render.js").Fit, colours: import("./render.js").Colours}} Scene
+ * @typedef {{model: import("../state/model.js").EditorModel, size: Size, density: number, view: Viewport, image: import("./picture.js").Picture | null,
+ *   pictureFit: import("./picture.js").Fit, colours: import("./curves.js").Colours}} Scene
  */
 
 /** How strongly curves are shown as drawn, where the camera's view of them is shown too. */
@@ -110,7 +102,7 @@ export class Layers {
   }
 
   /** Curves: each for itself, or many as one picture. @type {(context: Context, scene: Scene, tracks: readonly Track[], which: keyof Layers["bitmaps"], width: number, opacity: number) => void} */
-  stroke(context, { view, density, size, colours }, tracks, which, width, opacity) {
+  stroke(context, { model, view, density, size, colours }, tracks, which, width, opacity) {
     if (tracks.length > MANY_TRACKS) {
       // Lines of one px are painted several times as fast, and many read better in them.
       const exact = this.bitmaps[which].draw(context, tracks, {
@@ -129,6 +121,8 @@ export class Layers {
     if (which === "chosen") strokeOutlines(context, tracks, view);
     strokeTracks(context, tracks, view, width, opacity, colours);
     inView(context, density);
+    if (which === "chosen" && !model.throughCamera)
+      for (const track of tracks) drawSpacing(context, track, model.document.canvas.num_frames, view);
     drawArrows(context, tracks, view, opacity, colours);
   }
 }

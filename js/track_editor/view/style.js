@@ -10,7 +10,6 @@ const CSS = `
 .mste-row { display: flex; flex-wrap: wrap; gap: 3px; align-items: center; flex: none; min-width: 0; }
 .mste-row[inert] { opacity: 0.4; }
 .mste-fields { display: contents; }
-.mste-fields[inert] > * { opacity: 0.4; }
 .mste-camera { color: #cfa8ff; }
 .mste button, .mste select, .mste input { font: inherit; color: inherit; background: var(--raised); border: 1px solid var(--line);
   border-radius: 4px; padding: 1px 5px; margin: 0; height: 22px; box-sizing: border-box; min-width: 0; }
@@ -38,16 +37,17 @@ const CSS = `
 .mste-line label { flex: none; }
 .mste-line select { width: 92px; }
 .mste-line input[type="range"] { width: 52px; }
-.mste-line input[type="number"] { width: 38px; appearance: textfield; padding: 1px 4px; }
+.mste-line input[type="number"] { width: 38px; appearance: textfield; padding: 1px 4px; color: var(--text); }
 .mste-line input::-webkit-inner-spin-button { display: none; }
 .mste-hint { flex: 1 1 auto; min-width: 40px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; color: #b9c4d6; }
+@container mste (min-width: 319px) { .mste button.mste-narrow { display: none; } }
 @container mste (max-width: 318px) { .mste button.mste-tool.mste-wide { display: none; } }
 @container mste (max-width: 420px) { .mste-line label { font-size: 0; gap: 0; } .mste-line label > * { font-size: 12px; }
   .mste-line { gap: 4px; } .mste-line input[type="number"] { width: 34px; } }
 .mste-stage { position: relative; flex: 1 1 120px; min-height: 60px; display: flex; }
 .mste-surface { position: relative; flex: 1; min-width: 0; overflow: hidden; touch-action: none; border-radius: 4px; }
 .mste-surface canvas, .mste-timeline canvas { position: absolute; left: 0; top: 0; width: 100%; height: 100%; display: block; }
-.mste-dock { flex: 0 0 90px; display: flex; flex-direction: column; gap: 3px; min-height: 60px; }
+.mste-dock { flex: 0 0 95px; display: flex; flex-direction: column; gap: 3px; min-height: 60px; }
 .mste-full .mste-dock { flex-basis: 24vh; }
 .mste-timeline { position: relative; flex: 1 1 0; min-height: 0; overflow: hidden; touch-action: none; border-radius: 4px; }
 .mste-inspector { display: flex; gap: 1px; align-items: center; flex: none; height: 26px; background: var(--raised); border-radius: 4px;
@@ -58,7 +58,12 @@ const CSS = `
 .mste-float { position: absolute; right: 6px; bottom: 6px; z-index: 1; padding: 6px; background: #1b1e24f2; border: 1px solid var(--line);
   border-radius: 6px; box-shadow: 0 4px 14px #0008; max-width: calc(100% - 12px); max-height: calc(100% - 12px); box-sizing: border-box;
   overflow: auto; }
-.mste-details { display: flex; flex-wrap: wrap; gap: 4px; width: 300px; }
+.mste-details { display: grid; grid-template-columns: auto 1fr auto 1fr; gap: 4px 6px; align-items: center; width: 290px; }
+.mste-details label { display: contents; }
+.mste-details select, .mste-details input[type="number"] { width: 100%; color: var(--text); }
+.mste-details > select { grid-column: span 2; }
+.mste-details > .mste-row { grid-column: 1 / -1; }
+.mste-details > .mste-row button { flex: 1; }
 .mste-easing { width: 200px; display: flex; flex-direction: column; gap: 4px; }
 .mste-easing .mste-row { justify-content: space-between; }
 .mste-easing select { width: 104px; }

@@ -7,7 +7,7 @@ import { hitTest } from "../tools/hit.js";
 import { colourOf, labelOf } from "./colours.js";
 import { swallow } from "./elements.js";
 import { Layers } from "./layers.js";
-import { cutOf } from "./render.js";
+import { pixelsOf } from "./picture.js";
 
 /**
  * @typedef {import("../curve/geometry.js").ViewPoint} ViewPoint
@@ -41,11 +41,11 @@ export class Surface {
   density = 1;
   /** Whether the view still shows the whole clip, and follows the surface's size. */
   fits = true;
-  /** @type {import("./render.js").Picture | null} */
+  /** @type {import("./picture.js").Picture | null} */
   image = null;
-  /** How the picture is fitted into the clip's frame. @type {import("./render.js").Fit} */
+  /** How the picture is fitted into the clip's frame. @type {import("./picture.js").Fit} */
   pictureFit = "crop";
-  /** @type {import("./render.js").Colours} */
+  /** @type {import("./curves.js").Colours} */
   colours = colourOf;
   /** What the pointer is over, in words. */
   hint = "";
@@ -115,7 +115,7 @@ export class Surface {
     this.model.changed();
   }
 
-  /** @type {(image: import("./render.js").Picture | null) => void} */
+  /** @type {(image: import("./picture.js").Picture | null) => void} */
   setImage(image) {
     this.image = image;
     this.repaint();
@@ -127,13 +127,13 @@ export class Surface {
     this.model.changed();
   }
 
-  /** The next picture of a stream; all else on the lower layer is as it was. @type {(image: import("./render.js").Picture) => void} */
+  /** The next picture of a stream; all else on the lower layer is as it was. @type {(image: import("./picture.js").Picture) => void} */
   showFrame(image) {
     this.image = image;
     this.model.changed();
   }
 
-  /** @type {(fit: import("./render.js").Fit) => void} */
+  /** @type {(fit: import("./picture.js").Fit) => void} */
   setPictureFit(fit) {
     if (fit === this.pictureFit) return;
     this.pictureFit = fit;
@@ -141,15 +141,8 @@ export class Surface {
   }
 
   /** The picture as it lies over the canvas, in so many columns and rows. @type {import("../tools/tool.js").Pixels} */
-  pixels = (columns, rows) => {
-    if (!this.image) return null;
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [columns, rows];
-    const context = canvas.getContext("2d", { willReadFrequently: true });
-    const cut = cutOf(this.image, this.model.document.canvas, this.pictureFit);
-    context?.drawImage(this.image.source, cut.left, cut.top, cut.width, cut.height, 0, 0, columns, rows);
-    return context?.getImageData(0, 0, columns, rows) ?? null;
-  };
+  pixels = (columns, rows) =>
+    this.image && pixelsOf(this.image, this.model.document.canvas, this.pictureFit, columns, rows);
 
   paint() {
     if (this.size.width && !this.layers.paint(this)) this.settle();

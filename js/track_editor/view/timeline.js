@@ -15,8 +15,8 @@ import {
   visibleRows,
 } from "../tools/timeline.js";
 import { CAMERA_COLOUR, colourOf, labelOf } from "./colours.js";
+import { inView } from "./curves.js";
 import { swallow } from "./elements.js";
-import { inView } from "./render.js";
 
 const CURSORS = {
   ruler: "col-resize",

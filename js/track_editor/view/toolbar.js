@@ -76,7 +76,7 @@ export function toolPanel(model, host, actions) {
     more,
     iconButton("full", "Full screen", actions.full),
   );
-  tools[tools.length - 1].element.classList.add("mste-wide");
+  tools[tools.length - 1].element.classList.add("mste-wide"); // there is one in the folded row for narrow nodes
   redo.classList.add("mste-wide");
   const row = make("div", { className: "mste-above" }, bar, folded);
   const update = () => {
@@ -89,8 +89,10 @@ export function toolPanel(model, host, actions) {
 }
 
 /** @type {(model: EditorModel, host: PictureHost, actions: {file: (what: string) => void, fit: () => void, help: () => void}) => HTMLElement} */
-const foldedRow = (model, host, actions) =>
-  make(
+function foldedRow(model, host, actions) {
+  const grid = iconButton("grid", "A grid of points (G)", () => model.setTool("grid"));
+  grid.classList.add("mste-narrow");
+  return make(
     "div",
     { className: "mste-row mste-folded" },
     menu("Presets", "Motions for what is selected, or as a new track", PRESETS, (name) => model.preset(name)),
@@ -110,10 +112,11 @@ const foldedRow = (model, host, actions) =>
           host.choosePicture?.(which),
         )
       : null,
-    iconButton("grid", "A grid of points (G)", () => model.setTool("grid")),
+    grid,
     iconButton("fit", "Show the whole frame (0)", actions.fit),
     iconButton("help", "Keys (?)", actions.help),
   );
+}
 
 /** What the tool at hand does, with its options. @type {(model: EditorModel, host: PictureHost, fromMask: () => void) => Panel} */
 export function optionPanel(model, host, fromMask) {
@@ -162,7 +165,7 @@ export function optionPanel(model, host, fromMask) {
     const { options } = model;
     const chosen = model.selectedTracks.length === 1 ? model.selectedTracks[0] : null;
     const waits = name === "brush" && chosen?.region && chosen.points.length < 2;
-    hint.textContent = waits ? "Now drag it; the knob turns and scales" : HINTS[name];
+    hint.textContent = hint.title = waits ? "Now drag it; the knob turns it" : HINTS[name];
     fields.interpolation.hidden = name !== "pen";
     fields.smoothing.hidden = !["freehand", "record", "grid"].includes(name) || (name === "grid" && options.anchor);
     fields.grid.hidden = !["freehand", "record", "pen", "anchor"].includes(name);

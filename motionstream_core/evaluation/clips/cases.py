@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...media.frames import FrameSource
 from ...streaming.render.fit import fit_picture
 from ...tracks import Tracks, select
-from ...tracks.extract.frames import FrameSource
 from ...tracks.extract.tracker import Tracker, grid_queries
 from .datasets import Footage
 
@@ -48,7 +48,7 @@ def read_clip(footage: Footage, protocol: Protocol, whole_chunks: Callable[[int]
     whole_chunks: the largest number of frames up to a number that the model makes. Raises ValueError for a clip
     that is too short, and what the footage's file raises.
     """
-    source, fps = footage.open()
+    source, fps = footage.open(protocol.fps)
     indices = frame_indices(source.num_frames, fps, protocol)
     count = whole_chunks(len(indices))
     if count < 2:
@@ -58,7 +58,7 @@ def read_clip(footage: Footage, protocol: Protocol, whole_chunks: Callable[[int]
 
 def first_frame(footage: Footage, protocol: Protocol) -> Video:
     """Frame 0 of the case (h w 3)."""
-    return _read(footage.open()[0], [0], protocol.frame_size)[0]
+    return _read(footage.open(protocol.fps)[0], [0], protocol.frame_size)[0]
 
 
 def _read(source: FrameSource, indices: Sequence[int], frame_size: tuple[int, int]) -> Video:

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from ...tracks.extract.frames import Frames, FrameSource, VideoFrames
+from ...media.frames import Frames, FrameSource, at_rate
+from ...media.picture import PICTURE_SUFFIXES, picture_size, read_picture
+from ...media.video import VIDEO_SUFFIXES, VideoFrames
 from .colmap import registered_names
 
 Layout = Literal["davis", "videos", "scenes"]
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v")
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DAVIS_FPS = 24.0  # pictures carry no times; the clips of DAVIS are published at this rate
 
 
@@ -41,11 +40,17 @@ class Footage:
     fps: float | None = None
     caption: str | None = None
 
-    def open(self) -> tuple[FrameSource, float | None]:
-        """The frames and their rate; None where frames have no times (a scene's photographs)."""
+    def open(self, most_fps: float | None = None) -> tuple[FrameSource, float | None]:
+        """The frames and their rate; None where frames have no times (a scene's photographs).
+
+        Of a video that was recorded at uneven times, those nearest to an even rate, its usual one or `most_fps`.
+        """
         if self.layout == "videos":
             video = VideoFrames(self.path)
-            return video, video.fps or None
+            if video.is_even:
+                return video, video.fps or None
+            fps = video.fps if most_fps is None else min(video.fps, most_fps)
+            return at_rate(video, fps), fps
         pictures = scene_photographs(self.path) if self.layout == "scenes" else pictures_in(self.path)
         return PictureFrames(tuple(pictures)), self.fps
 
@@ -60,9 +65,7 @@ class PictureFrames:
     def __post_init__(self) -> None:
         if not self.paths:
             raise ValueError("there are no pictures")
-        with Image.open(self.paths[0]) as first:
-            width, height = ImageOps.exif_transpose(first).size
-        object.__setattr__(self, "_size", (height, width))
+        object.__setattr__(self, "_size", picture_size(self.paths[0]))
 
     @property
     def num_frames(self) -> int:
@@ -81,8 +84,7 @@ class PictureFrames:
         return np.stack([self._one(path) for path in self.paths[start:stop]])
 
     def _one(self, path: Path) -> Frames:
-        with Image.open(path) as opened:
-            picture = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+        picture = read_picture(path).pixels
         if picture.shape[:2] != self._size:
             height, width = picture.shape[:2]
             raise ValueError(f"{path} is {width}x{height} px, the first picture {self.width}x{self.height}")
@@ -153,7 +155,7 @@ def _davis(folder: Path, split: str | None) -> list[Footage]:
         lists = sorted(folder.glob(f"ImageSets/*/{split}.txt"))
         if not lists:
             raise FileNotFoundError(f"split {split!r}: there is no {folder}/ImageSets/*/{split}.txt")
-        wanted = {Path(word).name for word in lists[-1].read_text("utf-8").split()}
+        wanted = {Path(word).name for word in lists[-1].read_text("utf-8-sig").split()}
         clips = [each for each in clips if each.name in wanted]
     return [Footage(each.name, each, "davis", DAVIS_FPS) for each in clips]
 
@@ -179,7 +181,7 @@ def _scenes(folder: Path) -> list[Footage]:
 def _captioned(folder: Path, found: list[Footage]) -> tuple[Footage, ...]:
     captions = {}
     if (folder / "captions.json").is_file():
-        captions = json.loads((folder / "captions.json").read_text("utf-8"))
+        captions = json.loads((folder / "captions.json").read_text("utf-8-sig"))
         if not isinstance(captions, dict) or not all(isinstance(each, str) for each in captions.values()):
             raise ValueError(f'{folder / "captions.json"} must be an object of captions by clip: {{"clip": "caption"}}')
         if unknown := sorted(captions.keys() - {each.name for each in found}):
@@ -189,6 +191,6 @@ def _captioned(folder: Path, found: list[Footage]) -> tuple[Footage, ...]:
         beside = each.path.with_suffix(".txt")
         caption = captions.get(each.name)
         if caption is None and each.layout == "videos" and beside.is_file():
-            caption = " ".join(beside.read_text("utf-8").split())
+            caption = " ".join(beside.read_text("utf-8-sig").split())
         captioned.append(Footage(each.name, each.path, each.layout, each.fps, caption))
     return tuple(captioned)

@@ -20,11 +20,11 @@ import torch
 from PIL import Image
 
 from ...files import new_file
+from ...media.video_file import VideoFile
 from ...streaming.render.fit import image_tensor
 from ...streaming.render.job import Pace
 from ...streaming.render.prompts import EncodedPrompt
 from ...streaming.render.renderer import Renderer, TeacherSettings
-from ...streaming.render.video_file import VideoFile
 from ...streaming.stream import StreamSettings
 from ...tracks import Tracks, draw_tracks, drawn_by_lot, load_npz, save_npz, select
 from ..world.report import to_video

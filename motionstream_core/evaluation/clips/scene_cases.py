@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
+from ...media.picture import read_levels
 from ...tracks import Tracks
 from ...tracks.camera.depth import DepthMap
 from ...tracks.camera.path import CameraPath
@@ -99,9 +99,7 @@ def _depth_values(path: Path, height: int, width: int, frame_size: tuple[int, in
     if path.suffix == ".npy":
         values = np.load(path, allow_pickle=False).astype(np.float64).squeeze()
     else:
-        with Image.open(path) as opened:
-            values = np.asarray(opened, dtype=np.float64)
-        values = values / 65535 if values.max(initial=0) > 255 else values / 255
+        values = read_levels(path)
     if values.ndim != 2:
         raise ValueError(f"{path} has shape {values.shape}; it must be one map (height, width)")
     scale = max(frame_size[0] / height, frame_size[1] / width)

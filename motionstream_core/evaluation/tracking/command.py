@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 from ...entry import Command
+from ...media.frames import AtTimes, at_rate
+from ...media.video import VideoFrames
+from ...media.video_file import VideoFile
 from ...options import whole
-from ...streaming.render.video_file import VideoFile
 from ...tracks import contact_sheet, draw_tracks
-from ...tracks.extract.frames import VideoFrames
 from ...tracks.extract.tracker import OpenCvTracker
 from .ground_truth import CLIPS, follow, table
 from .round_trip import HEADER, RoundTrip, round_trip
@@ -60,19 +61,20 @@ def videos_table(paths: list[Path], grid: tuple[int, int], out: Path | None) -> 
     """A row for each video; with `out`, its tracks drawn over it too."""
     rows = [HEADER]
     for path in paths:
-        video = VideoFrames(path)
+        recorded = VideoFrames(path)
+        video = at_rate(recorded)
         trip = round_trip(OpenCvTracker(), video, *grid)
         rows.append(trip.row(path.name))
         if out is not None:
-            draw(trip, video, out / path.stem)
+            draw(trip, video, recorded.fps, out / path.stem)
     return "\n".join(rows)
 
 
-def draw(trip: RoundTrip, video: VideoFrames, stem: Path) -> None:
+def draw(trip: RoundTrip, video: AtTimes, fps: float, stem: Path) -> None:
     """`<stem>_tracks.mp4` and `<stem>_tracks.png`: the way forward over the video."""
     tracks = trip.forward
     even = (slice(video.height // 2 * 2), slice(video.width // 2 * 2))
-    with VideoFile(stem.with_name(f"{stem.name}_tracks.mp4"), video.fps or 25) as file:
+    with VideoFile(stem.with_name(f"{stem.name}_tracks.mp4"), fps or 25) as file:
         for start in range(0, video.num_frames, DRAWN_AT_ONCE):
             stop = min(start + DRAWN_AT_ONCE, video.num_frames)
             first = max(0, start - DRAWN_AT_ONCE)  # tails reach back

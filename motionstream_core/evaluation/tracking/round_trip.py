@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...media.frames import FrameSource
 from ...tracks import Tracks
-from ...tracks.extract.frames import FrameSource
 from ...tracks.extract.tracker import Report, Tracker, grid_queries
 
 

@@ -10,6 +10,7 @@ is then the same tensor moved by b rows, so one convolution serves a whole clip 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -21,6 +22,7 @@ from .wan_vae import IMAGE_CHANNELS, WAN21_MEAN, WAN21_STD, WAN22_MEAN, WAN22_ST
 
 NUM_STAGES = 3
 BLOCKS_PER_STAGE = 3
+MAX_SIZE = 4096  # of channels and widths
 LATENT_LIMIT = 3.0  # Gaussian latents rarely pass it; a few-step student's outliers do
 
 
@@ -40,7 +42,8 @@ class TinyVaeConfig:
 
     draft: beside the encoder there is a linear one (`Draft`), fitted to it.
 
-    Raises ValueError when encoder and decoder disagree on either stride, or the statistics on the channels.
+    Raises ValueError for sizes that none has, when encoder and decoder disagree on either stride, or the statistics on
+    the channels.
     """
 
     latent_channels: int = 16
@@ -57,6 +60,11 @@ class TinyVaeConfig:
     draft: bool = False
 
     def __post_init__(self) -> None:
+        sizes = (self.latent_channels, self.patch_size, self.encoder_width, *self.decoder_widths)
+        if not all(1 <= size <= MAX_SIZE for size in sizes):
+            raise ValueError(f"latent_channels, patch_size and the widths are {sizes}; each must be 1 to {MAX_SIZE}")
+        if not all(math.isfinite(each) for each in (*self.decoder_mean, *self.decoder_std)):
+            raise ValueError("decoder_mean and decoder_std must be finite numbers")
         if len(self.decoder_mean) != len(self.decoder_std) or len(self.decoder_mean) not in (0, self.latent_channels):
             raise ValueError(
                 f"decoder_mean and decoder_std hold {len(self.decoder_mean)} and {len(self.decoder_std)} values; "

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ...checkpoints.spec import ModelSpec
-from ...tracks import Tracks, parse_tracks, resample
+from ...media.picture import read_picture
+from ...media.video_file import VideoFile
+from ...tracks import Reading, TrackFormatError, Tracks, read_file, resample
 from ..stream import StreamSettings
 from .fit import fit_picture, fit_tracks, image_tensor
 from .renderer import Renderer, TeacherSettings
-from .video_file import VideoFile
 
 
 @dataclass
@@ -59,12 +60,13 @@ class Pace:
 @dataclass(frozen=True)
 class RenderJob:
     """What to render. image: uint8 (h w 3) of the video's size, None for a model that takes none; tracks: of that size,
-    as long as the video."""
+    as long as the video. told: how the tracks' file was read."""
 
     prompt: str
     tracks: Tracks
     image: NDArray[np.uint8] | None = None
     negative: str = ""
+    told: str = ""
 
 
 def read_job(
@@ -76,12 +78,15 @@ def read_job(
     num_frames: int | None = None,
     frame_size: tuple[int, int] | None = None,
     negative: str = "",
+    units: str = "auto",
+    order: str = "auto",
 ) -> RenderJob:
     """A job from files; the picture is cropped about its middle to the frame, the tracks along with it.
 
-    tracks: JSON or npz in px of the picture; their whole motion is spread over `num_frames` (default: as many as they
-    have samples, down to whole chunks). frame_size: (height, width), default the model's. Raises FileNotFoundError or
-    ValueError naming the option.
+    tracks: npz or a document of the track editor, in px of the frame that it names, or coordinate JSON in px of the
+    picture (`tracks.read_file` tells of units and order); their whole motion is spread over `num_frames` (default: as
+    many as they have samples, down to whole chunks). frame_size: (height, width), default the model's. Raises
+    FileNotFoundError or ValueError naming the option.
     """
     spec = renderer.loaded.spec
     for name, path in (("--image", image), ("--tracks", tracks)):
@@ -89,19 +94,26 @@ def read_job(
             raise FileNotFoundError(f"{name}: there is no file {path}")
     _check_inputs(spec, image, tracks)
     height, width = frame_size or spec.frame_size
-    picture = None if image is None else ImageOps.exif_transpose(Image.open(image)).convert("RGB")
-    drawn = Tracks.empty(1, height, width)
-    if tracks is not None:
-        source = tracks.read_bytes() if tracks.suffix == ".npz" else tracks.read_text(encoding="utf-8")
-        size = (height, width) if picture is None else (picture.height, picture.width)
-        drawn = fit_tracks(parse_tracks(source, height=size[0], width=size[1]), height, width)
+    picture = None if image is None else Image.fromarray(read_picture(image).pixels)
+    size = (height, width) if picture is None else (picture.height, picture.width)
+    read = Reading(Tracks.empty(1, height, width), "") if tracks is None else read_tracks(tracks, size, units, order)
+    drawn = fit_tracks(read.tracks, height, width)
     lengths = spec.lengths.moving
     if num_frames is None:
         known = drawn.num_frames if tracks is not None else spec.vae_stride.num_frames(21)
         num_frames = lengths.at_most(max(known, lengths.first))
     lengths.check(num_frames)
     fitted = None if picture is None else fit_picture(picture, height, width)
-    return RenderJob(prompt, resample(drawn, num_frames), fitted, negative)
+    return RenderJob(prompt, resample(drawn, num_frames), fitted, negative, read.told)
+
+
+def read_tracks(path: Path, picture: tuple[int, int], units: str = "auto", order: str = "auto") -> Reading:
+    """What --tracks names; coordinates are over a picture of that (height, width) px. Raises TrackFormatError."""
+    remedy = "give tracks that were drawn on this picture, or a file that says its size (npz, the editor's document)"
+    try:
+        return read_file(path, picture, units=units, order=order, remedy=remedy)
+    except TrackFormatError as error:
+        raise TrackFormatError(f"--tracks: {error}") from None
 
 
 def render_to_file(

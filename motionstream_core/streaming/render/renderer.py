@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ...checkpoints.fingerprint import fingerprint
 from ...checkpoints.kinds import kind_of
 from ...checkpoints.load import LoadedModel, load_model, load_tiny_vae
 from ...checkpoints.read import read_stored
@@ -21,7 +22,10 @@ from ...models.vae.wan_vae import WanVae
 from ...tracks import Tracks
 from ..conditions import KnownTracks, StreamConditions
 from ..decode import FullStreamingDecoder, StreamingDecoder, TinyStreamingDecoder
-from ..stream import StreamSettings, sample_teacher, stream_chunks
+from ..going_on import Before, begin
+from ..state import StreamState, named, resumable_stream
+from ..state_file import Maker
+from ..stream import StreamSettings, sample_teacher
 from .prompts import EncodedPrompt, OwnWords, PromptSource, WanPrompts
 
 TINY_VAE_FILE = "tiny_vae.safetensors"
@@ -76,12 +80,14 @@ class Renderer:
         teacher: TeacherSettings | None = None,
         negative: EncodedPrompt | None = None,
         frame_size: tuple[int, int] | None = None,
+        keep: Callable[[StreamState], None] | None = None,
     ) -> Generator[Tensor, None, None]:
         """Frames (t h w 3) in [0, 1], chunk by chunk of a student, all at once of a teacher.
 
         image: (3 h w) in [0, 1], its size the video's; frame_size (height, width) where the model takes none.
-        negative: what stands for "no text" to a teacher, who needs it. Raises ValueError for a length that fills no
-        whole chunks, and for a model and conditions that do not go together.
+        negative: what stands for "no text" to a teacher, who needs it. keep: is given the state in which a student's
+        stream ends. Raises ValueError for a length that fills no whole chunks, and for a model and conditions that do
+        not go together.
         """
         self.loaded.spec.lengths.moving.check(num_frames)
         num_latent_frames = self.loaded.spec.vae_stride.num_latent_frames(num_frames)
@@ -97,9 +103,9 @@ class Renderer:
             frame_size=frame_size,
         )
         if loaded.spec.role == "student":
-            decoder = streaming_decoder(self.decoder)
-            for chunk in stream_chunks(
-                loaded, conditions, decoder, num_latent_frames=num_latent_frames, settings=settings
+            decoder, settings = streaming_decoder(self.decoder), named(settings or StreamSettings(), loaded)
+            for chunk in resumable_stream(
+                loaded, conditions, decoder, num_latent_frames=num_latent_frames, settings=settings, keep=keep
             ):
                 yield chunk.frames
             return
@@ -118,6 +124,49 @@ class Renderer:
             batched=self._budget is None,
         )
         yield streaming_decoder(self.decoder).push(latents)
+
+    @torch.no_grad()
+    def going_on(
+        self,
+        prompt: EncodedPrompt,
+        before: Before,
+        tracks: Tracks | None,
+        num_frames: int,
+        *,
+        settings: StreamSettings | None = None,
+        keep: Callable[[StreamState], None] | None = None,
+    ) -> Generator[Tensor, None, None]:
+        """What follows `before`: `num_frames` new frames (t h w 3) in [0, 1], chunk by chunk.
+
+        tracks: from the last frame on; None for those that a saved stream still had. keep: see `video`. Raises
+        ValueError for a teacher, and for a length that fills no whole chunks.
+        """
+        loaded, spec = self.loaded, self.loaded.spec
+        spec.chunk_lengths.check(num_frames)
+        self.settle()
+        if before.frames is not None:
+            before = Before(before.frames.to(self.device))
+        begun = begin(spec, self.encoder, before, before.tracks_after(tracks))
+        conditions = StreamConditions(
+            loaded.model, spec, prompt.context(loaded), begun.tracks, source=begun.source, frame_size=before.size
+        )
+        own = StreamSettings() if before.state is None else before.state.settings
+        chunks = resumable_stream(
+            loaded,
+            conditions,
+            streaming_decoder(self.decoder),
+            num_latent_frames=before.num_latent_frames(spec) + num_frames // spec.vae_stride.time,
+            settings=named(settings or own, loaded),
+            given=begun.given,
+            state=begun.state,
+            keep=keep,
+        )
+        for chunk in chunks:
+            yield chunk.frames
+
+    def maker(self, name: str) -> Maker:
+        """What a saved stream says of this model, called `name`."""
+        return Maker(name, self.loaded.spec.to_json(), fingerprint(self.loaded.model.state_dict()))
 
     @torch.no_grad()
     def reconstruction(self, frames: Tensor) -> Tensor:

@@ -16,6 +16,10 @@ from .path import CameraPath
 
 MAX_MOVES = 100
 MAX_POSES = 100_000
+UNIT_FRAME = (1, 1)
+"""The frame that poses name whose intrinsics are shares of it."""
+MIN_FOCAL_PX = 10
+"""No picture's focal length is shorter; that of shares is about 1."""
 _FAR = 1e9
 _ROTATION_ERROR = 1e-3
 """How far R^T R of a pose may be from the identity, entry by entry; poses are rounded when they are written."""
@@ -82,12 +86,12 @@ def _file(fields: dict[str, Any], height: int, width: int) -> CameraFile:
         width = count(fields["width"], "camera.width", 16_384)
         height = count(fields["height"], "camera.height", 16_384)
     sparse = items_of(fields.get("sparse_points", []), "camera.sparse_points", _sparse)
-    return CameraFile(
-        poses=_poses(fields["poses"], "camera.poses", height, width), sparse=np.array(sparse) if sparse else None
-    )
+    are_shares = "width" in fields and (height, width) == UNIT_FRAME
+    poses = _poses(fields["poses"], "camera.poses", height, width, are_shares)
+    return CameraFile(poses=poses, sparse=np.array(sparse) if sparse else None)
 
 
-def _poses(value: Any, place: str, height: int, width: int) -> CameraPath:
+def _poses(value: Any, place: str, height: int, width: int, are_shares: bool = False) -> CameraPath:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_POSES:
         fail(place, value, f"it must be a list of 1 to {MAX_POSES} poses")
     intrinsics, poses = [], []
@@ -95,7 +99,7 @@ def _poses(value: Any, place: str, height: int, width: int) -> CameraPath:
         at = f"{place}[{index}]"
         fields = fields_of(each, at, ("camera_to_world",), ("intrinsics",))
         if "intrinsics" in fields:
-            intrinsics.append(_intrinsics(fields["intrinsics"], f"{at}.intrinsics"))
+            intrinsics.append(_intrinsics(fields["intrinsics"], f"{at}.intrinsics", are_shares))
         elif index:
             intrinsics.append(intrinsics[-1])
         else:
@@ -104,8 +108,8 @@ def _poses(value: Any, place: str, height: int, width: int) -> CameraPath:
     return CameraPath.from_poses(np.array(intrinsics), np.array(poses), height, width)
 
 
-def _intrinsics(value: Any, place: str) -> list[float]:
-    """fx, fy, cx, cy from that list, or from the rows of K."""
+def _intrinsics(value: Any, place: str, are_shares: bool) -> list[float]:
+    """fx, fy, cx, cy from that list, or from the rows of K; in px, unless they are said to be shares of the frame."""
     if not isinstance(value, list) or len(value) not in (3, 4):
         fail(place, value, "give [fx, fy, cx, cy] in px, or the three rows of K")
     if len(value) == 3:
@@ -114,7 +118,15 @@ def _intrinsics(value: Any, place: str) -> list[float]:
             fail(place, value, "K must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]; a skew is not read")
         value = [k[0][0], k[1][1], k[0][2], k[1][2]]
     limits = ((1e-3, 1e6), (1e-3, 1e6), (-1e6, 1e6), (-1e6, 1e6))
-    return [number(each, f"{place}[{i}]", *limits[i]) for i, each in enumerate(value)]
+    numbers = [number(each, f"{place}[{i}]", *limits[i]) for i, each in enumerate(value)]
+    if not are_shares and max(numbers[:2]) < MIN_FOCAL_PX and all(0 <= each <= 1 for each in numbers[2:]):
+        fail(
+            place,
+            value,
+            "these look like shares of the frame, not px; multiply fx and cx by the picture's width, fy and cy by its "
+            'height, or name their frame: {"poses": [...], "width": 1, "height": 1}',
+        )
+    return numbers
 
 
 def _pose(value: Any, place: str) -> Array:

@@ -14,6 +14,7 @@ from ..easing import EASINGS, HOLDS, Bend, Timing
 from ..parse import MAX_COORDINATE_PX
 from ..spline import INTERPOLATIONS
 from ..strict_json import choice, count, decoded, fail, fields_of, identifier, items_of, number
+from ..text import without_mark
 from ..tracks import TrackFormatError
 from .document import FORMAT, KINDS, VERSIONS, Canvas, Document, DrawnTrack, Grid, Region, require_ids
 
@@ -34,7 +35,7 @@ def parse_document(text: str, default_canvas: Canvas) -> Document:
     Raises TrackFormatError naming field, value and remedy for anything that docs/tracks-format.md does not allow: an
     unknown version or field, a field given twice, a number that is not finite, ids that repeat, ...
     """
-    if isinstance(text, str) and not text.strip():
+    if isinstance(text, str) and not without_mark(text).strip():
         return Document(default_canvas)
     value = decoded(text, "document")
     # Before the fields: another version may have others.

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...media.frames import Frames, FrameSource
 from ..tracks import Tracks
-from .frames import Frames, FrameSource
 from .tracker import Followed, Queries, Report, as_source, check_input, track_both_ways
 
 LICENCE = "CC BY-NC 4.0: no commercial use"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...media.frames import Frames
 from .flow import FlowKind, there_and_back
-from .frames import Frames
 from .neighbours import Companions
 from .patches import Floats, Looks, Picture, best_half, levelled, similarity, structure
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...media.frames import ArrayFrames, Frames, FrameSource, backwards, forwards
 from ..grid import point_grid
 from ..tracks import Tracks
 from .flow_walk import FlowSettings, FlowWalk
-from .frames import ArrayFrames, Frames, FrameSource, backwards, forwards
 from .patches import Floats
 
 Queries = NDArray[np.floating]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Frames = NDArray[np.uint8]
+from ...media.frames import AtTimes, Frames, forwards
+from ...media.times import TOLERANCE
+from ...media.video import VideoFrames
+
+MARGIN_S = 2.0  # behind the last wanted time: the frame that is nearest to it may come later
 
 
 class FootageError(ValueError):
@@ -41,91 +42,37 @@ class Footage:
 def read_footage(path: Path, footage: Footage) -> Frames:
     """Frames (t h w 3) of a video at footage.fps from its first frame on, each the nearest in time, t <= max_frames.
 
-    The middle is cropped to the frame's aspect ratio, then resized. Rotation and the pixels' own aspect ratio, which
-    the file may tell, are heeded. Raises FootageError ("unreadable", "aspect"), ImportError without PyAV or OpenCV.
+    They reach up to half an interval after the last frame. As displayed (`VideoFrames`); the middle is cropped to the
+    frame's aspect ratio, then resized. Raises FootageError ("unreadable", "aspect"), ImportError without PyAV or
+    OpenCV.
     """
+    wanted_s = np.arange(footage.max_frames) / footage.fps
     try:
-        import av
-        from av.error import FFmpegError
-    except ImportError as error:
-        raise ImportError("reading videos needs PyAV; pip install av") from error
-    if not path.is_file():
-        raise FootageError("unreadable", "there is no such file")
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise FootageError("unreadable", "it has no video stream")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            pixel_aspect = float(stream.sample_aspect_ratio or 1)
-            chosen = _at_rate(_timed(container, stream), footage)
-            picked = [
-                fit_frame(frame.to_ndarray(format="rgb24"), frame.rotation, pixel_aspect, footage) for frame in chosen
-            ]
+        video = VideoFrames(path, duration_s=float(wanted_s[-1]) + MARGIN_S)
+        shown = AtTimes(video, wanted_s[wanted_s < video.times_s[-1] + 0.5 / footage.fps - TOLERANCE])
+        return np.stack([fit_frame(frame, footage) for frame in forwards(shown)])
     except FootageError:
         raise
-    except (FFmpegError, OSError, ValueError) as error:
-        raise FootageError("unreadable", str(error)) from error
-    if not picked:
-        raise FootageError("unreadable", "it holds no frame")
-    return np.stack(picked)
+    except (OSError, ValueError) as error:
+        raise FootageError("unreadable", getattr(error, "fault", str(error))) from error
 
 
-def _timed(container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
-    """(time in s from the first frame, frame); a frame without a time stamp follows the one before at the mean rate."""
-    interval = 1 / float(stream.average_rate or 25)
-    start, last = None, -interval
-    for frame in container.decode(stream):
-        if frame.pts is None:
-            time = last + interval
-        else:
-            stamp = float(frame.pts * stream.time_base)
-            start = stamp if start is None else start
-            time = stamp - start
-        if time > last:
-            last = time
-            yield time, frame
-
-
-def _at_rate(frames: Iterator[tuple[float, Any]], footage: Footage) -> Iterator[Any]:
-    """The frames nearest to times 0, 1 / fps, 2 / fps, ... up to half an interval after the last frame."""
-    before: tuple[float, Any] | None = None
-    count = 0
-    for time, frame in frames:
-        # a wanted time in the earlier half of the gap belongs to the frame before
-        while before is not None and count < footage.max_frames and count / footage.fps < (before[0] + time) / 2:
-            yield before[1]
-            count += 1
-        if count == footage.max_frames:
-            return
-        before = time, frame
-    while before is not None and count < footage.max_frames and count / footage.fps < before[0] + 0.5 / footage.fps:
-        yield before[1]
-        count += 1
-
-
-def fit_frame(pixels: Frames, rotation: float, pixel_aspect: float, footage: Footage) -> Frames:
-    """Decoded pixels (h w 3) as displayed, cropped and resized.
-
-    rotation: degrees counterclockwise by which the file asks to turn them. pixel_aspect: width / height of one pixel.
-    Raises FootageError ("aspect").
-    """
+def fit_frame(pixels: Frames, footage: Footage) -> Frames:
+    """Pixels (h w 3) as displayed, cropped and resized. Raises FootageError ("aspect")."""
     try:
         import cv2
     except ImportError as error:
         raise ImportError("preparing videos needs OpenCV; pip install opencv-python-headless") from error
-    turns = round(rotation / 90) % 4
-    if turns:
-        pixels = np.rot90(pixels, turns)
-        pixel_aspect = 1 / pixel_aspect if turns % 2 else pixel_aspect
     height, width = pixels.shape[:2]
-    aspect = width * pixel_aspect / height
+    aspect = width / height
     least, greatest = footage.aspect_range
     if not least <= aspect <= greatest:
         raise FootageError("aspect", f"{aspect:.2f}, wanted {least:.2f} to {greatest:.2f}")
     wanted = footage.frame_size[1] / footage.frame_size[0]
-    cropped_width = min(width, max(1, round(height * wanted / pixel_aspect)))
-    cropped_height = min(height, max(1, round(width * pixel_aspect / wanted)))
+    cropped_width, cropped_height = (
+        min(width, max(1, round(height * wanted))),
+        min(height, max(1, round(width / wanted))),
+    )
     left, top = (width - cropped_width) // 2, (height - cropped_height) // 2
     inner = np.ascontiguousarray(pixels[top : top + cropped_height, left : left + cropped_width])
     target = (footage.frame_size[1], footage.frame_size[0])

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...media.frames import Frames
 from .encoders import ClipEncoders
-from .footage import Frames
 
 VERSION = 1
 SHARD = "video_{:05d}"

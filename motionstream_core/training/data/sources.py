@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .video_frames import SUFFIXES
+from ...media.video import VIDEO_SUFFIXES
 
 COLUMNS = ("video", "caption")
 
@@ -32,10 +32,10 @@ def read_sources(path: str | Path) -> list[Source]:
     """
     path = Path(path)
     if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in SUFFIXES and each.is_file())
+        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in VIDEO_SUFFIXES and each.is_file())
         sources = [Source(video, _beside(video)) for video in found]
         if not sources:
-            raise ValueError(f"the folder {path} holds no videos; known are {', '.join(SUFFIXES)}")
+            raise ValueError(f"the folder {path} holds no videos; known are {', '.join(VIDEO_SUFFIXES)}")
         return sources
     if not path.exists():
         raise FileNotFoundError(f"there is no folder or list {path}")
@@ -55,7 +55,7 @@ def read_sources(path: str | Path) -> list[Source]:
 
 def _beside(video: Path) -> str | None:
     text = video.with_suffix(".txt")
-    return (text.read_text("utf-8").strip() or None) if text.is_file() else None
+    return (text.read_text("utf-8-sig").strip() or None) if text.is_file() else None
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -68,7 +68,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for line, text in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for line, text in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
         if not text.strip():
             continue
         try:

@@ -19,13 +19,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ...media.faults import MediaError
+from ...media.frames import AtTimes
+from ...media.times import TOLERANCE
+from ...media.video import VideoFrames, VideoInfo
 from ...world import LEVELS, render, sample_motion, sample_scene
 from ...world.leaves import LeavesScene, render_leaves, sample_leaves
-from .video_frames import VideoInfo, read_frames
 
 HELD_OUT_INDEX = 1 << 30  # clips from here on are never trained on
 CROPS_PER_RENDER = 3
 CROPS_PER_SCENE = 4
+MARGIN_S = 2.0  # behind the last wanted time: the frame that is nearest to it may come later
 
 
 @dataclass(frozen=True)
@@ -125,18 +129,29 @@ class VideoCrops:
             try:
                 return VaeClip(_tensor(self._read(video, rng)), (index,))
             except (OSError, ValueError) as error:
-                self._report(video.path, error)
+                self._report(video.path, getattr(error, "fault", error))
         raise RuntimeError(f"none of the {len(self.videos)} videos can be read")
 
     def _read(self, video: VideoInfo, rng: np.random.Generator) -> NDArray[np.uint8]:
         steps = np.arange(self.shape.num_frames) / self.fps
-        frames = read_frames(video, rng.uniform(0, max(0.0, video.last_s - steps[-1])) + steps)
-        return _crop(frames, self.shape.size_px, rng)
+        times_s = rng.uniform(0, max(0.0, video.last_s - steps[-1])) + steps
+        return _crop(frames_at(video.path, times_s), self.shape.size_px, rng)
 
-    def _report(self, path: Path, error: Exception) -> None:
+    def _report(self, path: Path, fault: object) -> None:
         if path not in self._broken:
             self._broken.add(path)
-            warnings.warn(f"{path} is left out: {error}", stacklevel=3)
+            warnings.warn(f"{path} is left out: it {fault}", stacklevel=3)
+
+
+def frames_at(path: Path, times_s: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Frames (t h w 3) of a video, those nearest to rising times in s.
+
+    Raises MediaError, also for a video that ends before the last of them.
+    """
+    video = VideoFrames(path, duration_s=float(times_s[-1]) + MARGIN_S)
+    if times_s[-1] > video.times_s[-1] + 0.5 / video.fps + TOLERANCE:
+        raise MediaError(f"ends at {video.times_s[-1]:.2f} s; a clip up to {times_s[-1]:.2f} s was wanted", str(path))
+    return AtTimes(video, times_s).read(0, len(times_s))
 
 
 def collate_clips(clips: list[VaeClip]) -> VaeClip:

@@ -11,8 +11,8 @@ import torch
 from ...checkpoints.load import LoadedModel
 from ...evaluation.world.cases import Case, CaseKind, held_out_case
 from ...evaluation.world.report import student_generator, teacher_generator
+from ...media.video_file import VideoFile
 from ...models.vae.tiny_vae import TinyVae
-from ...streaming.render.video_file import VideoFile
 
 SHOWN: Sequence[tuple[int, CaseKind]] = ((0, "plain"), (1, "drag"))
 TEACHER_STEPS = 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -157,7 +158,9 @@ def test_what_is_no_wan_says_so(tmp_path: Path) -> None:
 def test_what_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no weights at"):
         read_wan_weights(tmp_path / "nothing.safetensors")
-    with pytest.raises(FileNotFoundError, match=r"no single safetensors file and no single index \(none\)"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no single file of weights \(safetensors or bin\) and no single index \(none\)"
+    ):
         read_wan_weights(tmp_path)
     index = tmp_path / "wan.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"a": "wan-1.safetensors"}}))
@@ -166,6 +169,7 @@ def test_what_is_not_there_says_so(tmp_path: Path) -> None:
     index.write_text(json.dumps({"weight_map": {"a": "../secret.safetensors"}}))
     with pytest.raises(ValueError, match="is not a file beside it"):
         read_wan_weights(index)
-    index.write_text("[]")
-    with pytest.raises(ValueError, match="is no index of sharded weights"):
-        read_wan_weights(index)
+    for content, fault in (("[]", "it must be an object"), ("{}", "no index"), ('{"weight_map": {}}', "no index")):
+        index.write_text(content)
+        with pytest.raises(ValueError, match=rf"^{re.escape(str(index))}.*{fault}"):
+            read_wan_weights(index)

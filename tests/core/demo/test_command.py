@@ -221,7 +221,7 @@ def test_a_missing_file_is_named(tmp_path: Path, demo: Demo, capsys: pytest.Capt
         ("[[1, 2], [3", "neither JSON"),
         ('[[{"x": 1}]]', "track 0, sample 0"),
         ('[[{"x": 1, "y": "left"}]]', "track 0, sample 0"),
-        ('{"tracks": []}', "where a list of tracks is needed"),
+        ('{"tracks": []}', "document: field"),
     ],
     ids=["empty", "cut off", "no y", "no number", "an object"],
 )
@@ -239,7 +239,7 @@ def test_a_file_that_is_no_image_is_explained(tmp_path: Path, demo: Demo, capsys
     (tmp_path / "photo.png").write_text("no image")
     tracks = write_tracks(tmp_path / "tracks.json", [(1.0, 1.0)])
     assert demo("--image", tmp_path / "photo.png", "--tracks", tracks) == 2
-    assert "cannot identify image file" in capsys.readouterr().err
+    assert "photo.png is no picture that can be read" in capsys.readouterr().err
 
 
 def test_missing_weights_are_named(

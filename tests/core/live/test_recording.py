@@ -16,8 +16,9 @@ import torch
 from motionstream_core.live.open import Log
 from motionstream_core.live.recording import About, Recording, free_name, repair
 from motionstream_core.live.told import ToldTracks, as_document
-from motionstream_core.streaming.live_tracks import LiveTracks
-from motionstream_core.streaming.session import Event
+from motionstream_core.streaming.events import Event
+from motionstream_core.streaming.live_tracks import LiveTracks, known_text
+from motionstream_core.tracks import Tracks
 from motionstream_core.tracks.drawn.document import Canvas, Grid
 from motionstream_core.tracks.drawn.parse import parse_document
 from motionstream_core.tracks.npz import load_npz
@@ -198,3 +199,19 @@ def test_the_document_is_a_drag_for_each_hand_and_shows_the_same() -> None:
         assert len(ours) == len(theirs), frame
         if len(ours):
             assert torch.cdist(ours, theirs).min(1).values.max() < 0.05, frame
+
+
+def test_given_tracks_are_among_what_the_model_was_told() -> None:
+    """Beside a hand, whatever their ids: 990 and 1990 are not the points that hold the rest of a frame."""
+    points = torch.rand(12, 3, 2, generator=torch.Generator().manual_seed(1)) * 40
+    given = Tracks(points, torch.ones(12, 3, dtype=torch.bool), 48, 64, torch.tensor([990, 1990, 5]))
+    events = [Event(0, "known", known_text(given)), drag(1, [10, 10, 0.0], [30, 20, 1.0])]
+    told = ToldTracks.of(events, [1, 8, 8], 48, 64, 1)
+    assert (told.tracks.num_frames, told.tracks.num_tracks) == (17, 4)
+    assert told.tracks.visibility.sum(1).tolist() == [3] + 8 * [4] + 3 * [4] + 5 * [1]
+    columns = told.tracks.points[:12].unbind(1)
+    for track in points.unbind(1):
+        assert any(torch.equal(track, column) for column in columns)
+    assert sorted(len(life.points) for life in told.lives) == [12, 12, 12, 16]
+    drawn = parse_document(as_document(told, 16.0), Canvas(64, 48, 17, 16.0)).sample()
+    assert drawn.num_tracks == 4

@@ -11,13 +11,13 @@ import torch
 pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
 
 from motionstream_core.checkpoints import LoadedModel
+from motionstream_core.media.frames import Frames
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, TrackSource, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.online_tracks import OnlineTracks, chunk_delay
 from motionstream_core.streaming.stream import StreamSettings, stream_chunks
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.extract.frames import Frames
 from motionstream_core.tracks.extract.tracker import Followed, OpenCvTracker, grid_queries
 from motionstream_core.tracks.transfer import laid_over
 from tests.core.tracks.moving_pictures import sliding
@@ -119,6 +119,30 @@ def test_pieces_of_several_frames_are_cut_where_the_chunks_are() -> None:
     seen = [tracks.at_frames(a, b).points[:, 0, 0] for a, b in ((0, 1), (1, 13), (13, 25), (25, 34))]
     assert torch.cat(seen).tolist() == [0, 0, 0, *range(31)]
     assert tracks.num_held <= 16
+
+
+@pytest.mark.parametrize("fps", [48.0, 24.0, 16.0, 12.5, 10.0])
+def test_a_video_of_another_rate_is_followed_in_its_own_time(fps: float) -> None:
+    """x = 30 px a second, whatever the video's rate: between its frames too, and no further than it goes."""
+    count = round(2 * fps) + 1
+
+    class Going:
+        name, in_workers = "going", False
+
+        def follow(self, frames: Iterator[Frames], queries: np.ndarray) -> Iterator[Followed]:
+            for number in range(count):
+                yield np.full((1, 1, 2), 30 * number / fps, np.float32), np.ones((1, 1), bool)
+
+    times = np.arange(count) / fps * 16
+    queries = np.zeros((1, 3), np.float32)
+    tracks = OnlineTracks(Going(), [], queries, 99, 99, delay_frames=12, times=times)  # type: ignore[arg-type]
+    seen = [tracks.at_frames(a, b) for a, b in ((0, 1), (1, 13), (13, 25), (25, 37), (37, 49))]
+    x = torch.cat([each.points[:, 0, 0] for each in seen])
+    shown = torch.cat([each.visibility[:, 0] for each in seen])
+    last = int(times[-1] + 1e-9)
+    torch.testing.assert_close(x[12 : 12 + last + 1], 30 * torch.arange(last + 1) / 16)
+    assert shown.tolist() == [True] * (12 + last + 1) + [False] * (49 - 13 - last)
+    assert tracks.num_held <= fps / 16 * 12 + 2
 
 
 def test_what_cannot_be_followed_live_is_refused() -> None:

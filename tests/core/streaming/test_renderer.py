@@ -23,6 +23,7 @@ from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae
 from motionstream_core.checkpoints.families import BY_KEY
 from motionstream_core.demo.render_demo import _chunks, own_job
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
+from motionstream_core.media.video import VideoFrames
 from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.streaming import image_source
@@ -34,7 +35,6 @@ from motionstream_core.streaming.render.prompts import EncodedPrompt
 from motionstream_core.streaming.render.renderer import Renderer, TeacherSettings, open_renderer
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.extract.frames import VideoFrames
 from tests.core.wan_folder import WORDS, save_track_v0
 
 SIZE = (16, 32)

@@ -17,10 +17,11 @@ from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.models.wan import CrossContext
 from motionstream_core.streaming.conditions import StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
+from motionstream_core.streaming.events import Event
 from motionstream_core.streaming.live_tracks import LiveTracks
-from motionstream_core.streaming.session import Event, StreamSession
+from motionstream_core.streaming.session import StreamSession
 from motionstream_core.streaming.stream import StreamedChunk, StreamSettings
-from motionstream_core.tracks import Tracks
+from motionstream_core.tracks import TrackFormatError, Tracks
 from motionstream_core.tracks.drawn.document import Grid
 
 HEIGHT, WIDTH = 32, 48
@@ -327,7 +328,7 @@ def test_a_replay_can_be_stopped_by_hand(make_session: MakeSession) -> None:
         "not json",
         "[]",
         "{}",
-        '{"version": 3, "events": []}',
+        '{"version": 9, "events": []}',
         '{"version": 1}',
         '{"version": 1, "events": [{"chunk": 0, "kind": "samples"}]}',
         '{"version": 1, "events": [{"chunk": "x", "kind": "stop", "payload": null}]}',
@@ -520,3 +521,32 @@ def test_a_copy_goes_its_own_way() -> None:
     tracks.hold(0.0)
     tracks.at_frames(0, 1)
     assert copy.at_frames(0, 1).ids.tolist()[0] == 3 and copy._still
+
+
+def given_tracks() -> Tracks:
+    points = torch.rand(20, 5, 2, generator=torch.Generator().manual_seed(9)) * torch.tensor([WIDTH, HEIGHT])
+    ids = torch.tensor([3, 990, 1990, 7, 50_007])
+    return Tracks(points, torch.rand(20, 5, generator=torch.Generator().manual_seed(8)) > 0.2, HEIGHT, WIDTH, ids)
+
+
+def test_given_tracks_are_in_the_log_and_a_replay_needs_no_others(make_session: MakeSession) -> None:
+    session = make_session(given_tracks())
+    live = play(session, {2: [drag]})
+    again = make_session()
+    again.replay(session.log_json())
+    replayed = play(again)
+    for one, other in zip(live, replayed, strict=True):
+        assert torch.equal(one.latents, other.latents)
+    assert again.log_json() == session.log_json()
+    given_too = make_session(given_tracks())
+    given_too.replay(session.log_json())
+    assert torch.equal(play(given_too)[-1].latents, live[-1].latents)
+    assert [event.kind for event in given_too.events].count("known") == 1
+    assert (play(make_session(), {2: [drag]})[-1].latents - live[-1].latents).abs().max() > 1e-3
+
+
+def test_given_tracks_that_are_none_are_refused(make_session: MakeSession) -> None:
+    session = make_session()
+    session.replay(json.dumps({"version": 3, "events": [{"chunk": 0, "kind": "known", "payload": "bm90aGluZw=="}]}))
+    with pytest.raises(TrackFormatError, match="the log's given tracks cannot be read"):
+        play(session)

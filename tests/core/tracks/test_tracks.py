@@ -57,7 +57,7 @@ def test_points_must_be_finite_only_where_visible(bad: float) -> None:
     points = torch.zeros(3, 2, 2)
     points[2, 1, 0] = bad
     visibility = torch.ones(3, 2, dtype=torch.bool)
-    with pytest.raises(ValueError, match=r"at frame 2, track 1.*visibility to False"):
+    with pytest.raises(ValueError, match=r"at frame 2, track 1.*make it invisible there"):
         Tracks(points, visibility, 8, 8)
     visibility[2, 1] = False
     tracks = Tracks(points, visibility, 8, 8)

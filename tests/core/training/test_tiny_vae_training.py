@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionstream_core.evaluation.perceptual import Lpips
+from motionstream_core.media.video_file import VideoFile
 from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
-from motionstream_core.streaming.render.video_file import VideoFile
 from motionstream_core.training.data.vae_clips import (
     HELD_OUT_INDEX,
     ClipSource,

@@ -10,9 +10,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from motionstream_core.streaming.render.video_file import VideoFile
-from motionstream_core.training.data.vae_clips import CropShape, VaeClip, VideoCrops, WorldCrops, clip_batches
-from motionstream_core.training.data.video_frames import VideoInfo, hold_out, read_frames, scan_videos, video_info
+from motionstream_core.media.video import VideoInfo, video_info
+from motionstream_core.media.video_file import VideoFile
+from motionstream_core.training.data.vae_clips import (
+    CropShape,
+    VaeClip,
+    VideoCrops,
+    WorldCrops,
+    clip_batches,
+    frames_at,
+)
+from motionstream_core.training.data.video_scan import hold_out, scan_videos
 
 
 class Numbers:
@@ -77,18 +85,18 @@ def test_frames_are_those_nearest_to_the_times(tmp_path: Path) -> None:
     for first_s in (0.0, 0.61, 1.5):
         times = first_s + np.arange(9) / 16
         expected = [int(np.argmin(np.abs(np.arange(60) / 25 - time))) for time in times]
-        assert numbers_of(read_frames(video, times)) == expected
-    assert numbers_of(read_frames(video, np.array([59 / 25]))) == [59]
-    assert numbers_of(read_frames(video, np.array([0.2, 0.2, 0.21]))) == [5, 5, 5]
-    with pytest.raises(ValueError, match="ends after 1 of the 2 frames"):
-        read_frames(video, np.array([2.3, 2.9]))
+        assert numbers_of(frames_at(video.path, times)) == expected
+    assert numbers_of(frames_at(video.path, np.array([59 / 25]))) == [59]
+    assert numbers_of(frames_at(video.path, np.array([0.2, 0.2, 0.21]))) == [5, 5, 5]
+    with pytest.raises(ValueError, match=r"a\.mp4 ends at 2\.36 s; a clip up to 2\.90 s"):
+        frames_at(video.path, np.array([2.3, 2.9]))
 
 
 def test_crops_of_videos_are_pieces_of_their_frames_and_the_same_again(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_test_video(tmp_path / f"{name}.mp4", 40)
     videos = scan_videos(tmp_path, 16, 0.0).videos
-    whole = {video.path: read_frames(video, np.arange(40) / 25) for video in videos}
+    whole = {video.path: frames_at(video.path, np.arange(40) / 25) for video in videos}
     crops, again = (VideoCrops(videos, CropShape(5, 16), 25.0, seed=2) for _ in range(2))
     places = set()
     for index in (0, 3, 1, 2):
@@ -122,7 +130,7 @@ def test_a_scan_says_what_it_leaves_out_and_why(tmp_path: Path) -> None:
     assert reasons.keys() == {"small.mp4", "brief.mp4", "broken.mp4"}
     assert "16 x 16 px, needs 32" in reasons["small.mp4"]
     assert "0.16 s" in reasons["brief.mp4"] and "0.80" in reasons["brief.mp4"]
-    assert "cannot be read" in reasons["broken.mp4"]
+    assert "is no video that can be read" in reasons["broken.mp4"]
     assert scan.report().startswith("1 videos, 3 skipped\n") and scan.report().count("\n") == 3
     assert [video.path.name for video in scan_videos(tmp_path, 32, 29 / 25).videos] == ["good.mp4"]
     with pytest.raises(ValueError, match=r"no video in .* can be used: 0 videos, 4 skipped"):
@@ -138,7 +146,7 @@ def test_a_video_that_breaks_off_is_replaced_with_one_warning(tmp_path: Path) ->
     lying = VideoInfo(tmp_path / "a.mp4", SIDE, SIDE, 25.0, last_s=90.0)  # a header that promises more
     shape = CropShape(5, 16)
     crops = VideoCrops((lying, good), shape, 25.0, seed=0)
-    with pytest.warns(UserWarning, match=r"a\.mp4 is left out: it ends after") as warned:
+    with pytest.warns(UserWarning, match=r"a\.mp4 is left out: it ends at") as warned:
         frames = [crops[index].frames for index in range(6)]
     assert len(warned) == 1 and all(each.shape == (3, 5, 16, 16) for each in frames)
     with pytest.warns(UserWarning):

@@ -40,15 +40,16 @@ SIZE = (48, 48)
 NUM_LATENT_FRAMES = 4
 
 
-def load_pack() -> None:
-    spec = importlib.util.spec_from_file_location("pack", PACK / "__init__.py", submodule_search_locations=[str(PACK)])
+def by_path(name: str, file: Path, folders: list[str] | None = None) -> Any:
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folders)
     assert spec is not None
     assert spec.loader is not None
-    sys.modules["pack"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["pack"])
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
-load_pack()
+by_path("pack", PACK / "__init__.py", [str(PACK)])
 checkpoints = importlib.import_module("pack.motionstream_core.checkpoints")
 conditions_of = importlib.import_module("pack.motionstream_core.streaming.conditions")
 stream = importlib.import_module("pack.motionstream_core.streaming.stream")
@@ -60,6 +61,9 @@ guiding = importlib.import_module("pack.nodes.sampling.guider")
 keys = importlib.import_module("pack.nodes.host.conditioning")
 models = importlib.import_module("pack.nodes.host.model")
 vaes = importlib.import_module("pack.nodes.host.vae")
+lora_node = importlib.import_module("pack.nodes.lora")
+key_maps = importlib.import_module("pack.motionstream_core.checkpoints.key_maps")
+namings = by_path("lora_namings", PACK / "tests" / "data" / "lora_namings.py")
 
 
 def hosted(name: str, **options: Any) -> Any:
@@ -235,6 +239,37 @@ def lora() -> dict[str, float]:
         patcher = hosted("teacher")
         patched = with_lora(patcher, lora_of(patcher, names), 0.7)
         found[names] = error(by_core(patched, "euler", 3, (3.0, 1.5)), wanted)
+    return found
+
+
+def lora_namings() -> dict[str, Any]:
+    """How many of a LoRA's modules core's loader and ours find, under each naming; what ours computes, merged too."""
+    patcher = hosted("teacher")
+    weights = patcher.model.diffusion_model.state_dict()
+    files = {name: namings.lora_of(weights, name, key_maps.diffusers_name)[0] for name in namings.NAMINGS}
+    files |= {kind: namings.lycoris_of(weights, kind) for kind in ("LoKr", "LoHa", "DoRA")}
+    found: dict[str, Any] = {"all": len(namings.targets(weights))}
+    for name, file in files.items():
+        core = with_lora(patcher, file, 0.7)
+        ours, about = lora_node.MotionStreamLoadLora.execute(patcher, "change.safetensors", 0.7).result
+        found[name] = {"core": len(core.patches), "ours": len(ours.patches), "about": about}
+    torch.save({"generator_lora": files["PEFT"]}, FOLDER / "loras" / "lora.pt")
+    scripts = lora_node.MotionStreamLoadLora.execute(patcher, "lora.pt", 0.05).result[0]
+    change = namings.lora_of(weights, "PEFT", key_maps.diffusers_name)[1]
+    loaded = checkpoints.load_model(FOLDER / "teacher.safetensors")
+    for name, parameter in loaded.model.named_parameters():
+        parameter.data += 0.05 * change.get(name, 0)
+    wanted = by_core(native.host_model(loaded, "teacher", torch.float32), "euler", 3, (3.0, 1.5))
+    found["lora.pt"] = error(by_core(scripts, "euler", 3, (3.0, 1.5)), wanted)
+    found["lora.pt changes"] = error(by_core(patcher, "euler", 3, (3.0, 1.5)), wanted)
+    foreign = {name.replace("blocks.", "double_blocks."): value for name, value in files["PEFT"].items()}
+    save_file(
+        {name: value for name, value in foreign.items() if "blocks" in name}, FOLDER / "loras" / "none.safetensors"
+    )
+    try:
+        lora_node.MotionStreamLoadLora.execute(patcher, "none.safetensors", 1.0)
+    except ValueError as refused:
+        found["foreign"] = str(refused)
     return found
 
 
@@ -421,7 +456,7 @@ def full_vae() -> dict[str, float]:
     return found
 
 
-ALL = (teacher_agrees, schedules, batches, lora, partial, options, student, ar_video, full_vae)
+ALL = (teacher_agrees, schedules, batches, lora, lora_namings, partial, options, student, ar_video, full_vae)
 CHECKS = {each.__name__: each for each in ALL if each.__name__ in (ONLY or [each.__name__])}
 
 if __name__ == "__main__":

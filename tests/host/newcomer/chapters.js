@@ -2,39 +2,11 @@
 // a photo, looks for nodes, takes a blueprint, uses another pack's editor beside this one's.
 import { writeFileSync } from "node:fs";
 
+import { drawing, EDITOR, spill, stroke } from "./editor.js";
 import { drop, inNode, until } from "./visit.js";
 
-const EDITOR = "MotionStreamTrackEditor";
+const STREAMER = "MotionStreamStudentStreamer";
 const PICTURE = "MotionStreamPicture";
-
-/** Tracks of the drawing on a node, and whether its editor can be seen there. */
-const drawing = (visitor, kind = EDITOR) =>
-  inNode(
-    visitor,
-    kind,
-    `(() => {
-      const { element } = widget("track_editor");
-      const shown = element.querySelector(".mste-surface")?.getBoundingClientRect();
-      const width = node.size[0] * window.app.canvas.ds.scale;
-      const text = widget("document").value;
-      return { tracks: text ? JSON.parse(text).tracks.length : 0, length: widget("length").value,
-        shown: Boolean(shown && shown.width > 0.85 * width && shown.height > 50) };
-    })()`,
-  );
-
-/** A stroke over the middle of the surface, with the tool that draws free-hand. */
-async function stroke({ page, wait }, from, to) {
-  const free = page.getByRole("button", { name: /free-hand/i }).last();
-  if (await free.isVisible()) await free.click();
-  const box = await page.locator(".mste-surface").last().boundingBox();
-  const side = Math.min(box.width, box.height);
-  const at = ([x, y]) => [box.x + box.width / 2 + x * side, box.y + box.height / 2 + y * side];
-  await page.mouse.move(...at(from));
-  await page.mouse.down();
-  await page.mouse.move(...at(to), { steps: 20 });
-  await page.mouse.up();
-  await wait(600);
-}
 
 /** Types a number into a widget of a node, where that way of drawing nodes has it. */
 async function type(visitor, kind, name, value) {
@@ -95,30 +67,31 @@ export async function draws(visitor) {
   return seen;
 }
 
-/** How far what a node shows reaches over its edges, px of the page, once it is 300 px wide. */
+/** 61 typed into the streamer's own length, once nothing is linked to it: what it holds, and what its row shows. */
+export async function typesLength(visitor) {
+  await inNode(visitor, STREAMER, `node.disconnectInput(node.inputs.findIndex(({ name }) => name === "length"))`);
+  await visitor.wait(800);
+  const before = await inNode(visitor, STREAMER, `widget("length").value`);
+  await type(visitor, STREAMER, "length", 61);
+  await visitor.shot("own_length");
+  return { before, held: await inNode(visitor, STREAMER, `widget("length").value`) };
+}
+
+/** How far what a node shows reaches over its edges once it is 300 px wide, and what is drawn there then. */
 export async function narrows(visitor) {
-  const spill = {};
-  for (const kind of [PICTURE, EDITOR]) {
-    const name = kind === PICTURE ? "picker" : "track_editor";
+  const seen = {};
+  for (const [kind, name] of [
+    [PICTURE, "picker"],
+    [EDITOR, "track_editor"],
+  ]) {
     await inNode(visitor, kind, "(node.setSize([300, node.size[1]]), graph.setDirtyCanvas(true, true))");
     await visitor.wait(1500);
-    spill[name] = await inNode(
-      visitor,
-      kind,
-      `(() => {
-        const { ds } = window.app.canvas;
-        const page = window.app.canvas.canvas.getBoundingClientRect();
-        const { element } = widget(more);
-        const inner = [element, ...element.querySelectorAll("*")].map((each) => each.getBoundingClientRect());
-        const bottom = Math.max(...inner.filter(({ width, height }) => width * height > 0).map((box) => box.bottom));
-        const own = document.querySelector(\`[data-node-id="\${node.id}"]\`)?.getBoundingClientRect().bottom;
-        return bottom - (own ?? page.y + (node.pos[1] + node.size[1] + ds.offset[1]) * ds.scale);
-      })()`,
-      name,
-    );
+    seen[name] = await spill(visitor, kind, name);
   }
+  await stroke(visitor, [-0.2, -0.2], [0.1, -0.3]);
+  seen.drawn = await drawing(visitor);
   await visitor.shot("narrow");
-  return spill;
+  return seen;
 }
 
 /** A photo let go over the node that holds the picture: the picker, the editor and the video take it. */

@@ -23,7 +23,7 @@ from ....models.vae.tiny_vae import TinyVae
 from ....models.vae.wan_vae import WanVae
 from ....world.leaves import leaves_picture
 from ...data.vae_clips import ClipSource, LeavesCrops, VideoCrops, WorldCrops, held_out_frames
-from ...data.video_frames import hold_out, scan_videos
+from ...data.video_scan import hold_out, scan_videos
 from ...engine.engine import Engine, Part
 from ...engine.log import Log
 from ...engine.loop import train_loop

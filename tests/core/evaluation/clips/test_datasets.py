@@ -12,7 +12,7 @@ from PIL import Image
 
 from motionstream_core.evaluation.clips.cases import Protocol, frame_indices, read_clip
 from motionstream_core.evaluation.clips.datasets import find_footage
-from motionstream_core.streaming.render.video_file import VideoFile
+from motionstream_core.media.video_file import VideoFile
 
 
 def picture(path: Path, grey: int, size: tuple[int, int] = (40, 20)) -> None:
@@ -32,7 +32,7 @@ def test_davis_with_its_lists(tmp_path: Path) -> None:
     picture(tmp_path / "JPEGImages/Full-Resolution/bear/00000.jpg", 0)
     lists = tmp_path / "ImageSets/2017"
     lists.mkdir(parents=True)
-    (lists / "val.txt").write_text("bear\ndance\n", "utf-8")
+    (lists / "val.txt").write_text("bear\ndance\n", "utf-8-sig")  # as Windows' editors save it
     found = find_footage(tmp_path)
     assert [(each.name, each.layout, each.fps) for each in found] == [
         ("bear", "davis", 24.0),
@@ -50,8 +50,8 @@ def test_davis_with_its_lists(tmp_path: Path) -> None:
 def test_videos_below_a_folder_with_captions(tmp_path: Path) -> None:
     for name in ("b.mp4", "deep/a.mp4", "deep/c.mp4"):
         video(tmp_path / name)
-    (tmp_path / "b.txt").write_text("a  cat\n", "utf-8")
-    (tmp_path / "captions.json").write_text(json.dumps({"deep_a": "a dog"}), "utf-8")
+    (tmp_path / "b.txt").write_text("a  cat\n", "utf-8-sig")  # as Windows' editors save it
+    (tmp_path / "captions.json").write_text(json.dumps({"deep_a": "a dog"}), "utf-8-sig")
     found = find_footage(tmp_path)
     assert [(each.name, each.caption) for each in found] == [("b", "a cat"), ("deep_a", "a dog"), ("deep_c", None)]
     assert found[0].open()[1] == 16

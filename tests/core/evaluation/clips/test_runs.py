@@ -16,9 +16,9 @@ pytest.importorskip("cv2", reason="the tracker without weights")
 
 from motionstream_core.__main__ import main
 from motionstream_core.evaluation.world.cases import held_out_case
+from motionstream_core.media.video import VideoFrames
+from motionstream_core.media.video_file import VideoFile
 from motionstream_core.streaming.render.renderer import Renderer
-from motionstream_core.streaming.render.video_file import VideoFile
-from motionstream_core.tracks.extract.frames import VideoFrames
 
 pytestmark = pytest.mark.thorough
 FRAMES = 13

@@ -21,8 +21,8 @@ from motionstream_core.evaluation.tracking.ground_truth import (
     textured_clip,
 )
 from motionstream_core.evaluation.tracking.round_trip import round_trip
+from motionstream_core.media.frames import ArrayFrames, Frames, FrameSource
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.extract.frames import ArrayFrames, Frames, FrameSource
 from motionstream_core.tracks.extract.tracker import Queries, Report
 from motionstream_core.world import Clip
 
@@ -118,7 +118,7 @@ def test_the_command_writes_table_and_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
-    from motionstream_core.streaming.render.video_file import VideoFile
+    from motionstream_core.media.video_file import VideoFile
     from tests.core.tracks.moving_pictures import sliding
 
     with VideoFile(tmp_path / "clip.mp4", 8, crf=4) as file:

@@ -58,6 +58,22 @@ def test_the_object_form_names_its_own_size_and_sparse_points() -> None:
     assert read.poses.rescaled(480, 832).intrinsics[1] == pytest.approx([832, 640, 416, 240])
 
 
+def test_intrinsics_in_shares_of_the_frame_are_read_where_the_poses_say_so() -> None:
+    shares = {"intrinsics": [0.5, 0.9, 0.5, 0.5], "camera_to_world": STILL}
+    read = parse_camera(json.dumps({"poses": [shares], "width": 1, "height": 1}), 480, 832).poses
+    assert read is not None
+    assert read.rescaled(480, 832).intrinsics[0] == pytest.approx([416, 432, 416, 240])
+    for value in ([shares], {"poses": [shares]}, {"poses": [shares], "width": 832, "height": 480}):
+        for size in ((480, 832), (1, 1)):  # the node checks a text before it knows the video's size
+            with pytest.raises(TrackFormatError, match=r"poses\[0\]|camera\[0\]") as caught:
+                parse_camera(json.dumps(value), *size)
+            assert "look like shares of the frame, not px; multiply fx and cx" in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    assert parse_camera('\ufeff[{"move": "pan", "amount": 3, "start": 0, "duration": 9}]', 60, 80).moves
+
+
 def test_a_list_of_moves() -> None:
     read = parse_camera('[{"move": "pan", "amount": 3, "start": 0, "duration": 9}]', 60, 80)
     assert read.moves == (Move("pan", 3, 0, 9),)

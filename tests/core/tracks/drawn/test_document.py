@@ -25,6 +25,13 @@ def parse(document: Any) -> Document:
     return parse_document(document if isinstance(document, str) else json.dumps(document), CANVAS)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    document = next(iter(VALID.values()))
+    points = parse(document).sample().points
+    assert (parse("\ufeff" + json.dumps(document)).sample().points == points).all()
+    assert parse("\ufeff").tracks == ()
+
+
 @pytest.mark.parametrize("case", DATA["valid"], ids=lambda case: case["name"])
 def test_samples_agree_with_the_reference(case: dict[str, Any]) -> None:
     tracks = parse(case["document"]).sample()

@@ -15,10 +15,10 @@ from torch import Tensor
 pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
 
 from motionstream_core.evaluation.tracking.ground_truth import queries_of, textured_clip
+from motionstream_core.media.frames import WINDOW_FRAMES, ArrayFrames
 from motionstream_core.tracks import Tracks
 from motionstream_core.tracks.extract.cotracker import CoTracker3, CoTracker3Online
 from motionstream_core.tracks.extract.flow import FlowKind, there_and_back
-from motionstream_core.tracks.extract.frames import WINDOW_FRAMES, ArrayFrames
 from motionstream_core.tracks.extract.patches import WEIGHTS, Picture, best_half, similarity, structure
 from motionstream_core.tracks.extract.tracker import (
     Followed,

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from motionstream_core.streaming.render.video_file import VideoFile
+from motionstream_core.media.video_file import VideoFile
 
 av = pytest.importorskip("av", reason="needs PyAV")
 

@@ -9,15 +9,20 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
-from ...files import NewFile
+from ..files import NewFile
+from .colours import as_yuv, tag_colours
+
+MOST_DENOMINATOR = 1001
 
 
 class VideoFile:
     """Writes H.264 frame by frame through PyAV; a context manager.
 
-    Frames go to `<path>.part`; leaving the context normally renames it, leaving by an exception keeps what was
-    written so far under `<stem>.partial<suffix>`; what a full disk leaves unreadable is removed. Raises ImportError
-    where PyAV (package `av`) is missing, FileExistsError where another process writes the same file.
+    Colours are those of sRGB by BT.709's matrix in the limited range, and the file says so: what players, editors and
+    ComfyUI's own *Save Video* take HD video for. Frames go to `<path>.part`; leaving the context normally renames it,
+    leaving by an exception keeps what was written so far under `<stem>.partial<suffix>`; what a full disk leaves
+    unreadable is removed. Raises ImportError where PyAV (package `av`) is missing, FileExistsError where another
+    process writes the same file.
     """
 
     def __init__(self, path: str | Path, fps: float, crf: int = 14) -> None:
@@ -28,7 +33,7 @@ class VideoFile:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._new = NewFile(self.path)
-        self._av, self._fps, self._crf = av, Fraction(fps).limit_denominator(1001), crf
+        self._fps, self._crf = frame_rate(fps), crf
         # an open file: the muxer would cut a name at its first NUL
         self._container = av.open(self._new.file, "w", format="mp4")
         self._stream = None
@@ -39,13 +44,12 @@ class VideoFile:
         pixels = (frames.detach().float().clamp(0, 1) * 255 + 0.5).to("cpu", torch.uint8).numpy()
         if self._stream is None:
             height, width = pixels.shape[1:3]
-            if height % 2 or width % 2:
-                raise ValueError(f"an mp4 frame needs even sides, got {width} x {height} px")
+            check_even(height, width)
             self._stream = self._container.add_stream("libx264", rate=self._fps, options={"crf": str(self._crf)})
             self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+            tag_colours(self._stream.codec_context)
         for image in pixels:
-            frame = self._av.VideoFrame.from_ndarray(image, format="rgb24")
-            self._container.mux(self._stream.encode(frame))
+            self._container.mux(self._stream.encode(as_yuv(image)))
             self.num_frames += 1
 
     def __enter__(self) -> VideoFile:
@@ -68,3 +72,15 @@ class VideoFile:
             self._new.drop()
             if error is None:
                 raise
+
+
+def frame_rate(fps: float) -> Fraction:
+    """Frames per second as a file states them: 23.976 is 24000 / 1001."""
+    return Fraction(fps).limit_denominator(MOST_DENOMINATOR)
+
+
+def check_even(height: int, width: int) -> None:
+    """Raises ValueError for an odd side: the colours of mp4 video are stored for two px at once."""
+    if height % 2 or width % 2:
+        even = f"{width + width % 2} x {height + height % 2}"
+        raise ValueError(f"an mp4 frame needs even sides, got {width} x {height} px; {even} would do")

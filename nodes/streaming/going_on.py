@@ -1,0 +1,75 @@
+"""What a stream goes on from: frames or a VIDEO whose end it takes up, or a saved stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ...motionstream_core.checkpoints.spec import ModelSpec
+from ...motionstream_core.media.frames import at_rate
+from ...motionstream_core.streaming.going_on import Before
+from ...motionstream_core.streaming.past import past_frames
+from ...motionstream_core.streaming.state_file import read_state
+from ..frame_fit import Size, fit_image
+from ..host.model import StreamModel
+from ..host.vae import Vae
+from ..sockets import SavedStream, StreamSocket
+from ..tracks.footage import footage
+
+Given = Tensor | SavedStream | Any
+"""Frames (t h w 3 or 4) in [0, 1], a saved stream, or the host's VIDEO."""
+
+
+def go_on_input() -> io.Input:
+    """The video or the stream that goes on; the last input of its node, with what belongs to it."""
+    return io.MultiType.Input(
+        "go_on_from",
+        types=[io.Image, io.Video, StreamSocket],
+        optional=True,
+        tooltip="A video that goes on, in place of an image: its frames (IMAGE, VIDEO), of which the last ones are "
+        "used, or a saved stream (MotionStream Load Stream). Only what is new comes out; length counts that. The first "
+        "sample of motion is where things are in the last frame.",
+    )
+
+
+def save_stream_input() -> io.Input:
+    """Where the stream's state is saved when it ends."""
+    return io.String.Input(
+        "save_stream",
+        default="",
+        optional=True,
+        tooltip="Saves the stream's memory when it ends or is cancelled, so that MotionStream Load Stream can take it "
+        "up again: name below ComfyUI's output folder, a number is added. Empty: not saved.",
+    )
+
+
+def read_before(model: StreamModel, vae: Vae, given: Given, size: Size, asked: Size, fit: str) -> tuple[Before, Size]:
+    """What was before, and the (height, width) px of the video.
+
+    size: of the video that goes on from frames; asked: as the user gave it, 0 for any. Raises ValueError that begins
+    with the input's name.
+    """
+    try:
+        if isinstance(given, SavedStream):
+            state = read_state(given.path, model.maker, vae, vae.patcher.load_device)
+            for side, wanted, kept in zip(("height", "width"), asked, state.size, strict=True):
+                if wanted not in (0, kept):
+                    raise ValueError(f"the saved stream is {kept} px in {side}, not {wanted}; set {side} to 0")
+            return Before(state=state), state.size
+        images = given if isinstance(given, Tensor) else _end(given, model.spec)
+        if images.ndim != 4 or images.shape[3] not in (3, 4):
+            raise ValueError(f"it has shape {tuple(images.shape)}; it must be frames (t h w 3)")
+        last = images[-past_frames(model.spec, len(images)) :]
+        return Before(torch.cat([fit_image(each[None], size, fit) for each in last], dim=2)), size
+    except ValueError as error:
+        raise ValueError(f"go_on_from: {error}") from None
+
+
+def _end(video: Any, spec: ModelSpec) -> Tensor:
+    """Those of a VIDEO's frames (t h w 3) that a stream can go on from, as many a second as the model makes."""
+    frames = at_rate(footage(video, None, spec.fps).frames, spec.fps)
+    count = past_frames(spec, frames.num_frames)
+    return torch.from_numpy(frames.read(frames.num_frames - count, frames.num_frames)).float() / 255

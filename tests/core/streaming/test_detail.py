@@ -1,0 +1,60 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from motionstream_core.models.conditioning import Forecast
+from motionstream_core.streaming.detail import with_detail
+
+SIZE = (96, 128)
+
+
+def textured(num_frames: int = 3) -> Tensor:
+    """Frames (3 t h w) of fine texture over a slope."""
+    generator = torch.Generator().manual_seed(0)
+    slope = torch.linspace(0.3, 0.7, SIZE[1]).expand(3, num_frames, *SIZE)
+    return slope + 0.2 * (torch.rand(3, num_frames, *SIZE, generator=generator) - 0.5)
+
+
+def blurred(frames: Tensor) -> Tensor:
+    return F.avg_pool2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), 3, 1)
+
+
+def forecast_of(frames: Tensor, known: float = 1.0) -> Forecast:
+    return Forecast(frames, torch.full(frames.shape[1:], known))
+
+
+def test_what_a_decoder_blurred_is_sharp_again() -> None:
+    picture = textured()
+    shown = with_detail(blurred(picture).movedim(0, 3), forecast_of(picture))
+    assert (blurred(picture) - picture).abs().mean() > 0.03
+    assert (shown - picture.movedim(0, 3)).abs().mean() < 0.003
+
+
+def test_what_is_a_guess_stays_the_decoders() -> None:
+    picture = textured()
+    shown = with_detail(blurred(picture).movedim(0, 3), forecast_of(picture, known=0.0))
+    torch.testing.assert_close(shown, blurred(picture).movedim(0, 3))
+
+
+def test_what_the_model_shows_otherwise_stands_and_the_rest_is_sharp() -> None:
+    picture = textured()
+    decoded = blurred(picture)
+    decoded[:, :, 32:64, 64:] = torch.tensor([0.9, 0.1, 0.1]).view(3, 1, 1, 1)
+    shown = with_detail(decoded.movedim(0, 3), forecast_of(picture)).movedim(3, 0)
+    assert (shown - decoded)[:, :, 40:56, 72:].abs().max() < 0.02
+    assert (shown - picture)[..., :48].abs().mean() < 0.003
+
+
+@pytest.mark.parametrize("shade", [0.01, 0.2])
+def test_light_that_falls_is_kept_the_more_the_plainer_it_is(shade: float) -> None:
+    """A shade that the VAE may have made is undone, one that the model must mean is not; either way it is sharp."""
+    picture = textured()
+    shown = with_detail((blurred(picture) - shade).movedim(0, 3), forecast_of(picture)).movedim(3, 0)
+    left = (picture - shown).mean().item()
+    assert left < 0.5 * shade if shade < 0.1 else left > 0.9 * shade
+
+
+def test_a_forecast_of_another_size_is_an_error() -> None:
+    with pytest.raises(RuntimeError):
+        with_detail(torch.zeros(2, 64, 64, 3), forecast_of(textured(2)))

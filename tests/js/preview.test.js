@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { attachPreview } from "../../js/preview.js";
+
+/** A page whose node 7 holds the videos of these files. */
+function page(...files) {
+  const videos = files.map((file) => ({
+    src: `http://host/api/view?filename=${file}&type=temp`,
+    played: 0,
+    muted: false,
+    loop: false,
+    play() {
+      this.played++;
+      return Promise.resolve();
+    },
+  }));
+  globalThis.CSS = { escape: String };
+  globalThis.location = { href: "http://host/" };
+  globalThis.document = {
+    querySelector: (selector) => (selector === '[data-node-id="7"]' ? { querySelectorAll: () => videos } : null),
+  };
+  return videos;
+}
+
+const output = (filename, animated = [true]) => ({ images: [{ filename }], animated });
+
+test("the video of the file that was made plays once, without sound and over and over", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const [old, made] = page("old.mp4", "new.mp4");
+  const node = { id: 7 };
+  attachPreview(node);
+  node.onExecuted(output("new.mp4"));
+  t.mock.timers.tick(5000);
+  assert.deepEqual([old.played, made.played, made.muted, made.loop], [0, 1, true, true]);
+});
+
+test("one that the page puts there later is waited for, and not for ever", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  page();
+  const node = { id: 7 };
+  attachPreview(node);
+  node.onExecuted(output("new.mp4"));
+  t.mock.timers.tick(3000);
+  const [made] = page("new.mp4");
+  t.mock.timers.tick(200);
+  assert.equal(made.played, 1);
+  node.onExecuted(output("later.mp4"));
+  t.mock.timers.tick(11_000);
+  const [late] = page("later.mp4");
+  t.mock.timers.tick(5000);
+  assert.equal(late.played, 0);
+});
+
+test("pictures, and nodes that are gone, are left alone", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const [picture, made] = page("a.webp", "new.mp4");
+  const node = { id: 7 };
+  attachPreview(node);
+  node.onExecuted(output("a.webp"));
+  node.onExecuted(output("new.mp4", null));
+  node.onExecuted(undefined);
+  t.mock.timers.tick(1000);
+  page();
+  node.onExecuted(output("new.mp4"));
+  node.onRemoved();
+  const [late] = page("new.mp4");
+  t.mock.timers.tick(1000);
+  assert.deepEqual([picture.played, made.played, late.played], [0, 0, 0]);
+});
