@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import commands, names, streams, tracks, trainings, weights
+from . import commands, names, states, streams, tracks, trainings, weights
 from .arena import Act, Limits, Tally, tried
 
 
@@ -80,5 +80,6 @@ FAMILIES = {
     "changed weights": Family(
         "files of weights, changed", weights.changed, weights.try_changed, 20, 1_000, Limits(60, 3072)
     ),
+    "states": Family("saved streams", states.files, states.try_file, 40, 1_000),
     "trainings": Family("checkpoints of trainings", trainings.harms, trainings.try_harm, 30, 300),
 }
