@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import commands, names, states, streams, tracks, trainings, weights
+from . import commands, logs, names, states, streams, tracks, trainings, weights
 from .arena import Act, Limits, Tally, tried
 
 
@@ -37,7 +37,7 @@ def _all(inputs: Callable[[], Sequence[Any]]) -> Callable[[int, int], Sequence[A
 
 
 SMALL = Limits(10, 256)
-BOMBS = Limits(10, 512)
+BOMBS = Limits(30, 512)
 FAMILIES = {
     "coordinates": Family(
         "coordinate texts", lambda n, s: list(tracks.coordinate_texts(n, s)), tracks.try_coordinates, 300, 10_000, SMALL
@@ -80,6 +80,7 @@ FAMILIES = {
     "changed weights": Family(
         "files of weights, changed", weights.changed, weights.try_changed, 20, 1_000, Limits(60, 3072)
     ),
+    "logs": Family("logs of live streams", logs.texts, logs.try_text, 200, 3_000, SMALL),
     "states": Family("saved streams", states.files, states.try_file, 40, 1_000),
     "trainings": Family("checkpoints of trainings", trainings.harms, trainings.try_harm, 30, 300),
 }
