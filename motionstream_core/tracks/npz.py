@@ -72,7 +72,7 @@ def _arrays(file: BinaryIO, most_samples: int) -> dict[str, np.ndarray]:
         raise
     # zipfile's own kinds, those of what it unpacks by, and RuntimeError for what is encrypted
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, ValueError, EOFError, OSError, RuntimeError) as error:
-        raise TrackFormatError(f"this is no readable npz of MotionStream Save Tracks ({error})") from error
+        raise TrackFormatError(f"this is no readable npz file of MotionStream Save Tracks ({error})") from error
 
 
 def _array(archive: zipfile.ZipFile, name: str, most_bytes: int) -> np.ndarray:
