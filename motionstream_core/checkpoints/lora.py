@@ -87,7 +87,7 @@ def merged(weights: Mapping[str, Tensor], lora: Lora, strength: float = 1.0) -> 
 
     Without alpha the factor alpha / rank is 1, as ComfyUI takes it. Reckoned in float32 and kept in the weight's dtype;
     fp8 becomes bfloat16, since fp8 would lose most of what is added. Raises ValueError for a change of another kind
-    (LyCORIS, DoRA).
+    (LyCORIS, DoRA), or so large that the dtype cannot hold it.
     """
     changed = dict(weights)
     for module, part in lora.parts.items():
@@ -95,6 +95,10 @@ def merged(weights: Mapping[str, Tensor], lora: Lora, strength: float = 1.0) -> 
             old = weights[name]
             dtype = COMPUTED if old.element_size() == 1 else old.dtype
             changed[name] = (old.float() + strength * change.reshape(old.shape)).to(dtype)
+            if not changed[name].isfinite().all():
+                raise ValueError(
+                    f"merged at strength {strength:g}, {name} has numbers beyond {dtype}; lower the strength"
+                )
     return changed
 
 
@@ -120,6 +124,8 @@ def _check_fits(module: str, part: Mapping[str, Tensor], weights: Mapping[str, T
     """Raises ValueError for changes of another shape than what they change, or halves of a pair."""
     if ALPHA in part and part[ALPHA].numel() != 1:
         raise ValueError(f"{module}.{ALPHA} is {tuple(part[ALPHA].shape)}; it must be one number")
+    if part.keys() == {ALPHA}:
+        raise ValueError(f"{module} has an alpha, and no pair that it would scale")
     for name, change in _differences(module, part, weights).items():
         if name not in weights or change.shape != weights[name].shape:
             has = tuple(weights[name].shape) if name in weights else "none"
@@ -131,7 +137,7 @@ def _check_fits(module: str, part: Mapping[str, Tensor], weights: Mapping[str, T
         raise ValueError(f"{module} has {' and '.join(halves)}, and not the other half of the pair")
     down, up, weight = part[pair[0]], part[pair[1]], weights[_weight_of(module, weights)]
     ranks = (down.shape[0], up.shape[1]) if min(down.ndim, up.ndim) >= 2 else (0, 1)
-    if ranks[0] != ranks[1] or up.numel() * down.numel() != weight.numel() * ranks[0] ** 2:
+    if not ranks[0] == ranks[1] > 0 or up.numel() * down.numel() != weight.numel() * ranks[0] ** 2:
         raise ValueError(
             f"the LoRA's pair for {module} is {tuple(down.shape)} and {tuple(up.shape)}, which make no change of the "
             f"model's {tuple(weight.shape)}: it is for another model"

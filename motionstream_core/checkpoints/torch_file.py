@@ -38,7 +38,8 @@ def read_torch(path: Path, shapes_only: bool) -> Any:
         raise WeightsError(f"{path} is no torch file, or it was cut off: {error}") from None
     mapped = zipped and not shapes_only
     try:
-        with warnings.catch_warnings(action="ignore"):  # torch's own, on protocols
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, on protocols
             content = torch.load(path, map_location="meta" if shapes_only else "cpu", weights_only=True, mmap=mapped)
     except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, AttributeError, TypeError) as error:
         raise WeightsError(f"{path} {_why(error)}") from None
@@ -80,7 +81,7 @@ def _legacy_pickles(path: Path) -> bytes:
 def _why(error: Exception) -> str:
     """Why torch does not open a file, without its advice to open it all the same."""
     text = str(error)
-    if found := re.search(r"global:? (?:GLOBAL )?['\"]?([\w.]+)", text):
+    if found := re.search(r"GLOBAL ([\w.]+)", text):
         return f"holds more than tensors: it would run {found[1]} when opened, so it is not opened; {SAFE}"
     if isinstance(error, pickle.UnpicklingError):
         return f"holds more than tensors, so it is not opened; {SAFE}"

@@ -144,7 +144,7 @@ def test_a_stream_under_a_lora_by_core_and_by_ours(host: ComfyHost, example: dic
     by_core = frames_with(host, example, core)
     inputs_of(example, "MotionStreamLoadModel")["checkpoint"] = "student_aio.safetensors"
     assert np.array_equal(frames_with(host, example, None), plain)
-    assert abs(by_core - plain).mean() > 2
+    assert abs(by_core - plain).mean() > 1
     assert np.array_equal(frames_with(host, example, ours), by_core)
 
 

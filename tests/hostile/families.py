@@ -76,10 +76,8 @@ FAMILIES = {
     "names": Family("names of files to write", names.names, names.try_name, 150, 2_000, SMALL),
     "commands": Family("command lines", _all(commands.lines), commands.try_line, 1, 1, Limits(60, 2048)),
     "numbers": Family("pictures and weights that are no numbers", streams.faults, streams.try_fault, 30, 300),
-    "weights": Family("files of weights", _all(weights.files), weights.try_file, 1, 1, Limits(60, 3072)),
-    "changed weights": Family(
-        "files of weights, changed", weights.changed, weights.try_changed, 20, 1_000, Limits(60, 3072)
-    ),
+    "weights": Family("files of weights", weights.broken, weights.try_broken, 60, 10_000, Limits(30, 512), True),
+    "changed weights": Family("files of weights, changed", weights.changed, weights.try_changed, 30, 1_000),
     "logs": Family("logs of live streams", logs.texts, logs.try_text, 200, 3_000, SMALL),
     "states": Family("saved streams", states.files, states.try_file, 40, 1_000),
     "trainings": Family("checkpoints of trainings", trainings.harms, trainings.try_harm, 30, 300),

@@ -12,7 +12,7 @@ from tests.hostile.arena import Limits, tried
 from tests.hostile.families import FAMILIES
 
 pytestmark = pytest.mark.hostile
-SLOW = {"commands", "weights"}  # weights: test_weight_files.py reads them one by one
+SLOW = {"commands"}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from motionstream_core.checkpoints import build_model
 from motionstream_core.checkpoints.key_maps import to_diffusers
+from tests.core.checkpoints.test_gguf import F32, write_gguf
 from tests.core.checkpoints.test_load import narrow, weights_of
 from tests.core.checkpoints.test_spec import SPEC
 
@@ -292,7 +294,7 @@ FILES: dict[str, Write] = {
     "bomb of hashes.pt": zipped_pickle(bomb_of_hashes()),
     "deep pickle.pt": zipped_pickle(b"\x80\x02" + b"(" * 1_000_000 + b"."),
     "lists.pt": zipped_pickle(b"\x80\x02(" + b"]" * 14_000_000 + b"t."),
-    "packed.pt": zipped_pickle(b"\x80\x02(" + b"]" * 300_000_000 + b"t.", packed=True),
+    "packed.pt": zipped_pickle(b"\x80\x02(" + b"]" * 120_000_000 + b"t.", packed=True),
     "no pickle.pt": zipped_pickle(b"\x80\x02"),
     "wrong get.pt": zipped_pickle(b"\x80\x02h\x05."),
     "long string.pt": zipped_pickle(b"\x80\x02X\xff\xff\xff\x7fab."),
@@ -408,9 +410,13 @@ PLACES: dict[str, Write] = {
 
 
 def samples() -> dict[str, bytes]:
-    """Whole files of three kinds, small, for their bytes to be changed."""
+    """Whole files of each kind, small, for their bytes to be changed."""
     few = {name: value for name, value in WEIGHTS.items() if "blocks.1" not in name}
     zipped, old = io.BytesIO(), io.BytesIO()
     torch.save(few, zipped)
     torch.save(few, old, _use_new_zipfile_serialization=False)
-    return {"safetensors": save(few), "pt": zipped.getvalue(), "old pt": old.getvalue()}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "whole.gguf"
+        write_gguf(path, {name: (tuple(value.shape), F32, value.numpy().tobytes()) for name, value in few.items()})
+        gguf = path.read_bytes()
+    return {"safetensors": save(few), "pt": zipped.getvalue(), "old pt": old.getvalue(), "gguf": gguf}

@@ -62,6 +62,15 @@ def test_dtypes_stay_but_for_fp8(weights: dict[str, Tensor]) -> None:
         assert torch.equal(found[name], (stored[name].float() + change[name]).to(dtype))
 
 
+def test_what_the_dtype_cannot_hold_is_refused(weights: dict[str, Tensor]) -> None:
+    stored = {name: value.half() for name, value in weights.items()}
+    lora = matched(lora_of(stored, "PEFT", diffusers_name)[0], stored)
+    with pytest.raises(
+        ValueError, match=r"merged at strength 60000, .* has numbers beyond torch.float16; lower the strength"
+    ):
+        merged(stored, lora, 60000.0)
+
+
 @pytest.mark.parametrize("layout", ["original", "comfyui", "diffusers"])
 def test_convert_merges_a_training_scripts_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], weights: dict[str, Tensor], layout: str
@@ -94,6 +103,15 @@ def another_model(file: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.replace("blocks.", "double_blocks."): value for name, value in file.items() if "blocks." in name}
 
 
+def alpha_alone(_: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {"diffusion_model.blocks.0.ffn.0.alpha": torch.ones(())}
+
+
+def rank_of_nought(_: dict[str, Tensor]) -> dict[str, Tensor]:
+    module = "diffusion_model.blocks.0.ffn.0"
+    return {f"{module}.lora_A.weight": torch.ones(0, 128), f"{module}.lora_B.weight": torch.ones(40, 0)}
+
+
 def not_a_number(file: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value * torch.nan for name, value in file.items()}
 
@@ -113,6 +131,8 @@ def lycoris(file: dict[str, Tensor]) -> dict[str, Tensor]:
         (half, "blocks.0.ffn.0 has lora_B.weight, and not the other half"),
         (another_shape, r"make no change of the model's \(40, 128\): it is for another model"),
         (another_model, "changes nothing of the model: it is for another one. Its first names are diffusion_model"),
+        (alpha_alone, "blocks.0.ffn.0 has an alpha, and no pair"),
+        (rank_of_nought, r"make no change of the model's \(40, 128\)"),
         (not_a_number, "are NaN or infinite"),
         (two_alphas, r"blocks.0.ffn.0.alpha is \(2,\); it must be one number"),
         (lycoris, "blocks.0.ffn.0.hada_w1_a is of a kind that is not merged"),
@@ -129,5 +149,5 @@ def test_what_does_not_fit_is_refused(
     save_file({name: value.contiguous() for name, value in file.items()}, str(tmp_path / "lora.safetensors"))
     save_file(weights, str(tmp_path / "base.safetensors"))
     command = ["convert", str(tmp_path / "base.safetensors"), str(tmp_path / "new"), "--to", "original"]
-    assert main([*command, "--merge-lora", str(tmp_path / "lora.safetensors")]) == 1
+    assert main([*command, "--merge-lora", str(tmp_path / "lora.safetensors")]) == 2
     assert re.search(rf"lora\.safetensors: .*{message}", capsys.readouterr().err) and not (tmp_path / "new").exists()
