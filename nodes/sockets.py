@@ -32,7 +32,7 @@ class Motion:
 
 
 @dataclass(frozen=True)
-class SavedStream:
+class StreamFile:
     """A stream in a file, as MotionStream Load Stream hands it on; it is read where the model that made it is known."""
 
     path: Path

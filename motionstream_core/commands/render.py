@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from ..demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT
+from ..demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT, name_of
 from ..entry import Command
 from ..files import require_new_file
 from ..live.open import Log, Opened, replayed
 from ..media.video_file import VideoFile
 from ..options import frames
+from ..streaming.render.going_on import go_on_to_file, read_going_on, state_to
 from ..streaming.render.job import read_job, render_to_file
+from ..streaming.render.renderer import Renderer
+from ..streaming.state import StreamState
+from ..streaming.state_file import SUFFIX
 from ..streaming.stream import StreamSettings
 from ..tracks import ORDERS, UNITS
 from .model import add_model, model_of, teacher_settings
@@ -25,6 +30,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tracks", type=Path, help="trajectories: npz, the editor's document, coordinate JSON")
     parser.add_argument("--units", choices=UNITS, default="auto", help="of coordinate JSON: px of the image, or 0 to 1")
     parser.add_argument("--order", choices=ORDERS, default="auto", help="of coordinate JSON: what each list holds")
+    parser.add_argument(
+        "--continue",
+        dest="go_on",
+        type=Path,
+        metavar="VIDEO|STREAM",
+        help="in place of an image: a video, whose last frames the stream takes up, or a saved stream; --out holds "
+        "what is new, and the tracks begin in the last frame",
+    )
+    parser.add_argument(
+        "--save-stream",
+        type=Path,
+        metavar="FILE",
+        help=f"the stream's memory when it ends, for --continue; the name ends in {SUFFIX}",
+    )
     parser.add_argument("--replay", type=Path, metavar="LOG", help="a live stream's .log.json: that stream, made again")
     parser.add_argument("--frames", type=frames, help="length; default: as the tracks, in whole chunks")
     parser.add_argument("--out", type=Path, default=Path("outputs/render.mp4"))
@@ -36,6 +55,8 @@ def render(args: argparse.Namespace) -> None:
     """`motionstream render`."""
     if args.replay is not None:
         return replay(args)
+    if args.go_on is not None:
+        return go_on(args)
     require_new_file(args.out, "--out", (args.image, args.tracks, args.model, args.vae), args.overwrite)
     renderer = model_of(args, PHOTO_STUDENT if args.image else STUDENT)
     job = read_job(
@@ -51,7 +72,8 @@ def render(args: argparse.Namespace) -> None:
     )
     if job.told:
         print(f"tracks               {job.told}")
-    pace = render_to_file(renderer, job, args.out, StreamSettings(seed=args.seed), teacher_settings(args))
+    keep = _keep(args, renderer, name_of(args.model or (PHOTO_STUDENT if args.image else STUDENT)))
+    pace = render_to_file(renderer, job, args.out, StreamSettings(seed=args.seed), teacher_settings(args), keep)
     print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
     print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
@@ -59,11 +81,41 @@ def render(args: argparse.Namespace) -> None:
         print(f"peak GPU memory      {torch.cuda.max_memory_allocated(renderer.device) / 2**20:.0f} MiB")
 
 
+def go_on(args: argparse.Namespace) -> None:
+    """`motionstream render --continue`: what follows a video or a saved stream."""
+    require_new_file(args.out, "--out", (args.go_on, args.tracks, args.model, args.vae), args.overwrite)
+    renderer, name = model_of(args, PHOTO_STUDENT), name_of(args.model or PHOTO_STUDENT)
+    job = read_going_on(
+        renderer,
+        name,
+        args.prompt,
+        args.go_on,
+        args.tracks,
+        args.image,
+        num_frames=args.frames,
+        frame_size=args.size,
+        units=args.units,
+        order=args.order,
+    )
+    pace = go_on_to_file(renderer, job, args.out, args.seed, _keep(args, renderer, name))
+    height, width = job.before.size
+    print(f"video                {args.out}  ({pace.num_frames} new frames, {width}x{height} px)")
+    print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
+    if args.save_stream is not None:
+        print(f"saved stream         {args.save_stream}")
+
+
+def _keep(args: argparse.Namespace, renderer: Renderer, name: str) -> Callable[[StreamState], None] | None:
+    if args.save_stream is not None:
+        require_new_file(args.save_stream, "--save-stream", (args.go_on, args.model, args.vae), args.overwrite)
+    return state_to(args.save_stream, renderer, name)
+
+
 def replay(args: argparse.Namespace) -> None:
     """`motionstream render --replay`: a live stream's log, made again."""
-    for name in ("image", "tracks", "frames", "size"):
+    for name in ("image", "tracks", "frames", "size", "save_stream"):
         if getattr(args, name) is not None:
-            raise ValueError(f"--{name} cannot be given beside --replay: the log says it")
+            raise ValueError(f"--{name.replace('_', '-')} cannot be given beside --replay: the log says it")
     log = Log.read(args.replay)
     require_new_file(args.out, "--out", (args.replay, log.image), args.overwrite)
     about = log.about

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
+from ..media.frames import AtTimes, Frames, TimedFrames
+from ..media.times import TOLERANCE
 from ..tracks import Tracks
 from ..tracks.extract.tracker import OpenCvTracker
 from .conditions import KnownTracks, TrackSource
@@ -44,6 +46,16 @@ def past_frames(spec: ModelSpec, num_frames: int) -> int:
             f"{spec.lengths} frames, the last ones of a video; give at least {shortest}"
         )
     return used
+
+
+def last_frames(spec: ModelSpec, source: TimedFrames) -> Frames:
+    """The end of a video, uint8 (t h w 3), at the model's frames a second, counted back from its very last frame.
+
+    Raises ValueError as `past_frames` does.
+    """
+    last_s = float(source.times_s[-1])
+    count = past_frames(spec, 1 + int(last_s * spec.fps + TOLERANCE))
+    return AtTimes(source, last_s - np.arange(count)[::-1] / spec.fps).read(0, count)
 
 
 @torch.no_grad()

@@ -29,10 +29,11 @@ SAME_PX = 0.5
 
 @dataclass(frozen=True)
 class StreamState:
-    """Where a stream stands before chunk number `chunk`; all of it on the CPU.
+    """Where a stream stands before chunk number `chunk`.
 
-    latents: (1 c f h w), the newest. size: (height, width) px. source: what stands in the image slot from here on.
-    tracks: those of the stream from its last frame on, where they were known. settings: with all values named.
+    latents: (1 c f h w), the newest, on the CPU as the cache's content is. size: (height, width) px. source: what is
+    in the image slot from here on. tracks: those of the stream from its last frame on, where they were known. settings:
+    with all values named.
     """
 
     chunk: int

@@ -8,18 +8,16 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...motionstream_core.checkpoints.spec import ModelSpec
-from ...motionstream_core.media.frames import at_rate
 from ...motionstream_core.streaming.going_on import Before
-from ...motionstream_core.streaming.past import past_frames
+from ...motionstream_core.streaming.past import last_frames, past_frames
 from ...motionstream_core.streaming.state_file import read_state
 from ..frame_fit import Size, fit_image
 from ..host.model import StreamModel
 from ..host.vae import Vae
-from ..sockets import SavedStream, StreamSocket
+from ..sockets import StreamFile, StreamSocket
 from ..tracks.footage import footage
 
-Given = Tensor | SavedStream | Any
+Given = Tensor | StreamFile | Any
 """Frames (t h w 3 or 4) in [0, 1], a saved stream, or the host's VIDEO."""
 
 
@@ -53,23 +51,18 @@ def read_before(model: StreamModel, vae: Vae, given: Given, size: Size, asked: S
     with the input's name.
     """
     try:
-        if isinstance(given, SavedStream):
+        if isinstance(given, StreamFile):
             state = read_state(given.path, model.maker, vae, vae.patcher.load_device)
             for side, wanted, kept in zip(("height", "width"), asked, state.size, strict=True):
                 if wanted not in (0, kept):
                     raise ValueError(f"the saved stream is {kept} px in {side}, not {wanted}; set {side} to 0")
             return Before(state=state), state.size
-        images = given if isinstance(given, Tensor) else _end(given, model.spec)
-        if images.ndim != 4 or images.shape[3] not in (3, 4):
-            raise ValueError(f"it has shape {tuple(images.shape)}; it must be frames (t h w 3)")
-        last = images[-past_frames(model.spec, len(images)) :]
+        if not isinstance(given, Tensor):
+            frames = last_frames(model.spec, footage(given, None, 0.0).frames)
+            given = torch.from_numpy(frames).float() / 255
+        if given.ndim != 4 or given.shape[3] not in (3, 4):
+            raise ValueError(f"it has shape {tuple(given.shape)}; it must be frames (t h w 3)")
+        last = given[-past_frames(model.spec, len(given)) :]
         return Before(torch.cat([fit_image(each[None], size, fit) for each in last], dim=2)), size
     except ValueError as error:
         raise ValueError(f"go_on_from: {error}") from None
-
-
-def _end(video: Any, spec: ModelSpec) -> Tensor:
-    """Those of a VIDEO's frames (t h w 3) that a stream can go on from, as many a second as the model makes."""
-    frames = at_rate(footage(video, None, spec.fps).frames, spec.fps)
-    count = past_frames(spec, frames.num_frames)
-    return torch.from_numpy(frames.read(frames.num_frames - count, frames.num_frames)).float() / 255

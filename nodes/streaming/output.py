@@ -109,12 +109,12 @@ class SavedStream:
         return {"images": [file], "animated": (True,)}
 
 
-def new_path(prefix: str, root: str, size: Size) -> tuple[Path, str, int, str]:
+def new_path(prefix: str, root: str, size: Size, what: str = "save_as") -> tuple[Path, str, int, str]:
     """Folder, beginning of the name, its number and the subfolder of new files below `root`, by the host's rules.
 
-    Raises ValueError for a prefix that `files.path_below` refuses.
+    what: the input that says the prefix. Raises ValueError for one that `files.path_below` refuses.
     """
-    path_below(root, prefix, "save_as")
+    path_below(root, prefix, what)
     folder, stem, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, root, size[1], size[0])
     return Path(folder), stem, counter, subfolder
 

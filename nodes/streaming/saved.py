@@ -10,7 +10,8 @@ from comfy_api.latest import io
 
 from ...motionstream_core.streaming.state_file import SUFFIX
 from ..frame_fit import Size
-from ..sockets import SavedStream, StreamSocket, schema
+from ..sockets import StreamFile, StreamSocket, schema
+from .output import new_path
 
 _OUTPUT = " [output]"
 
@@ -63,7 +64,7 @@ class MotionStreamLoadStream(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(SavedStream(stream_file(file)))
+        return io.NodeOutput(StreamFile(stream_file(file)))
 
 
 def stream_options() -> list[str]:
@@ -85,25 +86,22 @@ def stream_file(option: str) -> Path:
 def new_stream_file(save_stream: str, size: Size) -> Path | None:
     """A new name after `save_stream` below the output folder, by the host's rules; None where it is empty.
 
-    Raises ValueError that names the input for a name that leads out of the folder.
+    Raises ValueError as `new_path` does.
     """
     prefix = save_stream.strip().removesuffix(SUFFIX)
     if not prefix:
         return None
-    output = folder_paths.get_output_directory()
-    try:
-        folder, stem, *_ = folder_paths.get_save_image_path(prefix, output, size[1], size[0])
-    except Exception as error:
-        raise ValueError(f"save_stream: {error}") from None
+    folder, stem, *_ = new_path(prefix, folder_paths.get_output_directory(), size, "save_stream")
     number = 1
-    while (path := Path(folder) / f"{stem}_{number:05}{SUFFIX}").exists():
+    while (path := folder / f"{stem}_{number:05}{SUFFIX}").exists():
         number += 1
     return path
 
 
 def option_of(path: Path) -> str:
     """What MotionStream Load Stream calls a file of the output folder."""
-    return f"{path.relative_to(Path(folder_paths.get_output_directory()).resolve()).as_posix()}{_OUTPUT}"
+    root = Path(folder_paths.get_output_directory()).resolve()
+    return f"{path.resolve().relative_to(root).as_posix()}{_OUTPUT}"
 
 
 def _found() -> dict[str, Path]:

@@ -10,13 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...media.frames import at_rate
 from ...media.picture import read_picture
 from ...media.video import VideoFrames
 from ...media.video_file import VideoFile
 from ...tracks import Tracks, resample
 from ..going_on import Before
-from ..past import past_frames
+from ..past import last_frames
 from ..state import StreamState
 from ..state_file import SUFFIX, read_state, write_state
 from ..stream import StreamSettings
@@ -55,7 +54,7 @@ def read_going_on(
     """A job from files.
 
     name: of the model, for messages. source: a video, taken at the model's frames a second and cropped about its middle
-    to the frame, or a saved stream. tracks: as for an image, in px of the video (of the saved stream: of its frames);
+    to the frame, or a saved stream. tracks: as `read_job` has them, over the video (the saved stream's own frames);
     their first sample is the last frame that there is. image: the first one of a saved stream, which does not hold it,
     for a model that looks at it through CLIP. num_frames: new ones; default as many as the tracks have, in whole
     chunks. Raises FileNotFoundError or ValueError naming the option.
@@ -104,9 +103,7 @@ def _before(
         return Before(state=state), state.size
     size = frame_size or spec.frame_size
     video = VideoFrames(source)
-    frames = at_rate(video, spec.fps)
-    last = frames.read(frames.num_frames - past_frames(spec, frames.num_frames), frames.num_frames)
-    fitted = [image_tensor(fit_picture(Image.fromarray(each), *size)) for each in last]
+    fitted = [image_tensor(fit_picture(Image.fromarray(each), *size)) for each in last_frames(spec, video)]
     return Before(torch.stack(fitted, dim=1)[None]), (video.height, video.width)
 
 
@@ -136,6 +133,8 @@ def state_to(path: Path | None, renderer: Renderer, name: str) -> Callable[[Stre
     """Writes the state in which a stream ends to `path`; None for no path."""
     if path is None:
         return None
+    if renderer.loaded.spec.role != "student":
+        raise ValueError("--save-stream: this model is a teacher, which makes whole clips; give a student")
     if not path.name.endswith(SUFFIX):
         raise ValueError(f"--save-stream: {path.name} must end in {SUFFIX}")
     maker = renderer.maker(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ...checkpoints.spec import ModelSpec
 from ...media.picture import read_picture
 from ...media.video_file import VideoFile
 from ...tracks import Reading, TrackFormatError, Tracks, read_file, resample
+from ..state import StreamState
 from ..stream import StreamSettings
 from .fit import fit_picture, fit_tracks, image_tensor
 from .renderer import Renderer, TeacherSettings
@@ -122,8 +124,12 @@ def render_to_file(
     out: Path,
     settings: StreamSettings | None = None,
     teacher: TeacherSettings | None = None,
+    keep: Callable[[StreamState], None] | None = None,
 ) -> Pace:
-    """Write the job's video to `out` as it comes; the file appears under its name when it is whole."""
+    """Write the job's video to `out` as it comes; the file appears under its name when it is whole.
+
+    keep: see `Renderer.video`.
+    """
     image = None if job.image is None else image_tensor(job.image)
     prompts = [job.prompt, job.negative] if renderer.loaded.spec.role == "teacher" else [job.prompt]
     encoded = renderer.encode(prompts, [image] * len(prompts))
@@ -139,6 +145,7 @@ def render_to_file(
             teacher=teacher,
             negative=encoded[-1] if len(encoded) > 1 else None,
             frame_size=(job.tracks.height, job.tracks.width),
+            keep=keep,
         ):
             frames = frames.cpu()  # waits for the device, so that the time is the chunk's
             pace.chunk(len(frames))
