@@ -41,14 +41,7 @@ from motionstream_core.training.stages.student import training_rollout
 
 CELL_PX, FRAME_PX = 8, 128.0
 IMAGE_SKIP = 0.4  # deviation of latents about those of the carried picture, measured over clips
-LAYERS = (0, 2, 5, 7)  # the blocks of the student that it starts from which it keeps
-SPEC = replace(
-    PLAIN_SPEC,
-    image_rule="carried",
-    image_skip=IMAGE_SKIP,
-    step_list=(1000, 500),
-    backbone=replace(PLAIN_SPEC.backbone, num_layers=len(LAYERS)),
-)
+SPEC = replace(PLAIN_SPEC, image_rule="carried", image_skip=IMAGE_SKIP)
 MOVED_GAIN = 3.0  # what a cell that a moving object fills, or has left, counts more than another
 RATE = 8e-4
 MASKS = CausalMasks(own_share=0.85)
@@ -226,14 +219,12 @@ def drawn_loss(
 
 
 def first_model(start: Path) -> TrackWan:
-    """A student that shows the carried picture as it is, with blocks of the student `start`."""
+    """A student that shows the carried picture as it is, with the blocks of the student `start`."""
     loaded = load_model(start)
     model = build_model(SPEC)
-    if len(loaded.model.blocks) > len(LAYERS):
-        loaded.model.blocks = torch.nn.ModuleList(loaded.model.blocks[index] for index in LAYERS)
     kept = {name: value for name, value in loaded.model.state_dict().items() if not name.startswith("text_encoder.")}
     model.load_state_dict(model.state_dict() | kept)
-    if loaded.spec.image_rule != "carried" or loaded.spec.backbone != SPEC.backbone:
+    if loaded.spec.image_rule != "carried":
         torch.nn.init.zeros_(model.head.head.weight)
         torch.nn.init.zeros_(model.head.head.bias)
     return model.float().train()
