@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
+from ..files import checked_name
 from ..media.picture import read_picture
 from ..models.wan import CrossContext
 from ..streaming.conditions import StreamConditions
@@ -185,14 +186,17 @@ class Log:
                 raise ValueError(f"format {values['format']!r}")
             about = About(**{field.name: values[field.name] for field in dataclasses.fields(About)})
             _check(about)
-            if Path(values["image"]).name != values["image"]:
+            if "/" in checked_name(values["image"], "image"):
                 raise ValueError(f"image {values['image']!r} is no file's name")
+            if type(values["num_chunks"]) is not int or not 0 <= values["num_chunks"] <= MAX_CHUNKS:
+                raise ValueError(f"num_chunks is {values['num_chunks']!r}; it must be 0 to {MAX_CHUNKS}")
             read_events(text)
-            return cls(about, text, int(values["num_chunks"]), None, values["version"] >= 3)
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            return cls(about, text, values["num_chunks"], None, values["version"] >= 3)
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"this is no log of a live stream: {error!r}") from None
 
 
+MAX_CHUNKS = 10**9
 _LIMITS = {
     "width": 8192,
     "height": 8192,

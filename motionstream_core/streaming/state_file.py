@@ -92,7 +92,7 @@ def read_state(path: Path, maker: Maker, vae: Encoder, device: torch.device) -> 
         header, tensors = _read(path)
         _check_maker(header.maker, maker)
         return _state(header, tensors, ModelSpec.from_json(header.maker.spec), vae, device)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise StateFileError(f"{path.name}: {_words(error)}") from None
 
 

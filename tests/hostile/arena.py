@@ -30,7 +30,7 @@ Raises one of REFUSALS where it is refused."""
 class Limits:
     """seconds: of one input. mebibytes: that its batch may take beside what the process has."""
 
-    seconds: float = 5.0
+    seconds: float = 20.0
     mebibytes: int = 512
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import commands, names, streams, tracks, trainings, weights
+from . import commands, logs, names, states, streams, tracks, trainings, weights
 from .arena import Act, Limits, Tally, tried
 
 
@@ -36,11 +36,11 @@ def _all(inputs: Callable[[], Sequence[Any]]) -> Callable[[int, int], Sequence[A
     return lambda _count, _seed: inputs()
 
 
-SMALL = Limits(5, 256)
-BOMBS = Limits(10, 512)
+SMALL = Limits(10, 256)
+BOMBS = Limits(30, 512)
 FAMILIES = {
     "coordinates": Family(
-        "coordinate texts", lambda n, s: list(tracks.coordinate_texts(n, s)), tracks.try_coordinates, 300, 20_000, SMALL
+        "coordinate texts", lambda n, s: list(tracks.coordinate_texts(n, s)), tracks.try_coordinates, 300, 10_000, SMALL
     ),
     "coordinate bombs": Family(
         "coordinate texts that grow",
@@ -51,9 +51,7 @@ FAMILIES = {
         BOMBS,
         True,
     ),
-    "documents": Family(
-        "editor documents", lambda n, s: list(tracks.documents(n, s)), tracks.try_document, 300, 20_000
-    ),
+    "documents": Family("editor documents", lambda n, s: list(tracks.documents(n, s)), tracks.try_document, 300, 5_000),
     "document bombs": Family(
         "editor documents that grow",
         _all(lambda: [*tracks.DOCUMENT_BOMBS.values()]),
@@ -63,11 +61,11 @@ FAMILIES = {
         BOMBS,
         True,
     ),
-    "cameras": Family("camera texts", lambda n, s: list(tracks.cameras(n, s)), tracks.try_camera, 200, 10_000, SMALL),
+    "cameras": Family("camera texts", lambda n, s: list(tracks.cameras(n, s)), tracks.try_camera, 200, 5_000, SMALL),
     "camera bombs": Family(
         "camera texts that grow", _all(lambda: [*tracks.CAMERA_BOMBS.values()]), tracks.try_camera, 1, 1, BOMBS, True
     ),
-    "npz": Family("npz files", lambda n, s: list(tracks.npz_files(n, s)), tracks.try_npz, 200, 10_000, SMALL),
+    "npz": Family("npz files", lambda n, s: list(tracks.npz_files(n, s)), tracks.try_npz, 200, 5_000, SMALL),
     "npz bombs": Family(
         "npz files that grow", _all(lambda: [*tracks.npz_bombs().values()]), tracks.try_npz, 1, 1, SMALL, True
     ),
@@ -75,10 +73,12 @@ FAMILIES = {
         "npz files with more in them", _all(lambda: [tracks.unknown_array()]), tracks.try_npz, 1, 1, SMALL
     ),
     "sizes": Family("grids and lengths", _all(lambda: [*tracks.SIZES]), tracks.try_size, 1, 1, SMALL, True),
-    "names": Family("names of files to write", names.names, names.try_name, 150, 5_000, SMALL),
+    "names": Family("names of files to write", names.names, names.try_name, 150, 2_000, SMALL),
     "commands": Family("command lines", _all(commands.lines), commands.try_line, 1, 1, Limits(60, 2048)),
-    "numbers": Family("pictures and weights that are no numbers", streams.faults, streams.try_fault, 30, 500),
-    "weights": Family("files of weights", weights.broken, weights.try_broken, 60, 10_000, Limits(10, 512), True),
-    "changed weights": Family("files of weights, changed", weights.changed, weights.try_changed, 60, 3_000),
-    "trainings": Family("checkpoints of trainings", trainings.harms, trainings.try_harm, 30, 500),
+    "numbers": Family("pictures and weights that are no numbers", streams.faults, streams.try_fault, 30, 300),
+    "weights": Family("files of weights", weights.broken, weights.try_broken, 60, 10_000, Limits(30, 512), True),
+    "changed weights": Family("files of weights, changed", weights.changed, weights.try_changed, 30, 1_000),
+    "logs": Family("logs of live streams", logs.texts, logs.try_text, 200, 3_000, SMALL),
+    "states": Family("saved streams", states.files, states.try_file, 40, 1_000),
+    "trainings": Family("checkpoints of trainings", trainings.harms, trainings.try_harm, 30, 300),
 }

@@ -52,7 +52,7 @@ def try_harm(harm: Harm) -> str | None:
         part = _part()
         notes: list[str] = []
         step = Checkpoints(Engine(Compute(torch.device("cpu"))), folder, 2, notes.append).resume([part])
-        if step != 1 or float(part.model.weight[0, 0]) != 1.0:
+        if step != 1 or part.model.weight[0, 0].item() != 1.0:
             return f"step {step} was resumed"
         raise ValueError(notes[0])
 
