@@ -25,7 +25,8 @@ export function attachPreview(node) {
     const look = () => {
       const video = videoOf(node, file);
       // The page may put another element in the place of one: that one begins too. What somebody stopped stays so.
-      if (video && video !== begun) play((begun = video));
+      if (video && video !== begun) play(video);
+      begun = video ?? begun;
       if (Date.now() < until) timer = setTimeout(look, LOOK_MS);
     };
     look();
