@@ -2,7 +2,7 @@
 
 import { after } from "./track_editor/in_node.js";
 
-const LOOK_MS = 100;
+const LOOK_MS = 200;
 const PATIENCE_MS = 60_000;
 
 /**
@@ -20,10 +20,14 @@ export function attachPreview(node) {
     if (!file?.endsWith(".mp4")) return;
     rest();
     const until = Date.now() + PATIENCE_MS;
+    /** @type {HTMLVideoElement | undefined} */
+    let begun;
     const look = () => {
       const video = videoOf(node, file);
-      if (video) play(video);
-      else if (Date.now() < until) timer = setTimeout(look, LOOK_MS);
+      // The page may put another element in the place of one: that one begins too. What somebody stopped stays so.
+      if (video && video !== begun) play(video);
+      begun = video ?? begun;
+      if (Date.now() < until) timer = setTimeout(look, LOOK_MS);
     };
     look();
   });
@@ -41,5 +45,5 @@ function videoOf(node, file) {
 function play(video) {
   video.muted = true;
   video.loop = true;
-  video.play().catch(() => {}); // the page puts another element in its place: its controls are there
+  video.play().catch(() => {}); // it was taken away while it loaded; another takes its place
 }
