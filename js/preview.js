@@ -3,7 +3,7 @@
 import { after } from "./track_editor/in_node.js";
 
 const LOOK_MS = 100;
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 60_000;
 
 /**
  * @typedef {{images?: {filename: string}[], animated?: boolean[]}} Output

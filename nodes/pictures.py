@@ -70,7 +70,7 @@ class MotionStreamPicture(io.ComfyNode):
         return _found(image, PICTURES)
 
     @classmethod
-    def fingerprint_inputs(cls, image: str | None) -> str:
+    def fingerprint_inputs(cls, image: str | None, background: str | None = BACKGROUND) -> str:
         return _fingerprint(image)
 
     @classmethod

@@ -39,8 +39,7 @@ class Display:
     @classmethod
     def of(cls, frame: Any, pixel_aspect: float) -> Display:
         """Of a decoded PyAV frame. Raises MediaError for a matrix that turns by other than right angles."""
-        matrix = next((bytes(each) for each in frame.side_data if each.type.name == "DISPLAYMATRIX"), None)
-        a, b, c, d = (1, 0, 0, 1) if matrix is None else np.frombuffer(matrix, np.int32)[[0, 1, 3, 4]].tolist()
+        a, b, c, d = _matrix(frame)
         transposed = abs(b) + abs(c) > abs(a) + abs(d)
         across, down, others = (c, b, (a, d)) if transposed else (a, d, (b, c))
         if not across or not down or max(map(abs, others)) > STRAIGHT_WITHIN * min(abs(across), abs(down)):
@@ -80,6 +79,17 @@ class Display:
         words += [f"pixels {self.pixel_aspect:.4g} times as wide as high"] if self.pixel_aspect != 1 else []
         words += ["interlaced: the upper field of each frame is shown"] if self.interlaced else []
         return words + (["HDR: its levels are taken as they are, paler than a player shows them"] if self.hdr else [])
+
+
+def _matrix(frame: Any) -> tuple[float, float, float, float]:
+    """x' = a x + c y, y' = b x + d y: where a stored pixel is shown."""
+    try:
+        found = next((bytes(each) for each in frame.side_data if each.type.name == "DISPLAYMATRIX"), None)
+    except ValueError:  # PyAV lists no side data where there is a kind that it does not know, as Exif; the turn it does
+        angle = math.radians(-frame.rotation)
+        return math.cos(angle), math.sin(angle), -math.sin(angle), math.cos(angle)
+    a, b, c, d = (1, 0, 0, 1) if found is None else np.frombuffer(found, np.int32)[[0, 1, 3, 4]].tolist()
+    return a, b, c, d
 
 
 def over(rgba: NDArray[np.uint8], background: tuple[int, int, int] = WHITE) -> Pixels:

@@ -85,9 +85,10 @@ class VideoFrames:
             found = self._decoded(wanted, self._running, may_be_late=seek is not None)
         if not found:
             raise MediaError(f"breaks off: frames {start} to {stop - 1} cannot be decoded", self.name)
-        if len(sizes := {each.shape[:2] for each in found.values()}) > 1:
-            told = " and ".join(f"{width} x {height}" for height, width in sorted(sizes))
-            raise MediaError(f"changes its size: {told} px between frames {start} and {stop - 1}", self.name)
+        if others := {each.shape[1::-1] for each in found.values()} - {(self.width, self.height)}:
+            told = " and ".join(f"{width} x {height}" for width, height in sorted(others))
+            fault = f"changes its size from {self.width} x {self.height} to {told} px by frame {stop - 1}"
+            raise MediaError(fault, self.name)
         self._next = stop
         # A frame that the decoder left out shows the one before it (or, at the start, after it), as players do.
         last = found[min(found)]

@@ -16,8 +16,11 @@ from .tracks import TrackFormatError, Tracks
 UNITS = ("auto", "px", "normalised")
 ORDERS = ("auto", "by point", "by frame")
 
+ASK_ORDER = "choose order 'by frame', or 'by point' where each list is the way of one point"
 FEWEST_FRAMES = 8
 """Fewer lists are no clip's frames: a few points that move side by side look the same."""
+TINY_STEP = 0.1
+"""Share of the distances between points that the trembling of tracked ones stays below."""
 MOST_FRAMES_AWAY = 10
 """Shares of a frame beyond this many frames are px."""
 STEPS_BETWEEN = 16
@@ -27,11 +30,11 @@ Sample = tuple[float, float, float]
 """x, y, v."""
 
 
-def by_point(lists: list[list[Sample]], order: str) -> list[list[Sample]]:
+def by_point(lists: list[list[Sample]], order: str, remedy: str = ASK_ORDER) -> list[list[Sample]]:
     """The lists as one list per point, whichever way they are given.
 
-    Raises TrackFormatError for lists by frame of unequal lengths, and, with "auto", for lists that look like frames:
-    every point is nearer to itself in the next list than the points of one list are to each other.
+    Raises TrackFormatError for lists by frame of unequal lengths, and, with "auto" and ending in `remedy`, for lists
+    that look like frames (`_look_like_frames`).
     """
     equal = len({len(samples) for samples in lists}) <= 1
     if order == "by frame":
@@ -42,17 +45,30 @@ def by_point(lists: list[list[Sample]], order: str) -> list[list[Sample]]:
                 f"points, with v 0 where one cannot be seen"
             )
         return [list(samples) for samples in zip(*lists, strict=True)]
-    if order == "auto" and equal and len(lists) >= FEWEST_FRAMES and len(lists[0]) > 1:
-        points = np.asarray(lists, dtype=np.float64)[..., :2]
-        along = np.linalg.norm(np.diff(points, axis=0), axis=-1).max()
-        within = np.median(np.linalg.norm(np.diff(points, axis=1), axis=-1))
-        if along < within:
-            raise TrackFormatError(
-                f"these are {len(lists)} lists of {len(lists[0])}: from list to list nothing moves further than "
-                f"{along:.3g}, inside a list neighbours are {within:.3g} apart, as in one list per frame; choose order "
-                f"'by frame', or 'by point' where each list is the way of one point"
-            )
+    if order == "auto" and equal and _look_like_frames(np.asarray(lists, dtype=np.float64)[..., :2]):
+        raise TrackFormatError(
+            f"these are {len(lists)} lists of {len(lists[0])} places, which move from list to list as points do from "
+            f"frame to frame, and inside a list lie far apart: they look like one list per frame; {remedy}"
+        )
     return lists
+
+
+def _look_like_frames(places: Array) -> bool:
+    """Whether the k-th place of every list (lists places 2) is one point on its way, rather than a list is.
+
+    No step from list to list is as long as half of the steps inside a list, and either all are tiny beside those, or
+    they are smooth, which the steps through a cluster of points are not.
+    """
+    if len(places) < FEWEST_FRAMES or places.shape[1] < 2:
+        return False
+    along = np.diff(places, axis=0)
+    longest, inside = _lengths(along).max(), np.median(_lengths(np.diff(places, axis=1)))
+    is_smooth = np.median(_lengths(np.diff(along, axis=0))) <= np.median(_lengths(along))
+    return bool(longest < inside and (longest < TINY_STEP * inside or is_smooth))
+
+
+def _lengths(steps: Array) -> Array:
+    return np.linalg.norm(steps, axis=-1)
 
 
 def in_px(lists: list[list[Sample]], height: int, width: int, units: str) -> tuple[list[list[Sample]], str]:

@@ -27,6 +27,8 @@ MAX_COORDINATE_PX = 1e6
 MAX_LITERAL_CHARS = 2**18
 """Of a text that is no JSON: Python's own reader takes some 500 bytes for each."""
 
+ONE_FRAME = "give the points of one frame alone: [{'x': 1, 'y': 2}, ...]"
+
 _FIELDS = ("x", "y", "v")
 _SAMPLE_FORMS = "{'x': px, 'y': px, 'v': 0 or 1} or [x, y] or [x, y, v], where v may be left out"
 
@@ -91,7 +93,7 @@ def read_points(text: str, *, height: int, width: int, units: str = "auto", reme
     if isinstance(entries, list) and entries and _is_sample(entries[0]):
         lists = [[sample] for sample in _samples(entries, 0)]
     else:
-        lists = [samples[:1] for samples in by_point(_sample_lists(entries), "auto")]
+        lists = [samples[:1] for samples in by_point(_sample_lists(entries), "auto", ONE_FRAME)]
     lists, told = in_px(lists, height, width, units)
     tracks = _padded(lists, height, width, 0)
     require_inside(tracks, remedy)
@@ -116,7 +118,11 @@ def _sample_lists(source: object) -> list[list[Sample]]:
     """One list of samples per track, at least one."""
     entries = _decoded(source) if isinstance(source, str) else source
     if not isinstance(entries, list | tuple):
-        raise TrackFormatError(f"found {show(entries)} where a list of tracks is needed: [[sample, ...], ...]")
+        drawing = "; a drawing of the Track Editor goes into that node's document, or as a file into Load Tracks"
+        raise TrackFormatError(
+            f"found {show(entries)} where a list of tracks is needed: [[sample, ...], ...]"
+            f"{drawing if isinstance(entries, Mapping) and 'format' in entries else ''}"
+        )
     if any(isinstance(entry, str) for entry in entries):
         return _tracks_of_texts(entries)
     if not entries:

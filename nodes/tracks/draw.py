@@ -12,7 +12,7 @@ from ..frame_fit import opaque
 from ..host.preview import PreviewProgress
 from ..sockets import TracksSocket, advanced, schema
 from ..tracks.inputs import ALIASES, size_input
-from .sizes import sized_tracks
+from .sizes import over_pictures
 
 
 class MotionStreamDrawTracks(io.ComfyNode):
@@ -66,8 +66,8 @@ class MotionStreamDrawTracks(io.ComfyNode):
         track_width: int,
         track_height: int,
     ) -> io.NodeOutput:
-        otherwise, sides = (images.shape[1], images.shape[2]), ("track_height", "track_width")
-        given = sized_tracks(tracks, track_height, track_width, otherwise=otherwise, sides=sides)
+        pictures, sides = (images.shape[1], images.shape[2]), ("track_height", "track_width")
+        given = over_pictures(tracks, track_height, track_width, pictures, sides)
         frames = opaque(images)
         if len(frames) == 1:
             frames = frames.expand(given.num_frames, -1, -1, -1)

@@ -21,7 +21,7 @@ from ..host.preview import PreviewProgress, has_client
 from ..sockets import advanced, schema
 from .footage import steady_images
 from .inputs import ALIASES, size_input, tracks_input
-from .sizes import sized_tracks
+from .sizes import over_pictures, sized_tracks
 
 BACKGROUND = 0.12
 PREVIEW_CRF = 20
@@ -118,7 +118,7 @@ def _frames(images: Tensor | None, payload: Mapping[str, Any], height: int, widt
         given = sized_tracks(payload, height, width)
         return torch.full((1, given.height, given.width, 3), BACKGROUND).expand(given.num_frames, -1, -1, -1), given
     frames = opaque(images)
-    given = sized_tracks(payload, height, width, otherwise=(frames.shape[1], frames.shape[2]))
+    given = over_pictures(payload, height, width, (frames.shape[1], frames.shape[2]), ("height", "width"))
     if len(frames) == 1:
         frames = frames.expand(given.num_frames, -1, -1, -1)
     if len(frames) != given.num_frames:

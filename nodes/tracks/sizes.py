@@ -65,6 +65,18 @@ def sized_tracks(
     return Tracks(tracks.points, tracks.visibility, *size, tracks.ids)
 
 
+def over_pictures(payload: Payload, height: int, width: int, pictures: Size, sides: tuple[str, str]) -> Tracks:
+    """Tracks to be drawn over pictures of that size: of `height` x `width` px, which `sides` name, or cut to the
+    pictures as a sampler cuts its image unless it is told otherwise; the log tells of it."""
+    tracks = sized_tracks(payload, height, width, otherwise=pictures, sides=sides)
+    if height or width:
+        return tracks
+    tracks, told = brought(tracks, pictures, PICTURE_FITS["crop"], "tracks")
+    if told:
+        logging.info("MotionStream: %s", told)
+    return tracks
+
+
 def over_frame(payload: Payload, size: Size, fit: Fit, name: str) -> tuple[Tracks, str]:
     """Tracks in px of a frame of `size`, and what was done to them, in words ("" for nothing).
 

@@ -16,6 +16,8 @@ from tests.host.comfy_host import ROOT, ComfyHost, browse, with_checkpoints
 pytestmark = pytest.mark.host
 
 SCRIPT = Path(__file__).with_name("editor_in_browser.js")
+# In Nodes 2.0 they take another height once they are made again by an undo, which ends the redo.
+OTHERS = ("SaveVideo", "PreviewAny")
 RED, GREEN, BLUE = (0xC0, 0x20, 0x20), (0x20, 0xA0, 0x40), (0x20, 0x40, 0xC0)
 
 
@@ -29,9 +31,11 @@ def seen(
     """What a browser saw and did; see editor_in_browser.js."""
     folder = tmp_path_factory.mktemp(f"editor_{request.param}")
     prompt = with_checkpoints(json.loads((ROOT / "workflows/api/track_editor.json").read_text("utf-8")), checkpoints)
-    for node in prompt.values():
+    for key, node in list(prompt.items()):
         if node["class_type"] == "MotionStreamTrackEditor":
             node["inputs"]["document"] = ""
+        if node["class_type"] in OTHERS:
+            del prompt[key]
     (folder / "prompt.json").write_text(json.dumps(prompt), "utf-8")
     return browse(SCRIPT, host, folder, request.param, folder / "prompt.json")
 

@@ -12,7 +12,7 @@ from tests.hostile.reader_in_limits import READERS
 from tests.hostile.weight_files import DAMAGED, FILES, PLACES, SCALES, Write, samples
 from tests.hostile.weights import CHANGES, changed_bytes
 
-pytestmark = pytest.mark.hostile
+pytestmark = [pytest.mark.hostile, pytest.mark.thorough]
 
 REFUSALS = {"WeightsError", "FileNotFoundError", "OSError", "ImportError"}
 LIMIT_S, LIMIT_MIB, MAX_LETTERS = 8.0, 400, 12_000

@@ -122,6 +122,10 @@ def test_drawn_over_pictures_of_another_size(pack: Pack, host: Any) -> None:
     overlay = pack("nodes.tracks.draw").MotionStreamDrawTracks.execute(torch.zeros(1, 50, 100, 3), given, 0, 2.0, 0, 0)
     lit = overlay.args[0][0].sum(-1).nonzero().float()
     assert (lit.mean(0) + 0.5).tolist() == pytest.approx([10, 50], abs=0.6)
+    # over the square that a sampler cuts of it: 50 px of each side are gone
+    overlay = pack("nodes.tracks.draw").MotionStreamDrawTracks.execute(torch.zeros(1, 50, 50, 3), given, 0, 2.0, 0, 0)
+    lit = overlay.args[0][0].sum(-1).nonzero().float()
+    assert (lit.mean(0) + 0.5).tolist() == pytest.approx([10, 25], abs=0.6)
 
 
 @pytest.mark.parametrize("fit", ["crop", "stretch"])

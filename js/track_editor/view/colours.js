@@ -25,8 +25,8 @@ export function colourOf({ id, kind, color }) {
 
 /** 0, 1, ... for t1, t2, ...; for other names a number that stays the same. @type {(id: string) => number} */
 function numberOf(id) {
-  const known = /^t(\d+)$/.exec(id);
-  if (known) return Math.max(0, Number(known[1]) - 1);
+  const number = id[0] === "t" ? Number(id.slice(1)) : 0; // no pattern: every track is asked in every redraw
+  if (Number.isInteger(number) && number > 0) return number - 1;
   let sum = 7;
   for (let i = 0; i < id.length; i++) sum = (Math.imul(sum, 31) + id.charCodeAt(i)) >>> 0;
   return sum;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from motionstream_core.media.faults import MediaError
+from motionstream_core.media.frames import WINDOW_FRAMES, forwards
 from motionstream_core.media.video import VideoFrames, video_info
 from tests.core.media.video_files import write_video
 
@@ -102,9 +104,27 @@ def test_a_header_alone_tells_the_same_faults(tmp_path: Path) -> None:
         video_info(cut(write_video(tmp_path / "a.mp4", noise(8))))
 
 
-def test_a_video_that_changes_its_size_is_refused(tmp_path: Path) -> None:
-    parts = [write_video(tmp_path / f"{side}.ts", noise(6, (side, side))) for side in (48, 64)]
-    (tmp_path / "both.ts").write_bytes(b"".join(part.read_bytes() for part in parts))
-    with pytest.raises(MediaError, match=r"both\.ts (changes its size|has frames that carry no distinct times)"):
-        video = VideoFrames(tmp_path / "both.ts")
-        video.read(0, video.num_frames)
+def coded(side: int, count: int) -> list[bytes]:
+    """H.264 pictures of side x side px, each of which is whole."""
+    codec = av.CodecContext.create("libx264", "w")
+    codec.width = codec.height = side
+    codec.pix_fmt, codec.framerate, codec.time_base = "yuv420p", Fraction(16), Fraction(1, 16)
+    codec.options, codec.gop_size, codec.max_b_frames = {"crf": "4"}, 1, 0
+    frames = [av.VideoFrame.from_ndarray(np.full((side, side, 3), 90, np.uint8), format="rgb24") for _ in range(count)]
+    return [bytes(packet) for frame in [*frames, None] for packet in codec.encode(frame)]
+
+
+def test_a_video_that_changes_its_size_is_refused_where_it_does(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "both.ts"), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=16)
+        stream.width, stream.height, stream.pix_fmt = 48, 48, "yuv420p"
+        for number, content in enumerate(coded(48, 40) + coded(64, 40)):
+            packet = av.Packet(content)
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream = Fraction(1, 16), stream
+            container.mux(packet)
+    video = VideoFrames(tmp_path / "both.ts")
+    frames = forwards(video)
+    assert [next(frames).shape for _ in range(WINDOW_FRAMES)] == [(48, 48, 3)] * WINDOW_FRAMES
+    with pytest.raises(MediaError, match=r"both\.ts changes its size from 48 x 48 to 64 x 64 px by frame 63"):
+        list(frames)

@@ -5,9 +5,11 @@ The truth is drawn as displayed; what is stored is made of it by Pillow, or by h
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -101,6 +103,25 @@ def test_lines_between_fields_are_where_they_belong(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [ramp] * 3, options={"x264-params": "tff=1", "bf": "0"})
     shown = VideoFrames(path).read(0, 1)[0].astype(int)
     assert np.abs(shown[4:-4] - ramp[4:-4]).mean() < 0.7
+
+
+def test_motion_jpeg_with_exif(tmp_path: Path) -> None:
+    """Its frames bring side data of a kind that PyAV does not know."""
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("mjpeg", rate=16)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuvj420p"
+        for number in range(3):
+            content = io.BytesIO()
+            Image.fromarray(stored()).save(content, "JPEG", exif=exif, quality=98)
+            packet = av.Packet(content.getvalue())
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 16), stream, True
+            container.mux(packet)
+    video = VideoFrames(tmp_path / "a.avi")
+    assert video.num_frames == 3 and video.display.told() == []
+    assert np.abs(video.read(0, 1)[0, 4:12, 4:20].astype(int) - 20).max() <= 4
 
 
 @pytest.mark.parametrize(("curve", "told"), [(1, False), (16, True), (18, True)])

@@ -67,7 +67,7 @@ def test_every_form_lands_on_the_same_place(image: Path, tmp_path: Path) -> None
 
 def test_choices_are_the_nodes(image: Path) -> None:
     frames = [[[20 + t, 150], [200 - t, 250]] for t in range(13)]
-    with pytest.raises(ValueError, match=r"^--tracks: frames\.json: these are 13 lists of 2: .*order 'by frame'"):
+    with pytest.raises(ValueError, match=r"^--tracks: frames\.json: these are 13 lists of 2 places.*order 'by frame'"):
         job(image, "frames.json", frames)
     found = job(image, "frames.json", frames, order="by frame", num_frames=13).tracks
     assert (found.num_tracks, found.num_frames) == (2, 13)

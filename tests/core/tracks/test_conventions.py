@@ -66,15 +66,18 @@ def test_shares_that_are_px_are_refused() -> None:
 
 
 def test_lists_by_frame_are_asked_about_and_read_when_told() -> None:
-    with pytest.raises(TrackFormatError, match=r"these are 24 lists of 3: .*choose order 'by frame', or 'by point'"):
+    with pytest.raises(TrackFormatError, match=r"these are 24 lists of 3 places.*choose order 'by frame', or 'by p"):
         read(frames())
     found = read(frames(), order="by frame").tracks
     assert found.points.shape == (24, 3, 2)
     assert found.points[:, 1].tolist() == [each[1] for each in frames()]
     assert read(frames(), order="by point").tracks.points.shape == (3, 24, 2)
     many = [[[20 * n + t, 50 + 5 * n] for n in range(15)] for t in range(9)]  # more points than frames
-    with pytest.raises(TrackFormatError, match="these are 9 lists of 15"):
+    with pytest.raises(TrackFormatError, match="these are 9 lists of 15 places"):
         read(many)
+    trembling = [[[50 * n + (7 * t + n) % 3 / 2, 60 * n + 5 * t % 3 / 2] for n in range(4)] for t in range(12)]
+    with pytest.raises(TrackFormatError, match="these are 12 lists of 4 places"):
+        read(trembling)
 
 
 @pytest.mark.parametrize(
@@ -84,10 +87,11 @@ def test_lists_by_frame_are_asked_about_and_read_when_told() -> None:
         [[[20 * i + t, 20 * j] for t in range(13)] for i in range(9) for j in range(7)],  # a grid that drifts
         [[[12 * i, 12 * j], [12 * i + 40, 12 * j]] for j in range(10) for i in range(10)],  # first and last sample
         [[[100 + 50 * math.cos(n + t / 9), 100 + 50 * math.sin(n + t / 9)] for t in range(49)] for n in range(9)],
+        [[[50 + 6 * i, 50 + 6 * j], [150 + 6 * i, 70 + 6 * j]] for j in range(3) for i in range(3)],  # a brushed object
         [[[100 + n, 50]] for n in range(20)],  # a sample each
         [[[45, 35]] * (2 + n % 2) for n in range(20)],  # unequal
     ],
-    ids=["few", "grid", "jump", "circles", "at rest", "unequal"],
+    ids=["few", "grid", "jump", "circles", "object", "at rest", "unequal"],
 )
 def test_lists_by_point_stay_so(lists: Any) -> None:
     assert read(lists).tracks.num_tracks == len(lists)
@@ -136,6 +140,8 @@ def test_points_are_a_flat_list_or_one_list_each(text: str, places: Any) -> None
 def test_points_are_read_as_strictly() -> None:
     with pytest.raises(TrackFormatError, match="track 0, sample 1: field 'y' is missing"):
         read_points('[{"x": 45, "y": 35}, {"x": 93}]', height=8, width=8, remedy="")
+    with pytest.raises(TrackFormatError, match=r"these are 24 lists of 3 places.*give the points of one frame alone"):
+        read_points(json.dumps(frames()), height=HEIGHT, width=WIDTH, remedy="")
     with pytest.raises(TrackFormatError, match="there are no tracks"):
         read_points("[]", height=8, width=8, remedy="")
 

@@ -189,7 +189,11 @@ GOOD = {"x": 1, "y": 2}
         ([[GOOD], []], "track 1 has no samples"),
         ("[[]]", "track 0 has no samples"),
         (GOOD, "where a list of tracks is needed"),
-        ('{"tracks": []}', "where a list of tracks is needed"),
+        ('{"tracks": []}', r"where a list of tracks is needed: \[\[sample, \.\.\.\], \.\.\.\]$"),
+        (
+            '{"format": "motionstream-tracks"}',
+            "where a list of tracks is needed.*a drawing of the Track Editor goes into",
+        ),
         ("5", "found 5 where a list of tracks is needed"),
         (5, "found 5 where a list of tracks is needed"),
         (None, "found None where"),

@@ -123,12 +123,20 @@ export async function drops(visitor, folder) {
   return seen;
 }
 
+/** Letters typed before the search has the keyboard would be shortcuts of the graph. */
+async function openSearch(visitor) {
+  await visitor.page.evaluate(() => {
+    document.activeElement?.blur();
+    return window.app.extensionManager.command.execute("Workspace.SearchBox.Toggle");
+  });
+  await until(visitor, () => document.activeElement?.tagName === "INPUT");
+}
+
 /** Names in the node search, first to last. */
 export async function searches(visitor, words) {
   const { page, wait } = visitor;
   const found = {};
-  await page.evaluate(() => window.app.extensionManager.command.execute("Workspace.SearchBox.Toggle"));
-  await wait(1000);
+  await openSearch(visitor);
   for (const word of words) {
     await page.keyboard.press("Control+a");
     await page.keyboard.type(word);
@@ -138,20 +146,27 @@ export async function searches(visitor, words) {
   }
   await visitor.shot("search");
   await page.keyboard.press("Escape");
-  await wait(500);
+  await page.getByTestId("result-item").first().waitFor({ state: "hidden" });
   return found;
+}
+
+/** The first of what the node search finds; it hangs on the pointer until a click puts it down. */
+async function pick(visitor, name) {
+  const { page, wait } = visitor;
+  await openSearch(visitor);
+  await page.keyboard.type(name);
+  const first = page.getByTestId("result-item").first();
+  await first.filter({ hasText: name }).waitFor();
+  await page.keyboard.press("Enter");
+  await first.waitFor({ state: "hidden" });
+  await wait(500);
 }
 
 /** A blueprint taken from the node search, fed with a picture, drawn in where it is, and run. */
 export async function blueprint(visitor, name, sources, isDrawn) {
   const { page, wait } = visitor;
   await page.evaluate(() => window.app.graph.clear());
-  await page.evaluate(() => window.app.extensionManager.command.execute("Workspace.SearchBox.Toggle"));
-  await wait(1000);
-  await page.keyboard.type(name);
-  await wait(1500);
-  await page.keyboard.press("Enter");
-  await wait(800);
+  await pick(visitor, name);
   await page.mouse.click(750, 300);
   await until(visitor, () => window.app.graph.nodes.some(({ subgraph }) => subgraph));
   await page.evaluate((sources) => {
@@ -177,7 +192,10 @@ export async function blueprint(visitor, name, sources, isDrawn) {
   await wait(2500);
   const seen = {};
   if (isDrawn) {
-    await until(visitor, () => document.querySelector(".mste-surface"));
+    await until(visitor, () => {
+      const surface = document.querySelector(".mste-surface");
+      return surface && !surface.closest("[inert]"); // as long as a dialog of the page is open
+    });
     await stroke(visitor, [0.28, 0.02], [-0.1, 0.1]);
     seen.drawn = await drawing(visitor, "subgraph");
   }
