@@ -32,6 +32,7 @@ from .stream import StreamSettings
 
 SUFFIX = ".stream.safetensors"
 FORMAT, VERSION = "motionstream-stream", 1
+MAX_SIDE_PX, MAX_CHUNK, MAX_REMEMBERED, MAX_STEP = 2**14, 10**9, 10_000, 1000
 HEADER = "motionstream_stream"
 PICTURE = "picture."
 MEMO = "_shares"
@@ -132,6 +133,7 @@ def _check_maker(was: Maker, now: Maker) -> None:
 def _state(
     header: _Header, tensors: dict[str, Tensor], spec: ModelSpec, vae: Encoder, device: torch.device
 ) -> StreamState:
+    _check_numbers(header)
     channels, stride = spec.backbone.out_channels, spec.vae_stride.space
     height, width = (side // stride for side in header.size)
     latents = tensors["latents"]
@@ -145,6 +147,21 @@ def _state(
     held = {name.removeprefix("source."): each for name, each in tensors.items() if name.startswith("source.")}
     source = _source_of(header, held, spec, vae, device)
     return StreamState(header.chunk, header.size, header.settings, latents, cache, source, _tracks(tensors))
+
+
+def _check_numbers(header: _Header) -> None:
+    """Raise ValueError for a header of numbers that no stream has; what they ask for is built before it is used."""
+    settings = header.settings
+    for name, values, most in (
+        ("size", header.size, MAX_SIDE_PX),
+        ("chunk", (header.chunk,), MAX_CHUNK),
+        ("seed", (settings.seed,), 2**64 - 1),
+        ("sink and window", (settings.sink_frames or 0, settings.window_frames or 0), MAX_REMEMBERED),
+        ("steps", settings.step_list or (), MAX_STEP),
+        ("number of steps", (len(settings.step_list or ()),), MAX_STEP),
+    ):
+        if not all(0 <= value <= most for value in values):
+            raise ValueError(f"its {name} are out of range")
 
 
 def _check_cache(cache: CacheState, header: _Header, spec: ModelSpec) -> None:
