@@ -110,9 +110,9 @@ class CarriedPicture:
             frames = torch.lerp(frames, self._closed(went)[:, None], went[None])
         else:  # all of it moves: what nothing comes to is closed from what is around it then
             carried, came = layers[ground]
-            rest = 1 - torch.stack(things).sum(0).clamp(max=1)  # whose points have not moved yet
-            known = torch.maximum(came, rest)
-            frames = _filled(torch.lerp(frames, carried, came[None]).movedim(1, 0), known[:, None]).movedim(0, 1)
+            known = came + (1 - came) * self._rest(things, ground)
+            seen = torch.lerp(frames, carried, (came / known.clamp(min=1e-6))[None])
+            frames = _filled(seen.movedim(1, 0), known[:, None]).movedim(0, 1)
             went = 1 - known
         for index, (carried, there) in enumerate(layers):
             if index != ground:
@@ -278,6 +278,13 @@ class CarriedPicture:
             anchors = [self._anchors[rows] for rows in groups]
             self._shares = key, cut_out(self.picture, anchors, self._anchors[rests], REACH * self._side)
         return self._shares[1]
+
+    def _rest(self, things: list[Tensor], ground: int) -> Tensor:
+        """The share (h w) of the picture that neither goes along nor is the edge of what does: its points rest."""
+        over = [thing for index, thing in enumerate(things) if index != ground]
+        taken = torch.stack(over).sum(0) if over else torch.zeros_like(things[ground])
+        near = F.max_pool2d((2 * taken[None]).clamp(max=1), 5, 1, 2)[0]
+        return 1 - (things[ground] + near).clamp(max=1)
 
     def _closed(self, went: Tensor) -> Tensor:
         """The picture with everything that ever went away closed over from around it."""

@@ -27,6 +27,8 @@ SOFT_PX = 2.0
 """Softness of the border between what moves and what rests, by the shorter way."""
 BLUR_PX = 0.7
 """Deviation of its softness where the colours tell."""
+TAKEN = 4.0
+"""A pixel of which one part in so many belongs to a thing is nothing of its ground's."""
 ROUNDS = 3
 FAR = 1e6
 
@@ -51,7 +53,7 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
         whole = share.mean() >= GROUND or bool(within[index].all())
         cut.append(None if whole else _by_colour(picture, kernels[index] & ~foreign, likely, within[index] & ~foreign))
     taken = torch.stack([torch.zeros(height, width), *(each for each in cut if each is not None)]).sum(0)
-    left = 1 - F.max_pool2d(taken[None], 3, 1, 1)[0].clamp(max=1)  # not what their edges are mixed with
+    left = 1 - F.max_pool2d((TAKEN * taken[None]).clamp(max=1), 3, 1, 1)[0]  # not what their edges are mixed with
     return [share * left if own is None else own / taken.clamp(min=1) for share, own in zip(shares, cut, strict=True)]
 
 

@@ -210,3 +210,21 @@ def test_what_comes_in_from_the_edge_brings_no_mirror_of_itself() -> None:
     last = CarriedPicture(picture).carry(tracks_of(along(points, (40, 0), 13))).frames[:, -1]
     assert (inner(last, 54, 60, 8) - inner(picture, 14, 60, 8)).abs().max() < 0.02
     assert (last[:, 51:69, 17:36] - 0.5).abs().mean() < 0.01  # where its mirror would be
+
+
+def test_under_a_camera_a_thing_that_moves_otherwise_leaves_no_ghost() -> None:
+    """Red over a grey slope: what is not where the red has come to is nowhere red, in any frame."""
+    slope = torch.linspace(0.4, 0.8, SIZE).expand(3, SIZE, SIZE).clone()
+    picture, near = slope.clone(), ((grid() - torch.tensor([96.0, 48])).abs().amax(-1) < 20)
+    picture[:, 36:60, 84:108] = torch.tensor([0.8, 0.1, 0.1])[:, None, None]
+    offsets = torch.tensor([[0.0, 0], [-7, 0], [7, 0], [0, -7], [0, 7]])
+    ground, red = along(grid()[~near], (12, 8), 25), along(torch.tensor([96.0, 48]) + offsets, (-10, 50), 25)
+    tracks = tracks_of(torch.cat([ground, red], dim=1))
+    carry = CarriedPicture(picture)
+    frames = torch.cat(
+        [carry.carry(tracks.slice(start, stop)).frames for start, stop in ((0, 1), (1, 13), (13, 25))], 1
+    )
+    redness = frames[0] - frames[1:].mean(0)
+    for number, (x, y) in enumerate(red[:, 0].round().int().tolist()):
+        redness[number, max(0, y - 16) : y + 16, max(0, x - 16) : x + 16] = 0
+    assert redness.max() < 0.06
