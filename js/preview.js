@@ -4,6 +4,8 @@ import { after } from "./track_editor/in_node.js";
 
 const LOOK_MS = 200;
 const PATIENCE_MS = 60_000;
+/** The classic graph's widget for a picture, which would leave its place empty. */
+const PICTURE = "$$canvas-image-preview";
 
 /**
  * @typedef {{images?: {filename: string}[], animated?: boolean[]}} Output
@@ -43,6 +45,8 @@ function clearPicture(node, app) {
   const inner = node.graph && (node.graph.rootGraph ?? node.graph) !== node.graph ? `${node.graph.id}:` : "";
   if (app?.nodePreviewImages) delete app.nodePreviewImages[`${inner}${node.id}`];
   node.imgs = undefined;
+  const place = node.widgets?.findIndex((/** @type {any} */ { name }) => name === PICTURE) ?? -1;
+  if (place >= 0) node.widgets.splice(place, 1)[0].onRemove?.();
 }
 
 /** The page's own element for a file, in the graph's node or in that of Nodes 2.0. @type {(node: Node, file: string) => HTMLVideoElement | undefined} */

@@ -74,10 +74,15 @@ test("the last live picture makes way for the video, in a subgraph too", async (
   page("new.mp4");
   const app = { nodePreviewImages: { 7: ["blob:a"], "inner:7": ["blob:b"], 8: ["blob:c"] } };
   const root = { id: "root" };
-  const node = { id: 7, graph: root, imgs: [{}] };
+  const widgets = [{ name: "seed" }, { name: "$$canvas-image-preview" }, { name: "video-preview" }];
+  const node = { id: 7, graph: root, imgs: [{}], widgets };
   attachPreview(node, app);
   node.onExecuted(output("new.mp4"));
   assert.deepEqual([Object.keys(app.nodePreviewImages), node.imgs], [["8", "inner:7"], undefined]);
+  assert.deepEqual(
+    widgets.map(({ name }) => name),
+    ["seed", "video-preview"],
+  );
   node.graph = { id: "inner", rootGraph: root };
   node.onExecuted(output("new.mp4"));
   assert.deepEqual(Object.keys(app.nodePreviewImages), ["8"]);
