@@ -4,14 +4,16 @@ import { after } from "./track_editor/in_node.js";
 
 const LOOK_MS = 200;
 const PATIENCE_MS = 60_000;
+/** The classic graph's widget for a picture, which would leave its place empty. */
+const PICTURE = "$$canvas-image-preview";
 
 /**
  * @typedef {{images?: {filename: string}[], animated?: boolean[]}} Output
  * @typedef {{id: any, videoContainer?: HTMLElement}} Node
  */
 
-/** @type {(node: any) => void} */
-export function attachPreview(node) {
+/** @type {(node: any, app?: {nodePreviewImages?: Record<string, any>}) => void} */
+export function attachPreview(node, app) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const rest = () => clearTimeout(timer);
@@ -19,6 +21,7 @@ export function attachPreview(node) {
     const file = output?.animated?.[0] ? output.images?.[0]?.filename : undefined;
     if (!file?.endsWith(".mp4")) return;
     rest();
+    clearPicture(node, app);
     const until = Date.now() + PATIENCE_MS;
     /** @type {HTMLVideoElement | undefined} */
     let begun;
@@ -32,6 +35,18 @@ export function attachPreview(node) {
     look();
   });
   after(node, "onRemoved", rest);
+}
+
+/**
+ * The last picture that was shown while it ran makes way: the classic graph would take it for the video, and fail.
+ * @type {(node: any, app?: {nodePreviewImages?: Record<string, any>}) => void}
+ */
+function clearPicture(node, app) {
+  const inner = node.graph && (node.graph.rootGraph ?? node.graph) !== node.graph ? `${node.graph.id}:` : "";
+  if (app?.nodePreviewImages) delete app.nodePreviewImages[`${inner}${node.id}`];
+  node.imgs = undefined;
+  const place = node.widgets?.findIndex((/** @type {any} */ { name }) => name === PICTURE) ?? -1;
+  if (place >= 0) node.widgets.splice(place, 1)[0].onRemove?.();
 }
 
 /** The page's own element for a file, in the graph's node or in that of Nodes 2.0. @type {(node: Node, file: string) => HTMLVideoElement | undefined} */

@@ -68,3 +68,22 @@ test("pictures, and nodes that are gone, are left alone", async (t) => {
   t.mock.timers.tick(1000);
   assert.deepEqual([picture.played, made.played, late.played], [0, 0, 0]);
 });
+
+test("the last live picture makes way for the video, in a subgraph too", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  page("new.mp4");
+  const app = { nodePreviewImages: { 7: ["blob:a"], "inner:7": ["blob:b"], 8: ["blob:c"] } };
+  const root = { id: "root" };
+  const widgets = [{ name: "seed" }, { name: "$$canvas-image-preview" }, { name: "video-preview" }];
+  const node = { id: 7, graph: root, imgs: [{}], widgets };
+  attachPreview(node, app);
+  node.onExecuted(output("new.mp4"));
+  assert.deepEqual([Object.keys(app.nodePreviewImages), node.imgs], [["8", "inner:7"], undefined]);
+  assert.deepEqual(
+    widgets.map(({ name }) => name),
+    ["seed", "video-preview"],
+  );
+  node.graph = { id: "inner", rootGraph: root };
+  node.onExecuted(output("new.mp4"));
+  assert.deepEqual(Object.keys(app.nodePreviewImages), ["8"]);
+});
