@@ -2,7 +2,7 @@
 
 tests/data/saved_workflows holds, of every form that an example had, what the page saved (`drawn`) and what a script
 posted (`posted`); frames.json holds small pictures of the videos that are made of them. They are made anew only where a
-bundled model itself has changed.
+bundled model, or what is known of its picture, has changed.
 """
 
 from __future__ import annotations
