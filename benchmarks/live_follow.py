@@ -86,7 +86,7 @@ def main() -> None:
     print(
         "\n| latent frames, steps | Hold | left of a drag of 26 px | 3 s later | others moved |\n|---|---|---|---|---|"
     )
-    for chunk, steps in ((2, 2), (2, 3), (3, 3)):
+    for chunk, steps in ((1, 1), (1, 2), (3, 3)):
         for hold in (False, True):
             arrived, end, others = dragged(renderer, chunk, steps, hold)
             row = f"| {chunk}, {steps} | {'on' if hold else 'off'} |"
