@@ -21,8 +21,8 @@ from ..options import whole
 from .model import MAX_STEPS, add_model, model_of
 
 BUNDLED_LIVE_CHUNK, BUNDLED_LIVE_STEPS, PHOTO_LIVE_STEPS = 1, 2, 1
-"""Latent frames and denoise steps: with the 3 and 3 that they were trained by, an answer takes longer (docs/live.md). The
-model for pictures, which starts from its forecast, is no worse for a single step (docs/log.md)."""
+"""Latent frames and denoise steps: with the 3 and 3 that they were trained by, an answer takes longer (docs/live.md).
+The model for pictures, which starts from its forecast, is no worse for a single step (docs/log.md)."""
 MAX_CHUNK = 100
 
 
