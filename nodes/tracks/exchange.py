@@ -8,7 +8,7 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import io
 
-from ...motionstream_core.files import path_below
+from ...motionstream_core.files import checked_name, path_below
 from ...motionstream_core.tracks import TrackFormatError, read_file, resample, to_ati, to_coordinate_json
 from ..sockets import schema
 from .files import IF_EXISTS, SUFFIXES, file_of, file_options, named, write
@@ -129,7 +129,7 @@ class MotionStreamSaveTracks(io.ComfyNode):
     def execute(cls, tracks: Payload, width: int, height: int, name: str, format: str, if_exists: str) -> io.NodeOutput:
         given = sized_tracks(tracks, height, width)
         folder = Path(folder_paths.get_output_directory())
-        path = write(given, path_below(folder, named(name, format), "name"), if_exists)
+        path = write(given, path_below(folder, named(checked_name(name, "name"), format), "name"), if_exists)
         file = f"{path.relative_to(folder).as_posix()} [output]"
         return io.NodeOutput(file, ui={"text": (file,)})
 
