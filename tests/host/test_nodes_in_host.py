@@ -46,6 +46,7 @@ NODES = {
     "MotionStreamTrackHead",
     "MotionStreamDrawTracks",
     "MotionStreamStudentStreamer",
+    "MotionStreamLoadStream",
     "MotionStreamFollowVideo",
     "MotionStreamLive",
     "MotionStreamTeacherSampler",
