@@ -78,7 +78,7 @@ def _attention(record: Record, device: torch.device) -> None:
     q, k, v = (torch.randn(2, tokens, 4, 64, generator=generator) for tokens in (96, 160, 160))
     wanted = attention(q, k, v, backend="matmul")
     half = [each.to(device, torch.bfloat16) for each in (q, k, v)]
-    names = (*available_backends(), "matmul", "auto")
+    names = (*available_backends(device), "matmul", "auto")
     for name in names:
         with record.checking(PART, f"attention, {name}"):
             got = attention(*half, backend=name)  # type: ignore[arg-type]

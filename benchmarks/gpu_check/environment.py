@@ -43,7 +43,7 @@ def run(record: Record, device: torch.device, tiny: bool) -> None:
     record.tell(PART, "versions", _versions())
     record.tell(PART, "device", _device(device))
     backends = {name: why_unavailable(name) or "available" for name in ("flash3", "flash2")}
-    record.tell(PART, "attention backends", backends | {"automatic": available_backends()[0]})
+    record.tell(PART, "attention backends", backends | {"automatic": available_backends(device)[0]})
     _rates(record, device, tiny)
     for name, shape in SHAPES.items():
         _attention(record, device, name, (2, 32, 64, 96) if tiny else shape)
