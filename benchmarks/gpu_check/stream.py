@@ -171,6 +171,6 @@ def run(record: Record, device: torch.device, tiny: bool) -> None:
             share = {"TFLOP": round(tflop, 6), "floor ms": round(floor, 3)}
             share["share of the floor"] = round(floor / told["chunk ms"]["median"], 3)
             record.tell(PART, f"{name}, arithmetic of a chunk", share)
-            stream.vae.to(torch.bfloat16, memory_format=torch.channels_last)
+            stream.vae.to(torch.bfloat16).to(memory_format=torch.channels_last)
             record.tell(PART, f"{name}, tiny decode in bf16", measured(stream, device, num_chunks))
             del stream
