@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,6 +16,9 @@ import torch
 from benchmarks.gpu_check import __main__ as command
 from benchmarks.gpu_check import environment
 from benchmarks.gpu_check.record import Record
+from benchmarks.gpu_check.training import TINY_LATENT_FRAMES, stage_steps
+from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part
+from motionstream_core.training.recipes.wan import WAN_PRESETS
 
 ROOT = Path(__file__).parents[1]
 LACKED = ("diffusers", "transformers", "av", "flash_attn", "pydantic", "aiohttp", "psutil", "cv2", "matplotlib", "gguf")
@@ -75,6 +79,7 @@ def test_everything_is_told_on_a_bare_machine(tmp_path: Path) -> None:
     assert all(f"## {name}: done" in table for name in command.PARTS) and "a rehearsal, no measurement" in table
 
 
+@pytest.mark.thorough
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     record = Record(tmp_path, tiny=True)
     for name in command.PARTS:
@@ -123,13 +128,35 @@ def test_the_limits_leave_ten_minutes() -> None:
     assert sum(command.PARTS.values()) <= 560
 
 
+@pytest.mark.thorough
 def test_a_rehearsal_is_not_mixed_with_a_run(tmp_path: Path) -> None:
     Record(tmp_path, tiny=False).begin("stream")
     done = run(tmp_path, "--tiny")
     assert done.returncode == 2 and "give another --out" in done.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_it_says_how_to_rehearse(tmp_path: Path) -> None:
     done = run(tmp_path)
     assert done.returncode == 2 and "--tiny rehearses" in done.stderr and not list(tmp_path.iterdir())
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("preset", WAN_PRESETS)
+def test_no_loss_mixes_devices_or_waits_for_one(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the meta device: tensors without data, for which both are errors. Batches and draws come from the CPU."""
+    meta = torch.device("meta")
+
+    def accumulate(engine: Engine, part: Part, batches: MicroBatches, loss: Any) -> dict[str, float]:
+        value = loss(0, batches.batch_size)
+        assert value.device == meta
+        value.backward()
+        return {"gradients": sum(each.grad is not None for each in part.optimizer.parameters.values())}
+
+    monkeypatch.setattr(Engine, "accumulate", accumulate)
+    monkeypatch.setattr(Engine, "autocast", lambda _: contextlib.nullcontext())  # there is none for meta
+    compute = Compute(meta, "fp32", activation_checkpointing=True)
+    told = {name: step() for name, step in stage_steps(preset, compute, True, TINY_LATENT_FRAMES, meta)}
+    assert list(told) == ["teacher", "causal", "critic", "distill"]
+    assert all(each["gradients"] > 40 for each in told.values())
