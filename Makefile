@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export IMAGE TRACKS PROMPT OUT MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup live demo check test test-fast test-host test-gpu bench train-demo train-photo evaluate results study
+.PHONY: help setup live demo check test test-fast test-host test-gpu bench gpu-check train-demo train-photo evaluate results study
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ test-gpu: setup ## Tests that need a CUDA device
 
 bench: setup ## Time a chunk, on the hardware at hand
 	PYTHONPATH=. $(RUN) benchmarks/chunk_time.py
+
+# The machine may be bare and offline: no .venv is asked for.
+gpu-check: ## All that a CUDA device can tell in ten minutes, for docs/performance.md; optional OUT= (a folder)
+	$(if $(wildcard $(RUN)),$(RUN),$(PYTHON)) -m benchmarks.gpu_check $(if $(OUT),--out "$$OUT")
 
 PHOTO := outputs/photo
 train-photo: setup ## Train the bundled model for pictures, from nothing; optional SECONDS= of the first half, STEPS= of the second

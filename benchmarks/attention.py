@@ -42,7 +42,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     hardware = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     names: list[Backend] = ["sdpa", "matmul"]
-    names += [name for name in ("flash2", "flash3") if device == "cuda" and name in available_backends()]
+    names += [name for name in ("flash2", "flash3") if name in available_backends(torch.device(device))]
     measured = {name: seconds(name, device) for name in names}
     print(f"(b l k d) = {SHAPE}, bf16, {hardware}, torch {torch.__version__}")
     print("| backend | forward s | backward s | both, relative to sdpa |\n|---|---|---|---|")

@@ -8,6 +8,7 @@ Without a GPU give a small size: --width 128 --height 128 --chunks 1 -- --cpu. R
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import importlib.util
 import resource
@@ -81,7 +82,8 @@ def main() -> None:
     count = sum(parameter.numel() for parameter in empty.parameters())
     loaded = checkpoints.LoadedModel(random_weights(empty, generator), spec)
     model = native.host_model(loaded, "Track-v0 with random weights", torch.bfloat16)
-    vae = vaes.StreamVae(vae_module.TinyVae(vae_module.TAEW2_1).eval().requires_grad_(False), "taew2_1, random")
+    config = dataclasses.replace(vae_module.TAEW2_1, encoder_lookahead=False)
+    vae = vaes.StreamVae(vae_module.TinyVae(config).eval().requires_grad_(False), "a causal taew2_1, random")
     length = 1 + 12 * args.chunks
     points = torch.rand(length, 100, 2, generator=generator) * torch.tensor([args.width, args.height])
     tracks = {"track_path": points, "track_visibility": torch.ones(length, 100, dtype=torch.bool)}

@@ -1,7 +1,7 @@
 """Attention with one face and several backends: PyTorch's SDPA, FlashAttention 2 and 3, and plain matrix products.
 
-The backend is named, or "auto": the fastest that is importable and fits the tensors. A named backend that is not
-installed is an error, never another one in its place.
+The backend is named, or "auto": the fastest that is importable, runs on the tensors' GPU and takes them. A named one
+that is not installed, or was not made for that GPU, is an error, never another one in its place.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from torch import Tensor
 
 Backend = Literal["auto", "sdpa", "flash2", "flash3", "matmul"]
 _MODULES = {"flash2": ("flash_attn", "flash-attn"), "flash3": ("flash_attn_interface", "flash-attn 3 (hopper)")}
+# Compute capabilities that each has kernels for, from low up to but not high (Dao-AILab/flash-attention: README.md)
+_CAPABILITIES = {"flash2": ((8, 0), (99, 0)), "flash3": ((9, 0), (10, 0))}
+_CARDS = {"flash2": "Ampere or newer (compute capability 8.0 and up)", "flash3": "Hopper (compute capability 9.x)"}
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, backend: Backend = "auto") -> Tensor:
     """softmax(q k^T / sqrt(d)) v for q (b l k d) and k, v (b m k d) -> (b l k d).
 
     mask: bool, broadcast to (b k l m), True where a query may look; FlashAttention takes none.
-    Raises ImportError when a named backend is not installed, ValueError when it is unknown or takes no mask.
+    Raises ImportError when a named backend is not installed, ValueError when it is unknown, takes no mask, or was not
+    made for the GPU that the tensors are on.
     """
     chosen = _choose(q, mask) if backend == "auto" else backend
     if chosen in ("sdpa", "matmul"):
@@ -33,7 +37,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, backe
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
     if mask is not None:
         raise ValueError(f"attention backend {chosen!r} takes no mask; use 'sdpa'")
-    out = _flash(chosen)(q, k, v)
+    flash = _flash(chosen)
+    if q.is_cuda and not _runs_on(chosen, q.device):
+        raise ValueError(f"attention backend {chosen!r} needs {_needed(chosen, q.device)}; use 'sdpa' or 'auto'")
+    out = flash(q, k, v)
     return out[0] if isinstance(out, tuple) else out  # early FlashAttention 3 also returns the softmax sums
 
 
@@ -45,15 +52,32 @@ def _matmul_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> T
     return torch.matmul(torch.softmax(scores, dim=-1).to(v.dtype), v)
 
 
-def available_backends() -> tuple[str, ...]:
-    """Backends that can be imported here, fastest first."""
-    return (*(name for name in ("flash3", "flash2") if _importable(name)), "sdpa")
+def available_backends(device: torch.device | None = None) -> tuple[str, ...]:
+    """Backends that can be imported here and run on `device`, fastest first; None asks for no device."""
+    found = (name for name in ("flash3", "flash2") if _importable(name))
+    return (*(name for name in found if device is None or _runs_on(name, device)), "sdpa")
 
 
 def _choose(q: Tensor, mask: Tensor | None) -> str:
     if mask is not None or not q.is_cuda or q.element_size() != 2:
         return "sdpa"
-    return available_backends()[0]
+    return available_backends(q.device)[0]
+
+
+def _runs_on(name: str, device: torch.device) -> bool:
+    """Whether a FlashAttention has kernels for a device."""
+    low, high = _CAPABILITIES[name]
+    return device.type == "cuda" and low <= _capability(device) < high
+
+
+@lru_cache
+def _capability(device: torch.device) -> tuple[int, int]:
+    return torch.cuda.get_device_capability(device)
+
+
+def _needed(name: str, device: torch.device) -> str:
+    major, minor = _capability(device)
+    return f"a GPU of the kind {_CARDS[name]}, and this one has {major}.{minor}"
 
 
 def why_unavailable(backend: str) -> str | None:
@@ -64,7 +88,10 @@ def why_unavailable(backend: str) -> str | None:
         _flash(backend)
     except ImportError as error:
         return f"{error} ({error.__cause__})"
-    return None if torch.cuda.is_available() else "it needs a CUDA GPU, and torch finds none"
+    if not torch.cuda.is_available():
+        return "it needs a CUDA GPU, and torch finds none"
+    device = torch.device("cuda", torch.cuda.current_device())
+    return None if _runs_on(backend, device) else f"it needs {_needed(backend, device)}"
 
 
 @lru_cache

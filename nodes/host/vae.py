@@ -199,7 +199,10 @@ def stream_vae(vae: Any) -> Vae:
 
 
 def require_fitting_vae(spec: ModelSpec, vae: Vae) -> None:
-    """Raises ValueError unless the VAE's latents have the channels, the stride and the scale that the model takes."""
+    """Raises ValueError unless the VAE's latents have the channels, the stride and the scale that the model takes.
+
+    A clip that is grey after its image needs an encoder that sees no later frame, or the grey would be in the image.
+    """
     channels = spec.backbone.out_channels
     if vae.num_channels != channels or vae.stride != spec.vae_stride:
         raise ValueError(
@@ -211,4 +214,9 @@ def require_fitting_vae(spec: ModelSpec, vae: Vae) -> None:
         raise ValueError(
             f"vae: this checkpoint has a latent space of its own, which {vae.name} does not read; load the tiny VAE "
             "that belongs to it (bundled/tiny_vae)"
+        )
+    if spec.image_rule == "grey_clip" and isinstance(vae, StreamVae) and vae.vae.config.encoder_lookahead:
+        raise ValueError(
+            f"vae: {vae.name} encodes each frame together with the three after it, so this checkpoint would get an "
+            "image mixed with the grey that follows it; load Wan's own VAE (Load VAE: wan_2.1_vae)"
         )

@@ -13,7 +13,7 @@ from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
 from motionstream_core.checkpoints.families import BY_KEY
 from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.streaming.render.prompts import EncodedPrompt, OwnWords
-from motionstream_core.streaming.render.renderer import RESERVE_BYTES, Renderer
+from motionstream_core.streaming.render.renderer import Renderer, reserve_bytes
 from motionstream_core.tracks import point_grid
 
 pytestmark = [
@@ -40,7 +40,7 @@ def small_card() -> Iterator[torch.device]:
 def render(spec: ModelSpec, vae: WanVae, device: torch.device, limit_bytes: int) -> torch.Tensor:
     """Frames of a random model of `spec`, whose weights get what the limit leaves beside cache and reserve."""
     loaded = LoadedModel(build_model(spec).to(torch.bfloat16).eval().requires_grad_(False), spec)
-    budget = limit_bytes - RESERVE_BYTES - spec.cache_bytes(spec.frame_size, 2)
+    budget = limit_bytes - reserve_bytes(spec, torch.bfloat16) - spec.cache_bytes(spec.frame_size, 2)
     renderer = Renderer(loaded, OwnWords(), vae, vae, device, budget)
     height, width = spec.frame_size
     text, tokens = torch.randn(20, spec.backbone.text_dim), torch.randn(257, spec.backbone.image_dim or 0)

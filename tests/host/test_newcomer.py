@@ -27,7 +27,7 @@ SCRIPT = Path(__file__).with_name("newcomer_in_browser.js")
 TITLES = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
 PUBLIC = {
     "Draw what moves, with Track-v0": {
-        "taew2_1.safetensors",
+        "wan_2.1_vae.safetensors",
         "umt5_xxl_fp8_e4m3fn_scaled.safetensors",
         "clip_vision_h.safetensors",
     },

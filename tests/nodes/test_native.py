@@ -153,6 +153,29 @@ def test_the_guider_leaves_out_motion_that_is_not_there(pack: Pack, teacher: Any
     assert without.weights == (3.0, 0.0)
 
 
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_grey_clip_is_encoded_by_no_vae_that_looks_ahead(pack: Pack, narrow: Any, ahead: bool) -> None:
+    """taew2_1 with Track-v0: its latent of the image would hold grey. For a single image it is as good as any."""
+    tiny = pack("motionstream_core.models.vae.tiny_vae")
+    config = replace(pack("motionstream_core.training.stages.tiny_vae.stage").BUNDLED_VAE, encoder_lookahead=ahead)
+    vae = pack("nodes.host.vae").StreamVae(tiny.TinyVae(config).eval().requires_grad_(False), "taew2_1")
+    require = pack("nodes.host.vae").require_fitting_vae
+    require(narrow, vae)
+    spec = replace(narrow, image_rule="grey_clip", pin_first_latent=False)
+    model = model_of(pack, spec)
+    if not ahead:
+        applied(pack, model, vae)
+        return
+    said = r"^vae: taew2_1 encodes each frame together with the three after it.*load Wan's own VAE \(Load VAE: wan_2.1"
+    with pytest.raises(ValueError, match=said):
+        applied(pack, model, vae)
+    clip, view = pack("nodes.streaming.request"), pack("nodes.host.model").stream_model(model)
+    with pytest.raises(ValueError, match=said):
+        clip.plan_clip(
+            view, vae, picture(), payload(), role="teacher", width=SIDE, height=SIDE, num_frames=9, fit="crop"
+        )
+
+
 def test_sigmas_are_the_checkpoints_own(pack: Pack, teacher: Any, student: Any) -> None:
     node, schedule = (
         pack("nodes.sampling.core_sampling").MotionStreamSigmas,

@@ -23,6 +23,9 @@ from .wan_vae import IMAGE_CHANNELS, WAN21_MEAN, WAN21_STD, WAN22_MEAN, WAN22_ST
 NUM_STAGES = 3
 BLOCKS_PER_STAGE = 3
 MAX_SIZE = 4096  # of channels and widths
+PIECE_PIXELS = (
+    2**21
+)  # of all frames that are encoded at once: a latent frame of 1280 x 704 has more, one of 832 x 480 fits
 LATENT_LIMIT = 3.0  # Gaussian latents rarely pass it; a few-step student's outliers do
 
 
@@ -138,13 +141,22 @@ class TinyVae(nn.Module):
 
         Frame 0 is repeated in front until it fills a latent frame. Encoding is causal: latent frame i depends on
         frames 0..4i only, so latent frame 0 is the encoding of the first image. With `encoder_lookahead`
-        the last frame is repeated at the end instead, and latent frame i depends on frames 0..4i+3. Raises ValueError
-        for other shapes.
+        the last frame is repeated at the end instead, and latent frame i depends on frames 0..4i+3. Long clips go
+        through in pieces of whole latent frames, which bounds the memory needed. Raises ValueError for other shapes.
         """
         check_frames(frames, self.config.stride)
         frames = _repeat_edge(frames, self.config.stride.time - 1, at_end=self.config.encoder_lookahead)
-        images = F.pixel_unshuffle(_fold(frames).to(self.dtype), self.config.patch_size)
-        return _unfold(_walk(self.encoder, images, frames.shape[0], {}), frames.shape[0])
+        last_inputs: dict[int, Tensor] = {}
+        latents = []
+        for piece in frames.split(self._frames_at_once(frames), dim=2):
+            images = F.pixel_unshuffle(_fold(piece).to(self.dtype), self.config.patch_size)
+            latents.append(_unfold(_walk(self.encoder, images, frames.shape[0], last_inputs), frames.shape[0]))
+        return torch.cat(latents, dim=2)
+
+    def _frames_at_once(self, frames: Tensor) -> int:
+        """How many of frames (b 3 t h w) the encoder is given together: whole latent frames, one at least."""
+        time = self.config.stride.time
+        return max(1, PIECE_PIXELS // (frames[:, 0, :time].numel() or 1)) * time
 
     def decode(self, latents: Tensor, clamp: bool = True) -> Tensor:
         """Frames (b 3 4f-3 h w) of latents (b c f h w), all at once; in [0, 1] with `clamp`, raw without (training)."""

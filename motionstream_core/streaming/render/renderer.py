@@ -13,7 +13,7 @@ from ...checkpoints.fingerprint import fingerprint
 from ...checkpoints.kinds import kind_of
 from ...checkpoints.load import LoadedModel, load_model, load_tiny_vae
 from ...checkpoints.read import read_stored
-from ...checkpoints.spec import Role
+from ...checkpoints.spec import ModelSpec, Role
 from ...checkpoints.vae_weights import load_vae
 from ...models.encoders import require_parts
 from ...models.offload import place, weight_bytes
@@ -29,7 +29,8 @@ from ..stream import StreamSettings, sample_teacher
 from .prompts import EncodedPrompt, OwnWords, PromptSource, WanPrompts
 
 TINY_VAE_FILE = "tiny_vae.safetensors"
-RESERVE_BYTES = 3 * 2**30  # for activations and for the decoder's features at 832x480
+DECODER_VALUES = 6 * 1024  # that the full VAEs hold at once for every pixel, features of the stream included
+LEAST_RESERVE_BYTES = 2**30  # for activations, however small the frames are
 Vae = TinyVae | WanVae
 
 
@@ -204,7 +205,7 @@ def open_renderer(
     role: of a file that does not tell whether it is a student's (`checkpoints.load.read_checkpoint`).
     encoders: for a file without words of its own, the folder that holds the encoders and the VAE.
     budget_bytes: of the device for the weights of the transformer and of each encoder in its turn; None takes what is
-        free beside the stream's cache and RESERVE_BYTES.
+        free beside the stream's cache and `reserve_bytes`.
 
     Raises FileNotFoundError naming the part that is missing, ValueError for parts that do not go together.
     """
@@ -215,7 +216,7 @@ def open_renderer(
         require_parts(path, ("transformer",))
     dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
     loaded = load_model(path, dtype, role=role)
-    free = free_bytes(device) if budget_bytes is None else budget_bytes
+    free = free_bytes(device, reserve_bytes(loaded.spec, dtype)) if budget_bytes is None else budget_bytes
     if budget_bytes is None and free is not None:
         left = max(0, free - loaded.spec.cache_bytes(loaded.spec.frame_size, dtype.itemsize))
         budget_bytes = None if weight_bytes(loaded.model) <= left else left
@@ -238,9 +239,15 @@ def open_renderer(
     return Renderer(loaded, prompts, encoder, decoder or encoder, device, budget_bytes)
 
 
-def free_bytes(device: torch.device) -> int | None:
-    """What weights may take of a GPU beside RESERVE_BYTES, as it is now; None for the CPU, which holds them anyway."""
-    return max(0, torch.cuda.mem_get_info(device)[0] - RESERVE_BYTES) if device.type == "cuda" else None
+def reserve_bytes(spec: ModelSpec, dtype: torch.dtype) -> int:
+    """What a GPU is left beside weights and cache: enough for a full VAE to encode and decode the spec's frames."""
+    height, width = spec.frame_size
+    return max(LEAST_RESERVE_BYTES, DECODER_VALUES * dtype.itemsize * height * width)
+
+
+def free_bytes(device: torch.device, reserve: int) -> int | None:
+    """What weights may take of a GPU beside `reserve`, as it is now; None for the CPU, which holds them anyway."""
+    return max(0, torch.cuda.mem_get_info(device)[0] - reserve) if device.type == "cuda" else None
 
 
 def _vae(path: Path, dtype: torch.dtype) -> Vae:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -119,3 +120,56 @@ def test_a_flash_function_is_called_in_its_own_layout(wrap: object, monkeypatch:
     monkeypatch.setitem(sys.modules, "flash_attn_interface", SimpleNamespace(flash_attn_func=flash))
     q, k, v = draw(3), draw(5, seed=1), draw(5, seed=2)
     torch.testing.assert_close(attention(q, k, v, backend="flash3"), attention(q, k, v, backend="sdpa"))
+
+
+class OnGpu(torch.Tensor):
+    """A tensor of the CPU that says that it lies on a GPU."""
+
+    is_cuda = True  # type: ignore[assignment]
+    device = torch.device("cuda", 0)  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("capability", "auto"),
+    [
+        ((7, 5), "sdpa"),
+        ((8, 0), "flash2"),
+        ((8, 9), "flash2"),
+        ((9, 0), "flash3"),
+        ((10, 0), "flash2"),
+        ((12, 0), "flash2"),
+    ],
+)
+def test_a_gpu_gets_what_was_made_for_it(
+    capability: tuple[int, int], auto: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FlashAttention 3 knows Hopper alone, and says so only once it is called."""
+    asked: list[str] = []
+
+    def flash(name: str) -> SimpleNamespace:
+        def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            asked.append(name)
+            return v[:, : q.shape[1]]
+
+        return SimpleNamespace(flash_attn_func=attend)
+
+    monkeypatch.setitem(sys.modules, "flash_attn", flash("flash2"))
+    monkeypatch.setitem(sys.modules, "flash_attn_interface", flash("flash3"))
+    monkeypatch.setattr(module, "_capability", lambda _: capability)
+    q = draw(3).bfloat16().as_subclass(OnGpu)
+    attention(q, q, q)
+    assert asked == [auto] * (auto != "sdpa")
+    runs = available_backends(q.device)
+    assert runs[0] == auto and runs[-1] == "sdpa"
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    for name in ("flash2", "flash3"):
+        reason = module.why_unavailable(name)
+        if name in runs:
+            assert reason is None
+            continue
+        said = f"compute capability .*this one has {capability[0]}.{capability[1]}"
+        assert reason is not None and re.search(said, reason)
+        with pytest.raises(ValueError, match=f"{name}.*{said}; use 'sdpa' or 'auto'"):
+            attention(q, q, q, backend=name)  # type: ignore[arg-type]

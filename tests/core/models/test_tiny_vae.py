@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from motionstream_core.models.vae import tiny_vae
 from motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, Grow, MemBlock, TinyVae, TinyVaeConfig
+from tests.core.held_memory import HeldMemory
 
 REAL_LATENTS = Path(__file__).resolve().parents[3].parent / "shared/data/latents/wan21_ncthw_16x40x64.safetensors"
 
@@ -262,3 +264,30 @@ def test_config_refuses_sides_that_disagree() -> None:
         TinyVaeConfig(encoder_time_downscale=(True, True, True))
     with pytest.raises(ValueError, match="decoder_widths needs 4"):
         TinyVaeConfig(decoder_widths=(8, 8, 8))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_long_clip_is_encoded_in_pieces(ahead: bool, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much at once as PIECE_PIXELS says, and the same latents."""
+    vae = build(replace(TINY, encoder_lookahead=ahead))
+    clip = torch.rand(batch_size, 3, 29, 16, 24, generator=torch.Generator().manual_seed(7))
+    whole = vae.encode(clip)
+    given: list[int] = []
+    vae.encoder[0].register_forward_pre_hook(lambda _, inputs: given.append(len(inputs[0])))
+    assert torch.equal(vae.encode(clip), whole) and given == [32 * batch_size]  # small ones go through as one
+    for latent_frames, pieces in ((0.5, [4] * 8), (1, [4] * 8), (3, [12, 12, 8])):
+        given.clear()
+        monkeypatch.setattr(tiny_vae, "PIECE_PIXELS", int(latent_frames * 4 * batch_size * 16 * 24))
+        torch.testing.assert_close(vae.encode(clip), whole, rtol=0, atol=1e-5)
+        assert given == [batch_size * piece for piece in pieces]
+
+
+def test_a_grey_clip_at_full_size_takes_little_memory() -> None:
+    """81 frames of 832 x 480, of which the first layer alone makes 8 GB."""
+    vae = TinyVae(TAEW2_1).to("meta").requires_grad_(False)
+    with HeldMemory() as held:
+        clip = torch.empty(1, 3, 81, 480, 832, device="meta")
+        given = held.now
+        assert vae.encode(clip).shape == (1, 16, 21, 60, 104)
+    assert 0 < held.peak - given < 2 * 2**30

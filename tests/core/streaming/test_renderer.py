@@ -32,9 +32,11 @@ from motionstream_core.streaming.decode import FullStreamingDecoder
 from motionstream_core.streaming.render.fit import image_tensor
 from motionstream_core.streaming.render.job import Pace
 from motionstream_core.streaming.render.prompts import EncodedPrompt
-from motionstream_core.streaming.render.renderer import Renderer, TeacherSettings, open_renderer
+from motionstream_core.streaming.render.renderer import Renderer, TeacherSettings, open_renderer, reserve_bytes
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
+from motionstream_core.training.recipes.wan import WAN22_TEACHER
+from tests.core.held_memory import HeldMemory
 from tests.core.wan_folder import WORDS, save_track_v0
 
 SIZE = (16, 32)
@@ -304,3 +306,46 @@ def test_pace_counts_from_the_first_generated_chunk() -> None:
     assert pace.frames_per_second == pytest.approx(37 / 4.5)
     whole = Pace(started=10.0, chunk_ends=[16.0], chunk_frames=[81])
     assert (whole.first_frame_s, whole.seconds_per_chunk) == (6.0, 6.0)
+
+
+def full_vae(large: bool) -> WanVae:
+    """Wan 2.1's VAE, or that of Wan 2.2 5B, at full size, without data."""
+    from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+
+    changes: dict[str, Any] = {}
+    if large:
+        changes = {"base_dim": 160, "decoder_base_dim": 256, "z_dim": 48, "is_residual": True, "patch_size": 2}
+        changes |= {"in_channels": 12, "out_channels": 12, "latents_mean": [0.0] * 48, "latents_std": [1.0] * 48}
+    with torch.device("meta"):
+        return WanVae(AutoencoderKLWan(**changes).eval().requires_grad_(False)).to(torch.bfloat16)
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["2.1 at 832x480", "2.2 at 1280x704"])
+def test_the_reserve_holds_what_a_full_vae_needs(large: bool) -> None:
+    """A tenth is left for what is no tensor: workspaces, and memory that the allocator cannot use."""
+    spec = WAN22_TEACHER if large else BY_KEY["track_v0"].spec
+    vae, (height, width) = full_vae(large), spec.frame_size
+    cells = (height // vae.stride.space, width // vae.stride.space)
+    reserve = reserve_bytes(spec, torch.bfloat16)
+    with torch.inference_mode(), HeldMemory() as held:
+        memory = vae.new_memory()
+        for _ in range(2):
+            latents = torch.empty(1, vae.num_channels, 3, *cells, device="meta")
+            frames = vae.decode_stream(latents, memory)
+        assert frames.shape == (1, 3, 12, height, width)
+    assert reserve / 2 < held.peak < 0.9 * reserve
+    with torch.inference_mode(), HeldMemory() as held:
+        vae.encode(torch.empty(1, 3, 81 if spec.image_rule == "grey_clip" else 1, height, width, device="meta"))
+    assert 0 < held.peak < 0.9 * reserve
+
+
+def test_memory_is_counted() -> None:
+    with HeldMemory() as held:
+        first = torch.empty(1000, device="meta")
+        view = first[:10]
+        del first
+        assert (held.now, held.peak) == (4000, 4000)  # the view keeps it
+        del view
+        second = torch.empty(500, device="meta")
+        assert (held.now, held.peak) == (2000, 4000)
+        del second

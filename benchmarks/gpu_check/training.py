@@ -1,0 +1,123 @@
+"""Part 5: one step of each training stage at 1.3B: time, memory, and the share of the device's rate."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+
+import torch
+
+from motionstream_core.checkpoints import LoadedModel, ModelSpec
+from motionstream_core.training.data import View
+from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches
+from motionstream_core.training.engine.optimizers import OptimizerSettings
+from motionstream_core.training.recipes.estimate import (
+    ClipCost,
+    causal_cost,
+    clip_cost,
+    distill_cost,
+    teacher_cost,
+)
+from motionstream_core.training.recipes.wan import LATENT_FRAMES
+from motionstream_core.training.stages.causal_loss import CausalMasks, causal_loss
+from motionstream_core.training.stages.distill import Distiller, DistillTraining
+from motionstream_core.training.stages.distribution_matching import Scores
+from motionstream_core.training.stages.teacher import Phase, TeacherTraining, micro_generator, teacher_loss
+
+from .models import OneBatch, preset_spec, random_model, training_batch, trajectories
+from .record import Record
+from .timing import forget_peak, matrix_rate, peak_gib, seconds
+
+PART = "training"
+PRESET = "wan2.1-1.3b"
+OPTIMIZER = OptimizerSettings("adamw", 1e-5)
+ONE = MicroBatches(1)
+TINY_LATENT_FRAMES = 6
+
+Step = Callable[[], dict[str, float]]
+
+
+def stage_steps(
+    preset: str, compute: Compute, tiny: bool, num_latent_frames: int, made_on: torch.device
+) -> Iterator[tuple[str, Step]]:
+    """One optimizer step of each stage by name, from random weights drawn on `made_on`; one stage is held at a time."""
+    engine = Engine(compute)
+    teacher, student = (preset_spec(preset, tiny, role) for role in ("teacher", "student"))
+    batch = training_batch(teacher, num_latent_frames)
+    view = View(num_latent_frames, max(batch.latents.shape[3:]))
+
+    def model(spec: ModelSpec, seed: int) -> LoadedModel:
+        return random_model(spec, made_on, torch.float32, seed)
+
+    yield "teacher", _teacher(engine, model(teacher, 0), batch.to(engine.device), view)
+    gc.collect()
+    yield "causal", _causal(engine, model(student, 0), num_latent_frames)
+    gc.collect()
+    real, fake, own = model(teacher, 0), model(teacher, 1), model(student, 2)
+    critic_step, student_step = _distill(engine, real, fake, own, OneBatch(batch), view)
+    yield "critic", critic_step
+    yield "distill", student_step
+
+
+def _teacher(engine: Engine, loaded: LoadedModel, batch: object, view: View) -> Step:
+    training = TeacherTraining((Phase(1, 1, view),), OPTIMIZER)
+    part = engine.part("teacher", loaded.model.train().requires_grad_(True), OPTIMIZER, training.ema_decay)
+
+    def loss(micro: int, size: int) -> torch.Tensor:
+        generator = micro_generator(training.seed, 0, micro)
+        return teacher_loss(loaded.model, loaded.spec, batch, training, training.phases[0], generator)  # type: ignore
+
+    return lambda: engine.accumulate(part, ONE, loss)
+
+
+def _causal(engine: Engine, loaded: LoadedModel, num_latent_frames: int) -> Step:
+    source = trajectories(loaded.spec, training_batch(loaded.spec, num_latent_frames))
+    loss = causal_loss(source, loaded.spec, CausalMasks(own_share=1.0), 0, engine.device)
+    part = engine.part("causal", loaded.model.train().requires_grad_(True), OPTIMIZER, 0.99)
+    return lambda: engine.accumulate(part, ONE, lambda micro, size: loss(loaded.model, 0, micro, size))
+
+
+def _distill(
+    engine: Engine, real: LoadedModel, fake: LoadedModel, own: LoadedModel, clips: OneBatch, view: View
+) -> tuple[Step, Step]:
+    """Of the critic, and of the student."""
+    training = DistillTraining(batches=ONE, view=view, student=OPTIMIZER, critic=OPTIMIZER)
+    critic = engine.part("critic", fake.model.requires_grad_(True), OPTIMIZER)
+    student = engine.part("student", own.model.requires_grad_(True), OPTIMIZER, training.ema_decay)
+    frozen = LoadedModel(engine.frozen(real.model), real.spec)
+    scores = Scores(frozen, fake, training.text_weight, training.motion_weight)
+    losses = Distiller(training, own.model, own.spec, scores, clips, engine.device)
+    return (
+        lambda: engine.accumulate(critic, ONE, lambda micro, size: losses.critic_loss(0, 1, micro, size)),
+        lambda: engine.accumulate(student, ONE, lambda micro, size: losses.student_loss(0, micro, size)),
+    )
+
+
+def run(record: Record, device: torch.device, tiny: bool) -> None:
+    """See the module."""
+    num_latent_frames = TINY_LATENT_FRAMES if tiny else LATENT_FRAMES
+    cost = clip_cost(preset_spec(PRESET, tiny, "teacher"), num_latent_frames)
+    rate = matrix_rate(device, 64 if tiny else 8192)
+    compute = Compute(device, "bf16", activation_checkpointing=True)
+    for stage, step in stage_steps(PRESET, compute, tiny, num_latent_frames, device):
+        with record.checking(PART, stage):
+            forget_peak(device)
+            step()  # makes the optimizer's state and chooses kernels
+            taken = seconds(device, step)
+            tflop = _tflop(stage, cost)
+            told = {"seconds": round(taken, 3), "peak GiB": peak_gib(device), "TFLOP": round(tflop, 4)}
+            record.tell(PART, stage, told | {"share of the matrix rate": round(tflop / taken / rate, 3)})
+        del step  # or its networks would stand beside the next stage's
+
+
+def _tflop(stage: str, cost: ClipCost) -> float:
+    """Of one step, as the recipes' estimate counts it."""
+    if stage == "teacher":
+        pflop = teacher_cost(cost, 1, 1, 1.0).pflop
+    elif stage == "causal":
+        pflop = causal_cost(cost, 1, 1, 1.0).pflop
+    else:
+        both = distill_cost(cost, 1, 1, 1, 1.0).pflop
+        alone = distill_cost(cost, 1, 1, 0, 1.0).pflop
+        pflop = alone if stage == "distill" else both - alone
+    return pflop * 1e3
