@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..files import require_regular
+from ..files import require_regular, sha256_of
 from ..live.open import Log
 from ..media.picture import read_picture
 from ..media.video import video_info
@@ -141,9 +141,14 @@ class Checker:
             if file.path.suffix.lower() == ".npz":
                 raise ValueError(f"{value}: {self.workflow.kind(place.node)} takes text; use MotionStream Load Tracks")
             value = text_of(file.path.read_bytes())
+        return self._fitted(place, value, any_option=kind is not None)
+
+    def _fitted(self, place: Place, value: Any, any_option: bool) -> Any:
+        """`value` as the input takes it on every server."""
+        kind, fitted = self.workflow.kind(place.node), value
         for url, info in self.infos.items():
             try:
-                fitted = fitting(info[self.workflow.kind(place.node)], place.input, value, any_option=kind is not None)
+                fitted = fitting(info[kind], place.input, value, any_option)
             except ValueError as error:
                 raise ValueError(f"{error}{f' (at {url})' if len(self.infos) > 1 else ''}") from None
         return fitted
@@ -153,23 +158,31 @@ class Checker:
             raise ValueError(f"it names a file, not {value!r}")
         path = (self.folder / value).absolute()
         require_regular(path, value)
-        asked = _asked(inputs) if kind == TRACKS else ()
-        key = (path, kind, *asked)
+        asked = _asked(inputs) if kind == TRACKS else Asked()
+        key = (path, kind, asked)
         if key not in self._seen:
             try:
-                _look(path, kind, *asked)
+                _look(path, kind, asked)
                 self._seen[key] = ""
             except (ValueError, OSError) as error:
                 self._seen[key] = str(error)
         if self._seen[key]:
             raise ValueError(self._seen[key])
         if path not in self._hashes:
-            with path.open("rb") as file:
-                self._hashes[path] = _sha256(file)
+            self._hashes[path] = sha256_of(path)
         return SentFile(path, self._hashes[path])
 
 
-def _look(path: Path, kind: str, size: tuple[int, int] | None = None, units: str = "auto", order: str = "auto") -> None:
+@dataclass(frozen=True)
+class Asked:
+    """How a node reads tracks. size: (height, width) in px, None where another node tells it."""
+
+    size: tuple[int, int] | None = None
+    units: str = "auto"
+    order: str = "auto"
+
+
+def _look(path: Path, kind: str, asked: Asked) -> None:
     """Raise ValueError where a file is not of its kind."""
     if kind == PICTURE:
         read_picture(path)
@@ -177,28 +190,26 @@ def _look(path: Path, kind: str, size: tuple[int, int] | None = None, units: str
         video_info(path)
     elif kind == LOG:
         Log.read(path)
-    elif size is None:  # of a size that another node tells: a frame that holds whatever was drawn
-        read_file(path, _FAR, units="px", order=order, remedy="give the size that they were made for")
+    elif asked.size is None:  # a frame that holds whatever was drawn
+        read_file(path, _FAR, units="px", order=asked.order, remedy="give the size that they were made for")
     else:
-        read_file(path, size, units=units, order=order, remedy="give the width and height that they were made for")
+        remedy = "give the width and height that they were made for"
+        read_file(path, asked.size, units=asked.units, order=asked.order, remedy=remedy)
 
 
-def _asked(inputs: Mapping[str, Any]) -> tuple[tuple[int, int] | None, str, str]:
-    """Size (height, width), units and order that a node reads tracks with."""
-    source = inputs.get("source_height"), inputs.get("source_width")
-    size = source if all(source) else (inputs.get("height"), inputs.get("width"))
-    known = (size[0], size[1]) if all(isinstance(each, int) and each > 0 for each in size) else None
-    words = [inputs.get(name, "auto") for name in ("units", "order")]
+def _asked(inputs: Mapping[str, Any]) -> Asked:
+    source = _side(inputs, "source_height"), _side(inputs, "source_width")
+    height, width = source if all(source) else (_side(inputs, "height"), _side(inputs, "width"))
+    words = (inputs.get(name) for name in ("units", "order"))
     units, order = (word if isinstance(word, str) else "auto" for word in words)
-    return known, units, order  # type: ignore[return-value]
+    return Asked((height, width) if height and width else None, units, order)
+
+
+def _side(inputs: Mapping[str, Any], name: str) -> int:
+    """px, 0 where a node does not say it or a link does."""
+    value = inputs.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _on_server(value: Any) -> bool:
     return isinstance(value, str) and (value.startswith(ON_SERVER) or value.endswith(_MARKS))
-
-
-def _sha256(file: Any) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(2**20):
-        digest.update(block)
-    return digest.hexdigest()

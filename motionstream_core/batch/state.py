@@ -69,10 +69,8 @@ class State:
         self._base.execute("BEGIN")
         for job_id, digest in jobs:
             before = self._read(job_id)
-            known = before is not None and before.digest == digest
-            if known and (before.state == DONE or (before.state == SENT and before.server in servers)):
-                continue
-            self._write(Record(job_id, digest))
+            if before is None or before.digest != digest or not _stays(before, servers):
+                self._write(Record(job_id, digest))
         self._base.execute("COMMIT")
 
     def sent(self, job_id: str, server: str, prompt_id: str) -> Record:
@@ -115,14 +113,18 @@ class State:
         found = self._base.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
         if found is None:
             return None
-        *plain, files, error = found
-        return Record(*plain, tuple(json.loads(files)), error)
+        values = dict(zip((each.name for each in fields(Record)), found, strict=True))
+        return Record(**{**values, "files": tuple(json.loads(values["files"]))})
 
     def _write(self, record: Record) -> Record:
         values = [getattr(record, each.name) for each in fields(Record)]
         values[-2] = json.dumps(record.files)
         self._base.execute(f"INSERT OR REPLACE INTO jobs VALUES ({', '.join('?' * len(values))})", values)
         return record
+
+
+def _stays(record: Record, servers: Collection[str]) -> bool:
+    return record.state == DONE or (record.state == SENT and record.server in servers)
 
 
 def _fault(path: Path, error: sqlite3.DatabaseError) -> str:

@@ -124,14 +124,18 @@ def _table(records: Sequence[Record]) -> int:
 
 def address(text: str) -> str:
     """A server's address, without the / at its end. Raises argparse.ArgumentTypeError for any other text."""
-    try:
-        parts = urlsplit(text)
-        fits = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
-        fits = False
-    if not fits or parts.query or parts.fragment:
+    if not _is_address(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no address of a server; give one like http://127.0.0.1:8188")
     return text.rstrip("/")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and has_host and not parts.query and not parts.fragment
 
 
 def _count(text: str) -> int:
