@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -77,15 +78,14 @@ class Server:
     async def send(self, file: SentFile) -> str:
         """Put a file into its input folder, once. Returns its name there. Raises RefusedError where it is not taken."""
         if file not in self._sent:
-            with file.path.open("rb") as content:
-                form = aiohttp.FormData()
-                form.add_field("image", content, filename=file.name, content_type="application/octet-stream")
-                form.add_field("subfolder", FOLDER)
-                form.add_field("overwrite", "true")  # the name says the content
-                async with self._session.post(f"{self.url}/upload/image", data=form) as answer:
-                    if answer.status >= 400:
-                        raise RefusedError(f"{file.path.name} is not taken ({answer.status} {answer.reason})")
-                    said = await answer.json()
+            form = aiohttp.FormData()
+            form.add_field("image", _content(file), filename=file.name, content_type="application/octet-stream")
+            form.add_field("subfolder", FOLDER)
+            form.add_field("overwrite", "true")  # the name says the content
+            async with self._session.post(f"{self.url}/upload/image", data=form) as answer:
+                if answer.status >= 400:
+                    raise RefusedError(f"{file.path.name} is not taken ({answer.status} {answer.reason})")
+                said = await answer.json()
             self._sent[file] = "/".join(filter(None, (said.get("subfolder", ""), said["name"])))
         return self._sent[file]
 
@@ -148,6 +148,17 @@ class Server:
         async with self._session.get(f"{self.url}{path}", timeout=_limit()) as answer:
             answer.raise_for_status()
             return await answer.json()
+
+
+def _content(file: SentFile) -> bytes:
+    """Raises RefusedError where it is not what it was when the manifest was checked."""
+    try:
+        content = file.path.read_bytes()
+    except OSError as error:
+        raise RefusedError(f"{file.path} can no longer be read ({error.strerror})") from None
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise RefusedError(f"{file.path} was changed while the queue ran; start the command again")
+    return content
 
 
 def ended_of(entry: dict[str, Any]) -> Ended:

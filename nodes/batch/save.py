@@ -47,7 +47,9 @@ class MotionStreamSaveJob(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 io.Video.Input(
-                    "video", lazy=True, tooltip="What is saved, without sound. Not made where skip has nothing to do."
+                    "video",
+                    lazy=True,
+                    tooltip="What is saved, without sound. Not asked for where skip leaves what is there.",
                 ),
                 io.String.Input(
                     "job_id",
@@ -60,7 +62,7 @@ class MotionStreamSaveJob(io.ComfyNode):
                     "if_exists",
                     options=[OVERWRITE, SKIP, INCREMENT],
                     default=OVERWRITE,
-                    tooltip="Where the video is there. overwrite: replace it; skip: leave it, and make nothing; "
+                    tooltip="Where the video is there. overwrite: replace it; skip: leave it, and ask for no video; "
                     "increment: name_0002 and so on.",
                 ),
                 io.Int.Input(

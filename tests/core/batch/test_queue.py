@@ -103,6 +103,24 @@ def test_a_changed_file_is_made_again(table: Table, server: FakeServer) -> None:
     assert server.jobs() == ["a", "b", "a"]
 
 
+@pytest.mark.parametrize(("content", "says"), [(None, "can no longer be read"), (b"other", "changed while")])
+def test_a_file_that_goes_away(
+    content: bytes | None, says: str, table: Table, server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = table.folder / "copy.png"
+    copy.write_bytes((table.folder / "picture.png").read_bytes() + b" ")
+    table.write("job_id,image", "a,picture.png", "b,copy.png", "c,picture.png")
+
+    def fate(job_id: str, times: int) -> str:
+        copy.write_bytes(content) if content else copy.unlink(missing_ok=True)
+        return ""
+
+    server.fate = fate
+    assert table.queue(server) == 1
+    assert server.jobs() == ["a", "c"]
+    assert says in capsys.readouterr().out
+
+
 def test_a_server_that_is_started_anew(table: Table, server: FakeServer) -> None:
     server.gate.clear()
 
