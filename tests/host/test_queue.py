@@ -100,7 +100,7 @@ def test_skip_asks_for_no_video(host: ComfyHost, node_info: dict[str, Any]) -> N
         {
             "picture": node("MotionStreamPicture"),
             "tracks": node("MotionStreamTracksFromJSON", coordinates="[[[1, 1], [9, 9]]]", length=13),
-            "drawn": node("MotionStreamDrawTracks", image=["picture", 0], tracks=["tracks", 0]),
+            "drawn": node("MotionStreamDrawTracks", images=["picture", 0], tracks=["tracks", 0]),
             "video": node("CreateVideo", images=["drawn", 0], fps=16.0),
             "save": node("MotionStreamSaveJob", video=["video", 0], job_id="drawn", prefix="skip", if_exists="skip"),
         },

@@ -61,7 +61,7 @@ class FakeServer:
 
     def start(self) -> None:
         """With an empty queue and history, as any that starts."""
-        self._history: dict[str, Any] = {}
+        self.history: dict[str, Any] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._listeners: set[web.WebSocketResponse] = set()
         self._loop = asyncio.new_event_loop()
@@ -112,7 +112,7 @@ class FakeServer:
 
     async def _entry(self, request: web.Request) -> web.Response:
         prompt_id = request.match_info["prompt_id"]
-        return web.json_response({prompt_id: self._history[prompt_id]} if prompt_id in self._history else {})
+        return web.json_response({prompt_id: self.history[prompt_id]} if prompt_id in self.history else {})
 
     async def _listen(self, request: web.Request) -> web.WebSocketResponse:
         news = web.WebSocketResponse()
@@ -154,7 +154,7 @@ class FakeServer:
             words = {"exception_message": error, "node_type": "MotionStreamStudentStreamer"}
             kind = "execution_interrupted" if error == "cancelled" else "execution_error"
             entry = {"outputs": {}, "status": {"status_str": "error", "messages": [[kind, words]]}}
-        self._history[prompt_id] = entry
+        self.history[prompt_id] = entry
         del self._running[prompt_id]
         await self._tell("executing", prompt_id, node=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -138,13 +139,20 @@ def test_a_server_that_is_started_anew(table: Table, server: FakeServer) -> None
     assert sorted(server.jobs()) == ["a", "a", "b", "c"]
 
 
+def stopped_client(table: Table, server: FakeServer, number: int) -> tuple[int, str]:
+    """Exit status and last words of a client of its own process that got a signal once the first job ran."""
+    command = [sys.executable, "-m", "motionstream_core", *table.arguments(server)]
+    root = Path(__file__).parents[3]
+    client = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until(lambda: bool(server.posted), 60)
+    client.send_signal(number)
+    _, told = client.communicate(timeout=30)
+    return client.returncode, told.strip().rsplit("\n", 1)[-1]
+
+
 def test_a_killed_client_takes_up_what_runs(table: Table, server: FakeServer) -> None:
     server.gate.clear()
-    command = [sys.executable, "-m", "motionstream_core", *table.arguments(server)]
-    client = subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL)
-    until(lambda: bool(server.posted), 60)
-    client.kill()
-    client.wait()
+    assert stopped_client(table, server, signal.SIGKILL)[0] == -signal.SIGKILL
     threading.Timer(0.5, server.gate.set).start()
     assert table.queue(server) == 0
     assert server.jobs() == ["a", "b", "c"]
@@ -152,13 +160,20 @@ def test_a_killed_client_takes_up_what_runs(table: Table, server: FakeServer) ->
 
 def test_one_that_ended_while_nobody_looked(table: Table, server: FakeServer) -> None:
     server.gate.clear()
-    command = [sys.executable, "-m", "motionstream_core", *table.arguments(server)]
-    client = subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.DEVNULL)
-    until(lambda: bool(server.posted), 60)
-    client.kill()
-    client.wait()
+    stopped_client(table, server, signal.SIGKILL)
     server.gate.set()
-    until(lambda: len(server._history) == 1)
+    until(lambda: len(server.history) == 1)
+    assert table.queue(server) == 0
+    assert server.jobs() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "says"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_client_that_is_told_to_end(number: int, status: int, says: str, table: Table, server: FakeServer) -> None:
+    server.gate.clear()
+    assert stopped_client(table, server, number) == (status, f"motionstream queue: {says}")
+    server.gate.set()
     assert table.queue(server) == 0
     assert server.jobs() == ["a", "b", "c"]
 
