@@ -132,7 +132,7 @@ def test_a_server_that_is_started_anew(table: Table, server: FakeServer) -> None
         server.gate.set()
         server.start()
 
-    other = threading.Thread(target=restart)
+    other = threading.Thread(target=restart, daemon=True)
     other.start()
     assert table.queue(server) == 0
     other.join()
@@ -213,7 +213,7 @@ def test_no_server_is_left(table: Table, server: FakeServer, capsys: pytest.Capt
 
 def test_a_state_is_held_by_one(table: Table, server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
     server.gate.clear()
-    first = threading.Thread(target=lambda: table.queue(server))
+    first = threading.Thread(target=lambda: table.queue(server), daemon=True)
     first.start()
     until(lambda: bool(server.posted))
     assert table.queue(server) == 2
