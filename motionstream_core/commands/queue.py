@@ -112,11 +112,13 @@ async def _run(jobs: Sequence[Job], servers: Sequence[Server], state: State, pat
 def _table(records: Sequence[Record]) -> int:
     """Print what became of each job; the exit status."""
     width = max(len("job_id"), *(len(record.job_id) for record in records))
-    print(f"{'job_id':{width}}  {'state':7}  attempts  {'seconds':>8}  file or error")
+    place = max(len("server"), *(len(record.server) for record in records))
+    print(f"{'job_id':{width}}  {'state':7}  attempts  {'seconds':>8}  {'server':{place}}  file or error")
     for record in records:
         seconds = "" if record.seconds is None else f"{record.seconds:.1f}"
         what = record.error or ", ".join(record.files)
-        print(f"{record.job_id:{width}}  {record.state:7}  {record.attempts:8}  {seconds:>8}  {one_line(what)}")
+        row = f"{record.job_id:{width}}  {record.state:7}  {record.attempts:8}  {seconds:>8}  {record.server:{place}}"
+        print(f"{row}  {one_line(what)}")
     counts = Counter(record.state for record in records)
     print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
     return 0 if counts[DONE] == len(records) else 1

@@ -97,11 +97,14 @@ def test_a_changed_row_is_made_again(table: Table, server: FakeServer) -> None:
 
 
 def test_a_changed_file_is_made_again(table: Table, server: FakeServer) -> None:
-    table.write("job_id,tracks", "a,tracks.json", "b,")
+    table.write("job_id,tracks,image", "a,tracks.json,", "b,,picture.png", "c,,")
     assert table.queue(server) == 0
     (table.folder / "tracks.json").write_text("[[[3, 3], [9, 8]]]", "utf-8")
     assert table.queue(server) == 0
-    assert server.jobs() == ["a", "b", "a"]
+    with (table.folder / "picture.png").open("ab") as picture:
+        picture.write(b" ")
+    assert table.queue(server) == 0
+    assert server.jobs() == ["a", "b", "c", "a", "b"]
 
 
 @pytest.mark.parametrize(("content", "says"), [(None, "can no longer be read"), (b"other", "changed while")])
@@ -178,13 +181,15 @@ def test_a_client_that_is_told_to_end(number: int, status: int, says: str, table
     assert server.jobs() == ["a", "b", "c"]
 
 
-def test_two_servers_share(table: Table, start: Start) -> None:
+def test_two_servers_share(table: Table, start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = start(), start()
     table.write("job_id,seed", *(f"job{number},{number}" for number in range(8)))
     assert table.queue(one, two) == 0
     assert one.jobs()
     assert two.jobs()
     assert sorted(one.jobs() + two.jobs()) == [f"job{number}" for number in range(8)]
+    told = {line.split()[0]: line.split()[4] for line in capsys.readouterr().out.splitlines()[1:9]}
+    assert told == {job_id: server.url for server in (one, two) for job_id in server.jobs()}
 
 
 def test_the_others_take_what_a_lost_server_had(table: Table, start: Start) -> None:
