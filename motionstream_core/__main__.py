@@ -9,6 +9,7 @@ from .entry import Place, enter_tree
 
 COMMANDS = {
     "render": Place("motionstream_core.commands.render:COMMAND", "image, tracks and prompt to an mp4"),
+    "queue": Place("motionstream_core.commands.queue:COMMAND", "a table of renders, over one ComfyUI or several"),
     "live": Place("motionstream_core.commands.live:COMMAND", "a page on which a stream is steered by hand"),
     "evaluate": Place("motionstream_core.commands.evaluate:COMMAND", "judge a model on a folder of clips"),
     "inspect": Place("motionstream_core.checkpoints.command:INSPECT", "say what a file of weights is"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -84,6 +85,15 @@ def require_regular(path: Path, what: str) -> None:
         raise FileNotFoundError(f"{what}: there is no file {path}") from None
     if not stat.S_ISREG(mode):
         raise ValueError(f"{what}: {path} is {_kind(mode)}; give a regular file")
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file's content, in hex; read piece by piece."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 class NewFile:

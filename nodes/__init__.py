@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .batch.manifest import MotionStreamManifestRow
+from .batch.save import MotionStreamSaveJob
 from .camera.moves import MotionStreamCameraFromJSON, MotionStreamCameraMove
 from .camera.tracks import MotionStreamCameraTracks
 from .host.length_route import add_length_route
@@ -76,6 +78,8 @@ NODES: list[type[io.ComfyNode]] = [
     MotionStreamJointGuider,
     MotionStreamSigmas,
     MotionStreamDecode,
+    MotionStreamManifestRow,
+    MotionStreamSaveJob,
 ]
 
 

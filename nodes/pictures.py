@@ -80,11 +80,11 @@ class MotionStreamPicture(io.ComfyNode):
             picture = read_picture(path, BACKGROUNDS[background])
         except MediaError as error:
             raise ValueError(f"image: {image} {error.fault}") from None
-        mask = _levels(picture.alpha)
+        mask = levels(picture.alpha)
         own_mask = path.with_suffix(".mask.png")
         if image.startswith(BUNDLED) and own_mask.is_file():
             mask = torch.from_numpy(read_levels(own_mask)).float()
-        return io.NodeOutput(_levels(picture.pixels)[None], mask[None])
+        return io.NodeOutput(levels(picture.pixels)[None], mask[None])
 
 
 class MotionStreamReferenceVideo(io.ComfyNode):
@@ -172,6 +172,6 @@ def _fingerprint(name: str | None) -> str:
     return f"{name}: {state.st_size} bytes, {state.st_mtime_ns} ns"
 
 
-def _levels(values: NDArray[np.uint8]) -> Tensor:
+def levels(values: NDArray[np.uint8]) -> Tensor:
     """Levels of any shape in [0, 1]."""
     return torch.from_numpy(values).float() / 255

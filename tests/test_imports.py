@@ -31,6 +31,7 @@ ROOMS = [
     "training",
     "demo",
     "live",
+    "batch",
     "commands",
 ]
 HOST = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "execution", "nodes"}

@@ -21,7 +21,19 @@ from ..entry import Command, one_line
 from ..models.attention import Backend, why_unavailable
 from ..options import why_not
 
-NEEDED = ("torch", "numpy", "av", "pillow", "safetensors", "einops", "pydantic", "aiohttp", "psutil", "diffusers")
+NEEDED = (
+    "torch",
+    "numpy",
+    "av",
+    "pillow",
+    "safetensors",
+    "einops",
+    "pydantic",
+    "aiohttp",
+    "psutil",
+    "diffusers",
+    "tqdm",
+)
 OPTIONAL = ("opencv-python-headless", "opencv-python", "transformers", "accelerate", "matplotlib", "tensorboard")
 VIDEO_ENCODERS = ("libx264",)
 TEXT_WIDTH = 24

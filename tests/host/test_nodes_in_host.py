@@ -55,8 +55,11 @@ NODES = {
     "MotionStreamJointGuider",
     "MotionStreamSigmas",
     "MotionStreamDecode",
+    "MotionStreamLoadStream",
+    "MotionStreamManifestRow",
+    "MotionStreamSaveJob",
 }
-CATEGORIES = {"tracks", "camera", "sampling", "stream", "loaders"}
+CATEGORIES = {"batch", "tracks", "camera", "sampling", "stream", "loaders"}
 
 
 def key_of(prompt: dict[str, Any], kind: str) -> str:

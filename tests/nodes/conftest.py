@@ -73,8 +73,8 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
     def socket(_: str = "") -> Any:
         return types.SimpleNamespace(Input=_Input, Output=_Input)
 
-    node = type("ComfyNode", (), {"hidden": types.SimpleNamespace(unique_id="7")})
-    hidden = types.SimpleNamespace(unique_id="unique_id")
+    node = type("ComfyNode", (), {"hidden": types.SimpleNamespace(unique_id="7", prompt={})})
+    hidden = types.SimpleNamespace(unique_id="unique_id", prompt="prompt")
     io = types.SimpleNamespace(
         ComfyNode=node,
         Hidden=hidden,
@@ -82,7 +82,19 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
         NodeOutput=_NodeOutput,
         Custom=socket,
     )
-    for kind in ("Int", "Float", "String", "Combo", "Boolean", "Image", "Latent", "Mask", "Video", *NATIVE_KINDS):
+    for kind in (
+        "Int",
+        "Float",
+        "String",
+        "Combo",
+        "Boolean",
+        "Image",
+        "Latent",
+        "Mask",
+        "Video",
+        "AnyType",
+        *NATIVE_KINDS,
+    ):
         setattr(io, kind, socket())
 
     class VideoFromFile:
@@ -129,6 +141,7 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
             "soft_empty_cache": lambda: None,
             "is_device_cpu": lambda _: True,
         },
+        "comfyui_version": {"__version__": "0.0.1"},
         "comfy_api": {},
         "comfy_api.latest": {"io": io, "ComfyExtension": object, "InputImpl": InputImpl, "Types": Types},
         "folder_paths": {

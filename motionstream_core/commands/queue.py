@@ -1,0 +1,163 @@
+"""`motionstream queue`: the rows of a manifest through a workflow, on one ComfyUI server or several."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+from tqdm import tqdm
+
+from ..batch.jobs import Checker, Job
+from ..batch.manifest import ManifestError, read_manifest
+from ..batch.run import News, Patience, Run
+from ..batch.server import GONE, Server
+from ..batch.state import DONE, FAILED, Record, State
+from ..batch.workflow import Workflow
+from ..entry import FAILED as FAULTY
+from ..entry import Command, one_line
+
+SUFFIX = ".queue.sqlite"
+_CONNECT_S = 10.0
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What `queue` reads."""
+    parser.add_argument("manifest", type=Path, help="a .csv or .jsonl; a row is a job (docs/batch.md)")
+    parser.add_argument("--workflow", type=Path, required=True, help="in API form: Workflow > Export (API)")
+    parser.add_argument(
+        "--server",
+        type=address,
+        nargs="+",
+        default=["http://127.0.0.1:8188"],
+        metavar="URL",
+        help="ComfyUI servers that share the jobs (default: %(default)s)",
+    )
+    parser.add_argument("--state", type=Path, help=f"what became of each job; default: the manifest's name + {SUFFIX}")
+    parser.add_argument("--retries", type=_count, default=2, help="more attempts for a job that fails (default: 2)")
+    parser.add_argument(
+        "--patience",
+        type=_seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long a server may be away before its jobs go to the others (default: 600)",
+    )
+    parser.add_argument("--check", action="store_true", help="check the whole manifest and send nothing")
+
+
+def queue(args: argparse.Namespace) -> int:
+    """`motionstream queue`. 0: every job is done; 1: some are not; 2: nothing was sent."""
+    try:
+        return asyncio.run(_queue(args))
+    except ManifestError as error:
+        for fault in error.faults:
+            print(one_line(fault), file=sys.stderr)
+        print(f"{len(error.faults)} {_plural('fault', len(error.faults))}; nothing was sent", file=sys.stderr)
+        return FAULTY
+
+
+async def _queue(args: argparse.Namespace) -> int:
+    workflow = Workflow.read(args.workflow)
+    rows = read_manifest(args.manifest)
+    urls = list(dict.fromkeys(args.server))
+    async with aiohttp.ClientSession() as session:
+        servers = [Server(url, session, uuid.uuid4().hex) for url in urls]
+        infos = {server.url: await _info(server, workflow) for server in servers}
+        jobs = Checker(workflow, args.manifest.absolute().parent, infos).jobs(rows)
+        if args.check:
+            print(f"{len(jobs)} {_plural('job', len(jobs))}, no faults; nothing was sent")
+            return 0
+        state = State(args.state or args.manifest.with_name(args.manifest.name + SUFFIX))
+        try:
+            state.begin([(job.job_id, job.digest) for job in jobs], urls)
+            await _run(jobs, servers, state, Patience(1 + args.retries, args.patience))
+            return _table([state.of(job.job_id) for job in jobs])
+        finally:
+            state.close()
+
+
+async def _info(server: Server, workflow: Workflow) -> dict[str, dict[str, object]]:
+    try:
+        if not await server.wait(_CONNECT_S):
+            raise ValueError(f"--server: {server.url} does not answer; start ComfyUI there, or leave it out")
+        return {kind: await server.info(kind) for kind in sorted(workflow.kinds())}
+    except (*GONE, KeyError, AttributeError) as error:
+        raise ValueError(f"--server: {server.url} does not answer as ComfyUI does ({type(error).__name__})") from None
+
+
+async def _run(jobs: Sequence[Job], servers: Sequence[Server], state: State, patience: Patience) -> None:
+    shares = {job.job_id: float(state.of(job.job_id).state == DONE) for job in jobs}
+    with tqdm(total=len(jobs), initial=round(sum(shares.values())), unit="job", file=sys.stderr) as bar:
+
+        def progress(job_id: str, share: float) -> None:
+            shares[job_id] = share
+            bar.n = round(sum(shares.values()), 2)
+            bar.refresh()
+
+        def record(of: Record) -> None:
+            progress(of.job_id, float(of.state in (DONE, FAILED)))
+            if of.error:
+                bar.write(f"{of.job_id}: attempt {of.attempts}, {of.state}: {one_line(of.error)}", file=sys.stderr)
+
+        news = News(progress, record, lambda text: bar.write(one_line(text), file=sys.stderr))
+        await Run(jobs, state, patience, news).over(servers)
+
+
+def _table(records: Sequence[Record]) -> int:
+    """Print what became of each job; the exit status."""
+    width = max(len("job_id"), *(len(record.job_id) for record in records))
+    place = max(len("server"), *(len(record.server) for record in records))
+    print(f"{'job_id':{width}}  {'state':7}  attempts  {'seconds':>8}  {'server':{place}}  file or error")
+    for record in records:
+        seconds = "" if record.seconds is None else f"{record.seconds:.1f}"
+        what = record.error or ", ".join(record.files)
+        row = f"{record.job_id:{width}}  {record.state:7}  {record.attempts:8}  {seconds:>8}  {record.server:{place}}"
+        print(f"{row}  {one_line(what)}")
+    counts = Counter(record.state for record in records)
+    print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
+    return 0 if counts[DONE] == len(records) else 1
+
+
+def address(text: str) -> str:
+    """A server's address, without the / at its end. Raises argparse.ArgumentTypeError for any other text."""
+    if not _is_address(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address of a server; give one like http://127.0.0.1:8188")
+    return text.rstrip("/")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and has_host and not parts.query and not parts.fragment
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) > 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 1000")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, 0 or more")
+    return number
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+COMMAND = Command("A table of renders through a workflow, on one ComfyUI server or several.", add_options, queue)

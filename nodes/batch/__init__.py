@@ -1,0 +1,1 @@
+"""Nodes for many renders from one table."""
