@@ -55,7 +55,6 @@ NODES = {
     "MotionStreamJointGuider",
     "MotionStreamSigmas",
     "MotionStreamDecode",
-    "MotionStreamLoadStream",
     "MotionStreamManifestRow",
     "MotionStreamSaveJob",
 }
