@@ -146,11 +146,18 @@ def stopped_client(table: Table, server: FakeServer, number: int) -> tuple[int, 
     """Exit status and last words of a client of its own process that got a signal once the first job ran."""
     command = [sys.executable, "-m", "motionstream_core", *table.arguments(server)]
     root = Path(__file__).parents[3]
-    client = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    client = subprocess.Popen(
+        command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=_hear
+    )
     until(lambda: bool(server.posted), 60)
     client.send_signal(number)
     _, told = client.communicate(timeout=30)
     return client.returncode, told.strip().rsplit("\n", 1)[-1]
+
+
+def _hear() -> None:
+    """A process started in the background may be deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_killed_client_takes_up_what_runs(table: Table, server: FakeServer) -> None:
