@@ -33,6 +33,7 @@ import psutil
 
 PORT = 8290
 WATCHERS, MALFORMED, RECONNECTS = 5, 1000, 20
+CHUNKS_SEEN = 4
 WARM_UP = 0.2
 """Of the time: kept states fill up first."""
 
@@ -186,7 +187,8 @@ async def loaded(minutes: float, server: psutil.Process) -> list[tuple[str, str]
         mark = len(hand.made_ms)
         errors, put_out = await pester(http, session)
         given = await come_and_go(http, session)
-        await asyncio.sleep(3)  # what came too fast for a chunk is seen in the next ones
+        while len(hand.made_ms) < mark + CHUNKS_SEEN and not steering.done():  # it may come too fast for a chunk
+            await asyncio.sleep(0.5)
         during = hand.made_ms[mark:]
         memory = await steering
         await asyncio.wait(watching, timeout=20)
