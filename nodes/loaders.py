@@ -9,7 +9,7 @@ from torch import nn
 
 from ..motionstream_core.checkpoints import FAMILIES, ModelSpec, load_model, load_tiny_vae
 from ..motionstream_core.checkpoints.tiny_vae_weights import VARIANTS
-from .host.model import MODEL_FOLDER, VAE_FOLDERS, file_of, file_options, fingerprint, register_folder
+from .host.model import MODEL_FOLDER, VAE_FOLDERS, file_of, file_options, fingerprint, is_there, register_folder
 from .host.network import host_model
 from .host.vae import StreamVae
 from .sockets import ModelSocket, VaeSocket, advanced, schema
@@ -88,7 +88,7 @@ class MotionStreamLoadModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None) -> bool | str:
-        return _found(checkpoint, (MODEL_FOLDER,))
+        return is_there(checkpoint, (MODEL_FOLDER,))
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str | None, precision: str | None, family: str | None = AUTO) -> str:
@@ -137,7 +137,7 @@ class MotionStreamLoadTinyVAE(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, checkpoint: str | None) -> bool | str:
-        return _found(checkpoint, VAE_FOLDERS)
+        return is_there(checkpoint, VAE_FOLDERS)
 
     @classmethod
     def fingerprint_inputs(cls, checkpoint: str | None, variant: str | None = AUTO) -> str:
@@ -147,16 +147,6 @@ class MotionStreamLoadTinyVAE(io.ComfyNode):
     def execute(cls, checkpoint: str, variant: str = AUTO) -> io.NodeOutput:
         vae = load_tiny_vae(file_of(checkpoint, VAE_FOLDERS), variant=None if variant == AUTO else variant)
         return io.NodeOutput(StreamVae(vae, checkpoint))
-
-
-def _found(name: str | None, folders: tuple[str, ...]) -> bool | str:
-    """Stands in for the host's "value not in list", which does not say where a file belongs."""
-    try:
-        if name is not None:  # None: the input is linked, and its value not known yet
-            file_of(name, folders)
-    except FileNotFoundError as error:
-        return str(error)
-    return True
 
 
 def _dtype(model: nn.Module, precision: str) -> torch.dtype:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import comfy.lora
@@ -10,10 +9,10 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..motionstream_core.checkpoints.lora import read_lora
-from .host.model import stream_model
+from .host.model import file_of, fingerprint, is_there, stream_model
 from .sockets import ModelSocket, schema
 
-FOLDER = "loras"
+FOLDERS = ("loras",)
 MODEL_PREFIX = "diffusion_model."
 
 
@@ -34,7 +33,7 @@ class MotionStreamLoadLora(io.ComfyNode):
                 ModelSocket.Input("model", tooltip="A model of Load MotionStream Model, with other LoRAs or without."),
                 io.Combo.Input(
                     "lora",
-                    options=folder_paths.get_filename_list(FOLDER),
+                    options=folder_paths.get_filename_list(*FOLDERS),
                     tooltip="A file in ComfyUI/models/loras (safetensors or torch). Which namings are read: "
                     "docs/models.md of this pack.",
                 ),
@@ -57,25 +56,16 @@ class MotionStreamLoadLora(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, lora: str | None) -> bool | str:
-        try:
-            if lora is not None:  # None: the input is linked, and its value not known yet
-                _file_of(lora)
-        except FileNotFoundError as error:
-            return str(error)
-        return True
+        return is_there(lora, FOLDERS)
 
     @classmethod
     def fingerprint_inputs(cls, model: Any, lora: str | None, strength: float | None) -> str:
-        try:
-            state = _file_of(lora).stat() if lora is not None else None
-        except FileNotFoundError:
-            state = None
-        return f"{lora}, {strength}" + (f", {state.st_size} bytes, {state.st_mtime_ns} ns" if state else "")
+        return f"{fingerprint(lora, FOLDERS)}, {strength}"
 
     @classmethod
     def execute(cls, model: Any, lora: str, strength: float) -> io.NodeOutput:
         network = stream_model(model).network
-        found = read_lora(_file_of(lora), network.state_dict())
+        found = read_lora(file_of(lora, FOLDERS), network.state_dict())
         patches = comfy.lora.load_lora(
             found.named(MODEL_PREFIX), comfy.lora.model_lora_keys_unet(model.model, {}), log_missing=False
         )
@@ -84,11 +74,3 @@ class MotionStreamLoadLora(io.ComfyNode):
         if not changed:
             raise ValueError(f"lora: {lora} is of a kind that ComfyUI does not know; it changes nothing of the model")
         return io.NodeOutput(patched, f"{lora} at {strength:g}: {found}, {len(changed)} weights")
-
-
-def _file_of(name: str) -> Path:
-    """Raises FileNotFoundError naming file and folder."""
-    path = folder_paths.get_full_path(FOLDER, name)
-    if path is None:
-        raise FileNotFoundError(f"{name!r} is not in models/{FOLDER} ({folder_paths.get_folder_paths(FOLDER)[0]})")
-    return Path(path)

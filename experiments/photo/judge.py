@@ -25,6 +25,7 @@ from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDEN
 from motionstream_core.evaluation.metrics import psnr_db
 from motionstream_core.evaluation.world.cases import held_out_case
 from motionstream_core.evaluation.world.report import Video, case_tracks, frames_tensor, score, to_video
+from motionstream_core.media.picture import read_picture
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
@@ -151,8 +152,7 @@ def main() -> None:
     args = parser.parse_args()
     photos, wide = [], []
     for path in args.photos:
-        with Image.open(path) as file:
-            rgb = file.convert("RGB")
+        rgb = Image.fromarray(read_picture(path).pixels)
         photos.append(fit_picture(rgb, SIZE_PX, SIZE_PX).astype(np.float32) / 255)
         wide.append(fit_picture(rgb, SIZE_PX + 32, SIZE_PX + 32).astype(np.float32) / 255)
     vae = load_tiny_vae(PHOTO_TINY_VAE)

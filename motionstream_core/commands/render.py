@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -16,8 +15,6 @@ from ..media.video_file import VideoFile
 from ..options import frames
 from ..streaming.render.going_on import go_on_to_file, read_going_on, state_to
 from ..streaming.render.job import read_job, render_to_file
-from ..streaming.render.renderer import Renderer
-from ..streaming.state import StreamState
 from ..streaming.state_file import SUFFIX
 from ..streaming.stream import StreamSettings
 from ..tracks import ORDERS, UNITS
@@ -57,8 +54,9 @@ def render(args: argparse.Namespace) -> None:
         return replay(args)
     if args.go_on is not None:
         return go_on(args)
-    require_new_file(args.out, "--out", (args.image, args.tracks, args.model, args.vae), args.overwrite)
-    renderer = model_of(args, PHOTO_STUDENT if args.image else STUDENT)
+    _require_new_files(args)
+    default = PHOTO_STUDENT if args.image else STUDENT
+    renderer = model_of(args, default)
     job = read_job(
         renderer,
         args.prompt,
@@ -72,7 +70,7 @@ def render(args: argparse.Namespace) -> None:
     )
     if job.told:
         print(f"tracks               {job.told}")
-    keep = _keep(args, renderer, name_of(args.model or (PHOTO_STUDENT if args.image else STUDENT)))
+    keep = state_to(args.save_stream, renderer, name_of(args.model or default))
     pace = render_to_file(renderer, job, args.out, StreamSettings(seed=args.seed), teacher_settings(args), keep)
     print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
@@ -83,7 +81,7 @@ def render(args: argparse.Namespace) -> None:
 
 def go_on(args: argparse.Namespace) -> None:
     """`motionstream render --continue`: what follows a video or a saved stream."""
-    require_new_file(args.out, "--out", (args.go_on, args.tracks, args.model, args.vae), args.overwrite)
+    _require_new_files(args)
     renderer, name = model_of(args, PHOTO_STUDENT), name_of(args.model or PHOTO_STUDENT)
     job = read_going_on(
         renderer,
@@ -97,7 +95,7 @@ def go_on(args: argparse.Namespace) -> None:
         units=args.units,
         order=args.order,
     )
-    pace = go_on_to_file(renderer, job, args.out, args.seed, _keep(args, renderer, name))
+    pace = go_on_to_file(renderer, job, args.out, args.seed, state_to(args.save_stream, renderer, name))
     height, width = job.before.size
     print(f"video                {args.out}  ({pace.num_frames} new frames, {width}x{height} px)")
     print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
@@ -105,10 +103,12 @@ def go_on(args: argparse.Namespace) -> None:
         print(f"saved stream         {args.save_stream}")
 
 
-def _keep(args: argparse.Namespace, renderer: Renderer, name: str) -> Callable[[StreamState], None] | None:
+def _require_new_files(args: argparse.Namespace) -> None:
+    """Raise where a file that is to be written must not be."""
+    read = (args.go_on, args.image, args.tracks, args.model, args.vae)
+    require_new_file(args.out, "--out", read, args.overwrite)
     if args.save_stream is not None:
-        require_new_file(args.save_stream, "--save-stream", (args.go_on, args.model, args.vae), args.overwrite)
-    return state_to(args.save_stream, renderer, name)
+        require_new_file(args.save_stream, "--save-stream", read, args.overwrite)
 
 
 def replay(args: argparse.Namespace) -> None:

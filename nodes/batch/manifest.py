@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import folder_paths
 from comfy_api.latest import InputImpl, io
 
 from ...motionstream_core.batch.inputs import fitting
@@ -17,6 +15,7 @@ from ...motionstream_core.live.open import Log
 from ...motionstream_core.media.picture import read_picture
 from ...motionstream_core.tracks import read_file
 from ...motionstream_core.tracks.text import text_of
+from ..host.user_files import chosen, is_chosen, listed
 from ..pictures import levels
 from ..sockets import TracksSocket, schema
 from ..tracks.inputs import size_input
@@ -41,7 +40,7 @@ class MotionStreamManifestRow(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "manifest",
-                    options=manifests(),
+                    options=listed(SUFFIXES, outputs=False),
                     tooltip="A .csv or .jsonl below the input folder. Files that its rows name lie beside it, or in "
                     "folders below. New files need a refresh of the page's node definitions (R).",
                 ),
@@ -80,12 +79,7 @@ class MotionStreamManifestRow(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, manifest: str | None) -> bool | str:
-        try:
-            if manifest is not None:  # None: the input is linked, and its value not known yet
-                manifest_of(manifest)
-        except (ValueError, FileNotFoundError) as error:
-            return str(error)
-        return True
+        return is_chosen(manifest, SUFFIXES, "manifest", outputs=False)
 
     @classmethod
     def fingerprint_inputs(cls, manifest: str | None, row: int | None, **others: Any) -> str:
@@ -127,24 +121,9 @@ class MotionStreamManifestRow(io.ComfyNode):
         )
 
 
-def manifests() -> list[str]:
-    """Every manifest below the input folder."""
-    folder = Path(folder_paths.get_input_directory())
-    return sorted(path.relative_to(folder).as_posix() for path in _found(folder))
-
-
-def _found(folder: Path) -> Iterator[Path]:
-    for suffix in SUFFIXES:
-        yield from (path for path in folder.rglob(f"*{suffix}") if path.is_file() and not path.name.startswith("."))
-
-
 def manifest_of(name: str) -> Path:
-    """The file that an option stands for. Raises ValueError for a name that leads out of the input folder, and
-    FileNotFoundError."""
-    path = path_below(folder_paths.get_input_directory(), name, "manifest")
-    if not path.is_file():
-        raise FileNotFoundError(f"manifest: {name!r} is not in ComfyUI's input folder; put it there")
-    return path
+    """The file that an option stands for. Raises as `chosen` does."""
+    return chosen(name, SUFFIXES, "manifest", outputs=False)
 
 
 def _row(path: Path, number: int) -> tuple[Row, int]:

@@ -193,6 +193,16 @@ def file_of(name: str, folders: tuple[str, ...]) -> Path:
     )
 
 
+def is_there(name: str | None, folders: tuple[str, ...]) -> bool | str:
+    """Stands in for the host's "value not in list", which does not say where a file belongs."""
+    try:
+        if name is not None:  # None: the input is linked, and its value not known yet
+            file_of(name, folders)
+    except FileNotFoundError as error:
+        return str(error)
+    return True
+
+
 def fingerprint(name: str | None, folders: tuple[str, ...]) -> str:
     """Changes when the file behind an option changes, so that the host reads it again.
 

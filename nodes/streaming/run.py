@@ -20,6 +20,7 @@ from ...motionstream_core.streaming.stream import StreamedChunk, StreamSettings,
 from ..host.memory import PeakMemory
 from ..host.model import Placed, StreamModel, make_ready, running
 from ..host.preview import PreviewProgress
+from ..host.user_files import forget
 from ..host.vae import Vae
 from .clock import StreamClock
 from .output import SavedStream, StreamOutput
@@ -99,6 +100,7 @@ class StreamRun:
                 chunks.close()
                 if left and self.state_file is not None:
                     write_state(self.state_file, left[0], model.maker)
+                    forget()
         if stopped is not None:
             raise stopped
         return output, self._report(output, num_chunks, clock, memory)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..host.conditioning import Conditioning
 from ..host.memory import with_memory_advice
 from ..host.model import stream_model
+from ..host.user_files import option_of
 from ..host.vae import stream_vae
 from ..sockets import ModelSocket, advanced, schema, seed_input
 from .going_on import Given, go_on_input, save_stream_input
@@ -19,7 +20,7 @@ from .length import ANY_LENGTH, WantedLength, endless_input, length_input, secon
 from .output import ENDLESS_PREFIX, SavedStream, file_prefix, video_of, video_output
 from .request import GivenMotion, plan_clip, read_text
 from .run import StreamRun, beyond_training, stream_settings
-from .saved import new_stream_file, option_of
+from .saved import new_stream_file
 
 ADVICE = "lower length, or width and height, or window_frames"
 

@@ -10,8 +10,9 @@ from comfy_api.latest import io
 
 from ...motionstream_core.files import checked_name, path_below
 from ...motionstream_core.tracks import TrackFormatError, read_file, resample, to_ati, to_coordinate_json
+from ..host.user_files import chosen, is_chosen, listed, option_of, state_of
 from ..sockets import schema
-from .files import IF_EXISTS, SUFFIXES, file_of, file_options, named, write
+from .files import IF_EXISTS, SUFFIXES, named, write
 from .inputs import (
     ALIASES,
     frames_input,
@@ -130,7 +131,7 @@ class MotionStreamSaveTracks(io.ComfyNode):
         given = sized_tracks(tracks, height, width)
         folder = Path(folder_paths.get_output_directory())
         path = write(given, path_below(folder, named(checked_name(name, "name"), format), "name"), if_exists)
-        file = f"{path.relative_to(folder).as_posix()} [output]"
+        file = option_of(path)
         return io.NodeOutput(file, ui={"text": (file,)})
 
 
@@ -149,7 +150,7 @@ class MotionStreamLoadTracks(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=file_options(),
+                    options=listed(SUFFIXES),
                     tooltip="A .npz or .json file below the input folder, or, with [output] behind its name, below the "
                     "output folder. Files that are new need a refresh of the page's node definitions (R).",
                 ),
@@ -179,12 +180,7 @@ class MotionStreamLoadTracks(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file: str | None) -> bool | str:
-        try:
-            if file is not None:  # None: the input is linked, and its value not known yet
-                file_of(file)
-        except (ValueError, FileNotFoundError) as error:
-            return str(error)
-        return True
+        return is_chosen(file, SUFFIXES, "file")
 
     @classmethod
     def fingerprint_inputs(
@@ -196,14 +192,7 @@ class MotionStreamLoadTracks(io.ComfyNode):
         units: str | None = None,
         order: str | None = None,
     ) -> str:
-        asked = f"{width} x {height} px, {length} frames, {units}, {order}"
-        if file is None:  # linked: the host follows the link itself
-            return f"linked, {asked}"
-        try:
-            state = file_of(file).stat()
-        except (ValueError, FileNotFoundError):
-            return f"{file}: missing"
-        return f"{file}: {state.st_size} bytes, {state.st_mtime_ns} ns, {asked}"
+        return f"{state_of(file, SUFFIXES, 'file')}, {width} x {height} px, {length} frames, {units}, {order}"
 
     @classmethod
     def execute(
@@ -212,7 +201,7 @@ class MotionStreamLoadTracks(io.ComfyNode):
         asked = (height, width) if height and width else None
         remedy = "give the width and height that they were made for"
         try:
-            found = read_file(file_of(file), asked, units=units, order=order, remedy=remedy)
+            found = read_file(chosen(file, SUFFIXES, "file"), asked, units=units, order=order, remedy=remedy)
         except TrackFormatError as error:
             raise TrackFormatError(f"file: {error}") from None
         tracks = found.tracks.rescaled(height or found.tracks.height, width or found.tracks.width)

@@ -59,7 +59,7 @@ def test_a_row_with_everything(pack: Pack, folders: Path) -> None:
     assert (tracks["track_width"], tracks["track_height"]) == (12, 8)
     assert row(pack, 1, "note", "set/jobs.csv")[8] == "007x"
     assert row(pack, 2, name="set/jobs.csv") == ("b", None, "", None, None, "", 0, 0, "", 2)
-    assert pack("nodes.batch.manifest").manifests() == ["set/jobs.csv"]
+    assert pack("nodes.host.user_files").listed((".csv", ".jsonl"), outputs=False) == ["set/jobs.csv"]
 
 
 @pytest.mark.parametrize(
