@@ -80,7 +80,8 @@ class LengthBinding {
   /** The rule of the checkpoint that this node's video is made by; null where it is not known. @type {() => Lengths | null} */
   lengths() {
     const sampler = samplerOf(this.node);
-    return sampler && this.rules.of(sampler);
+    const lengths = sampler && this.rules.of(sampler);
+    return lengths && sampler === this.node && goesOn(sampler) ? { ...lengths, first: lengths.step } : lengths;
   }
 
   /** What was typed goes to the nearest length; the host has rounded it to its own steps already. @type {(typed: number) => void} */
@@ -92,7 +93,7 @@ class LengthBinding {
   /** The rule stands in the widget's name, and its step is an arrow's. */
   show() {
     const lengths = this.lengths();
-    const rule = lengths ? `${lengths.first} + ${lengths.step} k` : "";
+    const rule = lengths ? ruleOf(lengths) : "";
     if (rule === this.shown) return;
     this.shown = rule;
     const name = this.label ?? this.widget.name;
@@ -100,6 +101,16 @@ class LengthBinding {
     this.widget.label = rule ? `${name} (${rule})` : this.label;
     /** @type {any} */ (this.node.graph)?.setDirtyCanvas?.(true, true);
   }
+}
+
+/** @type {(lengths: Lengths) => string} */
+function ruleOf({ first, step }) {
+  return first === step ? `${step} k` : `${first} + ${step} k`;
+}
+
+/** What follows a video is in whole chunks: its first frame is there already. @type {(sampler: Node) => boolean} */
+function goesOn(sampler) {
+  return (sampler.inputs ?? []).some(({ name, link }) => name === "go_on_from" && link != null);
 }
 
 /** The node itself, or the one that the tracks and the length of this one go to. @type {(node: Node) => Node | null} */

@@ -52,6 +52,15 @@ def path_below(folder: str | Path, name: str, what: str) -> Path:
     return path
 
 
+def free_path(path: Path) -> Path:
+    """`path`, or the first of name_0002, name_0003, ... that nothing bears."""
+    first, number = path, 1
+    while path.exists():
+        number += 1
+        path = first.with_name(f"{first.stem}_{number:04}{first.suffix}")
+    return path
+
+
 def require_new_file(path: Path, option: str, inputs: Iterable[Path | None] = (), overwrite: bool = False) -> None:
     """Raise unless `path` may be written: nothing is there, or, with `overwrite`, a regular file that is no input.
 

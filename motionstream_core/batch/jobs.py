@@ -44,7 +44,6 @@ class SentFile:
 class Job:
     """A row, the graph that it makes of the workflow, and the files that go to inputs of it."""
 
-    number: int
     job_id: str
     graph: Graph
     files: dict[Place, SentFile]
@@ -118,15 +117,20 @@ class Checker:
     def _job(self, row: Row) -> Job:
         graph = copy.deepcopy(self.workflow.graph)
         files: dict[Place, SentFile] = {}
-        # what names one input goes last: it overrules a seed or a length for all
-        given = sorted(row.values.items(), key=lambda each: each[0] not in EVERY)
+        # what names one input comes after a seed or a length for all, which it overrules; files, which are read in the
+        # size and the units that the node is told, come last
+        given = sorted(row.values.items(), key=lambda each: (each[0] not in EVERY, self._is_file(each[0])))
         for column, value in [("job_id", row.job_id), *given]:
             for place in self._places[column]:
                 try:
                     graph[place.node]["inputs"][place.input] = self._value(column, place, value, graph, files)
                 except (ValueError, OSError) as error:
                     self.faults.append(f"row {row.number} ({row.job_id}), {column}: {error}")
-        return Job(row.number, row.job_id, graph, files)
+        return Job(row.job_id, graph, files)
+
+    def _is_file(self, column: str) -> bool:
+        """Whether its cells name files that are read here."""
+        return any(self.workflow.file_kind(each) or self.workflow.text_kind(each) for each in self._places[column])
 
     def _value(self, column: str, place: Place, value: Any, graph: Graph, files: dict[Place, SentFile]) -> Any:
         if is_link(self.workflow.value(place)):

@@ -45,6 +45,7 @@ class Run:
             record = state.of(job.job_id)
             if record.state == SENT:
                 self._sent.setdefault(record.server, []).append(job.job_id)
+                self._underway += 1
             elif record.state not in (DONE, FAILED):
                 self._waiting.append(job.job_id)
 
@@ -55,7 +56,6 @@ class Run:
     async def _serve(self, server: Server) -> None:
         """What was sent to this server before, then whatever waits."""
         own = self._sent.pop(server.url, [])
-        self._underway += len(own)
         while True:
             if not own and not self._waiting:
                 if not self._underway:

@@ -82,7 +82,9 @@ class Server:
             form.add_field("image", _content(file), filename=file.name, content_type="application/octet-stream")
             form.add_field("subfolder", FOLDER)
             form.add_field("overwrite", "true")  # the name says the content
-            async with self._session.post(f"{self.url}/upload/image", data=form) as answer:
+            # a file may take its time, as long as it goes on
+            limit = aiohttp.ClientTimeout(total=None, sock_connect=_ANSWER_S, sock_read=_ANSWER_S)
+            async with self._session.post(f"{self.url}/upload/image", data=form, timeout=limit) as answer:
                 if answer.status >= 400:
                     raise RefusedError(f"{file.path.name} is not taken ({answer.status} {answer.reason})")
                 said = await answer.json()

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from ..files import new_file
 from .components import vae_of
-from .files import naming
+from .files import DIFFUSERS_FILE, naming
 from .key_maps import to_diffusers
 from .kinds import kind_of
-from .load import SPEC_KEY, Checkpoint, read_checkpoint, write_safetensors
+from .load import SPEC_KEY, Checkpoint, checkpoint_of, write_safetensors
 from .lora import merged, read_lora
 from .read import Stored, read_any
 from .scaled import unscaled
@@ -32,7 +32,6 @@ from .tiny_vae_weights import TINY_VAE_KEY, detect_tiny_vae
 from .vae_weights import vae_config, vae_to_diffusers, vae_to_original
 
 Layout = Literal["original", "diffusers", "comfyui", "motionstream"]
-FILE_NAME = "diffusion_pytorch_model.safetensors"
 COMFY_PREFIX = "model.diffusion_model."
 
 
@@ -68,7 +67,8 @@ def convert(
         with naming(source):
             _convert_vae(vae_of(stored), target, layout)
     else:
-        checkpoint = read_checkpoint(source, role=role, family=family)
+        with naming(source):
+            checkpoint = checkpoint_of(stored, role, family)
         if lora is not None:
             checkpoint, said = _with_lora(checkpoint, lora, strength)
         _convert_model(checkpoint, target, layout)
@@ -117,7 +117,7 @@ def _convert_tiny_vae(stored: Stored, target: Path, layout: Layout, variant: str
 
 def _write_folder(folder: Path, tensors: dict[str, Tensor], config: dict[str, Any], metadata: dict[str, str]) -> None:
     """config.json comes last, so that a folder that has it is whole."""
-    write_safetensors(folder / FILE_NAME, tensors, metadata, None)
+    write_safetensors(folder / DIFFUSERS_FILE, tensors, metadata, None)
     with new_file(folder / "config.json") as file:
         file.write((json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
 

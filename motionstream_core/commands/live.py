@@ -13,6 +13,7 @@ from PIL import Image
 from ..demo.example import drawn_example
 from ..demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT, name_of
 from ..entry import Command
+from ..files import require_regular
 from ..live.open import Opened
 from ..live.page import LOOPBACK, LivePage
 from ..live.recording import repair
@@ -60,8 +61,7 @@ def live(args: argparse.Namespace) -> None:
     opened = Opened(renderer, args.size or spec.frame_size, args.seed, chunk, name_of(file), steps)
     prompt, picture = args.prompt, None
     if args.image is not None:
-        if not args.image.is_file():
-            raise FileNotFoundError(f"--image: there is no file {args.image}")
+        require_regular(args.image, "--image")
         picture = opened.fitted(Image.fromarray(read_picture(args.image).pixels))
     elif spec.image_rule != "none":
         example = drawn_example(2)

@@ -22,6 +22,7 @@ from ..batch.state import DONE, FAILED, Record, State
 from ..batch.workflow import Workflow
 from ..entry import FAILED as FAULTY
 from ..entry import Command, one_line
+from ..options import real, whole
 
 SUFFIX = ".queue.sqlite"
 _CONNECT_S = 10.0
@@ -40,10 +41,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="ComfyUI servers that share the jobs (default: %(default)s)",
     )
     parser.add_argument("--state", type=Path, help=f"what became of each job; default: the manifest's name + {SUFFIX}")
-    parser.add_argument("--retries", type=_count, default=2, help="more attempts for a job that fails (default: 2)")
+    parser.add_argument(
+        "--retries", type=whole(0, 1000), default=2, help="more attempts for a job that fails (default: 2)"
+    )
     parser.add_argument(
         "--patience",
-        type=_seconds,
+        type=real(0, 1e9),
         default=600.0,
         metavar="SECONDS",
         help="how long a server may be away before its jobs go to the others (default: 600)",
@@ -138,22 +141,6 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and has_host and not parts.query and not parts.fragment
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) > 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 1000")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, 0 or more")
-    return number
 
 
 def _plural(word: str, count: int) -> str:

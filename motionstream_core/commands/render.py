@@ -113,9 +113,10 @@ def _require_new_files(args: argparse.Namespace) -> None:
 
 def replay(args: argparse.Namespace) -> None:
     """`motionstream render --replay`: a live stream's log, made again."""
-    for name in ("image", "tracks", "frames", "size", "save_stream"):
+    for name in ("image", "tracks", "frames", "size", "save_stream", "go_on"):
         if getattr(args, name) is not None:
-            raise ValueError(f"--{name.replace('_', '-')} cannot be given beside --replay: the log says it")
+            option = "continue" if name == "go_on" else name.replace("_", "-")
+            raise ValueError(f"--{option} cannot be given beside --replay: the log says it")
     log = Log.read(args.replay)
     require_new_file(args.out, "--out", (args.replay, log.image), args.overwrite)
     about = log.about

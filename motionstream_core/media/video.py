@@ -125,6 +125,11 @@ class VideoFrames:
             yield from container.decode(stream)
 
 
+def videos_below(folder: Path) -> list[Path]:
+    """The video files below a folder, by their suffixes, in the order of their names."""
+    return sorted(each for each in folder.rglob("*") if each.suffix.lower() in VIDEO_SUFFIXES and each.is_file())
+
+
 @dataclass(frozen=True)
 class VideoInfo:
     """A video as its header tells it. width, height: px as displayed, before a turn. last_s: time of its last frame,

@@ -75,24 +75,32 @@ class _Ended(Exception):
 
 
 class _Keeper:
-    """A condition source around another: at every boundary it knows what the rest depends on, and may end there."""
+    """A condition source around another, which may end at any boundary; it knows there what the rest depends on.
 
-    def __init__(self, conditions: StreamConditions, cache: KVCache, latents: Tensor | None, num_known: int) -> None:
-        self._conditions, self._cache = conditions, cache
-        self._latents = [] if latents is None else [latents.cpu()]
+    keeps: whether that is asked for. Where it is not the device is never waited for.
+    """
+
+    def __init__(
+        self, conditions: StreamConditions, cache: KVCache, latents: Tensor | None, num_known: int, keeps: bool
+    ) -> None:
+        self._conditions, self._cache, self._keeps = conditions, cache, keeps
+        self._latents = [latents.cpu()] if keeps and latents is not None else []
         self._num_frames = num_known
         self._boundary: tuple[Chunk, ImageSource | None] | None = None
         self.ending = False
 
     def __call__(self, chunk: Chunk) -> Conditions:
-        source = self._conditions.source
-        self._boundary = chunk, None if source is None else source.copy()
+        if self._keeps:
+            source = self._conditions.source
+            self._boundary = chunk, None if source is None else source.copy()
         if self.ending:
             raise _Ended
         return self._conditions(chunk)
 
     def made(self, latents: Tensor) -> None:
         """The chunk that was asked for; the cache takes it in before the next one is."""
+        if not self._keeps:
+            return
         self._latents = [torch.cat([*self._latents, latents.cpu()], dim=2)[:, :, -DECODER_LATENT_FRAMES:]]
         self._num_frames += latents.shape[2]
         self._boundary = None
@@ -139,7 +147,7 @@ def resumable_stream(
     if num_latent_frames is not None:
         loaded.spec.chunk_plan.num_chunks(num_latent_frames)
         assert num_latent_frames > num_known, "nothing is left to be made"
-    keeper = _Keeper(conditions, cache, known, num_known)
+    keeper = _Keeper(conditions, cache, known, num_known, keeps=keep is not None)
     chunks = stream_chunks(
         loaded,
         keeper,
@@ -191,17 +199,6 @@ def _same(was: Tracks, old: int, tracks: Tracks, new: int) -> bool:
     if bool(was.visibility[0, old]) != bool(tracks.visibility[0, new]):
         return False
     return not was.visibility[0, old] or float((was.points[0, old] - tracks.points[0, new]).norm()) < SAME_PX
-
-
-def named(settings: StreamSettings, loaded: SpecifiedNetwork) -> StreamSettings:
-    """`settings` with the checkpoint's own values where they name none."""
-    spec = loaded.spec
-    return replace(
-        settings,
-        sink_frames=spec.sink_frames if settings.sink_frames is None else settings.sink_frames,
-        window_frames=spec.window_frames if settings.window_frames is None else settings.window_frames,
-        step_list=settings.step_list or spec.step_list,
-    )
 
 
 def _from_frame(conditions: StreamConditions, frame: int) -> Tracks | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -54,14 +54,26 @@ def step_list(spec: ModelSpec, steps: int | None) -> tuple[int, ...]:
     return tuple(round(1000 * (steps - i) / steps) for i in range(steps))
 
 
+def named(settings: StreamSettings, loaded: SpecifiedNetwork) -> StreamSettings:
+    """`settings` with the checkpoint's own values where they name none."""
+    spec = loaded.spec
+    return replace(
+        settings,
+        sink_frames=spec.sink_frames if settings.sink_frames is None else settings.sink_frames,
+        window_frames=spec.window_frames if settings.window_frames is None else settings.window_frames,
+        step_list=settings.step_list or spec.step_list,
+    )
+
+
 def stream_cache(loaded: SpecifiedNetwork, latent_size: tuple[int, int], settings: StreamSettings) -> KVCache:
     """An empty memory for a stream of latents of `latent_size` (height, width)."""
-    spec = loaded.spec
+    spec, settings = loaded.spec, named(settings, loaded)
+    assert settings.sink_frames is not None and settings.window_frames is not None
     return loaded.model.make_cache(
         1,
         *latent_size,
-        sink_frames=spec.sink_frames if settings.sink_frames is None else settings.sink_frames,
-        window_frames=spec.window_frames if settings.window_frames is None else settings.window_frames,
+        sink_frames=settings.sink_frames,
+        window_frames=settings.window_frames,
         chunk_frames=max(spec.chunk_plan.chunk_frames, spec.chunk_plan.first_chunk_frames),
         rope_rule=spec.rope_rule,
     )
@@ -93,7 +105,7 @@ def stream_chunks(
     chunk whose latents are not finite.
     """
     spec, model = loaded.spec, loaded.model
-    settings = settings or StreamSettings()
+    settings = named(settings or StreamSettings(), loaded)
     if spec.role != "student":
         raise ValueError("this checkpoint is a teacher, which cannot stream; load a student or use the teacher sampler")
     if num_latent_frames is not None:
@@ -101,6 +113,7 @@ def stream_chunks(
     if latent_size is None:
         assert isinstance(conditions, StreamConditions), "another source does not know the size"
         latent_size = conditions.latent_size
+    assert settings.step_list is not None
     cache = stream_cache(loaded, latent_size, settings) if cache is None else cache
     device, dtype = model.placement
     given = None if given is None else given.to(device, dtype)
@@ -112,7 +125,7 @@ def stream_chunks(
         spec.layout,
         conditions,
         plan=spec.chunk_plan,
-        sigmas=student_sigmas(settings.step_list or spec.step_list, spec.shift),
+        sigmas=student_sigmas(settings.step_list, spec.shift),
         cache=cache,
         noise=seeded_noise(settings.seed, shape, dtype, device),
         num_latent_frames=num_latent_frames,

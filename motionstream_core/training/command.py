@@ -92,8 +92,8 @@ def _run_world(args: argparse.Namespace, device: torch.device) -> None:
 def _run_wan(args: argparse.Namespace, device: torch.device) -> None:
     if args.stage not in WAN_STAGES:
         raise ValueError(f"Wan presets have the stages {', '.join(WAN_STAGES)}, one command each, not {args.stage!r}")
-    part = tuple(int(word) for word in args.part.split("/") if re.fullmatch("[0-9]{1,9}", word))
-    if len(part) != 2:
+    part = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", args.part)
+    if part is None:
         raise ValueError(f"--part is {args.part!r}; it must be I/N, as in 0/4")
     material = Material(
         args.videos,
@@ -104,7 +104,7 @@ def _run_wan(args: argparse.Namespace, device: torch.device) -> None:
         args.control,
         args.vgg,
         args.workers,
-        (part[0], part[1]),
+        (int(part[1]), int(part[2])),
     )
     preset = WAN_PRESETS[args.preset]
     ranks = int(os.environ.get("WORLD_SIZE", "1"))

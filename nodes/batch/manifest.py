@@ -99,9 +99,9 @@ class MotionStreamManifestRow(io.ComfyNode):
         found, num_rows = _row(path, row)
         files = {name: _beside(path, found, name) for name in FILES if name in found.values}
         image = levels(read_picture(files["image"]).pixels)[None] if "image" in files else None
-        size = (height, width) if height and width else None
-        if size is None and image is not None:
-            size = (image.shape[1], image.shape[2])
+        own = (0, 0) if image is None else (image.shape[1], image.shape[2])
+        sides = (height or own[0], width or own[1])
+        size = sides if all(sides) else None
         tracks = None
         if "tracks" in files:
             remedy = "give the width and height that they were made for"

@@ -17,8 +17,9 @@ import folder_paths
 from comfy_api.latest import io
 
 from ...motionstream_core.batch.workflow import is_link
-from ...motionstream_core.files import checked_name, new_file, path_below, sha256_of
+from ...motionstream_core.files import checked_name, free_path, new_file, path_below, sha256_of
 from ...motionstream_core.media.video_file import VideoFile
+from ..frame_fit import opaque
 from ..sockets import schema
 from ..streaming.output import SavedStream
 
@@ -113,7 +114,7 @@ class MotionStreamSaveJob(io.ComfyNode):
             return _shown(path)
         asked, started = cls._asked_at.pop(node, None), time.monotonic()
         if if_exists == INCREMENT:
-            path = _free(path)
+            path = free_path(path)
         sidecar(path).unlink(missing_ok=True)  # it would tell of another video
         about = _write(path, video)
         graph = upstream(cls.hidden.prompt or {}, node)
@@ -194,20 +195,12 @@ def _is_whole(path: Path) -> bool:
     return path.is_file() and sidecar(path).is_file()  # the second is written last
 
 
-def _free(path: Path) -> Path:
-    first, number = path, 1
-    while path.exists():
-        number += 1
-        path = first.with_name(f"{first.stem}_{number:04}{first.suffix}")
-    return path
-
-
 def _write(path: Path, video: Any) -> dict[str, Any]:
     """Write a VIDEO; its figures."""
     parts = video.get_components()
     if parts.audio is not None:
         logging.warning("MotionStream Save Job: %s is saved without its sound", path.name)
-    frames = parts.images[..., :3]
+    frames = opaque(parts.images)
     with VideoFile(path, float(parts.frame_rate)) as file:
         for chunk in frames.split(PUSHED_AT_ONCE):
             file.push(chunk)

@@ -44,8 +44,8 @@ def save_stream_input() -> io.Input:
     )
 
 
-def read_before(model: StreamModel, vae: Vae, given: Given, size: Size, asked: Size, fit: str) -> tuple[Before, Size]:
-    """What was before, and the (height, width) px of the video.
+def read_before(model: StreamModel, vae: Vae, given: Given, size: Size, asked: Size, fit: str) -> Before:
+    """What was before.
 
     size: of the video that goes on from frames; asked: as the user gave it, 0 for any. Raises ValueError that begins
     with the input's name.
@@ -56,13 +56,13 @@ def read_before(model: StreamModel, vae: Vae, given: Given, size: Size, asked: S
             for side, wanted, kept in zip(("height", "width"), asked, state.size, strict=True):
                 if wanted not in (0, kept):
                     raise ValueError(f"the saved stream is {kept} px in {side}, not {wanted}; set {side} to 0")
-            return Before(state=state), state.size
+            return Before(state=state)
         if not isinstance(given, Tensor):
             frames = last_frames(model.spec, footage(given, None, 0.0).frames)
             given = torch.from_numpy(frames).float() / 255
         if given.ndim != 4 or given.shape[3] not in (3, 4):
             raise ValueError(f"it has shape {tuple(given.shape)}; it must be frames (t h w 3)")
         last = given[-past_frames(model.spec, len(given)) :]
-        return Before(torch.cat([fit_image(each[None], size, fit) for each in last], dim=2)), size
+        return Before(torch.cat([fit_image(each[None], size, fit) for each in last], dim=2))
     except ValueError as error:
         raise ValueError(f"go_on_from: {error}") from None

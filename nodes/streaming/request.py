@@ -97,8 +97,8 @@ def plan_clip(
     if go_on_from is not None:
         if image is not None:
             raise ValueError("image: go_on_from shows already what the video begins with; disconnect one of the two")
-        before, size = read_before(model, vae, go_on_from, frame_size(spec, height, width), (height, width), fit)
-        return _going_on(spec, before, size, num_frames, motion, positive, fit)
+        before = read_before(model, vae, go_on_from, frame_size(spec, height, width), (height, width), fit)
+        return _going_on(spec, before, num_frames, motion, positive, fit)
     size = frame_size(spec, height, width)
     num_latent_frames = None if num_frames is None else spec.vae_stride.num_latent_frames(num_frames)
     tracks, told = _tracks(spec, motion, positive, size, fit)
@@ -108,7 +108,6 @@ def plan_clip(
 def _going_on(
     spec: ModelSpec,
     before: Before,
-    size: Size,
     num_frames: int | None,
     motion: GivenMotion | None,
     positive: Conditioning | None,
@@ -116,10 +115,10 @@ def _going_on(
 ) -> Clip:
     """Without motion the tracks of a saved stream go on."""
     tracked = motion is not None or _held(positive) is not None
-    given, told = _tracks(spec, motion, positive, size, fit) if tracked else (None, "")
+    given, told = _tracks(spec, motion, positive, before.size, fit) if tracked else (None, "")
     tracks = before.tracks_after(given)
     count = None if num_frames is None else before.num_latent_frames(spec) + num_frames // spec.vae_stride.time
-    return Clip(None, size, count, tracks, (told,) if told else (), before)
+    return Clip(None, before.size, count, tracks, (told,) if told else (), before)
 
 
 def _fitted(spec: ModelSpec, image: Tensor | None, size: Size, fit: str) -> Tensor | None:

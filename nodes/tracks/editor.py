@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...motionstream_core.files import new_file
 from ...motionstream_core.tracks import Canvas, Document, TrackFormatError, parse_document, to_coordinate_json
+from ..frame_fit import opaque
 from ..host.preview import has_client
 from ..sockets import advanced, schema
 from .inputs import ALIASES, is_checked_late, length_input, tracks_output, video_size_inputs
@@ -130,7 +131,7 @@ def _parsed(document: str, width: int, height: int, length: int) -> Document:
 
 def _saved_picture(image: Tensor) -> dict[str, Any]:
     """The first picture in ComfyUI's temporary folder, once per content, as the browser asks for it."""
-    pixels = (image[0, :, :, :3].detach().cpu().float().clamp(0, 1) * 255 + 0.5).to(torch.uint8).contiguous().numpy()
+    pixels = (opaque(image[:1])[0].detach().cpu().float().clamp(0, 1) * 255 + 0.5).to(torch.uint8).contiguous().numpy()
     name = f"motionstream_{hashlib.sha256(f'{pixels.shape}'.encode() + pixels.tobytes()).hexdigest()[:16]}.png"
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)

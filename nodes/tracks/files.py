@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...motionstream_core.files import new_file
+from ...motionstream_core.files import free_path, new_file
 from ...motionstream_core.tracks import Tracks, save_npz, to_coordinate_json
 from ...motionstream_core.tracks.drawn.files import SUFFIXES
 from ...motionstream_core.tracks.tracks import require_budget
@@ -21,10 +21,7 @@ def write(tracks: Tracks, path: Path, if_exists: str) -> Path:
     if path.exists() and if_exists == "skip":
         return path
     if if_exists == "increment":
-        first, number = path, 1
-        while path.exists():
-            number += 1
-            path = first.with_name(f"{first.stem}_{number:04}{first.suffix}")
+        path = free_path(path)
     require_budget(tracks.num_tracks, tracks.num_frames)  # what is saved shall be read again
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(path) as file:

@@ -72,9 +72,9 @@ def units_input() -> io.Combo.Input:
     )
 
 
-def is_checked_late(text: str | None) -> bool:
-    """Whether a text is left to `execute`: a linked one, whose value is not known yet, and one that takes its time."""
-    return text is None or QUICK_CHARS < len(text) <= MAX_CHARS
+def is_checked_late(text: str) -> bool:
+    """Whether a text is left to `execute`, since checking it takes its time."""
+    return QUICK_CHARS < len(text) <= MAX_CHARS
 
 
 def order_input() -> io.Combo.Input:

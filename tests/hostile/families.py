@@ -80,5 +80,5 @@ FAMILIES = {
     "changed weights": Family("files of weights, changed", weights.changed, weights.try_changed, 30, 1_000),
     "logs": Family("logs of live streams", logs.texts, logs.try_text, 200, 3_000, SMALL),
     "states": Family("saved streams", states.files, states.try_file, 40, 1_000),
-    "trainings": Family("checkpoints of trainings", trainings.harms, trainings.try_harm, 30, 300),
+    "trainings": Family("checkpoints of trainings", trainings.harms, trainings.try_harm, 30, 300, refused=True),
 }

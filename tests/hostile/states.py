@@ -14,9 +14,9 @@ import torch
 
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
-from motionstream_core.streaming.state import StreamState, named, resumable_stream
+from motionstream_core.streaming.state import StreamState, resumable_stream
 from motionstream_core.streaming.state_file import HEADER, Maker, read_state, write_state
-from motionstream_core.streaming.stream import StreamSettings
+from motionstream_core.streaming.stream import StreamSettings, named
 from motionstream_core.tracks import Tracks
 from tests.data.mutate_document import JUNK
 

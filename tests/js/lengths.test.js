@@ -75,3 +75,34 @@ test("the rule is that of the checkpoint along the links, also behind a node tha
   assert.deepEqual(asked, ["/motionstream/lengths?checkpoint=bundled%2Fstudent&family=auto&chunk_frames=-1"]);
   for (const node of [sampler, editor]) node.onRemoved();
 });
+
+test("what follows a video is in whole chunks, in the sampler's own field alone", async () => {
+  const loader = made("MotionStreamLoadModel", { checkpoint: "bundled/another", family: "auto" });
+  const sampler = made("MotionStreamStudentStreamer", { length: 48 });
+  const editor = made("MotionStreamTrackEditor", { length: 49 });
+  const nodes = { 1: loader, 2: sampler, 3: editor };
+  const links = {
+    1: { origin_id: 1, origin_slot: 0, target_id: 2 },
+    2: { origin_id: 3, origin_slot: 0, target_id: 2 },
+  };
+  const graph = { links, getNodeById: (id) => nodes[id] ?? null, nodes: Object.values(nodes) };
+  for (const node of graph.nodes) node.graph = graph;
+  sampler.inputs = [
+    { name: "model", link: 1 },
+    { name: "go_on_from", link: 7 },
+  ];
+  editor.outputs = [{ links: [2] }];
+  const api = { fetchApi: async () => ({ ok: true, json: async () => STUDENT }) };
+  for (const node of [sampler, editor]) attachLength(node, api);
+  const typed = async (node, value) => {
+    node.widgets[0].callback(value);
+    await new Promise((done) => setTimeout(done, 20));
+    node.widgets[0].callback(value);
+    return node.widgets[0].value;
+  };
+  assert.equal(await typed(sampler, 50), 48);
+  assert.equal(await typed(editor, 50), 49);
+  sampler.inputs[1].link = null;
+  assert.equal(await typed(sampler, 50), 49);
+  for (const node of [sampler, editor]) node.onRemoved();
+});

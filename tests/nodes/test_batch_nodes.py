@@ -58,6 +58,8 @@ def test_a_row_with_everything(pack: Pack, folders: Path) -> None:
     assert tracks["track_path"].tolist() == [[[3, 3]], [[9, 5]]]
     assert (tracks["track_width"], tracks["track_height"]) == (12, 8)
     assert row(pack, 1, "note", "set/jobs.csv")[8] == "007x"
+    wider = pack("nodes.batch.manifest").MotionStreamManifestRow.execute("set/jobs.csv", 1, "", width=640).args[3]
+    assert (wider["track_width"], wider["track_height"]) == (640, 8)  # the other side is the picture's
     assert row(pack, 2, name="set/jobs.csv") == ("b", None, "", None, None, "", 0, 0, "", 2)
     assert pack("nodes.host.user_files").listed((".csv", ".jsonl"), outputs=False) == ["set/jobs.csv"]
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from ...media.frames import Frames, FrameSource, at_rate
 from ...media.picture import PICTURE_SUFFIXES, picture_size, read_picture
-from ...media.video import VIDEO_SUFFIXES, VideoFrames
+from ...media.video import VIDEO_SUFFIXES, VideoFrames, videos_below
+from ...tracks.text import text_of
 from .colmap import registered_names
 
 Layout = Literal["davis", "videos", "scenes"]
@@ -155,13 +156,13 @@ def _davis(folder: Path, split: str | None) -> list[Footage]:
         lists = sorted(folder.glob(f"ImageSets/*/{split}.txt"))
         if not lists:
             raise FileNotFoundError(f"split {split!r}: there is no {folder}/ImageSets/*/{split}.txt")
-        wanted = {Path(word).name for word in lists[-1].read_text("utf-8-sig").split()}
+        wanted = {Path(word).name for word in text_of(lists[-1].read_bytes()).split()}
         clips = [each for each in clips if each.name in wanted]
     return [Footage(each.name, each, "davis", DAVIS_FPS) for each in clips]
 
 
 def _videos(folder: Path) -> list[Footage]:
-    files = sorted(each for each in folder.rglob("*") if each.suffix.lower() in VIDEO_SUFFIXES and each.is_file())
+    files = videos_below(folder)
     relative = [each.relative_to(folder) for each in files]
     names = ["_".join(each.with_suffix("").parts) for each in relative]
     counts = Counter(names)
@@ -181,7 +182,7 @@ def _scenes(folder: Path) -> list[Footage]:
 def _captioned(folder: Path, found: list[Footage]) -> tuple[Footage, ...]:
     captions = {}
     if (folder / "captions.json").is_file():
-        captions = json.loads((folder / "captions.json").read_text("utf-8-sig"))
+        captions = json.loads(text_of((folder / "captions.json").read_bytes()))
         if not isinstance(captions, dict) or not all(isinstance(each, str) for each in captions.values()):
             raise ValueError(f'{folder / "captions.json"} must be an object of captions by clip: {{"clip": "caption"}}')
         if unknown := sorted(captions.keys() - {each.name for each in found}):
@@ -191,6 +192,6 @@ def _captioned(folder: Path, found: list[Footage]) -> tuple[Footage, ...]:
         beside = each.path.with_suffix(".txt")
         caption = captions.get(each.name)
         if caption is None and each.layout == "videos" and beside.is_file():
-            caption = " ".join(beside.read_text("utf-8-sig").split())
+            caption = " ".join(text_of(beside.read_bytes()).split())
         captioned.append(Footage(each.name, each.path, each.layout, each.fps, caption))
     return tuple(captioned)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ...files import require_regular
 from ...media.picture import read_picture
 from ...media.video import VideoFrames
 from ...media.video_file import VideoFile
@@ -60,8 +61,8 @@ def read_going_on(
     chunks. Raises FileNotFoundError or ValueError naming the option.
     """
     for option, path in (("--continue", source), ("--tracks", tracks), ("--image", image)):
-        if path is not None and not path.is_file():
-            raise FileNotFoundError(f"{option}: there is no file {path}")
+        if path is not None:
+            require_regular(path, option)
     spec = renderer.loaded.spec
     if spec.role != "student":
         raise ValueError("--continue: this model is a teacher, which makes whole clips; give a student")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...checkpoints.spec import ModelSpec
+from ...files import require_regular
 from ...media.picture import read_picture
 from ...media.video_file import VideoFile
 from ...tracks import Reading, TrackFormatError, Tracks, read_file, resample
@@ -92,8 +93,8 @@ def read_job(
     """
     spec = renderer.loaded.spec
     for name, path in (("--image", image), ("--tracks", tracks)):
-        if path is not None and not path.is_file():
-            raise FileNotFoundError(f"{name}: there is no file {path}")
+        if path is not None:
+            require_regular(path, name)
     _check_inputs(spec, image, tracks)
     height, width = frame_size or spec.frame_size
     picture = None if image is None else Image.fromarray(read_picture(image).pixels)

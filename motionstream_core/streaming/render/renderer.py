@@ -23,9 +23,9 @@ from ...tracks import Tracks
 from ..conditions import KnownTracks, StreamConditions
 from ..decode import FullStreamingDecoder, StreamingDecoder, TinyStreamingDecoder
 from ..going_on import Before, begin
-from ..state import StreamState, named, resumable_stream
+from ..state import StreamState, resumable_stream
 from ..state_file import Maker
-from ..stream import StreamSettings, sample_teacher
+from ..stream import StreamSettings, named, sample_teacher
 from .prompts import EncodedPrompt, OwnWords, PromptSource, WanPrompts
 
 TINY_VAE_FILE = "tiny_vae.safetensors"

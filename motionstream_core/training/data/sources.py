@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...media.video import VIDEO_SUFFIXES
+from ...media.video import VIDEO_SUFFIXES, videos_below
 
 COLUMNS = ("video", "caption")
 
@@ -32,8 +32,7 @@ def read_sources(path: str | Path) -> list[Source]:
     """
     path = Path(path)
     if path.is_dir():
-        found = sorted(each for each in path.rglob("*") if each.suffix.lower() in VIDEO_SUFFIXES and each.is_file())
-        sources = [Source(video, _beside(video)) for video in found]
+        sources = [Source(video, _beside(video)) for video in videos_below(path)]
         if not sources:
             raise ValueError(f"the folder {path} holds no videos; known are {', '.join(VIDEO_SUFFIXES)}")
         return sources

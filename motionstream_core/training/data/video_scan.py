@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...media.faults import MediaError
-from ...media.video import VIDEO_SUFFIXES, VideoInfo, video_info
+from ...media.video import VIDEO_SUFFIXES, VideoInfo, video_info, videos_below
 
 NAMED_AT_MOST = 20
 
@@ -35,7 +35,7 @@ def scan_videos(source: Path | Iterable[Path], min_size_px: int, min_duration_s:
     without PyAV.
     """
     if isinstance(source, Path):
-        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+        paths = videos_below(source)
     else:
         paths = sorted(source)
     if not paths:

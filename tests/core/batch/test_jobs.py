@@ -80,6 +80,22 @@ def test_one_input_overrules_all(table: Table, server: FakeServer) -> None:
     assert (graph["2"]["inputs"]["length"], graph["3"]["inputs"]["length"]) == (9, 25)
 
 
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [("tracks,2.width,2.height", "far.json,256,256"), ("2.width,2.height,tracks", "256,256,far.json")],
+)
+def test_tracks_are_read_in_the_size_that_their_row_says(
+    columns: str, cells: str, table: Table, server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever comes first in the table; in the workflow's own 64 x 64 px they lie outside."""
+    (table.folder / "far.json").write_text("[[[200, 200], [220, 210]]]", "utf-8")
+    table.write("job_id,tracks", "a,far.json")
+    (line,) = told(table, server, capsys)
+    assert "far.json" in line
+    table.write(f"job_id,{columns}", f"a,{cells}")
+    assert table.queue(server, options=("--check",)) == 0
+
+
 def test_what_fits_two_nodes_is_asked(table: Table, server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
     table.workflow.write_text(json.dumps({**GRAPH, "5": GRAPH["3"], "6": GRAPH["1"]}), "utf-8")
     table.write("job_id,prompt,image", "a,one,picture.png")

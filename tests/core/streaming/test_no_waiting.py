@@ -16,13 +16,16 @@ import torch
 from torch import Tensor
 
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
+from motionstream_core.geometry import Chunk
+from motionstream_core.models.conditioning import Conditions
 from motionstream_core.models.kv_cache import RopeRule
 from motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
 from motionstream_core.streaming import stream as module
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.image_source import StillImage
-from motionstream_core.streaming.stream import stream_chunks
+from motionstream_core.streaming.state import resumable_stream
+from motionstream_core.streaming.stream import StreamSettings, named
 from motionstream_core.tracks import Tracks
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 
@@ -36,6 +39,18 @@ def narrow(preset: str, rule: RopeRule) -> ModelSpec:
     side = 4 * spec.vae_stride.space
     backbone = replace(spec.backbone, **NARROW)
     return replace(spec, backbone=backbone, frame_size=(side, side + side // 2), rope_rule=rule)
+
+
+class Told(StreamConditions):
+    """Conditions that tell when they are asked for."""
+
+    def __init__(self, told: list[str], *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._told = told
+
+    def __call__(self, chunk: Chunk) -> Conditions:
+        self._told.append("asked")
+        return super().__call__(chunk)
 
 
 def run(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tensor], Any] | None = None) -> list[str]:
@@ -54,13 +69,9 @@ def run(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tenso
     tracks = Tracks(points, points[..., 0] > 3, height, width)
     cells = (height // spec.vae_stride.space, width // spec.vae_stride.space)
     source = StillImage(torch.empty(1, backbone.out_channels, 2, *cells, device=META))
-    inner = StreamConditions(model, spec, context, KnownTracks(tracks), source=source, frame_size=(height, width))
+    inner = Told(told, model, spec, context, KnownTracks(tracks), source=source, frame_size=(height, width))
     decoder = TinyStreamingDecoder(vae)
     push = decoder.push
-
-    def conditions(chunk: Any) -> Any:
-        told.append("asked")
-        return inner(chunk)
 
     def decoded(latents: Tensor) -> Tensor:
         told.append("decoded")
@@ -69,9 +80,9 @@ def run(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tenso
     monkeypatch.setattr(decoder, "push", decoded)
     monkeypatch.setattr(module, "require_finite_latents", lambda finite, what: told.append("finite?"))
     length = spec.chunk_plan.chunk(CHUNKS - 1).stop
-    for chunk in stream_chunks(
-        LoadedModel(model, spec), conditions, decoder, latent_size=inner.latent_size, num_latent_frames=length
-    ):
+    loaded = LoadedModel(model, spec)
+    settings = named(StreamSettings(), loaded)
+    for chunk in resumable_stream(loaded, inner, decoder, num_latent_frames=length, settings=settings):
         assert chunk.frames.device == META and chunk.frames.shape[1:] == (height, width, 3)
     return told
 

@@ -23,9 +23,9 @@ from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.image_source import CarriedImage, ClipThenCarried, StillImage
 from motionstream_core.streaming.past import TracksAfter, encoded_past, followed_back, past_frames
-from motionstream_core.streaming.state import StreamState, named, resumable_stream
+from motionstream_core.streaming.state import StreamState, resumable_stream
 from motionstream_core.streaming.state_file import HEADER, Maker, StateFileError, read_state, write_state
-from motionstream_core.streaming.stream import StreamedChunk, StreamSettings, stream_chunks
+from motionstream_core.streaming.stream import StreamedChunk, StreamSettings, named, stream_chunks
 from motionstream_core.tracks import Tracks
 
 MakeModel = Callable[..., LoadedModel]
