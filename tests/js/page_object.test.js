@@ -228,10 +228,12 @@ test("the words of an empty drawing go with the first drag, which draws", option
   await ui.page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
   await ui.page.mouse.down();
   await ui.page.mouse.move(box.x + box.width / 2 + 80, box.y - 60, { steps: 6 });
+  await ui.settled(); // panels follow with the next picture
   assert.equal(await words.isVisible(), false);
   await ui.page.mouse.up();
   assert.equal((await ui.saved()).tracks.length, 1);
   await ui.page.keyboard.press("Control+z");
+  await ui.settled();
   assert.equal(await words.isVisible(), true);
 });
 
