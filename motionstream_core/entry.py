@@ -45,8 +45,8 @@ class Place:
         return getattr(import_module(module), name)
 
 
-class Terminated(BaseException):
-    """SIGTERM came. No Exception, so that nothing but a clean-up catches it."""
+class Terminated(SystemExit):
+    """SIGTERM came. A SystemExit, since an event loop lets no other kind but KeyboardInterrupt out of its callbacks."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -111,12 +111,12 @@ def _guarded(prog: str, debug: bool, run: Callable[[], int]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it once more
         return READER_GONE
-    except SystemExit as left:  # argparse's way out of --help and of what it cannot read
-        return left.code if isinstance(left.code, int) else 0
     except KeyboardInterrupt:
         return _ended(prog, debug, "interrupted", 128 + signal.SIGINT)
     except Terminated:
         return _ended(prog, debug, "terminated", 128 + signal.SIGTERM)
+    except SystemExit as left:  # argparse's way out of --help and of what it cannot read
+        return left.code if isinstance(left.code, int) else 0
     except Exception as error:
         return _ended(prog, debug, _said(error), FAILED)
 

@@ -1,0 +1,45 @@
+"""The way into every command: a signal ends it wherever it comes."""
+
+import argparse
+import asyncio
+import os
+import signal
+
+import pytest
+
+from motionstream_core.entry import Command, Place, enter
+
+
+async def _in_a_callback() -> None:
+    """As most signals find a program that waits: between two tasks, in the event loop's own code."""
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(20)
+
+
+async def _in_a_task() -> None:
+    other = asyncio.create_task(_ended())
+    await asyncio.sleep(20)
+    await other
+
+
+async def _ended() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _no_options(_parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _waits(main: object) -> Command:
+    return Command("waits", _no_options, lambda _args: asyncio.run(main()))  # type: ignore[operator]
+
+
+IN_A_CALLBACK, IN_A_TASK = _waits(_in_a_callback), _waits(_in_a_task)
+
+
+@pytest.mark.parametrize("command", ["IN_A_CALLBACK", "IN_A_TASK"])
+def test_a_signal_gets_out_of_an_event_loop(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert enter("waiting", Place(f"{__name__}:{command}", ""), []) == 143
+    assert capsys.readouterr().err == "waiting: terminated\n"
+    assert signal.getsignal(signal.SIGTERM) == before
