@@ -41,7 +41,14 @@ from motionstream_core.training.stages.student import training_rollout
 
 CELL_PX, FRAME_PX = 8, 128.0
 IMAGE_SKIP = 0.4  # deviation of latents about those of the carried picture, measured over clips
-SPEC = replace(PLAIN_SPEC, image_rule="carried", image_skip=IMAGE_SKIP)
+LAYERS = (0, 2, 5, 7)  # those of the first student's eight that are kept
+SPEC = replace(
+    PLAIN_SPEC,
+    image_rule="carried",
+    image_skip=IMAGE_SKIP,
+    step_list=(1000, 500),
+    backbone=replace(PLAIN_SPEC.backbone, num_layers=len(LAYERS)),
+)
 MOVED_GAIN = 3.0  # what a cell that a moving object fills, or has left, counts more than another
 RATE = 8e-4
 MASKS = CausalMasks(own_share=0.85)
@@ -219,15 +226,26 @@ def drawn_loss(
 
 
 def first_model(start: Path) -> TrackWan:
-    """A student that shows the carried picture as it is, with the blocks of the student `start`."""
+    """The student `start`, or, with the blocks of one that is deeper, one that shows the carried picture as it is."""
     loaded = load_model(start)
-    model = build_model(SPEC)
-    kept = {name: value for name, value in loaded.model.state_dict().items() if not name.startswith("text_encoder.")}
-    model.load_state_dict(model.state_dict() | kept)
-    if loaded.spec.image_rule != "carried":
+    model, given = build_model(SPEC), loaded.model.state_dict()
+    deeper = loaded.spec.backbone.num_layers > len(LAYERS)
+    if deeper:
+        given = kept_layers(given)
+    model.load_state_dict(model.state_dict() | {k: v for k, v in given.items() if not k.startswith("text_encoder.")})
+    if deeper or loaded.spec.image_rule != "carried":
         torch.nn.init.zeros_(model.head.head.weight)
         torch.nn.init.zeros_(model.head.head.bias)
     return model.float().train()
+
+
+def kept_layers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of a deeper model's weights those of `LAYERS`, renumbered, and all that is in no layer."""
+    kept = {name: value for name, value in state.items() if not name.startswith("blocks.")}
+    for place, layer in enumerate(LAYERS):
+        old, new = f"blocks.{layer}.", f"blocks.{place}."
+        kept |= {new + name[len(old) :]: value for name, value in state.items() if name.startswith(old)}
+    return kept
 
 
 def release(student: Path, out: Path) -> None:
@@ -261,8 +279,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--start", type=Path, default=PHOTO_STUDENT, help="the student to start from")
     parser.add_argument("--tiny-vae", type=Path, default=PHOTO_TINY_VAE, help="with a draft (`draft`)")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="bf16: where the CPU has it")
     args = parser.parse_args()
-    engine = Engine(Compute(torch.device("cpu"), "fp32"))
+    engine = Engine(Compute(torch.device("cpu"), args.precision))
     vae = load_tiny_vae(args.tiny_vae).float().eval().requires_grad_(False)
     model = first_model(args.start)
     for name, parameter in model.named_parameters():

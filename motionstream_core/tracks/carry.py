@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cutout import GROUND, centers, cut_out, squares
+from .cutout import GROUND, Piece, centers, cut_out, squares
+from .give import given_part, is_whole, torn
 from .tracks import Tracks
 
 REACH = 12 / 128
@@ -34,6 +35,7 @@ NEAREST = 4
 FIELD_STRIDE = 4
 MAX_GROUPS = 12
 FAR = 1e6
+Layer = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class CarriedPicture:
     """As it is now."""
     side: float = 0.0
     """Of the whole frame, px, where the picture is a part of one; 0: its own smaller side."""
-    _shares: tuple[object, list[Tensor]] = (None, [])
+    _shares: tuple[object, list[Piece]] = (None, [])
     """What `_things` came to last, and of which points."""
     _ids: list[int] = field(default_factory=list)
     _anchors: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
@@ -95,48 +97,64 @@ class CarriedPicture:
         places = torch.where(shown[..., None], places, FAR)
         groups = self._moving_groups(moved, ways[-1])
         things = self._things(groups, ~moved & shown.any(0))
-        largest = max(range(len(things)), key=lambda k: float(things[k].mean()))
-        ground = largest if things[largest].mean() >= GROUND else None
-        went = came = blank
-        layers = [
-            self._layer(places[:, each], ways[:, each], thing, everywhere=index == ground)
-            for index, (each, thing) in enumerate(zip(groups, things, strict=True))
-        ]
+        largest = max(range(len(things)), key=lambda k: float(things[k].share.mean()))
+        ground = largest if things[largest].share.mean() >= GROUND else None
+        went, over, under = blank, list[Layer](), list[Layer]()
+        cells = centers(height, width, FIELD_STRIDE)
         for index, (each, thing) in enumerate(zip(groups, things, strict=True)):
-            if index != ground:
-                far = self._far(ways[:, each])[:, self._nearest(each)]
-                went = torch.maximum(went, F.max_pool2d(thing * far, 3, 1, 1))  # and what its edge is mixed with
-        if ground is None:
-            frames = torch.lerp(frames, self._closed(went)[:, None], went[None])
-        else:  # all of it moves: what nothing comes to is closed from what is around it then
-            carried, came = layers[ground]
-            known = came + (1 - came) * self._rest(things, ground)
-            seen = torch.lerp(frames, carried, (came / known.clamp(min=1e-6))[None])
-            frames = _filled(seen.movedim(1, 0), known[:, None]).movedim(0, 1)
-            went = 1 - known
-        for index, (carried, there) in enumerate(layers):
-            if index != ground:
-                frames = torch.lerp(frames, carried, there[None])
+            way, say = self._way(cells, places[:, each], ways[:, each])
+            if index == ground:
+                under.append(self._layer(way, torch.ones_like(say), thing.share, mirrored=True))
+                continue
+            over.append(self._layer(way, _firm(say), thing.share))
+            if thing.follows is None:
+                leaves = thing.share * self._far(ways[:, each])[:, self._nearest(each)]
+            else:
+                leaves = thing.moving * self._far(ways[:, each][:, self._nearest(each)] * thing.follows[..., None])
+                under.append(self._given(way, thing.follows))
+            went = torch.maximum(went, F.max_pool2d(leaves, 3, 1, 1))  # and what its edge is mixed with
+        came = blank
+        if under:  # what nothing comes to is closed from what is around it then
+            known = 1 - (2 * went).clamp(max=1) if ground is None else self._rest(things, ground).expand_as(blank)
+            for carried, there in under:
+                known = there + (1 - there) * known
+                frames = torch.lerp(frames, carried, (there / known.clamp(min=1e-6))[None])
                 came = torch.maximum(came, there)
+            frames = _filled(frames.movedim(1, 0), known[:, None]).movedim(0, 1)
+            went = 1 - known
+        else:
+            frames = torch.lerp(frames, self._closed(went)[:, None], went[None])
+        for carried, there in over:
+            frames = torch.lerp(frames, carried, there[None])
+            came = torch.maximum(came, there)
         return Carried(frames, came, went * (1 - came))
 
-    def _layer(self, places: Tensor, ways: Tensor, thing: Tensor, everywhere: bool) -> tuple[Tensor, Tensor]:
+    def _layer(self, way: Tensor, firm: Tensor, share: Tensor, mirrored: bool = False) -> Layer:
         """What one group carries: frames (3 t h w), and the share (t h w) of every pixel that it covers.
 
-        places, ways: (t m 2) px of its points. thing: (h w), the share of the picture's pixels that is its own.
-        everywhere: also where no point of it is near, and mirrored beyond the picture's edges, where others end.
+        way, firm: (t p 2) px and (t p) of cells, how far they have come, and whether they have. share: (h w), what of
+        the picture's pixels is the group's own. mirrored: also beyond the picture's edges, where others end.
         """
         height, width = self.picture.shape[1:]
-        cells, size = centers(height, width, FIELD_STRIDE), (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
-        way, say = self._way(cells, places, ways)
-        firm = ((torch.ones_like(say) if everywhere else _firm(say)) * self._far(way)).unflatten(1, size)
-        both = torch.cat([self.picture, thing[None]])
+        size = -(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE)
+        firm = (firm * self._far(way)).unflatten(1, size)
+        both = torch.cat([self.picture, share[None]])
         frames = both.new_zeros(4, len(way), height, width)
         window = _window(firm.amax(0) > 0, height, width)
         rows, columns = window
-        ways = way.unflatten(1, size)
-        frames[..., rows, columns] = _compensated(both, ways, SAME * self._side, everywhere, window)
+        frames[..., rows, columns] = _compensated(both, way.unflatten(1, size), SAME * self._side, mirrored, window)
         return frames[:3], _enlarged(firm[:, None], height, width)[:, 0] * frames[3]
+
+    def _given(self, way: Tensor, follows: Tensor) -> Layer:
+        """As `_layer`, what hangs on a group's thing, and gives way."""
+        height, width = self.picture.shape[1:]
+        cells, size = centers(height, width, FIELD_STRIDE), (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
+        part = given_part(follows, cells, way)
+        field = torch.cat([part[..., None] * way, part[..., None]], dim=-1).unflatten(1, size).movedim(3, 1)
+        shift, part = _enlarged(field, height, width).split([2, 1], dim=1)
+        pixels = centers(height, width, 1).T.unflatten(1, (height, width))
+        frames = _sampled(torch.cat([self.picture, torn(follows)]), pixels - shift)
+        return frames[:3], is_whole(part[:, 0], frames[3], frames[4]) * self._far(shift.movedim(1, 3))
 
     def _regroup(self, ways: Tensor, shown: Tensor) -> None:
         """Number the points that are shown by whom they go with: neighbours in the picture whose ways are alike.
@@ -248,9 +266,14 @@ class CarriedPicture:
         shift = rests
         for rows, thing in zip(groups, self._things(groups, ~moved), strict=True):
             way, say = self._way(at, self._places[None, rows], ways[None, rows])
-            places = torch.stack([at - way[0], at])  # where it would come from, and where it is
-            source, here = _sampled(thing[None], places.movedim(2, 1)[:, :, None])[0, :, 0]
-            come = _firm(say[0]) * source > 0.5
+            come = _firm(say[0]) * _looked_up(thing.share[None], at - way[0])[0] > 0.5
+            if thing.follows is not None:
+                part = given_part(thing.follows, at, way)[0]
+                given = part[:, None] * way[0]
+                whole = is_whole(part, *_looked_up(torn(thing.follows), at - given))
+                way = torch.where(come[:, None], way, given)
+                come |= whole * self._far(given) > 0.5
+            here = _looked_up(thing.moving[None], at)[0]
             shift = torch.where(come[:, None], way[0], shift)
             shown = come | (shown & (here < 0.5))
         return shift, shown
@@ -271,20 +294,20 @@ class CarriedPicture:
         """Whether ways (... 2) px lead anywhere, from 0 to 1."""
         return 1 - torch.exp(-ways.square().sum(-1) / (2 * (MOVED * self._side) ** 2))
 
-    def _things(self, groups: list[Tensor], rests: Tensor) -> list[Tensor]:
-        """Of every group of points (rows), beside those that rest (m), the share (h w) of the picture that is its."""
+    def _things(self, groups: list[Tensor], rests: Tensor) -> list[Piece]:
+        """Of every group of points (rows), beside those that rest (m), what of the picture is its own."""
         key = [rows.tolist() for rows in groups], rests.tolist(), self._ids[:]
         if self._shares[0] != key:
             anchors = [self._anchors[rows] for rows in groups]
             self._shares = key, cut_out(self.picture, anchors, self._anchors[rests], REACH * self._side)
         return self._shares[1]
 
-    def _rest(self, things: list[Tensor], ground: int) -> Tensor:
+    def _rest(self, things: list[Piece], ground: int) -> Tensor:
         """The share (h w) of the picture that neither goes along nor is the edge of what does: its points rest."""
-        over = [thing for index, thing in enumerate(things) if index != ground]
-        taken = torch.stack(over).sum(0) if over else torch.zeros_like(things[ground])
+        over = [thing.share for index, thing in enumerate(things) if index != ground]
+        taken = torch.stack(over).sum(0) if over else torch.zeros_like(things[ground].share)
         near = F.max_pool2d((2 * taken[None]).clamp(max=1), 5, 1, 2)[0]
-        return 1 - (things[ground] + near).clamp(max=1)
+        return 1 - (things[ground].share + near).clamp(max=1)
 
     def _closed(self, went: Tensor) -> Tensor:
         """The picture with everything that ever went away closed over from around it."""
@@ -384,6 +407,11 @@ def _sampled(picture: Tensor, at: Tensor) -> Tensor:
         picture.expand(len(at), -1, -1, -1), grid, mode="bilinear", padding_mode="reflection", align_corners=False
     )
     return sampled.movedim(1, 0)
+
+
+def _looked_up(picture: Tensor, at: Tensor) -> Tensor:
+    """Values (c p) of a picture (c h w) at places (p 2) px."""
+    return _sampled(picture, at.mT[None, :, None])[:, 0, 0]
 
 
 def _filled(pictures: Tensor, known: Tensor) -> Tensor:

@@ -2,16 +2,20 @@
 
 Two looks decide. The shorter way to the points, longer across the picture's edges, tells roughly what is theirs and
 what belongs to others. From there the colours tell, piece against surroundings: GrabCut (Rother et al. 2004), of
-OpenCV.
+OpenCV. Where no edge is about what was cut out it is not torn off: what hangs on it gives way (`give`).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+
+from .give import FAINT, RIM, follows_of
 
 FARTHEST = 3.0
 """No pixel that is farther from all points of a group is its own; in reaches."""
@@ -30,11 +34,30 @@ BLUR_PX = 0.7
 TAKEN = 4.0
 """A pixel of which one part in so many belongs to a thing is nothing of its ground's."""
 ROUNDS = 3
+NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, -1), (-1, 0), (-1, -1), (-1, 1))
 FAR = 1e6
 
 
-def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float) -> list[Tensor]:
-    """The share (h w) of the picture's pixels (3 h w, in [0, 1]) that goes with each group of points (m 2), px.
+@dataclass(frozen=True)
+class Piece:
+    """What of a picture goes along with points.
+
+    share (h w): how much of every pixel is the thing's own. follows (h w): of the points' way the part that every pixel
+    goes; 1 where the thing is, less beyond it, where it hangs together with what is there, 0 elsewhere. None: it hangs
+    together with nothing.
+    """
+
+    share: Tensor
+    follows: Tensor | None = None
+
+    @property
+    def moving(self) -> Tensor:
+        """How much of every pixel (h w) goes anywhere."""
+        return self.share if self.follows is None else self.share.maximum((self.follows / FAINT).clamp(max=1))
+
+
+def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float) -> list[Piece]:
+    """What of a picture (3 h w), in [0, 1], goes with each group of points (m 2), px.
 
     others: (m 2) px, points that go with none. reach: px, how far a point speaks for its surroundings.
     """
@@ -54,7 +77,14 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
         cut.append(None if whole else _by_colour(picture, kernels[index] & ~foreign, likely, within[index] & ~foreign))
     taken = torch.stack([torch.zeros(height, width), *(each for each in cut if each is not None)]).sum(0)
     left = 1 - F.max_pool2d((TAKEN * taken[None]).clamp(max=1), 3, 1, 1)[0]  # not what their edges are mixed with
-    return [share * left if own is None else own / taken.clamp(min=1) for share, own in zip(shares, cut, strict=True)]
+    pieces, alone = [], any(own is None for own in cut)  # nothing hangs on what moves over a ground that moves
+    for share, own in zip(shares, cut, strict=True):
+        if own is None:
+            pieces.append(Piece(share * left))
+            continue
+        share = own / taken.clamp(min=1)
+        pieces.append(Piece(share, None if alone else follows_of(picture, share, rest | (taken - own > RIM), reach)))
+    return pieces
 
 
 def squares(at: Tensor, places: Tensor) -> Tensor:
@@ -139,7 +169,7 @@ def _lengths(picture: Tensor) -> list[tuple[int, int, Tensor]]:
     """Every step to a neighbour, as (dy, dx), and its length (h w) from each pixel: longer across an edge."""
     smooth = F.avg_pool2d(F.pad(picture[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
     lengths = []
-    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1), (0, -1), (-1, 0), (-1, -1), (-1, 1)):
+    for dy, dx in NEIGHBOURS:
         apart = (smooth - torch.roll(smooth, (dy, dx), (1, 2))).square().sum(0).sqrt()
         lengths.append((dy, dx, (dy * dy + dx * dx) ** 0.5 * (1 + EDGE_LENGTH * torch.tanh(apart / CONTRAST))))
     return lengths

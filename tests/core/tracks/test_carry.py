@@ -228,3 +228,19 @@ def test_under_a_camera_a_thing_that_moves_otherwise_leaves_no_ghost() -> None:
     for number, (x, y) in enumerate(red[:, 0].round().int().tolist()):
         redness[number, max(0, y - 16) : y + 16, max(0, x - 16) : x + 16] = 0
     assert redness.max() < 0.06
+
+
+def test_what_hangs_on_a_dragged_end_is_drawn_after_it() -> None:
+    """A bar through the picture, its left end dragged up: no gap anywhere, and the right end rests."""
+    bar, picture = torch.tensor([0.9, 0.5, 0.3])[:, None], torch.full((3, SIZE, SIZE), 0.2)
+    picture[:, 50:78, 8:] = (bar + 0.05 * torch.sin(torch.arange(SIZE - 8) * 0.8))[:, None]
+    start = torch.tensor([[x, y] for x in (12.0, 20) for y in (54.0, 64, 74)])
+    carry = CarriedPicture(picture)
+    carry.carry(tracks_of(start[None]))
+    last = carry.carry(tracks_of(along(start, (0, -16), 13))).frames[:, -1]
+    assert (last[:, 37:59, 10:22] - picture[:, 53:75, 10:22]).abs().max() < 0.05
+    torch.testing.assert_close(last[:, :, 118:], picture[:, :, 118:], atol=0.02, rtol=0)
+    is_bar = (last - bar[:, None]).abs().amax(0) < 0.2
+    assert (is_bar[:, 10:].sum(0) >= 14).all()
+    height = (torch.arange(SIZE)[:, None] * is_bar).sum(0) / is_bar.sum(0).clamp(min=1)
+    assert height[10:].diff().abs().max() < 4
