@@ -94,8 +94,7 @@ def rollout(
             else:
                 latents = _generate(model, layout, chunk_conditions, chunk, sigmas, cache, noise, gradient, callback)
             yield RolledChunk(chunk, latents, chunk_conditions.forecast)
-            with torch.no_grad(), cache.keeping():
-                _predict(model, layout, chunk_conditions, latents.detach(), 0.0, cache)
+            _remember(model, layout, chunk_conditions, latents.detach(), cache)
     finally:
         cache.reset()
 
@@ -145,6 +144,14 @@ def _predict(
     """Velocity of one chunk at one level."""
     noisy, timestep = pinned_input(noisy, sigma, conditions.clean_first)
     return model(assemble(layout, noisy, conditions), timestep, conditions.context, cache).to(noisy.dtype)
+
+
+@torch.no_grad()
+def _remember(model: Network, layout: InputLayout, conditions: Conditions, latents: Tensor, cache: KVCache) -> None:
+    """The pass over a clean chunk that writes the cache."""
+    clean, timestep = pinned_input(latents, 0.0, conditions.clean_first)
+    with cache.keeping():
+        model(assemble(layout, clean, conditions), timestep, conditions.context, cache, keys_only=True)
 
 
 def pinned_input(noisy: Tensor, sigma: float | Tensor, first: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import cmath
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import product
 from typing import get_args
 
@@ -153,6 +154,9 @@ class ListCache:
     def begin(self, num_frames: int) -> None:
         self.num_new = num_frames
 
+    def layer(self, index: int) -> ListLayer:
+        return ListLayer(self, index)
+
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         positions = self.positions(self.num_new)
         frames = [*self.raw[layer], *split(k, v)]
@@ -166,6 +170,23 @@ class ListCache:
                 if len(self.raw[layer]) > self.sink + self.window:
                     del self.raw[layer][self.sink]
         return attention(torch.cat(queries, dim=1), torch.cat(keys, dim=1), torch.cat([v for _, v in frames], dim=1))
+
+
+@dataclass
+class ListLayer:
+    """One layer of it."""
+
+    lists: ListCache
+    index: int
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return self.lists.attend(self.index, q, k, v)
+
+    def keep(self, k: Tensor, v: Tensor) -> None:
+        self.attend(k, k, v)
+
+    def snapshot(self) -> ListLayer:
+        raise NotImplementedError
 
 
 def split(key: Tensor, value: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -227,3 +248,29 @@ def test_how_the_rules_differ(model: WanModel, context: CrossContext, layout: st
             assert (absolute[index] - by_slot[index]).abs().max() > 1e-2
         else:
             torch.testing.assert_close(absolute[index], by_slot[index], **TOLERANCE)
+
+
+@CASES
+@pytest.mark.parametrize("rule", get_args(RopeRule))
+@torch.no_grad()
+def test_a_pass_for_its_keys_leaves_what_a_whole_one_does(
+    model: WanModel, context: CrossContext, layout: str, memory: tuple[int, int], rule: RopeRule
+) -> None:
+    """Bit for bit, and it is given up before the last block's own work and the head."""
+    whole, keys_only = cache_of(model, memory, rule), cache_of(model, memory, rule)
+    last = f"blocks.{CONFIG.num_layers - 1}"
+    late = [model.get_submodule(name) for name in (f"{last}.self_attn.q", f"{last}.cross_attn", f"{last}.ffn", "head")]
+    for index in range(NUM_CHUNKS):
+        chunk = LAYOUTS[layout].chunk(index)
+        clean = clip(chunk.num_frames, seed=30 + index)
+        with whole.keeping():
+            model(clean, torch.zeros(2), context, whole)
+        ran: list[object] = []
+        hooks = [part.register_forward_pre_hook(lambda part, _, ran=ran: ran.append(part)) for part in late]
+        with keys_only.keeping():
+            out = model(clean, torch.zeros(2), context, keys_only, keys_only=True)
+        for hook in hooks:
+            hook.remove()
+        assert not ran and out.numel() == 0
+        for ours, expected in zip(keys_only.state().buffers, whole.state().buffers, strict=True):
+            assert torch.equal(ours, expected)
