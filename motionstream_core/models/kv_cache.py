@@ -28,7 +28,7 @@ from torch import Tensor
 
 from .attention import attention
 from .memory import Attention, LayerMemory
-from .rope import Rotation, rotate, rotation
+from .rope import Rotation, rotate, rotated, rotation
 
 RopeRule = Literal["absolute", "sink_fixed", "by_slot"]
 
@@ -230,7 +230,7 @@ class _Layer:
 
     def _write(self, k: Tensor, v: Tensor) -> None:
         """The chunk behind its context, as attention reads it."""
-        self.keys[:, self.start : self.stop] = rotate(k, self.rotation)
+        self.keys[:, self.start : self.stop] = rotated(k, self.rotation)
         self.values[:, self.start : self.stop] = v
 
     def _move_window(self, k: Tensor) -> None:
@@ -247,7 +247,7 @@ class _Layer:
         if self.slots is None:
             _copy(self.keys, newest, self.sink)
         else:
-            self.keys[:, self.sink : self.room] = rotate(self.unrotated, self.slots)
+            self.keys[:, self.sink : self.room] = rotated(self.unrotated, self.slots)
 
 
 class _Snapshot:

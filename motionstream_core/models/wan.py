@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .attention import attention
+from .attention import attention, fastest_backend
 from .kv_cache import KVCache, RopeRule
 from .memory import LayerMemory, Memory, WholeClip
 
@@ -83,8 +83,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = x.float().pow(2).mean(-1, keepdim=True).add(self.eps).rsqrt()
-        return (x.float() * scale).to(x.dtype) * self.weight.to(x)
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x), self.eps)
 
 
 class SelfAttention(nn.Module):
@@ -248,6 +247,7 @@ class WanModel(nn.Module):
         if (image is None) != (config.image_dim is None):
             wanted = "needs image tokens" if image is None else "has no image cross-attention; pass no image tokens"
             raise ValueError(f"this model {wanted}")
+        fastest_backend(text.device)  # found here, where no pass is compiled yet
         embedded = self.embed_context(F.pad(text, (0, 0, 0, config.text_len - text.shape[1])), image)
         keys = [block.context_keys(*embedded) for block in self._blocks()]
         texts = tuple((key, value) for key, value, *_ in keys)

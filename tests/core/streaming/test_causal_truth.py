@@ -7,15 +7,16 @@ positions), and a cache of plain Python lists, one raw key per frame, which work
 from __future__ import annotations
 
 import cmath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motionstream_core.geometry import Chunk, ChunkPlan
 from motionstream_core.models.attention import attention
@@ -250,6 +251,16 @@ def test_how_the_rules_differ(model: WanModel, context: CrossContext, layout: st
             torch.testing.assert_close(absolute[index], by_slot[index], **TOLERANCE)
 
 
+def run_within(parts: list[nn.Module], run: Callable[[], Tensor]) -> list[nn.Module]:
+    """Those of `parts` that `run` calls; it gives an empty tensor."""
+    called: list[nn.Module] = []
+    hooks = [part.register_forward_pre_hook(lambda part, _: called.append(part)) for part in parts]
+    assert run().numel() == 0
+    for hook in hooks:
+        hook.remove()
+    return called
+
+
 @CASES
 @pytest.mark.parametrize("rule", get_args(RopeRule))
 @torch.no_grad()
@@ -265,12 +276,9 @@ def test_a_pass_for_its_keys_leaves_what_a_whole_one_does(
         clean = clip(chunk.num_frames, seed=30 + index)
         with whole.keeping():
             model(clean, torch.zeros(2), context, whole)
-        ran: list[object] = []
-        hooks = [part.register_forward_pre_hook(lambda part, _, ran=ran: ran.append(part)) for part in late]
         with keys_only.keeping():
-            out = model(clean, torch.zeros(2), context, keys_only, keys_only=True)
-        for hook in hooks:
-            hook.remove()
-        assert not ran and out.numel() == 0
+            given = clean, torch.zeros(2), context, keys_only
+            ran = run_within(late, partial(model, *given, keys_only=True))
+        assert not ran
         for ours, expected in zip(keys_only.state().buffers, whole.state().buffers, strict=True):
             assert torch.equal(ours, expected)
