@@ -104,6 +104,7 @@ class KVCache:
         self._unrotated = buffers(0 if rope_rule == "absolute" else window_frames)
         self._slots = None if rope_rule == "absolute" else rotation(range(sink_frames, self._room), *self._grid)
         self._keeps = False
+        self._position: int | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -113,9 +114,11 @@ class KVCache:
     def _stand(self, num_frames_seen: int) -> None:
         """Where the next chunk comes to stand, before its first pass: a pass itself only reads tensors."""
         self.num_frames_seen = num_frames_seen
-        start = num_frames_seen if self.rope_rule == "absolute" else self.num_context_frames
-        self._rotation = rotation(range(start, start + self.chunk_frames), *self._grid)
         self._start = self.num_context_frames * self.frame_tokens
+        position = num_frames_seen if self.rope_rule == "absolute" else self.num_context_frames
+        if position != self._position:
+            self._position = position
+            self._rotation = rotation(range(position, position + self.chunk_frames), *self._grid)
 
     def state(self) -> CacheState:
         """What is remembered now, between two chunks."""
@@ -217,11 +220,11 @@ class _Layer:
             self._move_window(k)
         return out
 
-    @torch.no_grad()
     def keep(self, k: Tensor, v: Tensor) -> None:
         """See `LayerMemory.keep`."""
-        self._write(k, v)
-        self._move_window(k)
+        with torch.no_grad():
+            self._write(k, v)
+            self._move_window(k)
 
     def snapshot(self) -> LayerMemory:
         """See `LayerMemory.snapshot`."""

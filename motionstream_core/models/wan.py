@@ -378,6 +378,8 @@ def _per_frame(x: Tensor, num_frames: int) -> Tensor:
 
 def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """x (b l d) * (1 + scale) + shift, the two (b f d) with f dividing l."""
+    if shift.shape[1] == 1:
+        return torch.addcmul(shift, x, 1 + scale)
     frames = _per_frame(x, shift.shape[1])
     return torch.addcmul(shift[:, :, None], frames, 1 + scale[:, :, None]).flatten(1, 2)
 
@@ -385,4 +387,6 @@ def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 def _gate(x: Tensor, y: Tensor, gate: Tensor) -> Tensor:
     """x + y * gate, gate (b f d)."""
     num_frames = gate.shape[1]
+    if num_frames == 1:
+        return torch.addcmul(x, y, gate)
     return torch.addcmul(_per_frame(x, num_frames), _per_frame(y, num_frames), gate[:, :, None]).flatten(1, 2)

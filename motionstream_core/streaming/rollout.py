@@ -80,7 +80,7 @@ def rollout(
     `cache` is reset when the generator is closed. Raises ValueError when it does not hold just the chunks before the
     first, and for given latents that fill no whole chunks.
     """
-    start = plan.chunk(first_chunk).start
+    start, levels = plan.chunk(first_chunk).start, sigmas.tolist()
     num_given = 0 if given is None else plan.num_chunks(given.shape[2])
     if cache.num_frames_seen != start:
         raise ValueError(
@@ -92,30 +92,30 @@ def rollout(
             if given is not None and chunk.index < num_given:
                 latents = given[:, :, chunk.start : chunk.stop]
             else:
-                latents = _generate(model, layout, chunk_conditions, chunk, sigmas, cache, noise, gradient, callback)
+                latents = generate(model, layout, chunk_conditions, chunk, levels, cache, noise, gradient, callback)
             yield RolledChunk(chunk, latents, chunk_conditions.forecast)
-            _remember(model, layout, chunk_conditions, latents.detach(), cache)
+            remember(model, layout, chunk_conditions, latents.detach(), cache)
     finally:
         cache.reset()
 
 
-def _generate(
+def generate(
     model: Network,
     layout: InputLayout,
     conditions: Conditions,
     chunk: Chunk,
-    sigmas: Tensor,
+    sigmas: list[float],
     cache: KVCache,
     noise: Noise,
-    gradient: GradientPolicy | None,
-    callback: StepCallback | None,
+    gradient: GradientPolicy | None = None,
+    callback: StepCallback | None = None,
 ) -> Tensor:
-    """The clean latents of one chunk."""
+    """The clean latents (b c f h w) of one chunk; sigmas as `rollout` has them. One graph under torch.compile."""
     first = conditions.clean_first
     if first is not None and first.shape[2] == chunk.num_frames:
         return first
     exit_step = len(sigmas) - 2 if gradient is None else gradient.exit_step
-    levels = torch.cat([sigmas[: exit_step + 1], sigmas.new_zeros(1)])
+    levels = [*sigmas[: exit_step + 1], 0.0]
     step = 0
 
     def predict_clean(noisy: Tensor, sigma: float) -> Tensor:
@@ -147,7 +147,7 @@ def _predict(
 
 
 @torch.no_grad()
-def _remember(model: Network, layout: InputLayout, conditions: Conditions, latents: Tensor, cache: KVCache) -> None:
+def remember(model: Network, layout: InputLayout, conditions: Conditions, latents: Tensor, cache: KVCache) -> None:
     """The pass over a clean chunk that writes the cache."""
     clean, timestep = pinned_input(latents, 0.0, conditions.clean_first)
     with cache.keeping():
