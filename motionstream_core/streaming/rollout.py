@@ -22,6 +22,7 @@ from ..geometry import Chunk, ChunkPlan
 from ..models.conditioning import Conditions, Forecast, InputLayout, assemble
 from ..models.kv_cache import KVCache
 from .network import Network
+from .to_device import to_device
 
 Noise = Callable[[Chunk, int], Tensor]
 """(chunk, step) -> noise (b c f h w) with which denoise_step `step` of that chunk starts."""
@@ -188,6 +189,6 @@ def seeded_noise(seed: int, shape: tuple[int, int, int, int], dtype: torch.dtype
         generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk.index * 1_009 + step) % 2**63)
         batch_size, channels, height, width = shape
         drawn = torch.randn(batch_size, channels, chunk.num_frames, height, width, generator=generator)
-        return drawn.to(device, dtype)
+        return to_device(drawn, device, dtype)
 
     return noise

@@ -20,7 +20,7 @@ ASKED = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
 @pytest.fixture
 def cpu_has(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bool]]:
     """What the CPU says that it has."""
-    has = dict.fromkeys(ASKED, False)
+    has: dict[str, bool] = dict.fromkeys(ASKED, False)
     for name in ASKED:
         monkeypatch.setattr(torch.cpu, name, lambda name=name: has[name])
     is_fast_in_bf16.cache_clear()
