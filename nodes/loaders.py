@@ -9,7 +9,7 @@ from torch import nn
 
 from ..motionstream_core.checkpoints import FAMILIES, ModelSpec, load_model, load_tiny_vae
 from ..motionstream_core.checkpoints.tiny_vae_weights import VARIANTS
-from ..motionstream_core.models.precision import is_fast_in_bf16
+from ..motionstream_core.models.precision import cpu_is_fast_in_bf16
 from .host.model import MODEL_FOLDER, VAE_FOLDERS, file_of, file_options, fingerprint, is_there, register_folder
 from .host.network import host_model
 from .host.vae import StreamVae, decoding_dtype
@@ -155,7 +155,7 @@ def _dtype(model: nn.Module, precision: str) -> torch.dtype:
         return PRECISIONS[precision]
     device = mm.get_torch_device()
     if mm.is_device_cpu(device):
-        return torch.bfloat16 if is_fast_in_bf16(device) else torch.float32
+        return torch.bfloat16 if cpu_is_fast_in_bf16() else torch.float32
     if sum(each.numel() for each in model.parameters()) < SMALL_MODEL_PARAMETERS:
         return torch.float32
     return torch.bfloat16 if mm.should_use_bf16(device) else torch.float16

@@ -17,7 +17,7 @@ from ...checkpoints.spec import ModelSpec, Role
 from ...checkpoints.vae_weights import load_vae
 from ...models.encoders import require_parts
 from ...models.offload import place, weight_bytes
-from ...models.precision import is_fast_in_bf16
+from ...models.precision import cpu_is_fast_in_bf16
 from ...models.vae.tiny_vae import TinyVae
 from ...models.vae.wan_vae import WanVae
 from ...tracks import Tracks
@@ -216,7 +216,7 @@ def open_renderer(
     folder = path if path.is_dir() else Path(encoders) if encoders is not None else None
     if path.is_dir():
         require_parts(path, ("transformer",))
-    dtype = dtype or (torch.bfloat16 if device.type != "cpu" or is_fast_in_bf16(device) else torch.float32)
+    dtype = dtype or (torch.bfloat16 if device.type != "cpu" or cpu_is_fast_in_bf16() else torch.float32)
     loaded = load_model(path, dtype, role=role)
     free = free_bytes(device, reserve_bytes(loaded.spec, dtype)) if budget_bytes is None else budget_bytes
     if budget_bytes is None and free is not None:

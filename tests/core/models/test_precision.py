@@ -9,7 +9,7 @@ import torch
 
 from motionstream_core.checkpoints import load_tiny_vae
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
-from motionstream_core.models.precision import is_fast_in_bf16
+from motionstream_core.models.precision import cpu_is_fast_in_bf16
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.render.renderer import open_renderer
 
@@ -23,15 +23,15 @@ def cpu_has(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bool]]:
     has: dict[str, bool] = dict.fromkeys(ASKED, False)
     for name in ASKED:
         monkeypatch.setattr(torch.cpu, name, lambda name=name: has[name])
-    is_fast_in_bf16.cache_clear()
+    cpu_is_fast_in_bf16.cache_clear()
     yield has
-    is_fast_in_bf16.cache_clear()
+    cpu_is_fast_in_bf16.cache_clear()
 
 
 @pytest.mark.parametrize("having", [(), ASKED[:1], ASKED[1:], ASKED])
 def test_a_cpu_that_multiplies_bf16_is_given_it(cpu_has: dict[str, bool], having: tuple[str, ...]) -> None:
     cpu_has |= dict.fromkeys(having, True)
-    assert is_fast_in_bf16(CPU) == bool(having)
+    assert cpu_is_fast_in_bf16() == bool(having)
     renderer = open_renderer(STUDENT)
     wanted = torch.bfloat16 if having else torch.float32
     assert renderer.loaded.model.placement == (CPU, wanted)
@@ -44,8 +44,8 @@ def test_a_cpu_that_multiplies_bf16_is_given_it(cpu_has: dict[str, bool], having
 def test_a_cpu_that_cannot_tell_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ASKED:
         monkeypatch.delattr(torch.cpu, name)
-    is_fast_in_bf16.cache_clear()
-    assert not is_fast_in_bf16(CPU)
+    cpu_is_fast_in_bf16.cache_clear()
+    assert not cpu_is_fast_in_bf16()
 
 
 @torch.inference_mode()
