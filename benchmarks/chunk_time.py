@@ -2,6 +2,7 @@
 
 python benchmarks/chunk_time.py [--chunks 100] [--out outputs/chunk_time.png]
 python benchmarks/chunk_time.py --beside    # the student for pictures and that for shapes in turn, on the demo's clip
+python benchmarks/chunk_time.py --bf16      # fp32, the decoder in bf16, and all but the encoder in bf16, in turn
 """
 
 from __future__ import annotations
@@ -37,10 +38,19 @@ def peak_memory_mib(device: str) -> float:
 
 @torch.inference_mode()
 def measure(
-    num_chunks: int, device: str, student: Path = STUDENT, tiny_vae: Path = TINY_VAE
+    num_chunks: int,
+    device: str,
+    student: Path = STUDENT,
+    tiny_vae: Path = TINY_VAE,
+    dtypes: tuple[torch.dtype, torch.dtype] = (torch.float32, torch.float32),
 ) -> tuple[list[float], list[float]]:
-    """Seconds and peak memory (MiB) after each generated chunk; the pinned first chunk is not counted."""
-    loaded, vae = load_model(student, torch.float32), load_tiny_vae(tiny_vae).to(device)
+    """Seconds and peak memory (MiB) after each generated chunk; the pinned first chunk is not counted.
+
+    dtypes: of the transformer and of the decoder. With one thread of a CPU the seconds are the processor's own, since
+    others may share it.
+    """
+    loaded, vae = load_model(student, dtypes[0]), load_tiny_vae(tiny_vae).decode_in(dtypes[1]).to(device)
+    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
     loaded.model.to(device)
     example = drawn_example()
     image = frames_tensor(example.image[None]).to(device)
@@ -49,11 +59,11 @@ def measure(
     conditions = StreamConditions(loaded.model, loaded.spec, context, KnownTracks(example.tracks), image=image, vae=vae)
     length = loaded.spec.chunk_plan.chunk(num_chunks).stop
     seconds, memory = [], []
-    before = time.perf_counter()
+    before = clock()
     for chunk in stream_chunks(loaded, conditions, TinyStreamingDecoder(vae), num_latent_frames=length):
         if device == "cuda":
             torch.cuda.synchronize()
-        now = time.perf_counter()
+        now = clock()
         if chunk.chunk.index:
             seconds.append(now - before)
             memory.append(peak_memory_mib(device))
@@ -66,11 +76,14 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("outputs/chunk_time.png"))
     parser.add_argument("--beside", action="store_true", help="compare the two bundled students")
+    parser.add_argument("--bf16", action="store_true", help="compare precisions, for both bundled students")
     args = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     hardware = torch.cuda.get_device_name() if device == "cuda" else f"{platform.processor() or platform.machine()} CPU"
     if args.beside:
         return compare(device, hardware)
+    if args.bf16:
+        return compare_precisions(device, hardware)
     seconds, memory = measure(args.chunks, device)
     print(f"bundled student, 128 x 128, {torch.get_num_threads()} threads, {hardware}, torch {torch.__version__}")
     print("| chunk | seconds | peak memory MiB |\n|---|---|---|")
@@ -93,6 +106,24 @@ def compare(device: str, hardware: str) -> None:
     print(f"128 x 128, {torch.get_num_threads()} threads, {hardware}, torch {torch.__version__}")
     print("\n".join(f"{name}: {seconds:.3f} s a chunk (median)" for name, seconds in medians.items()))
     print(f"frames a second, pictures / shapes: {medians['shapes'] / medians['pictures']:.2f}")
+
+
+def compare_precisions(device: str, hardware: str) -> None:
+    """fp32, the decoder alone in bf16, transformer and decoder: round after round over the first chunks."""
+    precisions = {
+        "fp32": (torch.float32, torch.float32),
+        "decoder in bf16": (torch.float32, torch.bfloat16),
+        "all but the encoder in bf16": (torch.bfloat16, torch.bfloat16),
+    }
+    print(f"128 x 128, {torch.get_num_threads()} threads, {hardware}, torch {torch.__version__}")
+    for about, files in (("shapes", (STUDENT, TINY_VAE)), ("pictures", (PHOTO_STUDENT, PHOTO_TINY_VAE))):
+        taken: dict[str, list[float]] = {name: [] for name in precisions}
+        for _ in range(ROUNDS):
+            for name, dtypes in precisions.items():
+                taken[name] += measure(DRAGGED_CHUNKS, device, *files, dtypes=dtypes)[0][1:]
+        medians = {name: float(np.median(seconds)) for name, seconds in taken.items()}
+        for name, seconds in medians.items():
+            print(f"{about}, {name}: {seconds:.3f} s a chunk (median), {medians['fp32'] / seconds:.2f} times as fast")
 
 
 def plot(seconds: list[float], memory: list[float], path: Path) -> None:

@@ -9,9 +9,10 @@ from torch import nn
 
 from ..motionstream_core.checkpoints import FAMILIES, ModelSpec, load_model, load_tiny_vae
 from ..motionstream_core.checkpoints.tiny_vae_weights import VARIANTS
+from ..motionstream_core.models.precision import cpu_is_fast_in_bf16
 from .host.model import MODEL_FOLDER, VAE_FOLDERS, file_of, file_options, fingerprint, is_there, register_folder
 from .host.network import host_model
-from .host.vae import StreamVae
+from .host.vae import StreamVae, decoding_dtype
 from .sockets import ModelSocket, VaeSocket, advanced, schema
 
 AUTO = "auto"
@@ -57,9 +58,9 @@ class MotionStreamLoadModel(io.ComfyNode):
                     "precision",
                     options=[AUTO, *PRECISIONS, FP8],
                     default=AUTO,
-                    tooltip="What the weights compute in. auto: fp32 on the CPU and for models below 100 million "
-                    "parameters, else bf16 where the GPU has it, else fp16. fp8: as auto, but the blocks' matrices are "
-                    "stored in 8 bits, which halves the memory.",
+                    tooltip="What the weights compute in. auto: on a CPU bf16 where that is fast (AMX, AVX512-BF16), "
+                    "else fp32; on a GPU fp32 for models below 100 million parameters, else bf16 where it has it, else "
+                    "fp16. fp8: as auto, but the blocks' matrices are stored in 8 bits, which halves the memory.",
                     **advanced(),
                 ),
                 io.Combo.Input(
@@ -146,14 +147,16 @@ class MotionStreamLoadTinyVAE(io.ComfyNode):
     @classmethod
     def execute(cls, checkpoint: str, variant: str = AUTO) -> io.NodeOutput:
         vae = load_tiny_vae(file_of(checkpoint, VAE_FOLDERS), variant=None if variant == AUTO else variant)
-        return io.NodeOutput(StreamVae(vae, checkpoint))
+        return io.NodeOutput(StreamVae(vae.decode_in(decoding_dtype()), checkpoint))
 
 
 def _dtype(model: nn.Module, precision: str) -> torch.dtype:
     if precision in PRECISIONS:
         return PRECISIONS[precision]
     device = mm.get_torch_device()
-    if mm.is_device_cpu(device) or sum(each.numel() for each in model.parameters()) < SMALL_MODEL_PARAMETERS:
+    if mm.is_device_cpu(device):
+        return torch.bfloat16 if cpu_is_fast_in_bf16() else torch.float32
+    if sum(each.numel() for each in model.parameters()) < SMALL_MODEL_PARAMETERS:
         return torch.float32
     return torch.bfloat16 if mm.should_use_bf16(device) else torch.float16
 

@@ -6,7 +6,7 @@ model cast for itself, because the rounding of every bf16 update stays in the su
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -70,13 +70,13 @@ def unipc_sample(
 
 
 def denoise_few_step(
-    predict_clean: PredictClean, noise: Tensor, sigmas: Tensor, renoise: Callable[[int], Tensor]
+    predict_clean: PredictClean, noise: Tensor, sigmas: Tensor | Sequence[float], renoise: Callable[[int], Tensor]
 ) -> Tensor:
     """Clean latents by a few predictions with fresh noise in between (Self-Forcing, arXiv 2506.08009).
 
     predict_clean: (latents, sigma) -> clean latents. noise: latents at sigmas[0].
-    sigmas: (num_steps + 1,), descending strictly to 0, else ValueError; keep it on the CPU, a list on the GPU is read
-    back once per call. With the first k sigmas and 0 alone, the loop leaves with the k-th prediction, as training does.
+    sigmas: (num_steps + 1,), descending strictly to 0, else ValueError; numbers, or a tensor, which is read in every
+    call. With the first k sigmas and 0 alone, the loop leaves with the k-th prediction, as training does.
     renoise: i -> the noise added to prediction i on the way to sigmas[i + 1]; not called after the last prediction.
     """
     levels = _levels(sigmas)[:-1]
@@ -86,8 +86,9 @@ def denoise_few_step(
     return predict_clean(latents, levels[-1])
 
 
-def _levels(sigmas: Tensor) -> list[float]:
-    levels = sigmas.tolist() if sigmas.ndim == 1 else []
+def _levels(sigmas: Tensor | Sequence[float]) -> list[float]:
+    values = sigmas.tolist() if isinstance(sigmas, Tensor) else list(sigmas)
+    levels = values if isinstance(values, list) and not any(isinstance(each, list) for each in values) else []
     if len(levels) < 2 or levels[-1] != 0 or any(here <= there for here, there in pairwise(levels)):
-        raise ValueError(f"sigmas must be 1-D and descend strictly to 0, got {sigmas.tolist()}")
+        raise ValueError(f"sigmas must be 1-D and descend strictly to 0, got {values}")
     return levels

@@ -21,6 +21,10 @@ _MODULES = {"flash2": ("flash_attn", "flash-attn"), "flash3": ("flash_attn_inter
 _CAPABILITIES = {"flash2": ((8, 0), (99, 0)), "flash3": ((9, 0), (10, 0))}
 _CARDS = {"flash2": "Ampere or newer (compute capability 8.0 and up)", "flash3": "Hopper (compute capability 9.x)"}
 
+# What was found is kept in plain tables: torch.compile reads these, where it would run a function anew.
+_FASTEST: dict[torch.device, str] = {}
+_FLASH: dict[str, Callable[..., Any]] = {}
+
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, backend: Backend = "auto") -> Tensor:
     """softmax(q k^T / sqrt(d)) v for q (b l k d) and k, v (b m k d) -> (b l k d).
@@ -37,8 +41,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, backe
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
     if mask is not None:
         raise ValueError(f"attention backend {chosen!r} takes no mask; use 'sdpa'")
-    flash = _flash(chosen)
-    if q.is_cuda and not _runs_on(chosen, q.device):
+    flash = _FLASH.get(chosen) or _flash(chosen)
+    if backend != "auto" and q.is_cuda and not _runs_on(chosen, q.device):
         raise ValueError(f"attention backend {chosen!r} needs {_needed(chosen, q.device)}; use 'sdpa' or 'auto'")
     out = flash(q, k, v)
     return out[0] if isinstance(out, tuple) else out  # early FlashAttention 3 also returns the softmax sums
@@ -61,7 +65,16 @@ def available_backends(device: torch.device | None = None) -> tuple[str, ...]:
 def _choose(q: Tensor, mask: Tensor | None) -> str:
     if mask is not None or not q.is_cuda or q.element_size() != 2:
         return "sdpa"
-    return available_backends(q.device)[0]
+    return fastest_backend(q.device)
+
+
+def fastest_backend(device: torch.device) -> str:
+    """What "auto" takes on `device`; found once. Asked for before a compiled pass, it is no question within it."""
+    if device.type != "cuda":
+        return "sdpa"
+    if device not in _FASTEST:
+        _FASTEST[device] = available_backends(device)[0]
+    return _FASTEST[device]
 
 
 def _runs_on(name: str, device: torch.device) -> bool:
@@ -103,12 +116,12 @@ def _importable(name: str) -> bool:
     return True
 
 
-@lru_cache
 def _flash(name: str) -> Callable[..., Any]:
     if name not in _MODULES:
         raise ValueError(f"attention backend is {name!r}; known are {', '.join(get_args(Backend))}")
     module, package = _MODULES[name]
     try:
-        return importlib.import_module(module).flash_attn_func
+        _FLASH[name] = importlib.import_module(module).flash_attn_func
     except ImportError as error:
         raise ImportError(f"attention backend {name!r} needs {package}; install it or use 'sdpa'") from error
+    return _FLASH[name]

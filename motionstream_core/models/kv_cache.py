@@ -27,8 +27,8 @@ import torch
 from torch import Tensor
 
 from .attention import attention
-from .memory import Attention, Memory
-from .rope import Rotation, rotate, rotation
+from .memory import Attention, LayerMemory
+from .rope import Rotation, rotate, rotated, rotation
 
 RopeRule = Literal["absolute", "sink_fixed", "by_slot"]
 
@@ -94,45 +94,62 @@ class KVCache:
         self._grid = (height, width, head_dim, device, rope_theta)
         self._attention = attention
 
-        def buffer(num_frames: int) -> Tensor:
-            shape = (num_layers, batch_size, num_frames * self.frame_tokens, num_heads, head_dim)
-            return torch.zeros(shape, dtype=dtype, device=device)
+        def buffers(num_frames: int) -> list[Tensor]:
+            shape = (batch_size, num_frames * self.frame_tokens, num_heads, head_dim)
+            return [torch.zeros(shape, dtype=dtype, device=device) for _ in range(num_layers)]
 
-        self._keys = buffer(sink_frames + window_frames + chunk_frames)
-        self._values = buffer(sink_frames + window_frames + chunk_frames)
-        self._unrotated = buffer(0 if rope_rule == "absolute" else window_frames)
+        # one tensor a layer: views of a common one would be told apart anew by every compiled pass that writes to them
+        self._keys = buffers(sink_frames + window_frames + chunk_frames)
+        self._values = buffers(sink_frames + window_frames + chunk_frames)
+        self._unrotated = buffers(0 if rope_rule == "absolute" else window_frames)
+        self._slots = None if rope_rule == "absolute" else rotation(range(sink_frames, self._room), *self._grid)
         self._keeps = False
-        self.num_frames_seen = 0
+        self._position: int | None = None
+        self.reset()
 
     def reset(self) -> None:
         """Forget everything; the memory itself is kept for the next stream."""
-        self.num_frames_seen = 0
+        self._stand(0)
+
+    def _stand(self, num_frames_seen: int) -> None:
+        """Where the next chunk comes to stand, before its first pass: a pass itself only reads tensors."""
+        self.num_frames_seen = num_frames_seen
+        self._start = self.num_context_frames * self.frame_tokens
+        position = num_frames_seen if self.rope_rule == "absolute" else self.num_context_frames
+        if position != self._position:
+            self._position = position
+            self._rotation = rotation(range(position, position + self.chunk_frames), *self._grid)
 
     def state(self) -> CacheState:
         """What is remembered now, between two chunks."""
         used = self.num_context_frames * self.frame_tokens
         window = max(0, self.num_context_frames - self.sink_frames) * self.frame_tokens
         kept = ((self._keys, used), (self._values, used), (self._unrotated, window))
-        return CacheState(
-            self.num_frames_seen, tuple(each[:, :, :tokens].to("cpu", copy=True) for each, tokens in kept)
-        )
+        return CacheState(self.num_frames_seen, tuple(_on_host(layers, tokens) for layers, tokens in kept))
 
     @torch.no_grad()
     def restore(self, state: CacheState) -> None:
         """Go back to what `state` gave of this cache, or of one like it."""
-        for buffer, kept in zip((self._keys, self._values, self._unrotated), state.buffers, strict=True):
-            buffer[:, :, : kept.shape[2]] = kept.to(buffer.device)
-        self.num_frames_seen = state.num_frames_seen
+        for layers, kept in zip((self._keys, self._values, self._unrotated), state.buffers, strict=True):
+            for buffer, own in zip(layers, kept, strict=True):
+                buffer[:, : own.shape[1]] = own.to(buffer.device)
+        self._stand(state.num_frames_seen)
 
     @property
     def num_context_frames(self) -> int:
         """Frames remembered now."""
-        return min(self.num_frames_seen, self.sink_frames + self.window_frames)
+        return min(self.num_frames_seen, self._room)
+
+    @property
+    def _room(self) -> int:
+        """Frames that are remembered at most."""
+        return self.sink_frames + self.window_frames
 
     @property
     def num_bytes(self) -> int:
         """Memory held by keys and values."""
-        return sum(each.numel() * each.element_size() for each in (self._keys, self._values, self._unrotated))
+        held = (*self._keys, *self._values, *self._unrotated)
+        return sum(each.numel() * each.element_size() for each in held)
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
@@ -140,7 +157,7 @@ class KVCache:
         self._keeps = True
         try:
             yield
-            self.num_frames_seen += self._num_frames
+            self._stand(self.num_frames_seen + self._num_frames)
         finally:
             self._keeps = False
 
@@ -148,53 +165,92 @@ class KVCache:
         """The chunk that stands behind the context now. Raises ValueError for more than chunk_frames frames."""
         if num_frames > self.chunk_frames:
             raise ValueError(f"a chunk of {num_frames} latent frames, but this cache holds {self.chunk_frames}")
-        start = self.num_frames_seen if self.rope_rule == "absolute" else self.num_context_frames
         self._num_frames = num_frames
-        self._rotation = rotation(range(start, start + num_frames), *self._grid)
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention (b l k d) of the current chunk to the context and itself; see `Memory.attend`."""
-        start = self.num_context_frames * self.frame_tokens
-        stop = start + self._num_frames * self.frame_tokens
-        keys, values, rotated = self._keys[layer], self._values[layer], rotate(k, self._rotation)
+    def layer(self, index: int) -> LayerMemory:
+        """See `Memory.layer`."""
+        tokens = self._num_frames * self.frame_tokens
+        return _Layer(
+            keys=self._keys[index],
+            values=self._values[index],
+            unrotated=self._unrotated[index],
+            rotation=self._rotation[:tokens],
+            slots=self._slots,
+            sink=self.sink_frames * self.frame_tokens,
+            room=self._room * self.frame_tokens,
+            start=self._start,
+            stop=self._start + tokens,
+            keeps=self._keeps,
+            attention=self._attention,
+        )
+
+
+@dataclass
+class _Layer:
+    """A layer's buffers in one pass. sink, room, start, stop: tokens from the buffers' beginning.
+
+    room: where the window ends when it is full; start, stop: of the current chunk. slots: the window's own rotation
+    then; None where keys are rotated by their number in the stream, once for ever.
+    """
+
+    keys: Tensor
+    values: Tensor
+    unrotated: Tensor
+    rotation: Rotation
+    slots: Rotation | None
+    sink: int
+    room: int
+    start: int
+    stop: int
+    keeps: bool
+    attention: Attention
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention (b l k d) of the current chunk to the context and itself; see `LayerMemory.attend`."""
         if torch.is_grad_enabled():  # autograd keeps what attention read: it must not be written over
-            seen = _joined(keys[:, :start], rotated), _joined(values[:, :start], v)
-        else:
-            keys[:, start:stop], values[:, start:stop] = rotated, v
-            seen = keys[:, :stop].to(k.dtype), values[:, :stop].to(v.dtype)
-        out = self._attention(rotate(q, self._rotation), *seen)
-        if self._keeps:
-            self._keep(layer, k.detach(), rotated.detach(), v.detach())
+            seen = self.snapshot()
+            out = seen.attend(q, k, v)
+            if self.keeps:
+                self.keep(k.detach(), v.detach())
+            return out
+        self._write(k, v)
+        seen_keys, seen_values = self.keys[:, : self.stop].to(k.dtype), self.values[:, : self.stop].to(v.dtype)
+        out = self.attention(rotate(q, self.rotation), seen_keys, seen_values)
+        if self.keeps:
+            self._move_window(k)
         return out
 
-    def snapshot(self, layer: int) -> Memory:
-        """See `Memory.snapshot`; for that layer only."""
-        tokens = self.num_context_frames * self.frame_tokens
-        keys, values = (buffer[layer, :, :tokens].clone() for buffer in (self._keys, self._values))
-        return _Snapshot(keys, values, self._rotation, self._attention)
+    def keep(self, k: Tensor, v: Tensor) -> None:
+        """See `LayerMemory.keep`."""
+        with torch.no_grad():
+            self._write(k, v)
+            self._move_window(k)
 
-    @torch.no_grad()
-    def _keep(self, layer: int, k: Tensor, rotated: Tensor, v: Tensor) -> None:
-        """Take a finished chunk into the layer's memory, evicting the oldest frames of the window."""
-        keys, values, tokens = self._keys[layer], self._values[layer], self.frame_tokens
-        sink, kept, context = self.sink_frames, self.sink_frames + self.window_frames, self.num_context_frames
-        total = context + self._num_frames
-        keys[:, context * tokens : total * tokens] = rotated
-        values[:, context * tokens : total * tokens] = v
-        window = slice(sink * tokens, kept * tokens)
-        if self.window_frames and self.rope_rule != "absolute":
-            past = self._unrotated[layer, :, : max(0, context - sink) * tokens]
-            beyond_sink = k[:, max(0, sink - context) * tokens :].to(past.dtype)
-            newest = torch.cat([past, beyond_sink], dim=1)[:, -self.window_frames * tokens :]
-            self._unrotated[layer, :, : newest.shape[1]] = newest
-        if total <= kept or not self.window_frames:
+    def snapshot(self) -> LayerMemory:
+        """See `LayerMemory.snapshot`."""
+        keys, values = (each[:, : self.start].clone() for each in (self.keys, self.values))
+        return _Snapshot(keys, values, self.rotation, self.attention)
+
+    def _write(self, k: Tensor, v: Tensor) -> None:
+        """The chunk behind its context, as attention reads it."""
+        self.keys[:, self.start : self.stop] = rotated(k, self.rotation)
+        self.values[:, self.start : self.stop] = v
+
+    def _move_window(self, k: Tensor) -> None:
+        """Take the chunk that was written, whose keys are k (b l k d), into the window; its oldest frames go."""
+        window = self.room - self.sink
+        if not window:
             return
-        moved = slice((total - self.window_frames) * tokens, total * tokens)
-        values[:, window] = values[:, moved].clone()
-        if self.rope_rule == "absolute":
-            keys[:, window] = keys[:, moved].clone()
+        if self.slots is not None:
+            _roll(self.unrotated, max(0, self.start - self.sink), k[:, max(0, self.sink - self.start) :])
+        if self.stop <= self.room:
+            return
+        newest = slice(self.stop - window, self.stop)
+        _copy(self.values, newest, self.sink)
+        if self.slots is None:
+            _copy(self.keys, newest, self.sink)
         else:
-            keys[:, window] = rotate(self._unrotated[layer], rotation(range(sink, kept), *self._grid))
+            self.keys[:, self.sink : self.room] = rotated(self.unrotated, self.slots)
 
 
 class _Snapshot:
@@ -203,17 +259,45 @@ class _Snapshot:
     def __init__(self, keys: Tensor, values: Tensor, rotation: Rotation, attention: Attention) -> None:
         self._keys, self._values, self._rotation, self._attention = keys, values, rotation, attention
 
-    def begin(self, num_frames: int) -> None:
-        raise RuntimeError("a snapshot belongs to the pass that it was taken in")
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         seen = _joined(self._keys, rotate(k, self._rotation)), _joined(self._values, v)
         return self._attention(rotate(q, self._rotation), *seen)
 
-    def snapshot(self, layer: int) -> Memory:
+    def keep(self, k: Tensor, v: Tensor) -> None:
+        raise RuntimeError("a snapshot belongs to a pass that asks what its tokens see")
+
+    def snapshot(self) -> LayerMemory:
         return self
 
 
 def _joined(past: Tensor, current: Tensor) -> Tensor:
     """(b m k d): the context, which is kept in the cache's precision, and the current chunk."""
     return torch.cat([past.to(current.dtype), current], dim=1)
+
+
+def _roll(buffer: Tensor, held: int, new: Tensor) -> None:
+    """Put `new` (b l k d) behind the first `held` tokens of `buffer`; what has no room leaves at its beginning."""
+    room, count = buffer.shape[1], new.shape[1]
+    if count >= room:
+        buffer.copy_(new[:, count - room :])
+        return
+    stays = min(held, room - count)
+    if held > stays:
+        _copy(buffer, slice(held - stays, held), 0)
+    buffer[:, stays : stays + count] = new
+
+
+def _copy(buffer: Tensor, source: slice, start: int) -> None:
+    """Copy tokens within a buffer (b m k d); the two places may overlap."""
+    count = source.stop - source.start
+    moved = buffer[:, source]
+    buffer[:, start : start + count] = moved.clone() if source.start < start + count else moved
+
+
+def _on_host(layers: list[Tensor], tokens: int) -> Tensor:
+    """The first tokens (n b m k d) of all layers' buffers (b l k d), on the CPU."""
+    first = layers[0][:, :tokens]
+    out = torch.empty((len(layers), *first.shape), dtype=first.dtype, device="cpu")
+    for own, buffer in zip(out, layers, strict=True):
+        own.copy_(buffer[:, :tokens])
+    return out

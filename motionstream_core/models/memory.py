@@ -8,32 +8,66 @@ window, the current chunk) and `SparseCausal` (all chunks of a known clip at onc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from .attention import attention
-from .rope import rotate, rotation
+from .rope import Rotation, rotate, rotation
 
 Attention = Callable[..., Tensor]
 """As `attention.attention`: (q, k, v) or (q, k, v, mask), each (b l k d)."""
 
 
+class LayerMemory(Protocol):
+    """A memory as one layer sees it in one pass.
+
+    It is tensors and numbers that are the same in all layers: a block compiled for one of them serves the others.
+    """
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """What the tokens see (b l k d): q, k, v are theirs (b l k d), q and k not rotated yet."""
+        ...
+
+    def keep(self, k: Tensor, v: Tensor) -> None:
+        """`attend` in a pass that is remembered, where nobody asks what the tokens see."""
+        ...
+
+    def snapshot(self) -> LayerMemory:
+        """The same, to be asked again once the memory has moved on (activation checkpointing)."""
+        ...
+
+
 class Memory(Protocol):
-    """Called by `WanModel`: once `begin`, then `attend` for layer after layer."""
+    """Called by `WanModel`: once `begin`, then `layer` for one after the other."""
 
     def begin(self, num_frames: int) -> None:
         """A pass over `num_frames` latent frames begins."""
         ...
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """What the tokens see (b l k d): q, k, v are theirs (b l k d), q and k not rotated yet."""
+    def layer(self, index: int) -> LayerMemory:
+        """What layer `index` sees in this pass."""
         ...
 
-    def snapshot(self, layer: int) -> Memory:
-        """What `layer` sees in this pass, to be asked again once the memory has moved on (activation checkpointing)."""
-        ...
+
+@dataclass
+class _Clip:
+    """What every layer sees of a whole clip: the clip."""
+
+    rotation: Rotation
+    mask: Tensor | None
+    attention: Attention
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return self.attention(rotate(q, self.rotation), rotate(k, self.rotation), v, self.mask)
+
+    def keep(self, k: Tensor, v: Tensor) -> None:
+        raise RuntimeError("a whole clip is not remembered")
+
+    def snapshot(self) -> LayerMemory:
+        return self
 
 
 class WholeClip:
@@ -60,10 +94,7 @@ class WholeClip:
 
     def begin(self, num_frames: int) -> None:
         positions = range(num_frames) if self._frame_positions is None else self._frame_positions
-        self._rotation = rotation(positions, *self._grid)
+        self._clip = _Clip(rotation(positions, *self._grid), self._mask, self._attention)
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return self._attention(rotate(q, self._rotation), rotate(k, self._rotation), v, self._mask)
-
-    def snapshot(self, layer: int) -> Memory:
-        return self
+    def layer(self, index: int) -> LayerMemory:
+        return self._clip

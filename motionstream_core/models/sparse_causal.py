@@ -21,6 +21,7 @@ from torch import Tensor
 from ..geometry import Chunk, ChunkPlan
 from .attention import attention
 from .kv_cache import RopeRule, check_memory, remembered_frames
+from .memory import LayerMemory
 from .rope import Rotation, rotate, rotation
 
 
@@ -99,14 +100,18 @@ class SparseCausal:
             )
         self._current = self._rotation(self._positions[num_frames])
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention (b l k d) of every chunk to its context and itself; see `Memory.attend`.
+    def layer(self, index: int) -> LayerMemory:
+        """See `Memory.layer`."""
+        return _Layer(self, index, self._past.get(index))
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, past: tuple[Tensor, Tensor] | None) -> Tensor:
+        """Attention (b l k d) of every chunk to its context and itself. past: keys and values that were kept, or None.
 
         Raises ValueError for a noisy clip before its past.
         """
         q, rotated = rotate(q, self._current), rotate(k, self._current)
         queries, own, values = (self._frames(x) for x in (q, rotated, v))
-        past_keys, past_values = self._seen_past(layer, rotated if self.rope_rule == "absolute" else k, v)
+        past_keys, past_values = self._seen_past(rotated if self.rope_rule == "absolute" else k, v, past)
         out = [q] * len(queries)
         for group in self._groups[len(queries)]:
             seen_keys = torch.cat([self._context_keys(past_keys, group), _gather(own, group.own)], dim=2)
@@ -118,20 +123,19 @@ class SparseCausal:
                     out[place] = frame
         return torch.cat(out, dim=1)
 
-    def snapshot(self, layer: int) -> SparseCausal:
-        """The same with what is kept now: for a block that is run again once another clip's past may be kept."""
-        snapshot = copy.copy(self)
-        snapshot._past = {layer: self._past[layer]} if layer in self._past else {}
-        return snapshot
+    def _keep(self, index: int, k: Tensor, v: Tensor) -> None:
+        key = rotate(k, self._current) if self.rope_rule == "absolute" else k
+        self._past[index] = (key.detach(), v.detach())
 
-    def _seen_past(self, layer: int, k: Tensor, v: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def _seen_past(
+        self, k: Tensor, v: Tensor, past: tuple[Tensor, Tensor] | None
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """Keys and values of the clean frames: the sequence's own, or those that an earlier pass kept."""
-        if self._keeps:
-            self._past[layer] = (k.detach(), v.detach())
-        elif k.shape[1] == self.num_latent_frames * self.height * self.width and self.num_past_frames:
-            if layer not in self._past:
+        own = self._keeps or k.shape[1] != self.num_latent_frames * self.height * self.width
+        if not own and self.num_past_frames:
+            if past is None:
                 raise ValueError("the clean past must go first, inside keeping(), or together with the noisy clip")
-            k, v = self._past[layer]
+            k, v = past
         return self._frames(k), self._frames(v)
 
     def _context_keys(self, past: Sequence[Tensor], group: _Group) -> Tensor:
@@ -165,6 +169,27 @@ class SparseCausal:
 
     def _rotation(self, frames: list[int] | range) -> Rotation:
         return rotation(frames, self.height, self.width, self.head_dim, self.device, self.rope_theta)
+
+
+@dataclass
+class _Layer:
+    """One layer in one pass. past: keys and values that it kept of the clean clip, or None."""
+
+    memory: SparseCausal
+    index: int
+    past: tuple[Tensor, Tensor] | None
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if self.memory._keeps:
+            self.keep(k, v)
+        return self.memory._attend(q, k, v, self.past)
+
+    def keep(self, k: Tensor, v: Tensor) -> None:
+        self.memory._keep(self.index, k, v)
+
+    def snapshot(self) -> LayerMemory:
+        """For a block that is run again once another pass may have begun, or another clip's past is kept."""
+        return _Layer(copy.copy(self.memory), self.index, self.past)
 
 
 def _fold(x: Tensor) -> Tensor:

@@ -63,9 +63,16 @@ class TrackWan(WanModel):
         self.text_encoder = WordEncoder(vocabulary, config.text_dim, config.text_len) if vocabulary else None
         self.image_skip = image_skip
 
-    def forward(self, latents: Tensor, timestep: Tensor, context: CrossContext, memory: Memory | None = None) -> Tensor:
+    def forward(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        context: CrossContext,
+        memory: Memory | None = None,
+        keys_only: bool = False,
+    ) -> Tensor:
         """See `WanModel.forward`."""
-        velocity = super().forward(latents, timestep, context, memory)
-        if self.image_skip is None:
+        velocity = super().forward(latents, timestep, context, memory, keys_only)
+        if self.image_skip is None or keys_only:
             return velocity
         return (velocity + self.image_skip.velocity(latents, timestep)).to(velocity.dtype)

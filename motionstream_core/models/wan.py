@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .attention import attention
+from .attention import attention, fastest_backend
 from .kv_cache import KVCache, RopeRule
-from .memory import Memory, WholeClip
+from .memory import LayerMemory, Memory, WholeClip
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,18 @@ class CrossContext:
     text: tuple[tuple[Tensor, Tensor], ...]
     image: tuple[tuple[Tensor, Tensor], ...] = ()
 
+    def layer(self, index: int) -> LayerContext:
+        """Those of one block."""
+        return LayerContext(self.text[index], self.image[index] if self.image else None)
+
+
+@dataclass
+class LayerContext:
+    """A prompt's keys and values (b l k d) in one block; image: None for models without image cross-attention."""
+
+    text: tuple[Tensor, Tensor]
+    image: tuple[Tensor, Tensor] | None
+
 
 class RMSNorm(nn.Module):
     """Root-mean-square norm over all heads' features together, in fp32."""
@@ -71,8 +83,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = x.float().pow(2).mean(-1, keepdim=True).add(self.eps).rsqrt()
-        return (x.float() * scale).to(x.dtype) * self.weight.to(x)
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x), self.eps)
 
 
 class SelfAttention(nn.Module):
@@ -84,11 +95,16 @@ class SelfAttention(nn.Module):
         self.q, self.k, self.v, self.o = (ops.Linear(config.dim, config.dim) for _ in range(4))
         self.norm_q, self.norm_k = _rms_norm(config, ops), _rms_norm(config, ops)
 
-    def forward(self, x: Tensor, memory: Memory, layer: int) -> Tensor:
+    def forward(self, x: Tensor, memory: LayerMemory) -> Tensor:
         q = _heads(self.norm_q(self.q(x)), self.num_heads)
-        k = _heads(self.norm_k(self.k(x)), self.num_heads)
-        v = _heads(self.v(x), self.num_heads)
-        return self.o(memory.attend(layer, q, k, v).flatten(2))
+        return self.o(memory.attend(q, *self._keys(x)).flatten(2))
+
+    def keep(self, x: Tensor, memory: LayerMemory) -> None:
+        """What `forward` leaves in a memory that is to remember the pass."""
+        memory.keep(*self._keys(x))
+
+    def _keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return _heads(self.norm_k(self.k(x)), self.num_heads), _heads(self.v(x), self.num_heads)
 
 
 class CrossAttention(nn.Module):
@@ -110,16 +126,19 @@ class CrossAttention(nn.Module):
     def image_keys(self, image: Tensor) -> tuple[Tensor, Tensor]:
         return _heads(self.norm_k_img(self.k_img(image)), self.num_heads), _heads(self.v_img(image), self.num_heads)
 
-    def forward(self, x: Tensor, context: CrossContext, layer: int) -> Tensor:
+    def forward(self, x: Tensor, context: LayerContext) -> Tensor:
         q = _heads(self.norm_q(self.q(x)), self.num_heads)
-        out = self.attend(q, *_cast(context.text[layer], q)).flatten(2)
-        if context.image:
-            out = out + self.attend(q, *_cast(context.image[layer], q)).flatten(2)
+        out = self.attend(q, *_cast(context.text, q)).flatten(2)
+        if context.image is not None:
+            out = out + self.attend(q, *_cast(context.image, q)).flatten(2)
         return self.o(out)
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention, feed-forward; shift, scale and gate of the outer two come from the timestep."""
+    """Self-attention, cross-attention, feed-forward; shift, scale and gate of the outer two come from the timestep.
+
+    Nothing that it is given differs between layers but in a tensor's values: compiled once, it serves them all.
+    """
 
     def __init__(self, config: WanConfig, ops: Any) -> None:
         super().__init__()
@@ -140,12 +159,18 @@ class Block(nn.Module):
         keys = self.cross_attn.text_keys(text)
         return keys if image is None else (*keys, *self.cross_attn.image_keys(image))
 
-    def forward(self, x: Tensor, time: Tensor, context: CrossContext, memory: Memory, layer: int) -> Tensor:
+    def forward(
+        self, x: Tensor, time: Tensor, context: LayerContext, memory: LayerMemory, keys_only: bool = False
+    ) -> Tensor:
+        """Tokens (b l d) for the next block. keys_only: there is none, only the memory takes its keys; x comes back."""
         modulation = self.modulation.to(time)[:, None] + time  # (b f 6 d), f = 1 where all frames share
         shift_attn, scale_attn, gate_attn, shift_ffn, scale_ffn, gate_ffn = modulation.unbind(2)
-        y = self.self_attn(_modulate(self.norm1(x), shift_attn, scale_attn), memory, layer)
-        x = _gate(x, y, gate_attn)
-        x = x + self.cross_attn(self.norm3(x), context, layer)
+        y = _modulate(self.norm1(x), shift_attn, scale_attn)
+        if keys_only:
+            self.self_attn.keep(y, memory)
+            return x
+        x = _gate(x, self.self_attn(y, memory), gate_attn)
+        x = x + self.cross_attn(self.norm3(x), context)
         y = self.ffn(_modulate(self.norm2(x), shift_ffn, scale_ffn))
         return _gate(x, y, gate_ffn)
 
@@ -222,6 +247,7 @@ class WanModel(nn.Module):
         if (image is None) != (config.image_dim is None):
             wanted = "needs image tokens" if image is None else "has no image cross-attention; pass no image tokens"
             raise ValueError(f"this model {wanted}")
+        fastest_backend(text.device)  # found here, where no pass is compiled yet
         embedded = self.embed_context(F.pad(text, (0, 0, 0, config.text_len - text.shape[1])), image)
         keys = [block.context_keys(*embedded) for block in self._blocks()]
         texts = tuple((key, value) for key, value, *_ in keys)
@@ -262,11 +288,19 @@ class WanModel(nn.Module):
             attention=self.attention,
         )
 
-    def forward(self, latents: Tensor, timestep: Tensor, context: CrossContext, memory: Memory | None = None) -> Tensor:
+    def forward(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        context: CrossContext,
+        memory: Memory | None = None,
+        keys_only: bool = False,
+    ) -> Tensor:
         """Velocity (b out_channels f h w) of latents (b in_channels f h w).
 
         timestep: (b) in [0, 1000], or (b f), one for each latent frame. memory: what the frames see beside themselves;
-        None is a whole clip, whose frames all see each other.
+        None is a whole clip, whose frames all see each other. keys_only: of a pass that `memory` keeps, what only the
+        velocity needs is left out; an empty tensor (b 0) comes back.
         """
         _, _, num_frames, height, width = latents.shape
         rows, columns = height // self.config.patch[1], width // self.config.patch[2]
@@ -281,8 +315,11 @@ class WanModel(nn.Module):
         memory.begin(num_frames)
         time = self._embed_time(timestep, x.dtype)
         modulation = self.time_projection(time).unflatten(-1, (6, -1))
-        for layer, block in enumerate(self._blocks()):
-            x = block(x, modulation, context, memory, layer)
+        last = self.config.num_layers - 1
+        for index, block in enumerate(self._blocks()):
+            x = block(x, modulation, context.layer(index), memory.layer(index), keys_only and index == last)
+        if keys_only:
+            return x.new_empty(x.shape[0], 0)
         out = self.head(x, time)
         return rearrange(
             out,
@@ -341,6 +378,8 @@ def _per_frame(x: Tensor, num_frames: int) -> Tensor:
 
 def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """x (b l d) * (1 + scale) + shift, the two (b f d) with f dividing l."""
+    if shift.shape[1] == 1:
+        return torch.addcmul(shift, x, 1 + scale)
     frames = _per_frame(x, shift.shape[1])
     return torch.addcmul(shift[:, :, None], frames, 1 + scale[:, :, None]).flatten(1, 2)
 
@@ -348,4 +387,6 @@ def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 def _gate(x: Tensor, y: Tensor, gate: Tensor) -> Tensor:
     """x + y * gate, gate (b f d)."""
     num_frames = gate.shape[1]
+    if num_frames == 1:
+        return torch.addcmul(x, y, gate)
     return torch.addcmul(_per_frame(x, num_frames), _per_frame(y, num_frames), gate[:, :, None]).flatten(1, 2)

@@ -19,6 +19,7 @@ from ..models.wan import CrossContext
 from ..tracks import Tracks
 from .image_source import Encoder, ImageSlot, ImageSource, image_source
 from .network import Network
+from .to_device import tracks_to_device
 
 
 class TrackSource(Protocol):
@@ -161,10 +162,5 @@ def motion_latents(model: Network, spec: ModelSpec, tracks: Tracks, *, at_start:
     spec.check_takes_motion()
     assert model.track_head is not None
     device, _ = model.placement
-    return model.track_head.encode(
-        tracks.points[None].to(device),
-        tracks.visibility[None].to(device),
-        tracks.ids.to(device),
-        (tracks.height, tracks.width),
-        at_start=at_start,
-    )
+    size = tracks.height, tracks.width
+    return model.track_head.encode(*tracks_to_device(tracks, device), size, at_start=at_start)

@@ -72,8 +72,9 @@ class StillImage:
 
     def at_latents(self, start: int, stop: int, tracks: Tracks) -> ImageSlot:
         """See `ImageSource`."""
-        index = torch.arange(start, stop).clamp(max=self.latents.shape[2] - 1)
-        return ImageSlot(self.latents[:, :, index.to(self.latents.device)])
+        known, last = self.latents[:, :, start:stop], self.latents[:, :, -1:]
+        repeated = last.expand(-1, -1, stop - start - known.shape[2], -1, -1)
+        return ImageSlot(torch.cat([known, repeated], dim=2))
 
     def copy(self) -> StillImage:
         """Itself: nothing of it changes."""

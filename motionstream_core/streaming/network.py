@@ -43,7 +43,12 @@ class Network(Protocol):
     ) -> KVCache: ...
 
     def __call__(
-        self, latents: Tensor, timestep: Tensor, context: CrossContext, memory: Memory | None = None
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        context: CrossContext,
+        memory: Memory | None = None,
+        keys_only: bool = False,
     ) -> Tensor: ...
 
 

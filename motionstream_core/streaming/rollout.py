@@ -22,6 +22,7 @@ from ..geometry import Chunk, ChunkPlan
 from ..models.conditioning import Conditions, Forecast, InputLayout, assemble
 from ..models.kv_cache import KVCache
 from .network import Network
+from .to_device import to_device
 
 Noise = Callable[[Chunk, int], Tensor]
 """(chunk, step) -> noise (b c f h w) with which denoise_step `step` of that chunk starts."""
@@ -80,7 +81,7 @@ def rollout(
     `cache` is reset when the generator is closed. Raises ValueError when it does not hold just the chunks before the
     first, and for given latents that fill no whole chunks.
     """
-    start = plan.chunk(first_chunk).start
+    start, levels = plan.chunk(first_chunk).start, sigmas.tolist()
     num_given = 0 if given is None else plan.num_chunks(given.shape[2])
     if cache.num_frames_seen != start:
         raise ValueError(
@@ -92,31 +93,30 @@ def rollout(
             if given is not None and chunk.index < num_given:
                 latents = given[:, :, chunk.start : chunk.stop]
             else:
-                latents = _generate(model, layout, chunk_conditions, chunk, sigmas, cache, noise, gradient, callback)
+                latents = generate(model, layout, chunk_conditions, chunk, levels, cache, noise, gradient, callback)
             yield RolledChunk(chunk, latents, chunk_conditions.forecast)
-            with torch.no_grad(), cache.keeping():
-                _predict(model, layout, chunk_conditions, latents.detach(), 0.0, cache)
+            remember(model, layout, chunk_conditions, latents.detach(), cache)
     finally:
         cache.reset()
 
 
-def _generate(
+def generate(
     model: Network,
     layout: InputLayout,
     conditions: Conditions,
     chunk: Chunk,
-    sigmas: Tensor,
+    sigmas: list[float],
     cache: KVCache,
     noise: Noise,
-    gradient: GradientPolicy | None,
-    callback: StepCallback | None,
+    gradient: GradientPolicy | None = None,
+    callback: StepCallback | None = None,
 ) -> Tensor:
-    """The clean latents of one chunk."""
+    """The clean latents (b c f h w) of one chunk; sigmas as `rollout` has them. One graph under torch.compile."""
     first = conditions.clean_first
     if first is not None and first.shape[2] == chunk.num_frames:
         return first
     exit_step = len(sigmas) - 2 if gradient is None else gradient.exit_step
-    levels = torch.cat([sigmas[: exit_step + 1], sigmas.new_zeros(1)])
+    levels = [*sigmas[: exit_step + 1], 0.0]
     step = 0
 
     def predict_clean(noisy: Tensor, sigma: float) -> Tensor:
@@ -145,6 +145,14 @@ def _predict(
     """Velocity of one chunk at one level."""
     noisy, timestep = pinned_input(noisy, sigma, conditions.clean_first)
     return model(assemble(layout, noisy, conditions), timestep, conditions.context, cache).to(noisy.dtype)
+
+
+@torch.no_grad()
+def remember(model: Network, layout: InputLayout, conditions: Conditions, latents: Tensor, cache: KVCache) -> None:
+    """The pass over a clean chunk that writes the cache."""
+    clean, timestep = pinned_input(latents, 0.0, conditions.clean_first)
+    with cache.keeping():
+        model(assemble(layout, clean, conditions), timestep, conditions.context, cache, keys_only=True)
 
 
 def pinned_input(noisy: Tensor, sigma: float | Tensor, first: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -181,6 +189,6 @@ def seeded_noise(seed: int, shape: tuple[int, int, int, int], dtype: torch.dtype
         generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk.index * 1_009 + step) % 2**63)
         batch_size, channels, height, width = shape
         drawn = torch.randn(batch_size, channels, chunk.num_frames, height, width, generator=generator)
-        return drawn.to(device, dtype)
+        return to_device(drawn, device, dtype)
 
     return noise

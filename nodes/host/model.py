@@ -81,14 +81,19 @@ class _HostedNetwork:
         self._options: dict[str, Any] = patcher.model_options.get("transformer_options", {})
 
     def __call__(
-        self, latents: Tensor, timestep: Tensor, context: CrossContext, memory: Memory | None = None
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        context: CrossContext,
+        memory: Memory | None = None,
+        keys_only: bool = False,
     ) -> Tensor:
         step = comfy.patcher_extension.WrapperExecutor.new_class_executor(
             self._base.stream_step, self._base, self._wrappers
         )
         self._network.attend.options = self._options
         try:
-            return step.execute(latents, timestep, context, memory)
+            return step.execute(latents, timestep, context, memory, keys_only)
         finally:
             self._network.attend.options = {}
 

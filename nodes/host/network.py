@@ -122,7 +122,7 @@ class HostedWan(TrackWan):
         # through the layer itself, which knows where its weight lies and what is added to it
         p, q = self.config.patch[1:]
         cells = rearrange(patches, "b l (c p q) -> b c l p q", p=p, q=q)
-        return self.patch_embedding(cells.to(self.placement[1])).flatten(2).transpose(1, 2)
+        return self.patch_embedding(cells.to(self.placement[1])).flatten(2).transpose(1, 2).contiguous()
 
 
 def _require_own_chunk(spec: ModelSpec, start: int, num_frames: int, cache: KVCache) -> None:

@@ -13,10 +13,12 @@ import comfy.ldm.wan.vae2_2 as wan22
 import comfy.model_management as mm
 import comfy.model_patcher
 import torch
+from comfy.cli_args import args
 from torch import Tensor
 
 from ...motionstream_core.checkpoints import ModelSpec
 from ...motionstream_core.geometry import VaeStride
+from ...motionstream_core.models.precision import cpu_is_fast_in_bf16
 from ...motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae, TinyVaeConfig
 from ...motionstream_core.models.vae.wan_vae import check_latents
 from ...motionstream_core.streaming.decode import StreamingDecoder, TinyStreamingDecoder, moved
@@ -82,6 +84,14 @@ class StreamVae:
     def decoder(self) -> StreamingDecoder:
         """A new streaming decoder; `make_ready` comes first."""
         return _OnDevice(TinyStreamingDecoder(self.vae), self.patcher.load_device)
+
+
+def decoding_dtype() -> torch.dtype:
+    """What a tiny VAE decodes in: as the host was started with, else bf16 where its device is fast in it."""
+    device = mm.vae_device()
+    told = mm.vae_dtype(device, [torch.bfloat16])
+    free = told == torch.float32 and not args.fp32_vae  # nobody named one, and the host gives CPUs no other
+    return torch.bfloat16 if free and mm.is_device_cpu(device) and cpu_is_fast_in_bf16() else told
 
 
 def _tiny_format(config: TinyVaeConfig) -> Any:

@@ -140,6 +140,7 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
             "unload_all_models": unload,
             "soft_empty_cache": lambda: None,
             "is_device_cpu": lambda _: True,
+            "vae_dtype": lambda _device, _allowed: torch.float32,
         },
         "comfyui_version": {"__version__": "0.0.1"},
         "comfy_api": {},

@@ -129,6 +129,7 @@ def modules() -> dict[str, dict[str, Any]]:
     """Contents of the host's modules, by name, parents first."""
     no_vae = type("WanVAE", (), {})
     return {
+        "comfy.cli_args": {"args": types.SimpleNamespace(fp32_vae=False)},
         "comfy.model_base": {"BaseModel": BaseModel, "ModelType": types.SimpleNamespace(FLOW="flow")},
         "comfy.supported_models_base": {"BASE": Base},
         "comfy.latent_formats": {"LatentFormat": LatentFormat, "Wan21": Wan21, "Wan22": Wan22},

@@ -133,8 +133,17 @@ class TinyVae(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights: what comes in is converted to it, so float32 latents may meet half-precision weights."""
-        return next(self.parameters()).dtype
+        """Of the encoder's weights: what comes in is converted to it."""
+        return next(self.encoder.parameters()).dtype
+
+    def decode_in(self, dtype: torch.dtype) -> TinyVae:
+        """Itself, its decoder computing in `dtype`; the encoder stays as it is, for what it makes lasts a whole stream.
+
+        In half precision weights lie channels last, which is what fast convolutions take.
+        """
+        half = dtype.itemsize < 4
+        self.decoder.to(dtype=dtype, memory_format=torch.channels_last if half else torch.contiguous_format)
+        return self
 
     def encode(self, frames: Tensor) -> Tensor:
         """Latents (b c f h w) of frames (b 3 t h w) in [0, 1], t = 1 + 4k.
@@ -173,7 +182,8 @@ class TinyVae(nn.Module):
         of the joined latents. Raises ValueError for other shapes.
         """
         check_latents(latents, self.config.latent_channels)
-        images = _walk(self.decoder, _fold(self._scaled(latents)).to(self.dtype), latents.shape[0], memory.last_inputs)
+        images = _fold(self._scaled(latents)).to(next(self.decoder.parameters()).dtype)
+        images = _walk(self.decoder, images, latents.shape[0], memory.last_inputs)
         frames = _unfold(F.pixel_shuffle(images, self.config.patch_size), latents.shape[0])
         if memory.num_latent_frames == 0:
             frames = frames[:, :, self.config.stride.time - 1 :]
@@ -244,8 +254,22 @@ class MemBlock(nn.Module):
             _conv3(width, width),
         )
 
-    def forward(self, x: Tensor, previous: Tensor) -> Tensor:
-        return F.relu(self.conv(torch.cat([x, previous], dim=1)) + x, inplace=True)
+    def forward(self, x: Tensor, first: Tensor) -> Tensor:
+        """Of images x (t b) c h w; first (b c h w) stands before the first of them."""
+        return F.relu(self.conv(_with_previous(x, first)) + x, inplace=True)
+
+
+def _with_previous(x: Tensor, first: Tensor) -> Tensor:
+    """(t b) 2c h w: every image of x (t b) c h w and the one before it in time."""
+    size, channels = first.shape[0], x.shape[1]
+    if torch.is_grad_enabled():
+        return torch.cat([x, torch.cat([first, x[:-size]])], dim=1)
+    last = x.is_contiguous(memory_format=torch.channels_last)  # written once, where joining twice copies twice
+    layout = torch.channels_last if last else torch.contiguous_format
+    shape = (x.shape[0], 2 * channels, *x.shape[2:])
+    pairs = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=layout)
+    pairs[:, :channels], pairs[:size, channels:], pairs[size:, channels:] = x, first, x[:-size]
+    return pairs
 
 
 class TimePool(nn.Module):
@@ -289,9 +313,9 @@ def _walk(layers: nn.Sequential, x: Tensor, batch_size: int, last_inputs: dict[i
     for index, layer in enumerate(layers):
         if isinstance(layer, MemBlock):
             last = last_inputs.get(index)
-            previous = torch.cat([torch.zeros_like(x[:batch_size]) if last is None else last, x[:-batch_size]])
+            first = torch.zeros_like(x[:batch_size]) if last is None else last
             last_inputs[index] = x[-batch_size:].clone()  # a view would keep the whole chunk alive
-            x = layer(x, previous)
+            x = layer(x, first)
         elif isinstance(layer, TimePool | Grow):
             x = layer(x, batch_size)
         else:

@@ -17,6 +17,7 @@ from ...checkpoints.spec import ModelSpec, Role
 from ...checkpoints.vae_weights import load_vae
 from ...models.encoders import require_parts
 from ...models.offload import place, weight_bytes
+from ...models.precision import cpu_is_fast_in_bf16
 from ...models.vae.tiny_vae import TinyVae
 from ...models.vae.wan_vae import WanVae
 from ...tracks import Tracks
@@ -202,6 +203,7 @@ def open_renderer(
         model with image cross-attention image_encoder and image_processor).
     vae: what decodes in place of the model's own: a tiny VAE's file, or a folder with AutoencoderKLWan. A model with
         words of its own takes `tiny_vae.safetensors` beside it when none is given.
+    dtype: what it computes in; None is bf16 on GPUs and on CPUs that are fast in it (`models.precision`), else float32.
     role: of a file that does not tell whether it is a student's (`checkpoints.load.read_checkpoint`).
     encoders: for a file without words of its own, the folder that holds the encoders and the VAE.
     budget_bytes: of the device for the weights of the transformer and of each encoder in its turn; None takes what is
@@ -214,7 +216,7 @@ def open_renderer(
     folder = path if path.is_dir() else Path(encoders) if encoders is not None else None
     if path.is_dir():
         require_parts(path, ("transformer",))
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)
+    dtype = dtype or (torch.bfloat16 if device.type != "cpu" or cpu_is_fast_in_bf16() else torch.float32)
     loaded = load_model(path, dtype, role=role)
     free = free_bytes(device, reserve_bytes(loaded.spec, dtype)) if budget_bytes is None else budget_bytes
     if budget_bytes is None and free is not None:
@@ -251,7 +253,10 @@ def free_bytes(device: torch.device, reserve: int) -> int | None:
 
 
 def _vae(path: Path, dtype: torch.dtype) -> Vae:
-    return load_tiny_vae(path) if kind_of(read_stored(path, "vae")) == "tiny VAE" else load_vae(path, dtype)
+    """A full VAE in `dtype`; a tiny one decodes in it, and encodes in float32."""
+    if kind_of(read_stored(path, "vae")) != "tiny VAE":
+        return load_vae(path, dtype)
+    return load_tiny_vae(path).decode_in(dtype)
 
 
 def streaming_decoder(vae: Vae) -> StreamingDecoder:

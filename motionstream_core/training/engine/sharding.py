@@ -14,9 +14,9 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 
-from ...models.memory import Memory
+from ...models.memory import LayerMemory
 from ...models.track_wan import TrackWan
-from ...models.wan import CrossContext, WanModel
+from ...models.wan import LayerContext, WanModel
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -49,11 +49,10 @@ def checkpoint_blocks(model: nn.Module) -> None:
 
 
 def _checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def run(x: Tensor, time: Tensor, context: CrossContext, memory: Memory, layer: int) -> Tensor:
-        if not torch.is_grad_enabled():
-            return forward(x, time, context, memory, layer)
-        seen = memory.snapshot(layer)
-        return checkpoint(forward, x, time, context, seen, layer, use_reentrant=False, preserve_rng_state=False)
+    def run(x: Tensor, time: Tensor, context: LayerContext, memory: LayerMemory, keys_only: bool = False) -> Tensor:
+        if keys_only or not torch.is_grad_enabled():
+            return forward(x, time, context, memory, keys_only)
+        return checkpoint(forward, x, time, context, memory.snapshot(), use_reentrant=False, preserve_rng_state=False)
 
     return run
 

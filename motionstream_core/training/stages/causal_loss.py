@@ -153,7 +153,7 @@ def predict_clean(
     else:
         if seen:
             with torch.no_grad(), past.keeping():
-                model(clean_input, clean_timestep, whole.context, past)
+                model(clean_input, clean_timestep, whole.context, past, keys_only=True)
         velocity = model(noisy_input, timestep, whole.context, past)
     predicted = clean_from_velocity(noisy, velocity.to(noisy.dtype), sigma)
     return predicted if first is None else torch.cat([first, predicted[:, :, 1:]], dim=2)

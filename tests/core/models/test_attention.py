@@ -37,7 +37,8 @@ def naive(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor
 
 @pytest.fixture(autouse=True)
 def forget_imports() -> None:
-    module._flash.cache_clear()
+    module._FLASH.clear()
+    module._FASTEST.clear()
     module._importable.cache_clear()
 
 
@@ -122,6 +123,21 @@ def test_a_flash_function_is_called_in_its_own_layout(wrap: object, monkeypatch:
     torch.testing.assert_close(attention(q, k, v, backend="flash3"), attention(q, k, v, backend="sdpa"))
 
 
+def test_a_compiled_pass_finds_its_backend_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a break in the graph, though to find it takes an import."""
+
+    def flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return v.mean(1, keepdim=True).expand_as(q)
+
+    monkeypatch.setitem(sys.modules, "flash_attn", SimpleNamespace(flash_attn_func=flash))
+    q, k, v = draw(3), draw(5, seed=1), draw(5, seed=2)
+    expected = attention(q, k, v, backend="flash2")
+    torch._dynamo.reset()
+    compiled = torch.compile(attention, fullgraph=True, backend="eager")
+    assert torch.equal(compiled(q, k, v, backend="flash2"), expected)
+    assert torch.equal(compiled(q, k, v), attention(q, k, v, backend="sdpa"))
+
+
 class OnGpu(torch.Tensor):
     """A tensor of the CPU that says that it lies on a GPU."""
 
@@ -156,9 +172,18 @@ def test_a_gpu_gets_what_was_made_for_it(
     monkeypatch.setitem(sys.modules, "flash_attn", flash("flash2"))
     monkeypatch.setitem(sys.modules, "flash_attn_interface", flash("flash3"))
     monkeypatch.setattr(module, "_capability", lambda _: capability)
+    searched: list[torch.device | None] = []
+
+    def search(device: torch.device | None = None) -> tuple[str, ...]:
+        searched.append(device)
+        return available_backends(device)
+
+    monkeypatch.setattr(module, "available_backends", search)
     q = draw(3).bfloat16().as_subclass(OnGpu)
     attention(q, q, q)
-    assert asked == [auto] * (auto != "sdpa")
+    attention(q, q, q)
+    assert asked == [auto, auto] * (auto != "sdpa")
+    assert searched == [q.device]
     runs = available_backends(q.device)
     assert runs[0] == auto and runs[-1] == "sdpa"
 

@@ -86,7 +86,7 @@ def shown(cache: KVCache, frames: list[int], layer: int, with_gradient: bool) ->
         for chunk in ([90 + frame for frame in frames], frames):  # a pass that is not kept leaves no trace
             cache.begin(len(chunk))
             key, value = labelled(chunk, layer)
-            cache.attend(layer, key, key, value)
+            cache.layer(layer).attend(key, key, value)
     return seen.keys, seen.values
 
 
@@ -95,7 +95,7 @@ def keep(cache: KVCache, frames: list[int]) -> None:
         cache.begin(len(frames))
         for layer in range(NUM_LAYERS):
             key, value = labelled(frames, layer)
-            cache.attend(layer, key, key, value)
+            cache.layer(layer).attend(key, key, value)
 
 
 @dataclass
@@ -163,7 +163,7 @@ def test_a_steady_stream_stands_still(rule: RopeRule) -> None:
             keep(each, list(range(3 * chunk, 3 * chunk + 3)))
             rotations.append(each._rotation)
     assert turns[2] is turns[3] is turns[4]
-    assert not torch.equal(moved[3].cos, moved[4].cos)
+    assert not torch.equal(moved[3].turns, moved[4].turns)
 
 
 def test_reset_forgets() -> None:
@@ -184,7 +184,7 @@ def test_a_pass_that_fails_is_not_kept() -> None:
         raise RuntimeError
     assert cache.num_frames_seen == 3
     cache.begin(3)
-    cache.attend(0, *(labelled([3, 4, 5], 0)[i] for i in (0, 0, 1)))
+    cache.layer(0).attend(*(labelled([3, 4, 5], 0)[i] for i in (0, 0, 1)))
     assert cache.num_frames_seen == 3
 
 
@@ -195,9 +195,9 @@ def test_a_cache_of_less_precision_gives_the_chunks_dtype(with_gradient: bool) -
     with torch.set_grad_enabled(with_gradient):
         with cache.keeping():
             cache.begin(3)
-            cache.attend(0, key, key, value)
+            cache.layer(0).attend(key, key, value)
         cache.begin(3)
-        cache.attend(0, key, key, value)
+        cache.layer(0).attend(key, key, value)
     assert seen.keys.dtype == seen.values.dtype == torch.float32
     assert torch.equal(seen.values[:, : 3 * TOKENS], value.bfloat16().float())
     assert cache.num_bytes == make(1, 2).num_bytes // 2
@@ -218,13 +218,13 @@ def test_gradients_reach_the_chunk_and_not_the_past(rule: RopeRule) -> None:
             with cache.keeping():
                 cache.begin(3)
                 for layer in range(NUM_LAYERS):
-                    cache.attend(layer, past_key, past_key * 2, past_value * (step + 1))
+                    cache.layer(layer).attend(past_key, past_key * 2, past_value * (step + 1))
         key, value, query = leaf(3, 2), leaf(3, 3), leaf(3, 4)
         cache.begin(3)
-        memory = cache.snapshot(0) if by_snapshot else cache
+        memory = cache.layer(0).snapshot() if by_snapshot else cache.layer(0)
         if by_snapshot and keep_later:
             keep(cache, [3, 4, 5])
-        loss = memory.attend(0, query, key, value).square().sum()
+        loss = memory.attend(query, key, value).square().sum()
         if keep_later:
             for _ in range(3):
                 keep(cache, [6, 7, 8])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from motionstream_core.models import rope
 from motionstream_core.models.rope import Rotation, rotate, rotation
 
 CPU = torch.device("cpu")
@@ -54,12 +55,28 @@ def test_equals_complex_numbers(frames: list[int], height: int, width: int, head
     torch.testing.assert_close(turned.double(), slow_rotate(x, frames, height, width, theta), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_it_is_the_same(dtype: torch.dtype) -> None:
+    """A compiler is given real numbers, eager execution complex ones."""
+    x, turn = draw(12, 24).to(dtype), rotation([4, 5, 90], 2, 2, 24, CPU)
+    torch._dynamo.reset()
+    compiled = torch.compile(rotate, fullgraph=True, backend="eager")(x, turn)
+    torch.testing.assert_close(compiled, rotate(x, turn), rtol=1e-6 if dtype == torch.float32 else 2**-7, atol=1e-6)
+
+
+def test_a_stream_that_moves_on_holds_few_tables() -> None:
+    """As one with absolute positions does: a table is a few MB at full size."""
+    for position in range(100):
+        rotation([1000 + position], 2, 2, 12, CPU)
+    assert rope._rotation.cache_info().currsize <= 16
+
+
 def test_a_head_of_128_is_split_44_42_42() -> None:
     """Ones in every pair's first place: what turns with the frame, the row and the column alone."""
 
     def turning(frames: list[int], height: int, width: int) -> list[int]:
         last = rotation(frames, height, width, 128, CPU)[-1:]  # type: ignore[index]
-        return [feature for feature in range(128) if last.sin[0, feature // 2] != 0]
+        return [feature for feature in range(128) if last.turns[0, feature // 2, 1] != 0]
 
     assert turning([1], 1, 1) == list(range(44))
     assert turning([0], 2, 1) == list(range(44, 86))

@@ -7,14 +7,16 @@ positions), and a cache of plain Python lists, one raw key per frame, which work
 from __future__ import annotations
 
 import cmath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from motionstream_core.geometry import Chunk, ChunkPlan
 from motionstream_core.models.attention import attention
@@ -153,6 +155,9 @@ class ListCache:
     def begin(self, num_frames: int) -> None:
         self.num_new = num_frames
 
+    def layer(self, index: int) -> ListLayer:
+        return ListLayer(self, index)
+
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         positions = self.positions(self.num_new)
         frames = [*self.raw[layer], *split(k, v)]
@@ -166,6 +171,23 @@ class ListCache:
                 if len(self.raw[layer]) > self.sink + self.window:
                     del self.raw[layer][self.sink]
         return attention(torch.cat(queries, dim=1), torch.cat(keys, dim=1), torch.cat([v for _, v in frames], dim=1))
+
+
+@dataclass
+class ListLayer:
+    """One layer of it."""
+
+    lists: ListCache
+    index: int
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return self.lists.attend(self.index, q, k, v)
+
+    def keep(self, k: Tensor, v: Tensor) -> None:
+        self.attend(k, k, v)
+
+    def snapshot(self) -> ListLayer:
+        raise NotImplementedError
 
 
 def split(key: Tensor, value: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -227,3 +249,36 @@ def test_how_the_rules_differ(model: WanModel, context: CrossContext, layout: st
             assert (absolute[index] - by_slot[index]).abs().max() > 1e-2
         else:
             torch.testing.assert_close(absolute[index], by_slot[index], **TOLERANCE)
+
+
+def run_within(parts: list[nn.Module], run: Callable[[], Tensor]) -> list[nn.Module]:
+    """Those of `parts` that `run` calls; it gives an empty tensor."""
+    called: list[nn.Module] = []
+    hooks = [part.register_forward_pre_hook(lambda part, _: called.append(part)) for part in parts]
+    assert run().numel() == 0
+    for hook in hooks:
+        hook.remove()
+    return called
+
+
+@CASES
+@pytest.mark.parametrize("rule", get_args(RopeRule))
+@torch.no_grad()
+def test_a_pass_for_its_keys_leaves_what_a_whole_one_does(
+    model: WanModel, context: CrossContext, layout: str, memory: tuple[int, int], rule: RopeRule
+) -> None:
+    """Bit for bit, and it is given up before the last block's own work and the head."""
+    whole, keys_only = cache_of(model, memory, rule), cache_of(model, memory, rule)
+    last = f"blocks.{CONFIG.num_layers - 1}"
+    late = [model.get_submodule(name) for name in (f"{last}.self_attn.q", f"{last}.cross_attn", f"{last}.ffn", "head")]
+    for index in range(NUM_CHUNKS):
+        chunk = LAYOUTS[layout].chunk(index)
+        clean = clip(chunk.num_frames, seed=30 + index)
+        with whole.keeping():
+            model(clean, torch.zeros(2), context, whole)
+        with keys_only.keeping():
+            given = clean, torch.zeros(2), context, keys_only
+            ran = run_within(late, partial(model, *given, keys_only=True))
+        assert not ran
+        for ours, expected in zip(keys_only.state().buffers, whole.state().buffers, strict=True):
+            assert torch.equal(ours, expected)

@@ -2,7 +2,7 @@
 
 The stream runs on the meta device: its tensors have no data, so whatever would ask for a value (item, bool, cpu,
 tolist, nonzero, indexing by a mask) is an error, and so is an operation between two devices. Tracks and noise are the
-host's own; their copies to the device are not judged here.
+host's own: how often they go to the device is counted.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from typing import Any, get_args
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
 from motionstream_core.geometry import Chunk
+from motionstream_core.models import rope
 from motionstream_core.models.conditioning import Conditions
 from motionstream_core.models.kv_cache import RopeRule
 from motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
+from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.streaming import stream as module
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
-from motionstream_core.streaming.decode import TinyStreamingDecoder
+from motionstream_core.streaming.decode import FullStreamingDecoder, TinyStreamingDecoder
 from motionstream_core.streaming.image_source import StillImage
 from motionstream_core.streaming.state import resumable_stream
 from motionstream_core.streaming.stream import StreamSettings, named
@@ -53,8 +56,45 @@ class Told(StreamConditions):
         return super().__call__(chunk)
 
 
-def run(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tensor], Any] | None = None) -> list[str]:
-    """What happened, in order: "asked" for conditions, "decoded", "finite?". spoil: is shown every velocity."""
+def full_decoder(spec: ModelSpec) -> FullStreamingDecoder:
+    """Wan 2.1's VAE, or that of Wan 2.2 5B, narrow."""
+    autoencoder = pytest.importorskip("diffusers.models.autoencoders.autoencoder_kl_wan", reason="needs diffusers")
+    channels = spec.backbone.out_channels
+    changes = {"latents_mean": [0.0] * channels, "latents_std": [1.0] * channels, "z_dim": channels}
+    changes |= {"base_dim": 4, "num_res_blocks": 1}
+    if spec.vae_stride.space == 16:
+        changes |= {"decoder_base_dim": 4, "is_residual": True, "patch_size": 2, "in_channels": 12, "out_channels": 12}
+    with META:
+        return FullStreamingDecoder(WanVae(autoencoder.AutoencoderKLWan(**changes).eval().requires_grad_(False)))
+
+
+class Journeys(TorchDispatchMode):
+    """Shapes of what goes from the host to the device, in order; `told` is told of them too."""
+
+    def __init__(self, told: list[str]) -> None:
+        super().__init__()
+        self.told, self.shapes = told, list[tuple[int, ...]]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        copies = func in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
+        source = args[-1 if func is torch.ops.aten.copy_.default else 0] if copies else None
+        if isinstance(source, Tensor) and source.device.type == "cpu" and out.device == META:
+            self.shapes.append(tuple(source.shape))
+            self.told.append("sent")
+        return out
+
+
+def run(
+    spec: ModelSpec,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Tensor], Any] | None = None,
+    full_vae: bool = False,
+) -> list[str]:
+    """What happened, in order: "asked" for conditions, "sent" to the device, "decoded", "finite?".
+
+    spoil: is shown every velocity. full_vae: decodes by Wan's own VAE.
+    """
     told: list[str] = []
     with META:
         model = build_model(spec).eval().requires_grad_(False)
@@ -70,7 +110,7 @@ def run(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tenso
     cells = (height // spec.vae_stride.space, width // spec.vae_stride.space)
     source = StillImage(torch.empty(1, backbone.out_channels, 2, *cells, device=META))
     inner = Told(told, model, spec, context, KnownTracks(tracks), source=source, frame_size=(height, width))
-    decoder = TinyStreamingDecoder(vae)
+    decoder = full_decoder(spec) if full_vae else TinyStreamingDecoder(vae)
     push = decoder.push
 
     def decoded(latents: Tensor) -> Tensor:
@@ -82,8 +122,9 @@ def run(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tenso
     length = spec.chunk_plan.chunk(CHUNKS - 1).stop
     loaded = LoadedModel(model, spec)
     settings = named(StreamSettings(), loaded)
-    for chunk in resumable_stream(loaded, inner, decoder, num_latent_frames=length, settings=settings):
-        assert chunk.frames.device == META and chunk.frames.shape[1:] == (height, width, 3)
+    with Journeys(told):
+        for chunk in resumable_stream(loaded, inner, decoder, num_latent_frames=length, settings=settings):
+            assert chunk.frames.device == META and chunk.frames.shape[1:] == (height, width, 3)
     return told
 
 
@@ -93,7 +134,49 @@ def test_the_one_question_comes_when_the_device_has_all_its_work(
     preset: str, rule: RopeRule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the latents are finite is asked once a chunk, behind its decoding."""
-    assert run(narrow(preset, rule), monkeypatch) == ["asked", "decoded", "finite?"] * CHUNKS
+    told = [each for each in run(narrow(preset, rule), monkeypatch) if each != "sent"]
+    assert told == ["asked", "decoded", "finite?"] * CHUNKS
+
+
+@pytest.mark.parametrize("rule", get_args(RopeRule))
+def test_a_steady_chunk_sends_its_noise_and_its_tracks(rule: RopeRule, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The noise of each step and one parcel of tracks; positions that move on send theirs, a few numbers."""
+    rope._rotation.cache_clear()
+    spec = narrow("wan2.1-1.3b", rule)
+    told = run(spec, monkeypatch)
+    steady = told[told.index("asked", len(told) - told[::-1].index("asked") - 1) :]
+    tracks = int(spec.track_head is not None)
+    assert steady.count("sent") == len(spec.step_list) + tracks + (rule == "absolute")
+
+
+@pytest.mark.parametrize("preset", WAN_PRESETS)
+def test_wans_own_vae_asks_nothing_either(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = run(narrow(preset, "sink_fixed"), monkeypatch, full_vae=True)
+    assert [each for each in told if each != "sent"] == ["asked", "decoded", "finite?"] * CHUNKS
+
+
+@pytest.mark.parametrize("batched", [True, False])
+@pytest.mark.parametrize("preset", WAN_PRESETS)
+def test_joint_guidance_asks_nothing(preset: str, batched: bool) -> None:
+    """All passes of a step, in one batch or one behind the other; and nothing is sent."""
+    spec = narrow(preset, "sink_fixed")
+    told: list[str] = []
+    with META:
+        model = build_model(spec).eval().requires_grad_(False)
+        backbone = spec.backbone
+        tokens = torch.empty(1, 7, backbone.image_dim) if backbone.image_dim else None
+        texts = [model.prepare_context(torch.empty(1, 9, backbone.text_dim), tokens) for _ in range(2)]
+        parts: dict[str, Tensor] = {kind: torch.empty(1, width, 3, 4, 6) for kind, width in spec.layout.slots}
+        first = torch.empty(1, backbone.out_channels, 1, 4, 6) if spec.pin_first_latent else None
+        given = Conditions(texts[0], parts.get("mask"), parts.get("image"), parts.get("track"), first)
+        noise = torch.empty(1, backbone.out_channels, 3, 4, 6)
+    predict = module.guided_velocity(LoadedModel(model, spec), given, texts[1], 3.0, 1.5, batched)
+    predict(noise, 0.9)
+    with Journeys(told):
+        for sigma in (0.8, 0.5):
+            velocity = predict(noise, sigma)
+    assert velocity.shape == noise.shape and velocity.device == META
+    assert not told
 
 
 @pytest.mark.parametrize(

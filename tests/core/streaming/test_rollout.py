@@ -63,11 +63,18 @@ class SpyModel(WanModel):
         super().__init__(CONFIG)
         self.calls: list[Call] = []
 
-    def forward(self, latents: Tensor, timestep: Tensor, context: CrossContext, memory: Memory | None = None) -> Tensor:
+    def forward(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        context: CrossContext,
+        memory: Memory | None = None,
+        keys_only: bool = False,
+    ) -> Tensor:
         assert isinstance(memory, KVCache)
         seen = memory.num_frames_seen
         self.calls.append(Call(latents.detach(), timestep, memory._keeps, torch.is_grad_enabled(), frames_before=seen))
-        return super().forward(latents, timestep, context, memory)
+        return super().forward(latents, timestep, context, memory, keys_only)
 
 
 def draw(*shape: int, seed: int) -> Tensor:
