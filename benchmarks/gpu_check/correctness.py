@@ -12,6 +12,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
+from benchmarks.measure.models import preset_spec, random_stream, tiny_vae
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.example import drawn_example
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDENT, TEACHER, TINY_VAE
@@ -24,7 +25,6 @@ from motionstream_core.streaming.stream import sample_teacher, stream_chunks
 from motionstream_core.training.engine.engine import Compute
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 
-from .models import preset_spec, random_stream, tiny_vae
 from .record import Record
 from .stream import opened
 from .training import TINY_LATENT_FRAMES, stage_steps

@@ -12,10 +12,11 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from .models import random_stream
+from benchmarks.measure.models import random_stream
+from benchmarks.measure.timing import settle
+
 from .record import Record
 from .stream import opened
-from .timing import settle
 
 PART = "trace"
 CHUNKS, WARM_CHUNKS = 3, 3

@@ -18,6 +18,7 @@ from torch import Tensor
 pytest.importorskip("diffusers", reason="Wan's VAE needs diffusers")
 pytest.importorskip("transformers", reason="Wan's text encoder needs transformers")
 
+from benchmarks.measure.held_memory import HeldMemory
 from motionstream_core.__main__ import main
 from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae, save_model, save_tiny_vae
 from motionstream_core.checkpoints.families import BY_KEY
@@ -36,7 +37,6 @@ from motionstream_core.streaming.render.renderer import Renderer, TeacherSetting
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
 from motionstream_core.training.recipes.wan import WAN22_TEACHER
-from tests.core.held_memory import HeldMemory
 from tests.core.wan_folder import WORDS, save_track_v0
 
 SIZE = (16, 32)
