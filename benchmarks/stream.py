@@ -2,10 +2,10 @@
 
 python -m benchmarks.stream [--model 1.3b 5b] [--layout c3s1w1 c1s1w1] [--chunks 60] [--out outputs/bench]
 
-Models: pictures and shapes, the bundled ones; 1.3b (832x480) and 5b (1280x704), of random weights; narrow, like 1.3b for
-a rehearsal. Every combination of what is given is measured. A layout c3s1w1 is a chunk of three latent frames, a sink and
-a window of one chunk each. Where COMFYUI_PATH names a checkout of ComfyUI (and COMFYUI_PYTHON its Python), its own
-autoregressive sampler is measured beside it.
+Models: pictures and shapes, the bundled ones; 1.3b (832x480) and 5b (1280x704), of random weights, with --narrow
+narrow and for small frames. Every combination of what is given is measured. A layout c3s1w1 is a chunk of three latent
+frames, a sink and a window of one chunk each. Where COMFYUI_PATH names a checkout of ComfyUI (and COMFYUI_PYTHON its
+Python), its own autoregressive sampler is measured beside it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from motionstream_core.checkpoints import ModelSpec
 from motionstream_core.streaming.stream import StreamSettings, named, step_list
 
 BUNDLED = ("pictures", "shapes")
-PRESETS = {"1.3b": "wan2.1-1.3b", "5b": "wan2.2-5b", "narrow": "wan2.1-1.3b"}
+PRESETS = {"1.3b": "wan2.1-1.3b", "5b": "wan2.2-5b"}
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 LAYOUT = re.compile(r"c(\d+)s(\d+)w(\d+)")
 COPY_BYTES = {"cuda": 2**31, "cpu": 2**27}
@@ -73,7 +73,7 @@ class Case:
         sink, window = (None, None) if layout is None else (layout.sink, layout.window)
         return StreamSettings(0, sink, window, None if self.steps is None else step_list(spec, self.steps))
 
-    def stream(self, device: torch.device, num_chunks: int) -> Stream:
+    def stream(self, device: torch.device, num_chunks: int, narrow: bool) -> Stream:
         """The stream itself. Raises ValueError for a full VAE of a model that has none."""
         chunk = None if self.layout is None else Layout.parse(self.layout).chunk
         dtype = DTYPES[self.dtype]
@@ -81,7 +81,6 @@ class Case:
             if self.vae == "full":
                 raise ValueError(f"--vae full: {self.model} has a latent space of its own, with a tiny VAE alone")
             return bundled_stream(self.model, device, dtype, chunk)
-        narrow = self.model == "narrow"
         spec = preset_spec(PRESETS[self.model], narrow).with_chunks(chunk)
         if self.vae == "full":
             vae = full_vae(spec, dtype, str(device), narrow)
@@ -90,10 +89,10 @@ class Case:
         return random_stream(spec, vae, device, dtype, num_chunks)
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    args = _parsed(device)
+    args = parsed(device, given)
     if args.draw is not None:
         print(f"picture: {drawn(json.loads(args.draw.read_text('utf-8')), args.draw.with_suffix('.png'))}")
         return
@@ -101,7 +100,7 @@ def main() -> None:
     results["memory TB/s"] = round(copy_rate(device, COPY_BYTES[device.type]), 4)
     print(f"{results['device']}, torch {torch.__version__}, commit {results['versions']['commit']}")
     for case in _cases(args):
-        results["cases"].append(told := run(case, device, args.chunks))
+        results["cases"].append(told := run(case, device, args.chunks, args.narrow))
         print("\n".join(table(told)), flush=True)
     checkout = os.environ.get("COMFYUI_PATH")
     if checkout:
@@ -117,9 +116,9 @@ def main() -> None:
         print(f"no picture ({error}); elsewhere: python -m benchmarks.stream --draw {path.name}")
 
 
-def run(case: Case, device: torch.device, num_chunks: int) -> dict[str, Any]:
-    """One case, measured and set beside its arithmetic."""
-    stream = case.stream(device, num_chunks)
+def run(case: Case, device: torch.device, num_chunks: int, narrow: bool = False) -> dict[str, Any]:
+    """One case, measured and set beside its arithmetic. narrow: a rehearsal of the models of random weights."""
+    stream = case.stream(device, num_chunks, narrow)
     spec, settings = stream.loaded.spec, case.settings(stream.loaded.spec)
     told = measured(stream, device, num_chunks, settings)
     backbone, (height, width) = spec.backbone, spec.frame_size
@@ -140,8 +139,8 @@ def table(told: dict[str, Any]) -> list[str]:
     lines = [
         "",
         f"**{what}**: {told['frames a second']} frames a second, chunk boundary to picture {latency['median']} ms (p95 "
-        f"{latency['p95']}), first frame after {told['first frame ms']} ms, last tenth of {told['chunks']} chunks / first "
-        f"{told['drift']}, peak {told['peak GiB']} GiB, matrix product {told['matrix TFLOP/s']} TFLOP/s",
+        f"{latency['p95']}), first frame after {told['first frame ms']} ms, last tenth of {told['chunks']} chunks / "
+        f"first {told['drift']}, peak {told['peak GiB']} GiB, matrix product {told['matrix TFLOP/s']} TFLOP/s",
         "",
         "| | median ms | p95 ms | TFLOP | TFLOP/s | share of the floor |",
         "|---|---|---|---|---|---|",
@@ -166,7 +165,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     return [Case(*each) for each in itertools.product(args.model, args.layout, args.steps, args.vae, args.dtype)]
 
 
-def _parsed(device: torch.device, given: Sequence[str] | None = None) -> argparse.Namespace:
+def parsed(device: torch.device, given: Sequence[str] | None) -> argparse.Namespace:
     on_gpu = device.type == "cuda"
     about = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", description=__doc__, formatter_class=about)
@@ -176,6 +175,7 @@ def _parsed(device: torch.device, given: Sequence[str] | None = None) -> argpars
     parser.add_argument("--steps", nargs="+", type=int, default=[None], help="denoise steps of a chunk")
     parser.add_argument("--vae", nargs="+", choices=("tiny", "full"), default=["tiny"])
     parser.add_argument("--dtype", nargs="+", choices=list(DTYPES), default=["bf16" if on_gpu else "fp32"])
+    parser.add_argument("--narrow", action="store_true", help="1.3b and 5b as a rehearsal; their times mean nothing")
     parser.add_argument("--chunks", type=int, default=60)
     parser.add_argument("--out", type=Path, default=Path("outputs/bench"), help="a folder")
     parser.add_argument("--draw", type=Path, metavar="JSON", help="only draw what another machine measured")

@@ -15,7 +15,7 @@ from motionstream_core.streaming.stream import StreamSettings, named, stream_chu
 from .cost import Cost
 from .counted import steady_chunk
 from .models import Stream
-from .stages import CACHE_PASS, STAGES, Stages
+from .stages import STAGES, STEP, Stages
 from .timing import Clock, forget_peak, peak_gib, settle, spread
 
 WARM_SHARE = 3  # of a stream's chunks the first third only warms up
@@ -77,11 +77,11 @@ def drift(steady: Sequence[float]) -> float:
 
 
 def _by_stage(chunks: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, list[float]]:
-    """Milliseconds of each stage; a cache pass is what is done of it before and after the chunk is handed over."""
+    """Milliseconds of each stage."""
     found: dict[str, list[float]] = {name: [] for name in STAGES}
     for chunk in chunks:
         for name, each in chunk.items():
-            found[name] += [sum(each)] if name == CACHE_PASS else each
+            found[name] += each
     return {name: each for name, each in found.items() if each}
 
 
@@ -89,7 +89,7 @@ def with_costs(told: dict[str, Any], costs: Mapping[str, Cost], num_steps: int, 
     """What `measured` told, with the arithmetic of every stage and its share of the floor: all of it at `tflop_s`."""
     stages = {}
     for name, taken in told["stages"].items():
-        cost = costs.get(name, Cost()) * (1 / num_steps if name == "denoise step" else 1)
+        cost = costs.get(name, Cost()) * (1 / num_steps if name == STEP else 1)
         stages[name] = taken | _rate(cost, taken["median"], tflop_s)
     whole = _rate(sum(costs.values(), Cost()), told["chunk ms"]["median"], tflop_s)
     return told | {"stages": stages, "chunk ms": told["chunk ms"] | whole}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDEN
 from motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
 from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
-from motionstream_core.streaming.render.renderer import Vae
+from motionstream_core.streaming.render.renderer import Vae, streaming_decoder
+from motionstream_core.streaming.stream import StreamedChunk, stream_chunks
 from motionstream_core.tracks import Tracks
 from motionstream_core.training.recipes.wan import CLIP_WIDTH, WAN_PRESETS
 
@@ -130,3 +131,13 @@ def _begun(loaded: LoadedModel, vae: Vae, device: torch.device, conditions: Call
     made: list[StreamConditions] = []
     taken = seconds(device, lambda: made.append(conditions()))
     return Stream(loaded, made[0], vae, taken)
+
+
+def opened(stream: Stream, num_chunks: int) -> Generator[StreamedChunk, None, None]:
+    """The stream's chunks."""
+    return stream_chunks(
+        stream.loaded,
+        stream.conditions,
+        streaming_decoder(stream.vae),
+        num_latent_frames=stream.loaded.spec.chunk_plan.chunk(num_chunks - 1).stop,
+    )

@@ -7,7 +7,10 @@ from typing import Any
 
 
 def drawn(results: dict[str, Any], path: Path) -> Path:
-    """Draw the cases of `benchmarks.stream` into `path`, a PNG; returns it. Raises ModuleNotFoundError without matplotlib."""
+    """Draw the cases of `benchmarks.stream` into `path`, a PNG; returns it.
+
+    Raises ModuleNotFoundError without matplotlib.
+    """
     import matplotlib
 
     matplotlib.use("Agg")

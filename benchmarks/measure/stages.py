@@ -1,8 +1,8 @@
 """The stages of a stream, told apart by what the stream itself tells: no part of it is patched.
 
-It asks for a chunk's conditions, calls back after every denoise step, gives latents to its decoder, hands the chunk
-over, and remembers it in the cache pass before it asks for the next one's conditions. At each of these moments an
-instrument is read: a clock, or a counter of arithmetic.
+It asks for a chunk's conditions, calls back after every denoise step, gives latents to its decoder, finishes what that
+made (known detail is given back), hands the chunk over, and remembers it in the cache pass before it asks for the next
+one's conditions. At each of these moments an instrument is read: a clock, or a counter of arithmetic.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from motionstream_core.streaming.decode import StreamingDecoder
 from motionstream_core.streaming.rollout import ConditionSource
 from motionstream_core.streaming.stream import StreamedChunk
 
-CONDITIONS, STEP, DECODE, HAND_OVER, CACHE_PASS = "conditions", "denoise step", "decode", "hand-over", "cache pass"
-STAGES = (CONDITIONS, STEP, DECODE, HAND_OVER, CACHE_PASS)
+CONDITIONS, STEP, DECODE, FINISH = "conditions", "denoise step", "decode", "finish"
+HAND_OVER, CACHE_PASS = "hand-over", "cache pass"
+STAGES = (CONDITIONS, STEP, DECODE, FINISH, HAND_OVER, CACHE_PASS)
 
 Reading = TypeVar("Reading")
 Amount = TypeVar("Amount")
@@ -43,8 +44,7 @@ class Stages(Generic[Reading, Amount]):
     """Stands between a stream and its conditions, its decoder and whoever takes its chunks.
 
     Give `conditions`, this object as decoder, and `after_step` as callback to `stream_chunks`; then take the chunks
-    through `handed_over`. The cache pass is what is done after a chunk's decoding, before or after it is handed over,
-    until the next one's conditions are asked for.
+    through `handed_over`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Stages(Generic[Reading, Amount]):
         self._open = None if self._open and self._open[0] == STEP else self._open  # a given chunk took no step
         self._begin(DECODE)
         frames = self._decoder.push(latents)
-        self._begin(CACHE_PASS)
+        self._begin(FINISH)
         return frames
 
     def reset(self) -> None:
