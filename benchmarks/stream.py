@@ -100,7 +100,11 @@ def main(given: Sequence[str] | None = None) -> None:
     results["memory TB/s"] = round(copy_rate(device, COPY_BYTES[device.type]), 4)
     print(f"{results['device']}, torch {torch.__version__}, commit {results['versions']['commit']}")
     for case in _cases(args):
-        results["cases"].append(told := run(case, device, args.chunks, args.narrow))
+        try:
+            told = run(case, device, args.chunks, args.narrow)
+        except (ModuleNotFoundError, ValueError) as error:
+            raise SystemExit(f"{case.model}, {case.vae} VAE: {error}") from None
+        results["cases"].append(told)
         print("\n".join(table(told)), flush=True)
     checkout = os.environ.get("COMFYUI_PATH")
     if checkout:

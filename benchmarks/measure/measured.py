@@ -52,7 +52,8 @@ def measured(
         now = time.perf_counter()
         chunk_ms.append((now - before) * 1e3)
         latency_ms.append((now - stages.asked_s) * 1e3)
-        if not first_ms and streamed.chunk.num_frames > 1:  # one alone may be the picture itself
+        picture_alone = stream.loaded.spec.pin_first_latent and streamed.chunk.stop == 1
+        if not first_ms and not picture_alone:
             first_ms = (now - begun + stream.begun_s) * 1e3
         before, num_frames = now, len(streamed.frames)
     warm = max(num_chunks // WARM_SHARE, min(steady_chunk(stream.loaded.spec, settings) + 1, num_chunks - 1))
