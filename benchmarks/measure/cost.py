@@ -93,7 +93,7 @@ def _on_meta(value: Any) -> list[Tensor]:
     return [each for each in tree_leaves(value) if isinstance(each, Tensor) and each.is_meta]
 
 
-def _place(tensor: Tensor) -> tuple[int, int, tuple[int, ...]]:
+def _place(tensor: Tensor) -> tuple[object, ...]:
     """Which values a tensor looks at."""
     return tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape)
 

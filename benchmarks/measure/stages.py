@@ -26,16 +26,17 @@ STAGES = (CONDITIONS, STEP, DECODE, FINISH, HAND_OVER, CACHE_PASS)
 
 Reading = TypeVar("Reading")
 Amount = TypeVar("Amount")
+AmountGiven = TypeVar("AmountGiven", covariant=True)
 
 
-class Instrument(Protocol[Reading, Amount]):
+class Instrument(Protocol[Reading, AmountGiven]):
     """What is read where one stage ends and the next begins."""
 
     def read(self) -> Reading:
         """How it stands now; nothing is waited for."""
         ...
 
-    def between(self, begun: Reading, ended: Reading) -> Amount:
+    def between(self, begun: Reading, ended: Reading) -> AmountGiven:
         """What went by between two readings; asked for when the stream is over."""
         ...
 
