@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
+from motionstream_core.models.kv_cache import CacheState, remembered_frames
 from motionstream_core.models.offload import place, weight_bytes
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
 from motionstream_core.streaming.image_source import StillImage
@@ -131,7 +132,7 @@ def _steady(loaded: LoadedModel, shape: Shape, counter: Counter) -> Stages[Cost,
     num_frames = spec.vae_stride.num_frames(spec.chunk_plan.chunk(index).stop)
     conditions, decoder = _conditions(loaded, shape.dtype, num_frames), streaming_decoder(vae)
     cache = stream_cache(loaded, conditions.latent_size, settings)
-    cache.num_frames_seen = spec.chunk_plan.chunk(index).start  # as if the stream had come to here
+    cache.restore(_remembered(shape, settings, spec.chunk_plan.chunk(index).start))
     decoder.push(_latents(shape)[:, :, :1])
     stages = Stages(conditions, decoder, counter)
     chunks = stream_chunks(
@@ -148,6 +149,22 @@ def _steady(loaded: LoadedModel, shape: Shape, counter: Counter) -> Stages[Cost,
     for _ in stages.handed_over(chunks, lambda frames: None):
         pass
     return stages
+
+
+def _remembered(shape: Shape, settings: StreamSettings, num_frames: int) -> CacheState:
+    """What a stream remembers that has come so far: as its file holds it (`streaming.state_file`)."""
+    spec, (height, width) = shape.spec, shape.spec.frame_size
+    sink, window = settings.sink_frames or 0, settings.window_frames or 0
+    cell = spec.vae_stride.space * spec.backbone.patch[1]
+    context = len(remembered_frames(num_frames, sink, window))
+    unrotated = 0 if spec.rope_rule == "absolute" else max(0, context - sink)
+
+    def buffer(frames: int) -> Tensor:
+        tokens = frames * (height // cell) * (width // cell)
+        sizes = (spec.backbone.num_layers, 1, tokens, spec.backbone.num_heads, spec.backbone.head_dim)
+        return torch.empty(sizes, device=META, dtype=shape.dtype)
+
+    return CacheState(num_frames, (buffer(context), buffer(context), buffer(unrotated)))
 
 
 def _conditions(loaded: LoadedModel, dtype: torch.dtype, num_frames: int) -> StreamConditions:
