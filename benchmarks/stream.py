@@ -99,20 +99,19 @@ def main(given: Sequence[str] | None = None) -> None:
     results: dict[str, Any] = {"device": device_about(device), "versions": versions(), "cases": []}
     results["memory TB/s"] = round(copy_rate(device, COPY_BYTES[device.type]), 4)
     print(f"{results['device']}, torch {torch.__version__}, commit {results['versions']['commit']}")
-    for case in _cases(args):
-        try:
-            told = run(case, device, args.chunks, args.narrow)
-        except (ModuleNotFoundError, ValueError) as error:
-            raise SystemExit(f"{case.model}, {case.vae} VAE: {error}") from None
-        results["cases"].append(told)
-        print("\n".join(table(told)), flush=True)
-    checkout = os.environ.get("COMFYUI_PATH")
-    if checkout:
-        results["beside core"] = told = beside_core(Path(checkout), args.chunks)
-        print("\n".join(core_table(told)))
     args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / "stream.json"
-    path.write_text(json.dumps(results, indent=1), "utf-8")
+    path, checkout = args.out / "stream.json", os.environ.get("COMFYUI_PATH")
+    try:
+        for case in _cases(args):
+            results["cases"].append(told := run(case, device, args.chunks, args.narrow))
+            print("\n".join(table(told)), flush=True)
+            path.write_text(json.dumps(results, indent=1), "utf-8")
+        if checkout:
+            results["beside core"] = told = beside_core(Path(checkout), args.chunks)
+            print("\n".join(core_table(told)))
+            path.write_text(json.dumps(results, indent=1), "utf-8")
+    except (ModuleNotFoundError, ValueError, RuntimeError) as error:
+        raise SystemExit(f"benchmarks.stream: {error}") from None
     print(f"results: {path}")
     try:
         print(f"picture: {drawn(results, args.out / 'stream.png')}")
@@ -170,6 +169,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
 
 
 def parsed(device: torch.device, given: Sequence[str] | None) -> argparse.Namespace:
+    """The command's options, by default what suits the device."""
     on_gpu = device.type == "cuda"
     about = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", description=__doc__, formatter_class=about)

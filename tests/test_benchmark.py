@@ -38,7 +38,7 @@ def test_the_stages_make_up_the_chunk(results: tuple[Path, dict[str, Any]]) -> N
         median = told["chunk ms"]["median"]
         assert told["frames a second"] == pytest.approx(frames / median * 1e3, rel=1e-3)
         stages = sum(each["median"] * (2 if name == STEP else 1) for name, each in told["stages"].items())
-        assert 0.5 * median < stages < 1.5 * median  # the rest is noise drawn on the host; and medians of few
+        assert 0.4 * median < stages < 2 * median  # medians of few, on a machine that may be busy
         assert told["boundary to picture ms"]["median"] < median
         assert told["first frame ms"] > told["chunks ms"][0]
 
@@ -98,10 +98,10 @@ def test_what_it_cannot_do_it_says(words: list[str], said: str, capsys: pytest.C
     assert said in capsys.readouterr().err
 
 
-def test_a_bundled_model_has_no_full_vae(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundled_model_has_no_full_vae(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(stream.COPY_BYTES, "cpu", 2**16)
     with pytest.raises(SystemExit, match="--vae full: shapes has a latent space of its own"):
-        stream.main(["--model", "shapes", "--vae", "full"])
+        stream.main(["--model", "shapes", "--vae", "full", "--out", str(tmp_path)])
 
 
 def test_beside_core_the_window_is_the_papers() -> None:
