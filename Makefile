@@ -54,8 +54,8 @@ test-host: setup node_modules/.installed ## Tests inside the ComfyUI that COMFYU
 test-gpu: setup ## Tests that need a CUDA device
 	$(RUN) -m pytest -q -m gpu
 
-bench: setup ## Time a chunk, on the hardware at hand
-	PYTHONPATH=. $(RUN) benchmarks/chunk_time.py
+bench: setup ## Time a stream stage by stage on the hardware at hand, beside COMFYUI_PATH's own; optional OUT= (a folder)
+	$(RUN) -m benchmarks.stream $(if $(OUT),--out "$$OUT")
 
 # The machine may be bare and offline: no .venv is asked for.
 gpu-check: ## All that a CUDA device can tell in ten minutes, for docs/performance.md; optional OUT= (a folder)

@@ -38,9 +38,9 @@ class StreamFile:
     path: Path
 
 
-def vae_input(tooltip: str) -> io.Input:
+def vae_input(tooltip: str, name: str = "vae", *, optional: bool = False) -> io.Input:
     """An input for a tiny VAE of this pack or core's VAE object."""
-    return io.MultiType.Input("vae", types=[VaeSocket, io.Vae], tooltip=tooltip)
+    return io.MultiType.Input(name, types=[VaeSocket, io.Vae], optional=optional, tooltip=tooltip)
 
 
 def schema(**fields: Any) -> io.Schema:

@@ -12,21 +12,19 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
+from benchmarks.measure.models import full_vae, opened, preset_spec, random_stream, tiny_vae
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.example import drawn_example
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDENT, TEACHER, TINY_VAE
 from motionstream_core.models.attention import attention, available_backends
 from motionstream_core.models.kv_cache import RopeRule
-from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.stream import sample_teacher, stream_chunks
 from motionstream_core.training.engine.engine import Compute
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 
-from .models import preset_spec, random_stream, tiny_vae
 from .record import Record
-from .stream import opened
 from .training import TINY_LATENT_FRAMES, stage_steps
 
 PART = "correctness"
@@ -137,8 +135,8 @@ def _taught(device: torch.device) -> Tensor:
 @torch.inference_mode()
 def _rolled(preset: str, rule: RopeRule, device: torch.device) -> Tensor:
     """Latents of a narrow student of a recipe under a rope rule; past its window, so that frames are evicted."""
-    stream = random_stream(preset, CPU, torch.float32, tiny=True, num_chunks=4)
-    spec = replace(stream.loaded.spec, rope_rule=rule)
+    spec = replace(preset_spec(preset, True), rope_rule=rule)
+    stream = random_stream(spec, tiny_vae(spec, True), CPU, torch.float32, num_chunks=4)
     moved = StreamConditions(
         stream.loaded.model.to(device),
         spec,
@@ -147,7 +145,7 @@ def _rolled(preset: str, rule: RopeRule, device: torch.device) -> Tensor:
         source=_on(stream.conditions.source, device),
         frame_size=spec.frame_size,
     )
-    rolled = replace(stream, loaded=replace(stream.loaded, spec=spec), conditions=moved, vae=stream.vae.to(device))
+    rolled = replace(stream, conditions=moved, vae=stream.vae.to(device))
     return torch.cat([chunk.latents.cpu() for chunk in opened(rolled, 4)], dim=2)
 
 
@@ -174,11 +172,9 @@ def _vaes(record: Record, device: torch.device, tiny: bool) -> None:
         vae = tiny_vae(preset_spec(preset, True), tiny)
         _round_trip(record, device, f"tiny VAE of {preset}", vae, vae.config.stride.space)
     with record.checking(PART, "full VAE"):
-        from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
-
-        torch.manual_seed(5)
-        full = WanVae(AutoencoderKLWan(base_dim=8 if tiny else 96).eval().requires_grad_(False))
-        _round_trip(record, device, "full VAE", full, 8)
+        _round_trip(
+            record, device, "full VAE", full_vae(preset_spec("wan2.1-1.3b", True), torch.float32, "cpu", tiny), 8
+        )
 
 
 def _round_trip(record: Record, device: torch.device, name: str, vae: Any, stride: int) -> None:

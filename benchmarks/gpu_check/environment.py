@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import subprocess
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from benchmarks.measure.machine import device_about, versions
+from benchmarks.measure.timing import copy_rate, matrix_rate, median_ms
 from motionstream_core.models.attention import available_backends, why_unavailable
 
 from .record import Record
-from .timing import GIB, matrix_rate, median_ms
 
 PART = "environment"
-PACKAGES = (
-    "triton",
-    "einops",
-    "safetensors",
-    "pillow",
-    "numpy",
-    "diffusers",
-    "av",
-    "flash-attn",
-    "torchao",
-    "pydantic",
-)
 KERNELS = ("FLASH_ATTENTION", "CUDNN_ATTENTION", "EFFICIENT_ATTENTION")
 # heads, head dim, queries, keys of one layer
 SHAPES = {
@@ -40,8 +24,8 @@ SHAPES = {
 
 def run(record: Record, device: torch.device, tiny: bool) -> None:
     """See the module."""
-    record.tell(PART, "versions", _versions())
-    record.tell(PART, "device", _device(device))
+    record.tell(PART, "versions", versions())
+    record.tell(PART, "device", device_about(device))
     backends = {name: why_unavailable(name) or "available" for name in ("flash3", "flash2")}
     record.tell(PART, "attention backends", backends | {"automatic": available_backends(device)[0]})
     _rates(record, device, tiny)
@@ -49,43 +33,10 @@ def run(record: Record, device: torch.device, tiny: bool) -> None:
         _attention(record, device, name, (2, 32, 64, 96) if tiny else shape)
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "torch": torch.__version__, "cuda": str(torch.version.cuda)}
-    if torch.backends.cudnn.is_available():
-        found["cudnn"] = str(torch.backends.cudnn.version())
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "absent"
-    root = Path(__file__).parents[2]
-    try:
-        told = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True)
-        found["commit"] = told.stdout.strip() or "unknown"
-    except OSError:  # no git here
-        found["commit"] = "unknown"
-    return found
-
-
-def _device(device: torch.device) -> dict[str, object]:
-    if device.type != "cuda":
-        return {"name": platform.processor() or platform.machine(), "threads": torch.get_num_threads()}
-    about = torch.cuda.get_device_properties(device)
-    return {
-        "name": about.name,
-        "capability": f"{about.major}.{about.minor}",
-        "multiprocessors": about.multi_processor_count,
-        "memory GiB": round(about.total_memory / GIB, 1),
-    }
-
-
 def _rates(record: Record, device: torch.device, tiny: bool) -> None:
     with record.checking(PART, "rates"):
         record.tell(PART, "bf16 matrix product TFLOP/s", round(matrix_rate(device, 64 if tiny else 8192), 1))
-        source = torch.empty(2**12 if tiny else 2**31, dtype=torch.uint8, device=device)
-        target = torch.empty_like(source)
-        copied = median_ms(device, lambda: target.copy_(source))
-        record.tell(PART, "memory TB/s", round(2 * source.numel() / copied / 1e9, 3))
+        record.tell(PART, "memory TB/s", round(copy_rate(device, 2**12 if tiny else 2**31), 3))
 
 
 def _attention(record: Record, device: torch.device, name: str, shape: tuple[int, int, int, int]) -> None:

@@ -12,10 +12,10 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from .models import random_stream
+from benchmarks.measure.models import opened, preset_spec, random_stream, tiny_vae
+from benchmarks.measure.timing import settle
+
 from .record import Record
-from .stream import opened
-from .timing import settle
 
 PART = "trace"
 CHUNKS, WARM_CHUNKS = 3, 3
@@ -26,8 +26,9 @@ LARGEST_BYTES = 50 * 2**20
 @torch.inference_mode()
 def run(record: Record, device: torch.device, tiny: bool) -> None:
     """See the module."""
-    stream = random_stream("wan2.1-1.3b", device, torch.bfloat16, tiny, WARM_CHUNKS + CHUNKS + 1)
-    chunks = opened(stream, WARM_CHUNKS + CHUNKS + 1)
+    spec, num_chunks = preset_spec("wan2.1-1.3b", tiny), WARM_CHUNKS + CHUNKS + 1
+    stream = random_stream(spec, tiny_vae(spec, tiny).to(device), device, torch.bfloat16, num_chunks)
+    chunks = opened(stream, num_chunks)
     for _ in range(WARM_CHUNKS):
         next(chunks)
     settle(device)

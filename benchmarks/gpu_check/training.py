@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from benchmarks.measure.models import preset_spec, random_model
+from benchmarks.measure.timing import forget_peak, matrix_rate, peak_gib, seconds
 from motionstream_core.checkpoints import LoadedModel, ModelSpec
 from motionstream_core.training.data import View
 from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches
@@ -24,9 +26,8 @@ from motionstream_core.training.stages.distill import Distiller, DistillTraining
 from motionstream_core.training.stages.distribution_matching import Scores
 from motionstream_core.training.stages.teacher import Phase, TeacherTraining, micro_generator, teacher_loss
 
-from .models import OneBatch, preset_spec, random_model, training_batch, trajectories
+from .clips import OneBatch, training_batch, trajectories
 from .record import Record
-from .timing import forget_peak, matrix_rate, peak_gib, seconds
 
 PART = "training"
 PRESET = "wan2.1-1.3b"

@@ -6,6 +6,7 @@ Latents on this face are the transformer's; `latent_format` leads from there to 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import comfy.ldm.wan.vae as wan21
@@ -107,12 +108,12 @@ class FullVae:
 
     plain = False
 
-    def __init__(self, vae: Any) -> None:
+    def __init__(self, vae: Any, field: str = "vae") -> None:
         model = getattr(vae, "first_stage_model", None)
         if not isinstance(model, (wan21.WanVAE, wan22.WanVAE)):
             raise ValueError(
-                f"vae: this is a {type(model).__name__}; load Wan's VAE (Load VAE: wan_2.1_vae, or wan2.2_vae for the "
-                "5B model) or use Load MotionStream Tiny VAE"
+                f"{field}: this is a {type(model).__name__}; load Wan's VAE (Load VAE: wan_2.1_vae, or wan2.2_vae for "
+                "the 5B model) or use Load MotionStream Tiny VAE"
             )
         self.host_vae, self.name, self.patcher = vae, "the full Wan VAE", vae.patcher
         self.num_channels = vae.latent_channels
@@ -203,9 +204,39 @@ class _OnDevice:
         self._decoder.restore(state)
 
 
-def stream_vae(vae: Any) -> Vae:
+@dataclass(frozen=True)
+class Coders:
+    """The VAEs that an image goes in by and latents come out by, often one and the same."""
+
+    encoder: Vae
+    decoder: Vae
+
+    def streaming(self, spec: ModelSpec) -> tuple[Vae, ...]:
+        """Those that work while a stream runs: an image that tracks drag is encoded chunk by chunk, others before."""
+        return self.all if spec.image_rule == "carried" else (self.decoder,)
+
+    @property
+    def all(self) -> tuple[Vae, ...]:
+        """Each once."""
+        return (self.decoder,) if self.encoder is self.decoder else (self.encoder, self.decoder)
+
+
+def stream_coders(vae: Any, decoder: Any = None) -> Coders:
+    """What the inputs vae and decoder hold; without a decoder vae does both. Raises ValueError as `stream_vae` does."""
+    encoder = stream_vae(vae)
+    return Coders(encoder, encoder if decoder is None or decoder is vae else stream_vae(decoder, "decoder"))
+
+
+def stream_vae(vae: Any, field: str = "vae") -> Vae:
     """A tiny VAE as it is, core's VAE behind the same face. Raises ValueError for another kind of VAE."""
-    return vae if isinstance(vae, StreamVae) else FullVae(vae)
+    return vae if isinstance(vae, StreamVae) else FullVae(vae, field)
+
+
+def require_fitting_coders(spec: ModelSpec, coders: Coders) -> None:
+    """Raises ValueError unless both suit the model: `require_fitting_vae`; what only decodes may look ahead."""
+    require_fitting_vae(spec, coders.encoder)
+    if coders.decoder is not coders.encoder:
+        _require_same_latents(spec, coders.decoder, "decoder")
 
 
 def require_fitting_vae(spec: ModelSpec, vae: Vae) -> None:
@@ -213,20 +244,25 @@ def require_fitting_vae(spec: ModelSpec, vae: Vae) -> None:
 
     A clip that is grey after its image needs an encoder that sees no later frame, or the grey would be in the image.
     """
+    _require_same_latents(spec, vae, "vae")
+    if spec.image_rule == "grey_clip" and isinstance(vae, StreamVae) and vae.vae.config.encoder_lookahead:
+        raise ValueError(
+            f"vae: {vae.name} encodes each frame together with the three after it, so this checkpoint would get an "
+            "image mixed with the grey that follows it; load Wan's own VAE (Load VAE: wan_2.1_vae) and connect "
+            f"{vae.name} to decoder, where the node has one"
+        )
+
+
+def _require_same_latents(spec: ModelSpec, vae: Vae, field: str) -> None:
     channels = spec.backbone.out_channels
     if vae.num_channels != channels or vae.stride != spec.vae_stride:
         raise ValueError(
-            f"vae: {vae.name} makes {vae.num_channels} channels at stride {vae.stride.time} x "
+            f"{field}: {vae.name} makes {vae.num_channels} channels at stride {vae.stride.time} x "
             f"{vae.stride.space}, but this checkpoint takes {channels} at {spec.vae_stride.time} x "
             f"{spec.vae_stride.space}; load the VAE that belongs to it"
         )
     if isinstance(vae, FullVae) and type(latent_format(spec)) is not type(vae.latent_format):
         raise ValueError(
-            f"vae: this checkpoint has a latent space of its own, which {vae.name} does not read; load the tiny VAE "
-            "that belongs to it (bundled/tiny_vae)"
-        )
-    if spec.image_rule == "grey_clip" and isinstance(vae, StreamVae) and vae.vae.config.encoder_lookahead:
-        raise ValueError(
-            f"vae: {vae.name} encodes each frame together with the three after it, so this checkpoint would get an "
-            "image mixed with the grey that follows it; load Wan's own VAE (Load VAE: wan_2.1_vae)"
+            f"{field}: this checkpoint has a latent space of its own, which {vae.name} does not read; load the tiny "
+            "VAE that belongs to it (bundled/tiny_vae)"
         )

@@ -16,9 +16,9 @@ from ..host.conditioning import Conditioning
 from ..host.memory import with_memory_advice
 from ..host.model import StreamModel, make_ready, running, stream_model
 from ..host.preview import PreviewProgress
-from ..host.vae import Vae, stream_vae
+from ..host.vae import Coders, Vae, stream_coders, stream_vae
 from ..sockets import ModelSocket, schema, seed_input, vae_input
-from ..streaming.inputs import clip_inputs, clip_vision_input, positive_input
+from ..streaming.inputs import clip_inputs, clip_vision_input, decoder_input, positive_input
 from ..streaming.length import ANY_LENGTH, WantedLength, length_input, seconds_input
 from ..streaming.output import video_of, video_output
 from ..streaming.request import Clip, GivenMotion, Text, clip_conditions, clip_image_source, plan_clip, read_text
@@ -76,6 +76,7 @@ class MotionStreamTeacherSampler(io.ComfyNode):
                     "prompt themselves take the empty prompt.",
                 ),
                 seconds_input(),
+                decoder_input(),
             ],
             outputs=[
                 io.Latent.Output(
@@ -85,7 +86,7 @@ class MotionStreamTeacherSampler(io.ComfyNode):
                 io.Image.Output(
                     "frames",
                     display_name="frames",
-                    tooltip="The clip, decoded by vae: (T, H, W, 3) in 0..1, on the CPU.",
+                    tooltip="The clip, decoded by decoder or vae: (T, H, W, 3) in 0..1, on the CPU.",
                 ),
                 video_output(),
             ],
@@ -112,12 +113,13 @@ class MotionStreamTeacherSampler(io.ComfyNode):
         clip_vision_output: Any = None,
         negative: Conditioning | None = None,
         seconds: float = 0.0,
+        decoder: Any = None,
     ) -> io.NodeOutput:
-        view, coder = stream_model(model), stream_vae(vae)
+        view, coders = stream_model(model), stream_coders(vae, decoder)
         made = WantedLength(length, seconds, endless=False).made_by(view.spec, view.name)
         clip = plan_clip(
             view,
-            coder,
+            coders,
             image,
             motion,
             role="teacher",
@@ -134,17 +136,17 @@ class MotionStreamTeacherSampler(io.ComfyNode):
         logging.info("MotionStream Teacher Sampler: %s", "; ".join([f"length: {made.told}", *clip.told]))
         weights = text_weight, motion_weight if clip.tracks.visibility.any() else 0.0
         latents = with_memory_advice(
-            lambda: _sample(view, coder, clip, texts, steps, weights, sampler, seed),
+            lambda: _sample(view, coders, clip, texts, steps, weights, sampler, seed),
             "lower length, or width and height",
         )
         latents = model.model.latent_format.process_out(latents)
-        frames = with_memory_advice(lambda: _decode(coder, latents), DECODE_ADVICE)
+        frames = with_memory_advice(lambda: _decode(coders.decoder, latents), DECODE_ADVICE)
         return io.NodeOutput({"samples": latents}, view.spec.fps, frames, video_of(frames, view.spec.fps))
 
 
 def _sample(
     model: StreamModel,
-    vae: Vae,
+    coders: Coders,
     clip: Clip,
     texts: tuple[Text, Text],
     steps: int,
@@ -155,11 +157,11 @@ def _sample(
     """Latents (1 c f h w) on the CPU. texts: positive and negative; weights: of text and motion."""
     assert clip.num_latent_frames is not None
     with torch.inference_mode():
-        make_ready(vae)
-        image = clip_image_source(model.spec, vae, clip)
+        make_ready(coders.encoder)
+        image = clip_image_source(model.spec, coders.encoder, clip)
         stride, channels = model.spec.vae_stride.space, model.spec.backbone.out_channels
         shape = (1, channels, clip.num_latent_frames, clip.size[0] // stride, clip.size[1] // stride)
-        make_ready(model, vae, memory_required=int(model.patcher.model.memory_required(shape)))
+        make_ready(model, coders.decoder, memory_required=int(model.patcher.model.memory_required(shape)))
         with running(model) as loaded, PreviewProgress(steps) as progress:
             return (
                 sample_teacher(
@@ -173,7 +175,7 @@ def _sample(
                     sampler=sampler,
                     seed=seed,
                     batched=False,
-                    callback=_step_callback(vae, progress),
+                    callback=_step_callback(coders.decoder, progress),
                 )
                 .float()
                 .cpu()

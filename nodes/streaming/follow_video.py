@@ -19,11 +19,11 @@ from ..frame_fit import Size
 from ..host.conditioning import require_track_head
 from ..host.memory import with_memory_advice
 from ..host.model import stream_model
-from ..host.vae import stream_vae
+from ..host.vae import stream_coders
 from ..sockets import ModelSocket, advanced, schema, seed_input
 from ..tracks.footage import Reference, footage
 from ..tracks.trackers import AUTO, OPENCV, TRACKER_TOOLTIP, checkpoint_options, load_tracker
-from .inputs import clip_inputs, clip_vision_input, fit_input, positive_input
+from .inputs import clip_inputs, clip_vision_input, decoder_input, fit_input, positive_input
 from .length import WantedLength, length_input, seconds_input
 from .output import SavedStream, video_of, video_output
 from .request import plan_clip, read_text
@@ -102,6 +102,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
                     "faster or slower where the rates differ.",
                     **advanced(),
                 ),
+                decoder_input(),
             ],
             outputs=[
                 io.Image.Output("frames", display_name="frames", tooltip="All frames, (T, H, W, 3) in 0..1."),
@@ -140,13 +141,14 @@ class MotionStreamFollowVideo(io.ComfyNode):
         clip_vision_output: Any = None,
         seconds: float = 0.0,
         time: str = SECONDS,
+        decoder: Any = None,
     ) -> io.NodeOutput:
-        view, coder = stream_model(model), stream_vae(vae)
+        view, coders = stream_model(model), stream_coders(vae, decoder)
         require_track_head(view.spec, "model")
         made = WantedLength(length, seconds, endless=False).made_by(view.spec, view.name)
         clip = plan_clip(
             view,
-            coder,
+            coders,
             image,
             None,
             role="student",
@@ -165,7 +167,7 @@ class MotionStreamFollowVideo(io.ComfyNode):
         tracks, count = _online(source, clock, online_tracker, rows, columns, delay, clip.size, lay, mask)
         settings = stream_settings(view.spec, seed)
         shown = SavedStream.preview(clip.size)
-        run = StreamRun(view, coder, clip, text, settings, shown, tracks=tracks, beside=hosted.weighty)
+        run = StreamRun(view, coders, clip, text, settings, shown, tracks=tracks, beside=hosted.weighty)
         streamed, pace = with_memory_advice(run, ADVICE)
         about = (
             f"{count} points of {source.width} x {source.height} px followed by {hosted.about}, {delay} frames behind"

@@ -11,12 +11,21 @@ from .request import SIZE_TOOLTIP
 VAE_TOOLTIP = (
     "The VAE that belongs to the model: from Load MotionStream Tiny VAE (fast), or Wan's full VAE from core's Load VAE."
 )
+DECODER_TOOLTIP = (
+    "Decodes in place of vae, which then encodes the image alone: with Wan's full VAE there and a tiny one here, "
+    "frames come as fast as the tiny one makes them. For Track-v0 and its kin, whose image a tiny VAE cannot encode."
+)
 MOTION_TOOLTIP = (
     "Trajectories to follow: TRACKS of any node, brought to the video from the size that they were made for, by fit; "
     "those that name no size are in px of the video. "
     "After a track's last sample its point is let go. Without motion the model moves things as it likes; a model that "
     "was made without tracks refuses them."
 )
+
+
+def decoder_input() -> io.Input:
+    """A second VAE; the last input of its node."""
+    return vae_input(DECODER_TOOLTIP, "decoder", optional=True)
 
 
 def size_inputs() -> list[io.Input]:

@@ -23,9 +23,9 @@ from ...motionstream_core.tracks.strict_json import require_short
 from ..host.conditioning import Conditioning, require_track_head
 from ..host.memory import with_memory_advice
 from ..host.model import stream_model
-from ..host.vae import stream_vae
+from ..host.vae import stream_coders
 from ..sockets import ModelSocket, TracksSocket, advanced, schema, seed_input
-from .inputs import clip_inputs, clip_vision_input, positive_input, steps_input
+from .inputs import clip_inputs, clip_vision_input, decoder_input, positive_input, steps_input
 from .length import ANY_LENGTH, WantedLength, endless_input, length_input, seconds_input
 from .live_stage import Stage, Wish, uint8_image
 from .output import file_prefix, video_of, video_output
@@ -109,6 +109,7 @@ class MotionStreamLive(io.ComfyNode):
                 clip_vision_input(),
                 seconds_input(),
                 endless_input("Ends when you end it, whatever length says.", default=True),
+                decoder_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -154,8 +155,9 @@ class MotionStreamLive(io.ComfyNode):
         clip_vision_output: Any = None,
         seconds: float = 0.0,
         endless: bool | None = None,
+        decoder: Any = None,
     ) -> io.NodeOutput:
-        view, coder = stream_model(model), stream_vae(vae)
+        view, coders = stream_model(model), stream_coders(vae, decoder)
         require_track_head(view.spec, "model")
         if chunk_frames == 0:
             raise ValueError("chunk_frames: it is 0; use at least 1, or -1 for as many as in training")
@@ -169,7 +171,7 @@ class MotionStreamLive(io.ComfyNode):
         chunk, wanted = None if chunk_frames < 0 else chunk_frames, WantedLength(length, seconds, endless)
         clip = plan_clip(
             view,
-            coder,
+            coders,
             image,
             motion,
             role="student",
@@ -197,7 +199,7 @@ class MotionStreamLive(io.ComfyNode):
             read,
         )
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
-        stage = Stage(view, coder, _as_recorded(clip), text, wish, str(cls.hidden.unique_id))
+        stage = Stage(view, coders, _as_recorded(clip), text, wish, str(cls.hidden.unique_id))
         outcome = with_memory_advice(stage, ADVICE)
         assert outcome.files.video is not None
         tracks = load_npz(outcome.files.tracks, most_samples=sys.maxsize).to_payload()  # its own

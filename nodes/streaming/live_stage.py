@@ -26,7 +26,7 @@ from ...motionstream_core.tracks import Tracks
 from ..host.live_routes import HUB, tell_client, view_url, waiting_jobs
 from ..host.model import StreamModel, make_ready, running
 from ..host.preview import has_client
-from ..host.vae import Vae
+from ..host.vae import Coders
 from .output import new_path
 from .request import Clip, Text, clip_image_source, read_text
 from .run import working_bytes
@@ -63,7 +63,7 @@ class Stage:
     """One run of the node."""
 
     model: StreamModel
-    vae: Vae
+    coders: Coders
     clip: Clip
     text: Text
     wish: Wish
@@ -75,9 +75,9 @@ class Stage:
         folder, stem, *_ = new_path(wish.prefix, folder_paths.get_output_directory(), self.clip.size)
         for files in repair(folder):
             logging.info("MotionStream: made whole what an earlier stream left: %s", files.video or files.log)
-        make_ready(self.vae)
-        image = clip_image_source(spec, self.vae, self.clip)
-        make_ready(self.model, self.vae, memory_required=working_bytes(spec, self.clip, wish.settings))
+        make_ready(self.coders.encoder)
+        image = clip_image_source(spec, self.coders.encoder, self.clip)
+        make_ready(self.model, *self.coders.all, memory_required=working_bytes(spec, self.clip, wish.settings))
         with running(self.model) as loaded:
             network = with_chunks(loaded, wish.chunk_frames)
             about = about_of(network.spec, self.model.name, wish.prompt, self.clip.size, wish.settings)
@@ -128,8 +128,8 @@ class Stage:
 
         return live_session(
             network,
-            self.vae.decoder(),
-            self.vae,
+            self.coders.decoder.decoder(),
+            self.coders.encoder,
             self.text.context(self.model),
             encode,
             source=image,

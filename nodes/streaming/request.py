@@ -19,7 +19,7 @@ from ..frame_fit import PICTURE_FITS, Size, fit_image
 from ..host.conditioning import TRACKS, Conditioning, padded_text, require_track_head
 from ..host.model import StreamModel
 from ..host.network import text_tokens
-from ..host.vae import Vae, require_fitting_vae
+from ..host.vae import Coders, Vae, require_fitting_coders
 from ..sockets import Motion
 from ..tracks.sizes import brought, over_frame
 from .going_on import Given, read_before
@@ -71,7 +71,7 @@ class Clip:
 
 def plan_clip(
     model: StreamModel,
-    vae: Vae,
+    coders: Coders,
     image: Tensor | None,
     motion: GivenMotion | None,
     *,
@@ -93,11 +93,11 @@ def plan_clip(
     if spec.role != role:
         other = "MotionStream Teacher Sampler" if spec.role == "teacher" else "MotionStream Student Streamer"
         raise ValueError(f"model: {model.name} is a {spec.role}, and this node takes a {role}; use the {other}")
-    require_fitting_vae(spec, vae)
+    require_fitting_coders(spec, coders)
     if go_on_from is not None:
         if image is not None:
             raise ValueError("image: go_on_from shows already what the video begins with; disconnect one of the two")
-        before = read_before(model, vae, go_on_from, frame_size(spec, height, width), (height, width), fit)
+        before = read_before(model, coders.encoder, go_on_from, frame_size(spec, height, width), (height, width), fit)
         return _going_on(spec, before, num_frames, motion, positive, fit)
     size = frame_size(spec, height, width)
     num_latent_frames = None if num_frames is None else spec.vae_stride.num_latent_frames(num_frames)

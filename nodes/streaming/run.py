@@ -21,7 +21,7 @@ from ..host.memory import PeakMemory
 from ..host.model import Placed, StreamModel, make_ready, running
 from ..host.preview import PreviewProgress
 from ..host.user_files import forget
-from ..host.vae import Vae
+from ..host.vae import Coders
 from .clock import StreamClock
 from .output import SavedStream, StreamOutput
 from .request import Clip, Text, clip_beginning, clip_conditions
@@ -37,7 +37,7 @@ class StreamRun:
     """
 
     model: StreamModel
-    vae: Vae
+    coders: Coders
     clip: Clip
     text: Text
     settings: StreamSettings
@@ -49,13 +49,13 @@ class StreamRun:
     @torch.inference_mode()
     def __call__(self) -> tuple[StreamOutput, str]:
         """The stream's output and a report. Where there is no end the user's cancelling ends it: its file is whole."""
-        model, vae, clip, settings = self.model, self.vae, self.clip, self.settings
+        model, coders, clip, settings = self.model, self.coders, self.clip, self.settings
         spec, count = model.spec, clip.num_latent_frames
         output = StreamOutput(clip.size, clip.num_frames(spec))
         clock = StreamClock()
-        make_ready(vae, *self.beside)
-        begun = clip_beginning(spec, vae, clip)
-        make_ready(model, vae, *self.beside, memory_required=working_bytes(spec, clip, settings))
+        make_ready(coders.encoder, *self.beside)
+        begun = clip_beginning(spec, coders.encoder, clip)
+        make_ready(model, *coders.streaming(spec), *self.beside, memory_required=working_bytes(spec, clip, settings))
         memory = PeakMemory(model.device)
         clock.loaded()
         before = 0 if clip.before is None else spec.chunk_plan.num_chunks(clip.before.num_latent_frames(spec))
@@ -75,7 +75,7 @@ class StreamRun:
             chunks = resumable_stream(
                 loaded,
                 clip_conditions(model, clip, self.text, begun.source, self.tracks or begun.tracks),
-                vae.decoder(),
+                coders.decoder.decoder(),
                 num_latent_frames=count,
                 settings=settings,
                 callback=after_step,

@@ -12,10 +12,10 @@ from ..host.conditioning import Conditioning
 from ..host.memory import with_memory_advice
 from ..host.model import stream_model
 from ..host.user_files import option_of
-from ..host.vae import stream_vae
+from ..host.vae import stream_coders
 from ..sockets import ModelSocket, advanced, schema, seed_input
 from .going_on import Given, go_on_input, save_stream_input
-from .inputs import clip_inputs, clip_vision_input, positive_input, steps_input
+from .inputs import clip_inputs, clip_vision_input, decoder_input, positive_input, steps_input
 from .length import ANY_LENGTH, WantedLength, endless_input, length_input, seconds_input
 from .output import ENDLESS_PREFIX, SavedStream, file_prefix, video_of, video_output
 from .request import GivenMotion, plan_clip, read_text
@@ -84,6 +84,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
                 ),
                 go_on_input(),
                 save_stream_input(),
+                decoder_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -127,13 +128,14 @@ class MotionStreamStudentStreamer(io.ComfyNode):
         endless: bool | None = None,
         go_on_from: Given | None = None,
         save_stream: str = "",
+        decoder: Any = None,
     ) -> io.NodeOutput:
-        view, coder = stream_model(model), stream_vae(vae)
+        view, coders = stream_model(model), stream_coders(vae, decoder)
         wanted = WantedLength(length, seconds, endless)
         made = wanted.made_by(view.spec, view.name, goes_on=go_on_from is not None)
         clip = plan_clip(
             view,
-            coder,
+            coders,
             image,
             motion,
             role="student",
@@ -149,7 +151,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
         prefix = file_prefix(save_as) or (ENDLESS_PREFIX if clip.num_latent_frames is None else "")
         saved = SavedStream.at(prefix, clip.size) if prefix else SavedStream.preview(clip.size)
         state_file = new_stream_file(save_stream, clip.size)
-        run = StreamRun(view, coder, clip, text, settings, saved, state_file=state_file)
+        run = StreamRun(view, coders, clip, text, settings, saved, state_file=state_file)
         streamed, pace = with_memory_advice(run, ADVICE)
         kept = [] if state_file is None else [f"saved stream: {option_of(state_file)}"]
         beyond = beyond_training(view.spec, view.name, settings)

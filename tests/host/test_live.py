@@ -181,6 +181,9 @@ def test_tracks_alone_run_to_their_length_and_the_log_makes_the_same_again(
     again = video_frames(saved_video(host, host.run(prompt)))
     assert again.shape == first.shape
     assert (again == first).all()
+    prompt["other"] = prompt[key_of(prompt, "MotionStreamLoadTinyVAE")]  # a second one, of the same weights
+    live["decoder"] = ["other", 0]
+    assert (video_frames(saved_video(host, host.run(prompt))) == first).all()
 
 
 def test_an_interrupt_keeps_what_was_made(host: ComfyHost, prompt: dict[str, Any]) -> None:

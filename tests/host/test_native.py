@@ -48,6 +48,7 @@ def specs() -> dict[str, ModelSpec]:
         "teacher": teacher,
         "pinned_teacher": replace(teacher, pin_first_latent=True),
         "student": replace(teacher, role="student", pin_first_latent=True),
+        "grey_student": replace(teacher, role="student", image_rule="grey_clip", vocabulary=()),
         "plain_student": plain,
     }
 
@@ -152,6 +153,14 @@ def test_cores_vae_decodes_a_stream_as_it_decodes_the_whole(proof: dict[str, Any
     found = proof["full_vae"]
     assert found[f"{kind} varies"] > 0.01
     assert found[kind] < 1e-5
+
+
+def test_cores_vae_encodes_and_a_tiny_one_decodes(proof: dict[str, Any]) -> None:
+    found = proof["two_vaes"]
+    assert found["latents"] == 0
+    assert found["frames"] < 1e-5
+    assert found["frames differ"] > 0.05
+    assert "load Wan's own VAE (Load VAE: wan_2.1_vae) and connect taew2_1 to decoder" in found["refused"]
 
 
 def test_ten_runs_leave_memory_where_the_first_left_it(host: ComfyHost, example: dict[str, Any]) -> None:

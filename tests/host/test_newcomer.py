@@ -28,6 +28,7 @@ TITLES = sorted(path.stem for path in (ROOT / "workflows").glob("*.json"))
 PUBLIC = {
     "Draw what moves, with Track-v0": {
         "wan_2.1_vae.safetensors",
+        "taew2_1.safetensors",
         "umt5_xxl_fp8_e4m3fn_scaled.safetensors",
         "clip_vision_h.safetensors",
     },

@@ -21,6 +21,13 @@ Pack = Callable[[str], Any]
 SIDE, LENGTH, DELAY = 32, 25, 12
 
 
+def random_vae(pack: Pack) -> Any:
+    """Of the bundled kind; every time another one."""
+    config = pack("motionstream_core.training.stages.tiny_vae.stage").BUNDLED_VAE
+    vae = pack("motionstream_core.models.vae.tiny_vae").TinyVae(config)
+    return pack("nodes.host.vae").StreamVae(vae.eval().requires_grad_(False), "random vae")
+
+
 @pytest.fixture(scope="module")
 def parts(pack: Pack) -> dict[str, Any]:
     """A student and a VAE of the bundled kind, with random weights, and an image."""
@@ -31,13 +38,9 @@ def parts(pack: Pack) -> dict[str, Any]:
     for parameter in network.parameters():  # no weight may be 0, or tracks would change nothing
         parameter += 0.02 * torch.randn(parameter.shape)
     model = pack("nodes.host.network").host_model(checkpoints.LoadedModel(network, spec), "random", torch.float32)
-    vae = pack("motionstream_core.models.vae.tiny_vae").TinyVae(
-        pack("motionstream_core.training.stages.tiny_vae.stage").BUNDLED_VAE
-    )
-    coder = pack("nodes.host.vae").StreamVae(vae.eval().requires_grad_(False), "random vae")
     return {
         "model": model,
-        "vae": coder,
+        "vae": random_vae(pack),
         "image": torch.rand(1, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(1)),
         "prompt": "a red circle , still air",
         "width": SIDE,
@@ -80,6 +83,13 @@ def test_the_video_is_followed_a_chunk_later(pack: Pack, parts: dict[str, Any], 
     assert not torch.equal(frames, told(pack, parts, reference, 0))
     assert torch.equal(follow(pack, parts, images=reference, delay_chunks=0)[0], told(pack, parts, reference, 0))
     assert host.updates
+
+
+def test_another_vae_decodes(pack: Pack, parts: dict[str, Any], reference: Tensor, host: Any) -> None:
+    both = {**parts, "decoder": random_vae(pack)}
+    frames = follow(pack, both, images=reference)[0]
+    assert torch.equal(frames, told(pack, both, reference, DELAY))
+    assert not torch.equal(frames, told(pack, parts, reference, DELAY))
 
 
 def test_the_same_motion_moves_as_far_at_any_rate(pack: Pack, parts: dict[str, Any], host: Any, tmp_path: Path) -> None:

@@ -58,11 +58,16 @@ def from_text(pack: Pack, narrow: Any) -> Any:
     return model_of(pack, spec)
 
 
+def tiny_vae(pack: Pack, name: str, **changes: Any) -> Any:
+    """The bundled tiny VAE with changes to its configuration, with random weights."""
+    config = replace(pack("motionstream_core.training.stages.tiny_vae.stage").BUNDLED_VAE, **changes)
+    tiny = pack("motionstream_core.models.vae.tiny_vae").TinyVae(config)
+    return pack("nodes.host.vae").StreamVae(tiny.eval().requires_grad_(False), name)
+
+
 @pytest.fixture(scope="module")
 def vae(pack: Pack) -> Any:
-    config = pack("motionstream_core.training.stages.tiny_vae.stage").BUNDLED_VAE
-    tiny = pack("motionstream_core.models.vae.tiny_vae").TinyVae(config)
-    return pack("nodes.host.vae").StreamVae(tiny.eval().requires_grad_(False), "random vae")
+    return tiny_vae(pack, "random vae")
 
 
 def payload(num_frames: int = 9) -> dict[str, Any]:
@@ -125,8 +130,9 @@ def test_a_sampler_sees_what_our_own_sampler_sees(pack: Pack, teacher: Any, vae:
     found = conditions(teacher, positive)
     assert latent["samples"].shape == (1, 16, 3, 4, 4)
     view, clip = pack("nodes.host.model").stream_model(teacher), pack("nodes.streaming.request")
+    coders = pack("nodes.host.vae").stream_coders(vae)
     plan = clip.plan_clip(
-        view, vae, picture(), payload(), role="teacher", width=SIDE, height=SIDE, num_frames=9, fit="crop"
+        view, coders, picture(), payload(), role="teacher", width=SIDE, height=SIDE, num_frames=9, fit="crop"
     )
     text = clip.read_text(view, WORDS, None, "positive")
     wanted = clip.clip_conditions(view, plan, text, clip.clip_image_source(view.spec, vae, plan)).whole(3)
@@ -156,9 +162,7 @@ def test_the_guider_leaves_out_motion_that_is_not_there(pack: Pack, teacher: Any
 @pytest.mark.parametrize("ahead", [False, True])
 def test_a_grey_clip_is_encoded_by_no_vae_that_looks_ahead(pack: Pack, narrow: Any, ahead: bool) -> None:
     """taew2_1 with Track-v0: its latent of the image would hold grey. For a single image it is as good as any."""
-    tiny = pack("motionstream_core.models.vae.tiny_vae")
-    config = replace(pack("motionstream_core.training.stages.tiny_vae.stage").BUNDLED_VAE, encoder_lookahead=ahead)
-    vae = pack("nodes.host.vae").StreamVae(tiny.TinyVae(config).eval().requires_grad_(False), "taew2_1")
+    vae = tiny_vae(pack, "taew2_1", encoder_lookahead=ahead)
     require = pack("nodes.host.vae").require_fitting_vae
     require(narrow, vae)
     spec = replace(narrow, image_rule="grey_clip", pin_first_latent=False)
@@ -171,9 +175,40 @@ def test_a_grey_clip_is_encoded_by_no_vae_that_looks_ahead(pack: Pack, narrow: A
         applied(pack, model, vae)
     clip, view = pack("nodes.streaming.request"), pack("nodes.host.model").stream_model(model)
     with pytest.raises(ValueError, match=said):
+        coders = pack("nodes.host.vae").stream_coders(vae)
         clip.plan_clip(
-            view, vae, picture(), payload(), role="teacher", width=SIDE, height=SIDE, num_frames=9, fit="crop"
+            view, coders, picture(), payload(), role="teacher", width=SIDE, height=SIDE, num_frames=9, fit="crop"
         )
+
+
+def test_one_vae_encodes_and_another_decodes(pack: Pack, narrow: Any, vae: Any) -> None:
+    """Track-v0 with taew2_1 as its decoder: the latents are those of the encoder, the frames are the decoder's."""
+    spec = replace(narrow, role="student", image_rule="grey_clip", pin_first_latent=False)
+    model, other = model_of(pack, spec), tiny_vae(pack, "taew2_1", encoder_lookahead=True)
+    own, both = stream(pack, model, vae), stream(pack, model, vae, decoder=other)
+    assert torch.equal(own.args[1]["samples"], both.args[1]["samples"])
+    decode = pack("nodes.sampling.teacher").MotionStreamDecode
+    assert torch.allclose(both.args[0], decode.execute(other, both.args[1]).args[0], atol=1e-5)
+    assert not torch.equal(both.args[0], own.args[0])
+
+
+def test_a_teachers_clip_is_decoded_by_the_decoder(pack: Pack, teacher: Any, vae: Any) -> None:
+    sampling, other = pack("nodes.sampling.teacher"), tiny_vae(pack, "another", encoder_lookahead=True)
+    given = {"prompt": WORDS, "width": SIDE, "height": SIDE, "length": 9, "fit": "crop", "steps": 1, "seed": 3}
+    guided = {"sampler": "euler", "text_weight": 1.0, "motion_weight": 1.0, "image": picture()}
+    latent, _, frames, _ = sampling.MotionStreamTeacherSampler.execute(
+        model=teacher, vae=vae, decoder=other, **given, **guided
+    ).args
+    assert torch.equal(frames, sampling.MotionStreamDecode.execute(other, latent).args[0])
+    assert not torch.equal(frames, sampling.MotionStreamDecode.execute(vae, latent).args[0])
+
+
+def test_a_decoder_of_another_model_is_refused(pack: Pack, student: Any, vae: Any) -> None:
+    eight = tiny_vae(pack, "eight channels", latent_channels=8)
+    with pytest.raises(ValueError, match=r"^decoder: eight channels makes 8 channels at stride 4 x 8.* takes 16"):
+        stream(pack, student, vae, decoder=eight)
+    with pytest.raises(ValueError, match=r"^decoder: this is a NoneType; load Wan's VAE"):
+        stream(pack, student, vae, decoder=object())
 
 
 def test_sigmas_are_the_checkpoints_own(pack: Pack, teacher: Any, student: Any) -> None:

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmarks.measure.held_memory import HeldMemory
 from motionstream_core.models.vae import tiny_vae
 from motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, Grow, MemBlock, TinyVae, TinyVaeConfig
-from tests.core.held_memory import HeldMemory
 
 REAL_LATENTS = Path(__file__).resolve().parents[3].parent / "shared/data/latents/wan21_ncthw_16x40x64.safetensors"
 

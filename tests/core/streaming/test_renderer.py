@@ -18,6 +18,8 @@ from torch import Tensor
 pytest.importorskip("diffusers", reason="Wan's VAE needs diffusers")
 pytest.importorskip("transformers", reason="Wan's text encoder needs transformers")
 
+from benchmarks.measure.held_memory import HeldMemory
+from benchmarks.measure.models import full_vae
 from motionstream_core.__main__ import main
 from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae, save_model, save_tiny_vae
 from motionstream_core.checkpoints.families import BY_KEY
@@ -36,7 +38,6 @@ from motionstream_core.streaming.render.renderer import Renderer, TeacherSetting
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
 from motionstream_core.training.recipes.wan import WAN22_TEACHER
-from tests.core.held_memory import HeldMemory
 from tests.core.wan_folder import WORDS, save_track_v0
 
 SIZE = (16, 32)
@@ -308,23 +309,11 @@ def test_pace_counts_from_the_first_generated_chunk() -> None:
     assert (whole.first_frame_s, whole.seconds_per_chunk) == (6.0, 6.0)
 
 
-def full_vae(large: bool) -> WanVae:
-    """Wan 2.1's VAE, or that of Wan 2.2 5B, at full size, without data."""
-    from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
-
-    changes: dict[str, Any] = {}
-    if large:
-        changes = {"base_dim": 160, "decoder_base_dim": 256, "z_dim": 48, "is_residual": True, "patch_size": 2}
-        changes |= {"in_channels": 12, "out_channels": 12, "latents_mean": [0.0] * 48, "latents_std": [1.0] * 48}
-    with torch.device("meta"):
-        return WanVae(AutoencoderKLWan(**changes).eval().requires_grad_(False)).to(torch.bfloat16)
-
-
 @pytest.mark.parametrize("large", [False, True], ids=["2.1 at 832x480", "2.2 at 1280x704"])
 def test_the_reserve_holds_what_a_full_vae_needs(large: bool) -> None:
     """A tenth is left for what is no tensor: workspaces, and memory that the allocator cannot use."""
     spec = WAN22_TEACHER if large else BY_KEY["track_v0"].spec
-    vae, (height, width) = full_vae(large), spec.frame_size
+    vae, (height, width) = full_vae(spec, torch.bfloat16), spec.frame_size
     cells = (height // vae.stride.space, width // vae.stride.space)
     reserve = reserve_bytes(spec, torch.bfloat16)
     with torch.inference_mode(), HeldMemory() as held:

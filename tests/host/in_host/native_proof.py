@@ -26,6 +26,7 @@ comfy.options.enable_args_parsing()
 import comfy.model_management as mm  # noqa: E402
 import comfy.sample  # noqa: E402
 import comfy.samplers  # noqa: E402
+import comfy.sd  # noqa: E402
 import folder_paths  # noqa: E402
 import torch  # noqa: E402
 from comfy.ldm.wan import vae as wan21  # noqa: E402
@@ -33,6 +34,7 @@ from comfy.ldm.wan import vae2_2 as wan22  # noqa: E402
 from comfy_api.torch_helpers import set_torch_compile_wrapper  # noqa: E402
 from comfy_extras import nodes_custom_sampler  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
+from server import PromptServer  # noqa: E402
 
 import nodes  # noqa: E402
 
@@ -62,6 +64,8 @@ keys = importlib.import_module("pack.nodes.host.conditioning")
 models = importlib.import_module("pack.nodes.host.model")
 vaes = importlib.import_module("pack.nodes.host.vae")
 lora_node = importlib.import_module("pack.nodes.lora")
+tiny_vaes = importlib.import_module("pack.motionstream_core.models.vae.tiny_vae")
+streamer = importlib.import_module("pack.nodes.streaming.streamer").MotionStreamStudentStreamer
 key_maps = importlib.import_module("pack.motionstream_core.checkpoints.key_maps")
 namings = by_path("lora_namings", PACK / "tests" / "data" / "lora_namings.py")
 
@@ -456,7 +460,41 @@ def full_vae() -> dict[str, float]:
     return found
 
 
-ALL = (teacher_agrees, schedules, batches, lora, lora_namings, partial, options, student, ar_video, full_vae)
+def two_vaes() -> dict[str, Any]:
+    """A student that is given its image as Track-v0 is: core's own VAE object encodes, a tiny one decodes."""
+    torch.manual_seed(2)
+    weights = wan21.WanVAE(dim=8, z_dim=16, temperal_downsample=[False, True, True]).state_dict()
+    full = comfy.sd.VAE(sd={name: torch.randn_like(each) * 0.2 for name, each in weights.items()})
+    looks_ahead = vaes.StreamVae(tiny_vaes.TinyVae(tiny_vaes.TAEW2_1).eval().requires_grad_(False), "taew2_1")
+    PromptServer.instance = types.SimpleNamespace(client_id=None)  # nobody waits for previews
+    patcher = hosted("grey_student")
+    positive = [[torch.randn(1, 4, patcher.model.spec.backbone.text_dim), {}]]
+
+    def run(vae: Any, decoder: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Frames and latents of the node."""
+        made = streamer.execute(
+            patcher, vae, "", SIZE[1], SIZE[0], 13, "crop", 5, -1, -1, -1,
+            image=torch.rand(1, *SIZE, 3, generator=torch.Generator().manual_seed(4)),
+            motion=tracks().to_payload(), positive=positive, decoder=decoder,
+        ).args  # fmt: skip
+        return made[0], made[1]["samples"]
+
+    (alone, latents), (both, same) = run(full), run(full, looks_ahead)
+    with torch.inference_mode():
+        whole = looks_ahead.vae.decode(looks_ahead.latent_format.process_in(same))[0].permute(1, 2, 3, 0)
+    found: dict[str, Any] = {
+        "latents": error(same, latents),
+        "frames": error(both, whole),
+        "frames differ": error(both, alone),
+    }
+    try:
+        run(looks_ahead)
+    except ValueError as refused:
+        found["refused"] = str(refused)
+    return found
+
+
+ALL = (teacher_agrees, schedules, batches, lora, lora_namings, partial, options, student, ar_video, full_vae, two_vaes)
 CHECKS = {each.__name__: each for each in ALL if each.__name__ in (ONLY or [each.__name__])}
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class HeldMemory(TorchDispatchMode):
-    """Inside, `now` is what tensors made here hold, and `peak` the most that they ever held."""
+    """Inside, `now` is what meta tensors made here hold, and `peak` the most that they ever held."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class HeldMemory(TorchDispatchMode):
     def __torch_dispatch__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(made):
-            if isinstance(tensor, torch.Tensor):
+            if isinstance(tensor, torch.Tensor) and tensor.is_meta:
                 self._see(tensor.untyped_storage())
         return made
 

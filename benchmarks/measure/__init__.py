@@ -1,0 +1,1 @@
+"""What the benchmarks share: models of random weights, stages of a stream, clocks and counters."""
