@@ -108,7 +108,7 @@ class CarriedImage:
         begins = int(start == 0)  # frame 0 is the picture to the bit
         carried = self.carried.carry(tracks)
         frames = torch.cat([known[:, None], carried.frames[:, begins:]], dim=1)
-        self.last = frames[:, -1]
+        self.last = frames[:, -1].clone()
         frames = frames.to(self.first.device)
         latents = [self.vae.encode(frames[None, :, :1])] if begins else []
         if frames.shape[1] > 1:
