@@ -126,6 +126,19 @@ def test_kept_states_do_not_grow_without_end(make_opened: MakeOpened) -> None:
     assert 30 <= session.back_frames <= 30 + 2 * 12 and len(session._history) <= 5
 
 
+def test_kept_states_take_the_memory_of_those_that_are_forgotten(make_opened: MakeOpened) -> None:
+    session = start(make_opened())
+    session._history_frames = 30.0
+    places: set[int] = set()
+    kept = 0
+    for number, _ in zip(range(24), session.run(), strict=False):
+        if number > 6:  # the window is full: from here on all states are of one size
+            state, kept = session._history[-1], len(session._history)
+            places |= {each.data_ptr() for each in state.cache.buffers}
+            assert state.frame.untyped_storage().nbytes() == state.frame.numel() * 4  # without the chunk's others
+    assert kept > 1 and len(places) == 3 * kept
+
+
 # --- re-anchor
 
 
