@@ -176,9 +176,8 @@ def main() -> None:
     clips = [("128x128, the bundled model", streamed())]
     if args.video is not None:
         clips.append((f"{args.size}, {args.video.name}", filmed(args.video, (height, width))))
-    print(
-        "| frames | coding | KB a frame | PSNR | to code, ms of the processor a frame | to decode, ms a frame |\n|---|---|---|---|---|---|"
-    )
+    print("| frames | coding | KB a frame | PSNR | to code, ms of the processor a frame | to decode, ms a frame |")
+    print("|---|---|---|---|---|---|")
     for name, clip in clips:
         rows = codings(clip)
         for coded, decode in zip(rows, decoded_ms(rows, clip.shape[1:3]), strict=True):
