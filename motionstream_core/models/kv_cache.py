@@ -18,7 +18,6 @@ once the window is full, and no step reads a tensor's value on the host (docs/ad
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from .apart import kept_apart
 from .attention import attention
 from .memory import Attention, Memory
 from .rope import Rotation, rotate, rotation
@@ -109,21 +109,12 @@ class KVCache:
         """Forget everything; the memory itself is kept for the next stream."""
         self.num_frames_seen = 0
 
-    def state(self, spent: CacheState | None = None) -> CacheState:
-        """What is remembered now, between two chunks.
-
-        spent: an older state that nobody will go back to; its memory is taken, where it is of the same size.
-        """
+    def state(self) -> CacheState:
+        """What is remembered now, between two chunks."""
         used = self.num_context_frames * self.frame_tokens
         window = max(0, self.num_context_frames - self.sink_frames) * self.frame_tokens
-        kept = [self._keys[:, :, :used], self._values[:, :, :used], self._unrotated[:, :, :window]]
-        if spent is not None and [each.shape for each in spent.buffers] == [each.shape for each in kept]:
-            buffers = spent.buffers
-        else:
-            buffers = tuple(_apart(each.shape, each.dtype) for each in kept)
-        for buffer, each in zip(buffers, kept, strict=True):
-            buffer.copy_(each)
-        return CacheState(self.num_frames_seen, buffers)
+        kept = ((self._keys, used), (self._values, used), (self._unrotated, window))
+        return CacheState(self.num_frames_seen, tuple(kept_apart(each[:, :, :tokens]) for each, tokens in kept))
 
     @torch.no_grad()
     def restore(self, state: CacheState) -> None:
@@ -203,17 +194,6 @@ class KVCache:
             keys[:, window] = keys[:, moved].clone()
         else:
             keys[:, window] = rotate(self._unrotated[layer], rotation(range(sink, kept), *self._grid))
-
-
-def _apart(shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    """Memory outside the heap, zeroed, which goes back to the system with the tensor.
-
-    States are many, and live for as long as a stream goes back. On the heap they would tear holes into it, by which it
-    grows, and which it keeps when they are gone.
-    """
-    num_bytes = shape.numel() * dtype.itemsize
-    memory = torch.frombuffer(mmap.mmap(-1, max(1, num_bytes)), dtype=torch.uint8)
-    return memory[:num_bytes].view(dtype).view(shape)
 
 
 class _Snapshot:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
 from ..geometry import VaeStride
+from ..models.apart import kept_apart
 from ..models.conditioning import Forecast
 from ..models.finite import require_finite_image
 from ..tracks import Tracks
@@ -108,7 +109,7 @@ class CarriedImage:
         begins = int(start == 0)  # frame 0 is the picture to the bit
         carried = self.carried.carry(tracks)
         frames = torch.cat([known[:, None], carried.frames[:, begins:]], dim=1)
-        self.last = frames[:, -1].clone()
+        self.last = kept_apart(frames[:, -1])
         frames = frames.to(self.first.device)
         latents = [self.vae.encode(frames[None, :, :1])] if begins else []
         if frames.shape[1] > 1:

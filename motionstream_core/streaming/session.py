@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import Chunk
+from ..models.apart import kept_apart
 from ..models.conditioning import Conditions
 from ..models.kv_cache import CacheState
 from ..models.wan import CrossContext
@@ -345,7 +346,7 @@ class StreamSession:
     def _made(self, streamed: StreamedChunk) -> Iterator[StreamedChunk]:
         frames = streamed.frames[1:] if self._anchoring else streamed.frames
         self._segment_chunk += 1
-        self._frame = streamed.frames[-1].clone()  # alone: states keep it, not the chunk's other frames
+        self._frame = _alone(streamed.frames[-1])
         self._anchoring = False
         if not len(frames):
             return
@@ -479,7 +480,6 @@ class StreamSession:
             return
         if self._history and self._history[-1].chunk == self._chunk:
             return  # just returned to
-        spent = self._make_room()
         state = _State(
             self._chunk,
             self._segment,
@@ -488,22 +488,15 @@ class StreamSession:
             self._tracks.copy(),
             self._prompt,
             _copied(self._conditions.source),
-            self._cache.state(spent),
+            self._cache.state(),
             self._decoder.state(),
             self._frame,
         )
         self._history.append(state)
-
-    def _make_room(self) -> CacheState | None:
-        """Forget the states that another one leaves no room for; the cache's of the last that was forgotten."""
-        spent, oldest = None, self.num_frames - self._history_frames
-        while self._history:
-            room = self._history_bytes // max(1, _state_bytes(self._history[-1]))
-            is_old = len(self._history) > 1 and self._history[1].num_frames < oldest
-            if len(self._history) < room and not is_old:
-                break
-            spent = self._history.popleft().cache
-        return spent
+        room = self._history_bytes // max(1, _state_bytes(state))
+        oldest = self.num_frames - self._history_frames
+        while len(self._history) > 1 and (len(self._history) > room or self._history[1].num_frames < oldest):
+            self._history.popleft()
 
     def _log(self, kind: EventKind, payload: Any = None) -> None:
         self.events.append(Event(self._chunk, kind, payload))
@@ -522,6 +515,11 @@ class StreamSession:
 
 def _copied(source: ImageSource | None) -> ImageSource | None:
     return None if source is None else source.copy()
+
+
+def _alone(frame: Tensor) -> Tensor:
+    """A frame that keeps no others of its chunk in memory, where it was."""
+    return kept_apart(frame) if frame.device.type == "cpu" else frame.clone()
 
 
 def _share(value: float) -> float:

@@ -180,24 +180,6 @@ def test_reset_forgets() -> None:
     assert torch.equal(values, labelled([7], 1)[1])
 
 
-def test_a_state_in_the_memory_of_one_that_is_spent_is_as_good() -> None:
-    cache = make(1, 2)
-    keep(cache, [0, 1, 2])
-    young = cache.state()
-    keep(cache, [3, 4, 5])
-    spent = cache.state()
-    keep(cache, [6, 7, 8])
-    alone = cache.state()
-    places = [each.data_ptr() for each in spent.buffers]
-    reused = cache.state(spent)
-    assert [each.data_ptr() for each in reused.buffers] == places
-    assert all(torch.equal(a, b) for a, b in zip(reused.buffers, alone.buffers, strict=True))
-    cache.reset()
-    keep(cache, [0, 1])
-    small = cache.state(young)  # of another size: nothing of it is taken
-    assert {each.data_ptr() for each in small.buffers}.isdisjoint(each.data_ptr() for each in young.buffers)
-
-
 @pytest.mark.skipif(not STATM.exists(), reason="the system does not say what memory a process holds")
 def test_the_memory_of_states_goes_back_to_the_system_at_once() -> None:
     def resident() -> int:
