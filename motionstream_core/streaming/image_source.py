@@ -17,6 +17,7 @@ from ..models.conditioning import Forecast
 from ..models.finite import require_finite_image
 from ..tracks import Tracks
 from ..tracks.carry import CarriedPicture
+from .decode import mapped
 
 GREY_CLIP_LATENT_FRAMES = 21  # after so many the encoding of grey no longer changes; later frames repeat the last
 STILL_LATENT_FRAMES = 5  # after so many the encoding of what stands still hardly changes
@@ -143,8 +144,8 @@ class CarriedImage:
         return torch.where(cells[None].to(drafted) > 0, drafted, self.still)
 
     def copy(self) -> CarriedImage:
-        """The same state, apart from this one."""
-        return replace(self, carried=None if self.carried is None else self.carried.copy())
+        """The same state, apart from this one; what is its own lies apart from the heap, too."""
+        return replace(self, carried=None if self.carried is None else mapped(self.carried.copy(), kept_apart))
 
 
 @dataclass
