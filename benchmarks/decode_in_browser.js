@@ -2,68 +2,75 @@
 //
 //     node decode_in_browser.js PIECES.json
 //
-// The file: {height, width, codings: [{name, pieces: [[base64, ...], ...]}]}. Prints a JSON list of texts.
+// The file: {codings: [{name, pieces: [[base64, ...], ...]}]}. Prints a JSON list of texts.
 import { readFileSync } from "node:fs";
 
 import { launch, serve } from "../tests/js/page/browser.js";
 
 const { codings } = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const [browser, server] = await Promise.all([launch(), serve({ "/": "js/live/page.html" })]);
+const [browser, server] = await Promise.all([launch(), serve()]);
 const page = await browser.newPage();
 await page.goto(`${server.address}/js/live/page.html`); // VideoDecoder is for secure pages: this machine's
 const told = [];
-for (const coding of codings) {
-  told.push(
-    await page.evaluate(async ({ name, pieces }) => {
-      const bytes = pieces.map((piece) => piece.map((text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0))));
-      const numFrames = bytes.flat().length;
-      let spent = 0;
-      if (!name.startsWith("H.264")) {
-        const type = name.startsWith("WEBP") ? "image/webp" : "image/jpeg";
-        for (const piece of bytes) {
-          const begun = performance.now();
-          const made = await Promise.all(piece.map((each) => createImageBitmap(new Blob([each], { type }))));
-          spent += performance.now() - begun;
-          for (const each of made) each.close();
-        }
-        return (spent / numFrames).toFixed(2);
-      }
-      // Annex B: the profile and level stand in the first parameter set.
-      const [profile, flags, level] = bytes[0][0].slice(bytes[0][0].findIndex((b, i, all) => (b & 31) === 7 && all[i - 1] === 1 && all[i - 2] === 0) + 1);
-      const codec = `avc1.${[profile, flags, level].map((b) => b.toString(16).padStart(2, "0")).join("")}`;
-      const config = { codec, optimizeForLatency: true };
-      if (!window.VideoDecoder || !(await VideoDecoder.isConfigSupported(config)).supported) return `no ${codec}`;
-      let [out, waiting, failed] = [0, () => {}, null];
-      const decoder = new VideoDecoder({
-        output: (frame) => {
-          frame.close();
-          out++;
-          waiting();
-        },
-        error: (error) => {
-          failed = error;
-          waiting();
-        },
-      });
-      decoder.configure(config);
-      let given = 0;
-      for (const piece of bytes) {
-        const begun = performance.now();
-        for (const data of piece) {
-          const isKey = data.some((b, i) => (b & 31) === 7 && data[i - 1] === 1 && data[i - 2] === 0 && i < 8);
-          decoder.decode(new EncodedVideoChunk({ type: isKey ? "key" : "delta", timestamp: given++ * 62_500, data }));
-        }
-        const limit = setTimeout(() => waiting((failed = "frames are held back")), 3000);
-        while (out < given && !failed) await new Promise((done) => (waiting = done));
-        clearTimeout(limit);
-        if (failed) return `${failed}`;
-        spent += performance.now() - begun;
-      }
-      decoder.close();
-      return `${(spent / numFrames).toFixed(2)} (${codec})`;
-    }, coding),
-  );
-}
+for (const coding of codings) told.push(await page.evaluate(timed, coding));
 await browser.close();
 server.close();
 console.log(JSON.stringify(told));
+
+/** Runs in the page. */
+async function timed({ name, pieces }) {
+  const LIMIT_MS = 3000;
+  const bytes = pieces.map((piece) => piece.map((text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0))));
+
+  /** Ms a frame of pieces that `decode` takes one by one. */
+  const timeOf = async (decode) => {
+    let spent = 0;
+    for (const piece of bytes) {
+      const begun = performance.now();
+      await decode(piece);
+      spent += performance.now() - begun;
+    }
+    return (spent / bytes.flat().length).toFixed(2);
+  };
+  const type = name.startsWith("WEBP") ? "image/webp" : "image/jpeg";
+  const pictures = (piece) => Promise.all(piece.map((each) => createImageBitmap(new Blob([each], { type }))));
+  if (!name.startsWith("H.264")) return timeOf(pictures);
+
+  /** Where the first parameter set begins, behind its start code; -1 in a frame that has none. */
+  const parameters = (data) => data.findIndex((b, i) => (b & 31) === 7 && data[i - 1] === 1 && data[i - 2] === 0);
+  const at = parameters(bytes[0][0]) + 1; // of Annex B: profile, flags, level
+  const numbers = [...bytes[0][0].slice(at, at + 3)].map((b) => b.toString(16).padStart(2, "0"));
+  const config = { codec: `avc1.${numbers.join("")}`, optimizeForLatency: true };
+  if (!(await VideoDecoder.isConfigSupported(config)).supported) return `no ${config.codec}`;
+  const state = { come: 0, given: 0, problem: "", wake: () => {} };
+  const decoder = new VideoDecoder({
+    output: (frame) => {
+      frame.close();
+      state.come++;
+      state.wake();
+    },
+    error: (error) => {
+      state.problem = String(error);
+      state.wake();
+    },
+  });
+  decoder.configure(config);
+  const decoded = async (piece) => {
+    for (const data of piece) {
+      const kind = parameters(data) < 0 ? "delta" : "key";
+      decoder.decode(new EncodedVideoChunk({ type: kind, timestamp: state.given++ * 62_500, data }));
+    }
+    const limit = setTimeout(() => {
+      state.problem = "it holds frames back";
+      state.wake();
+    }, LIMIT_MS);
+    while (state.come < state.given && !state.problem)
+      await new Promise((done) => {
+        state.wake = done;
+      });
+    clearTimeout(limit);
+  };
+  const ms = await timeOf(decoded);
+  decoder.close();
+  return state.problem || `${ms} (${config.codec})`;
+}

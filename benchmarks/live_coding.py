@@ -25,6 +25,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from av.video.frame import PictureType
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -89,7 +90,7 @@ def h264(clip: Pixels, crf: int, each_anew: bool) -> Coded:
         frame = as_yuv(pixels)
         frame.pts = number
         anew = number % PIECE == 0 and (each_anew or number == 0)
-        frame.pict_type = av.video.frame.PictureType.I if anew else av.video.frame.PictureType.NONE
+        frame.pict_type = PictureType.I if anew else PictureType.NONE
         if number % PIECE == 0:
             coded.pieces.append([])
         coded.pieces[-1].append(b"".join(bytes(packet) for packet in codec.encode(frame)))
@@ -128,7 +129,7 @@ def codings(clip: Pixels) -> list[Coded]:
     ]
 
 
-def decoded_ms(codings: list[Coded], size: tuple[int, int]) -> list[str]:
+def decoded_ms(codings: list[Coded]) -> list[str]:
     """ms a frame in Chromium, from a whole piece's coming to its last picture; or why it decodes none."""
     told = [
         {"name": each.name, "pieces": [[base64.b64encode(data).decode() for data in piece] for piece in each.pieces]}
@@ -136,7 +137,7 @@ def decoded_ms(codings: list[Coded], size: tuple[int, int]) -> list[str]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pieces.json"
-        file.write_text(json.dumps({"height": size[0], "width": size[1], "codings": told}))
+        file.write_text(json.dumps({"codings": told}))
         script = str(Path(__file__).with_name("decode_in_browser.js"))
         ran = subprocess.run(["node", script, str(file)], check=True, capture_output=True, text=True)
     return json.loads(ran.stdout)
@@ -180,7 +181,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name, clip in clips:
         rows = codings(clip)
-        for coded, decode in zip(rows, decoded_ms(rows, clip.shape[1:3]), strict=True):
+        for coded, decode in zip(rows, decoded_ms(rows), strict=True):
             print(
                 f"| {name} | {coded.name} | {coded.frame_bytes / 1000:.1f} | {coded.psnr:.1f} dB | "
                 f"{coded.code_ms:.2f} | {decode} |"

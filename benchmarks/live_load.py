@@ -72,7 +72,7 @@ def url(session: str) -> str:
 
 
 async def current(http: aiohttp.ClientSession) -> str:
-    for _ in range(600):
+    for _ in range(3000):  # a busy machine takes its time
         try:
             async with http.get(url("current")) as answer:
                 return (await answer.json())["session"]

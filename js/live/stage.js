@@ -126,7 +126,7 @@ export class Stage {
 
   end() {
     clearInterval(this.timer);
-    this.webcam.stop();
+    this.webcam.end();
     this.connection?.close();
     this.screen.end();
     this.editor.destroy();

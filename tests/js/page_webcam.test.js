@@ -138,6 +138,26 @@ test(
   },
 );
 
+test("a stage that goes takes its webcam along, also while the browser still asks", options, async () => {
+  for (const delay of [0, 500]) {
+    const page = await opened([]);
+    const state = await page.evaluate(async (delay) => {
+      const stream = document.createElement("canvas").captureStream(30);
+      const given = new Promise((done) => setTimeout(() => done(stream), delay));
+      navigator.mediaDevices.getUserMedia = () => given;
+      const { webcam } = window.motionstreamLive;
+      const asking = webcam.toggle();
+      if (!delay) await asking;
+      const wasOn = webcam.isOn;
+      window.motionstreamLive.end();
+      await asking;
+      return [wasOn, webcam.isOn, stream.getTracks()[0].readyState];
+    }, delay);
+    assert.deepEqual(state, [delay === 0, false, "ended"]);
+    assert.deepEqual(page.problems, []);
+  }
+});
+
 test("why there is no webcam is said in words", options, async () => {
   const none = await opened(["--use-fake-ui-for-media-stream"]);
   await none.getByRole("button", { name: "Webcam" }).click();

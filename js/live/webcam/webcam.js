@@ -34,6 +34,7 @@ export class Webcam {
   stream = null;
   /** Whether the browser is still asking. */
   isAsking = false;
+  isEnded = false;
   follower = new Follower();
 
   /** @param {Watcher} watcher */
@@ -57,9 +58,11 @@ export class Webcam {
     if (this.isAsking) return;
     if (!navigator.mediaDevices) return this.watcher.problem(NOT_SECURE); // a page that is not secure has none
     this.isAsking = true;
+    this.watcher.problem("");
     try {
       this.start(await navigator.mediaDevices.getUserMedia(WANTED));
     } catch (error) {
+      this.stop();
       const { name = "", message = String(error) } = error instanceof Error ? error : {};
       this.watcher.problem(PROBLEMS[name] ?? `The webcam cannot be used: ${message}`);
     } finally {
@@ -70,6 +73,7 @@ export class Webcam {
   /** @type {(stream: MediaStream) => void} */
   start(stream) {
     this.stream = stream;
+    if (this.isEnded) return this.stop(); // the stage went while the browser was asking
     this.follower = new Follower();
     for (const track of stream.getVideoTracks())
       track.onended = () => {
@@ -90,6 +94,12 @@ export class Webcam {
     this.stream = null;
     this.video.srcObject = null;
     this.watcher.changed();
+  }
+
+  /** For good. */
+  end() {
+    this.isEnded = true;
+    this.stop();
   }
 
   next() {
