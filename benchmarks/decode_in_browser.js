@@ -37,7 +37,8 @@ async function timed({ name, pieces }) {
   if (!name.startsWith("H.264")) return timeOf(pictures);
 
   /** Where the first parameter set begins, behind its start code; -1 in a frame that has none. */
-  const parameters = (data) => data.findIndex((b, i) => (b & 31) === 7 && data[i - 1] === 1 && data[i - 2] === 0);
+  const parameters = (data) =>
+    data.findIndex((b, i) => (b & 31) === 7 && data[i - 1] === 1 && !data[i - 2] && !data[i - 3]);
   const at = parameters(bytes[0][0]) + 1; // of Annex B: profile, flags, level
   const numbers = [...bytes[0][0].slice(at, at + 3)].map((b) => b.toString(16).padStart(2, "0"));
   const config = { codec: `avc1.${numbers.join("")}`, optimizeForLatency: true };
