@@ -196,6 +196,10 @@ async def loaded(minutes: float, server: psutil.Process) -> list[tuple[str, str]
         async with http.get(f"http://127.0.0.1:{PORT}{hand.ended['files']['log']}") as answer:
             log = json.loads(await answer.text())
     warm = np.array([each for each in memory if each[0] > WARM_UP_S * log["fps"]])
+    if len(warm) < 2:
+        raise RuntimeError(
+            f"only {log['num_frames']} frames were made, fewer than it takes to warm up: take more minutes"
+        )
     slope = np.polyfit(warm[:, 0] / log["fps"] / 60, warm[:, 1], 1)[0]
     third = (hand.at[-1] - hand.at[0]) / 3
     early = [ms for at, ms in hand.delays if at < hand.at[0] + third]
