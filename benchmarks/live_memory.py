@@ -100,9 +100,8 @@ def main() -> None:
     print(f"| when it has ended | {process.memory_info().rss / MB:.1f} MiB | | |")
     warm = np.array([each for each in rows if each[0] > WARM_UP_S])
     if len(warm) > 2:
-        print(
-            f"\n{np.polyfit(warm[:, 0] / 60, warm[:, 1], 1)[0]:+.2f} MiB a minute of video after {WARM_UP_S:.0f} s of it"
-        )
+        slope = np.polyfit(warm[:, 0] / 60, warm[:, 1], 1)[0]
+        print(f"\n{slope:+.2f} MiB a minute of video after {WARM_UP_S:.0f} s of it")
 
 
 if __name__ == "__main__":

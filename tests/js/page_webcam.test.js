@@ -88,7 +88,7 @@ test(
       Math.max(...samples.map((each) => each[axis])) - Math.min(...samples.map((each) => each[axis]));
     const expected = WAY.map((each) => each * scale);
     for (const axis of [0, 1])
-      assert.ok(Math.abs(range(axis) / expected[axis] - 1) < 0.06, `${range(axis)} px for ${expected[axis]}`);
+      assert.ok(Math.abs(range(axis) / expected[axis] - 1) < 0.03, `${range(axis)} px for ${expected[axis]}`);
     // To the right before the camera is to the left in the picture; all of the way is straight, there and back.
     const [x0, y0] = samples.reduce((a, b) => (a[0] > b[0] ? a : b));
     for (const [x, y] of samples) {

@@ -12,7 +12,7 @@ import { pyramidOf, shiftOf } from "./flow.js";
 const SQUARE = 1 / 3;
 const POINTS = 8;
 /** What all of it has moved by before it is told; a point that moved by less than half of it rests. */
-const MOVED_PX = 0.6;
+const MOVED_PX = 0.4;
 /** So many points must have moved, and so many of them together. */
 const MIN_POINTS = 5;
 const TOGETHER = 0.5;
@@ -87,7 +87,7 @@ export class Follower {
     const [dx, dy] = [middle(moved.map((each) => each.dx)), middle(moved.map((each) => each.dy))];
     const together = moved.filter((each) => Math.hypot(each.dx - dx, each.dy - dy) < TOGETHER_PX);
     if (together.length < Math.max(MIN_POINTS, TOGETHER * moved.length) || Math.hypot(dx, dy) < MOVED_PX) return null;
-    return { dx: mean(together.map((each) => each.dx)), dy: mean(together.map((each) => each.dy)) };
+    return { dx, dy }; // the middle one: points at the rim of a thing are held back by what is behind it
   }
 
   /** The square goes where most has changed, if enough has. @type {(from: Pyramid, to: Pyramid) => void} */
@@ -122,6 +122,3 @@ function meanChange(before, after, x, y, reach) {
 
 /** @type {(values: number[]) => number} */
 const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1] ?? 0;
-
-/** @type {(values: number[]) => number} */
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
