@@ -34,7 +34,7 @@ import psutil
 PORT = 8290
 WATCHERS, MALFORMED, RECONNECTS = 5, 1000, 20
 CHUNKS_SEEN = 4
-WARM_UP_S = 45.0
+WARM_UP_S = 60.0
 """Of the stream: the states of half a minute are kept, and then the heap settles."""
 
 

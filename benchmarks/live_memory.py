@@ -30,7 +30,7 @@ from motionstream_core.live.protocol import read_message
 from motionstream_core.live.run import LiveAbout, LiveRun
 from motionstream_core.streaming.render.renderer import open_renderer
 
-WARM_UP_S = 1.5 * HISTORY_S
+WARM_UP_S = 2 * HISTORY_S
 ROWS_S = 10.0
 MB = 2**20
 FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
