@@ -49,13 +49,25 @@ def test_the_weights_are_in_memory_once(make_opened: Callable[..., Opened]) -> N
         each for module in (network, vae) for each in module.parameters() if each.numel() > 64 and each.std() > 0
     ]
     assert len(weights) > 20
+    before = places_of(weights)  # other tests' models may not be collected yet
     runs = [dragged(opened, x).run() for x in (5.0, 30.0)]
     for run in runs * 2:
         next(run)
+    for weight, there, now in zip(weights, before, places_of(weights), strict=True):
+        assert weight.untyped_storage().data_ptr() in now and now <= there, weight.shape
+
+
+def places_of(weights: list[torch.nn.Parameter]) -> list[set[int]]:
+    """Of each weight the storages in this process that hold its values."""
     living: dict[int, list[Tensor]] = {}
     for each in gc.get_objects():
         if issubclass(type(each), Tensor):  # isinstance would ask some of torch's own objects what they are
             living.setdefault(each.numel(), []).append(each)
-    for weight in weights:
-        like = [each for each in living[weight.numel()] if torch.equal(each.flatten(), weight.flatten())]
-        assert len({each.untyped_storage().data_ptr() for each in like}) == 1, weight.shape
+    return [
+        {
+            each.untyped_storage().data_ptr()
+            for each in living[weight.numel()]
+            if torch.equal(each.flatten(), weight.flatten())
+        }
+        for weight in weights
+    ]
