@@ -34,8 +34,8 @@ import psutil
 PORT = 8290
 WATCHERS, MALFORMED, RECONNECTS = 5, 1000, 20
 CHUNKS_SEEN = 4
-WARM_UP = 0.2
-"""Of the time: kept states fill up first."""
+WARM_UP_S = 60.0
+"""Of the stream: the states of half a minute are kept, and then the heap settles."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ def url(session: str) -> str:
 
 
 async def current(http: aiohttp.ClientSession) -> str:
-    for _ in range(600):
+    for _ in range(3000):  # a busy machine takes its time
         try:
             async with http.get(url("current")) as answer:
                 return (await answer.json())["session"]
@@ -88,7 +88,7 @@ async def watch(http: aiohttp.ClientSession, watcher: Watcher) -> None:
 
 
 async def steer(http: aiohttp.ClientSession, watcher: Watcher, seconds: float, server: psutil.Process) -> list[Any]:
-    """Random hands for so long; (seconds, MiB) of the server's memory."""
+    """Random hands for so long; (frames of the stream, MiB of the server's memory) along the way."""
     memory, rng = [], random.Random(0)
     async with http.ws_connect(url(watcher.session), max_msg_size=0) as socket:
 
@@ -101,8 +101,8 @@ async def steer(http: aiohttp.ClientSession, watcher: Watcher, seconds: float, s
         await socket.send_json({"type": "start"})
         begin = time.monotonic()
         hand = 0
-        while (passed := time.monotonic() - begin) < seconds:
-            memory.append((passed, server.memory_info().rss / 2**20))
+        while time.monotonic() - begin < seconds:
+            memory.append((watcher.last.get("num_frames", 0), server.memory_info().rss / 2**20))
             hand, x, y = (hand + 1) % 900, rng.uniform(10, 110), rng.uniform(10, 110)
             dx, dy = rng.uniform(-2, 2), rng.uniform(-2, 2)
             for step in range(rng.randint(5, 40)):
@@ -195,15 +195,19 @@ async def loaded(minutes: float, server: psutil.Process) -> list[tuple[str, str]
         await stalled[0].close()
         async with http.get(f"http://127.0.0.1:{PORT}{hand.ended['files']['log']}") as answer:
             log = json.loads(await answer.text())
-    warm = np.array([each for each in memory if each[0] > WARM_UP * seconds])
-    slope = np.polyfit(warm[:, 0] / 60, warm[:, 1], 1)[0]
+    warm = np.array([each for each in memory if each[0] > WARM_UP_S * log["fps"]])
+    if len(warm) < 2:
+        raise RuntimeError(
+            f"only {log['num_frames']} frames were made, fewer than it takes to warm up: take more minutes"
+        )
+    slope = np.polyfit(warm[:, 0] / log["fps"] / 60, warm[:, 1], 1)[0]
     third = (hand.at[-1] - hand.at[0]) / 3
     early = [ms for at, ms in hand.delays if at < hand.at[0] + third]
     late = [ms for at, ms in hand.delays if at > hand.at[-1] - third]
     rate = hand.frames / (hand.at[-1] - hand.at[0])
     return [
         (f"{minutes:g} minutes of random steering", f"{log['num_frames']} frames recorded, {rate:.2f} a second"),
-        ("memory after warm-up", f"{slope:+.2f} MiB a minute ({warm[0, 1]:.0f} to {warm[-1, 1]:.0f} MiB)"),
+        ("memory after warm-up", f"{slope:+.2f} MiB a minute of video ({warm[0, 1]:.0f} to {warm[-1, 1]:.0f} MiB)"),
         ("drag to the answer's arrival, first and last third", f"{median(early):.0f} ms, {median(late):.0f} ms"),
         (f"{WATCHERS} watchers", f"{min(each.frames for each in watchers)} frames at least came to each"),
         (

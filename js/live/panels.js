@@ -146,6 +146,12 @@ export function promptPanel(stage) {
   };
   prompt.oninput = () => offer(words, prompt.value, stage.words);
   for (const field of [blend, seconds]) field.classList.add("mste-short");
+  const webcam = button(
+    "Webcam",
+    "Webcam (W): what moves before it moves the crosshair, what is grabbed there (D), or the selected anchors. " +
+      "Its pictures stay in this page",
+    () => stage.run({ name: "webcam" }),
+  );
   const row = make(
     "div",
     { className: "mste-row" },
@@ -155,6 +161,8 @@ export function promptPanel(stage) {
     send,
     bar(),
     labelled("paths take", labelledAfter(seconds, "s")),
+    bar(),
+    webcam,
   );
   /** @type {string | null} */
   let shown = null;
@@ -173,6 +181,7 @@ export function promptPanel(stage) {
     }
     show(blend, stage.blendChunks);
     show(seconds, stage.playSeconds);
+    webcam.ariaPressed = String(stage.webcam.isOn);
   };
   return { row, update };
 }

@@ -12,6 +12,8 @@ import { VERSION } from "./protocol.js";
 import { Screen } from "./screen.js";
 import { addLiveStyle } from "./style.js";
 import { LiveTools } from "./tools.js";
+import { webcamPanel } from "./webcam/panel.js";
+import { Webcam } from "./webcam/webcam.js";
 
 /**
  * @typedef {import("./protocol.js").Message} Message
@@ -75,6 +77,11 @@ export class Stage {
     this.host = host;
     this.hands = new Hands(() => this.connection);
     this.tools = new LiveTools(this.hands, () => this.maySteer());
+    this.webcam = new Webcam({
+      moved: (dx, dy, time) => this.moveByWebcam(dx, dy, time),
+      problem: (message) => this.notify(message),
+      changed: () => this.editor.repaint(),
+    });
     this.editor = new TrackEditor({
       canvas: () => this.canvas,
       changed: () => queueMicrotask(() => this.drawn()), // when the model is done with the change
@@ -84,6 +91,9 @@ export class Stage {
         pointers: this.tools,
         panels: ({ model }) => ({
           above: [coursePanel(this, model), promptPanel(this), liveCameraPanel(this, model), notePanel(this)],
+          over: [
+            webcamPanel(this.webcam, { grab: () => this.run({ name: "grab" }), isHeld: () => this.tools.isGrabbed }),
+          ],
           below: [wordsPanel(this), figuresPanel(this)],
         }),
         commandOf: liveCommandOf,
@@ -116,6 +126,7 @@ export class Stage {
 
   end() {
     clearInterval(this.timer);
+    this.webcam.end();
     this.connection?.close();
     this.screen.end();
     this.editor.destroy();
@@ -283,7 +294,18 @@ export class Stage {
     else if (name === "reanchor") this.isUnderWay() && this.say({ type: "reanchor" });
     else if (name === "clear") this.clear();
     else if (name === "hold") this.say({ type: "hold", on: !this.status.hold });
+    else if (name === "webcam") void this.webcam.toggle();
     return true;
+  }
+
+  /** As the arrow keys do. dx, dy: shares of the webcam's view, which lies over the frame so as to cover it. @type {(dx: number, dy: number, time: number) => void} */
+  moveByWebcam(dx, dy, time) {
+    const { steering, state } = this.status;
+    if (!this.isOpen || !steering || state === "ended") return;
+    const { width, height } = this.canvas;
+    const view = this.webcam.size;
+    const scale = Math.max(width / view.width, height / view.height);
+    this.tools.nudge(dx * view.width * scale, dy * view.height * scale, time);
   }
 
   startOrEnd() {

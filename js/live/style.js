@@ -21,6 +21,15 @@ const CSS = `
 .mste-hud span { white-space: nowrap; }
 .mste-hud b { color: #e8eaee; font-weight: 600; display: inline-block; min-width: 3.2ch; text-align: right; }
 .mste-hud span:first-child b { min-width: 8ch; text-align: left; }
+.mste-webcam { position: absolute; right: 6px; bottom: 6px; z-index: 1; width: min(180px, 40%); padding: 4px; background: #1b1e24e0;
+  border: 1px solid var(--line); border-radius: 6px; box-shadow: 0 2px 10px #0006; }
+.mste-webcam[hidden] { display: none; }
+.mste-webcam-view { position: relative; overflow: hidden; border-radius: 4px; background: #000; cursor: crosshair; touch-action: none; }
+.mste-webcam-view video { display: block; width: 100%; transform: scaleX(-1); }
+.mste-webcam-square { position: absolute; box-sizing: border-box; border: 2px solid #5ade7c; border-radius: 3px; pointer-events: none;
+  box-shadow: 0 0 0 1px #0008; }
+.mste-webcam-square[data-seeking="true"] { border: 2px dashed #ffd34d; }
+.mste-webcam .mste-row { margin-top: 4px; gap: 6px; color: #aab0ba; flex-wrap: nowrap; white-space: nowrap; overflow: hidden; }
 .mste-wait { display: flex; height: 100%; align-items: center; justify-content: center; padding: 12px; text-align: center;
   box-sizing: border-box; font: 13px/1.4 system-ui, sans-serif; color: #aab0ba; background: #1b1e24; border-radius: 6px; }
 `;

@@ -221,6 +221,11 @@ export class LiveTools {
     this.show();
   }
 
+  /** Whether the keyboard, or the webcam, holds something at the crosshair. */
+  get isGrabbed() {
+    return this.hands.held.has(KEYBOARD) || Boolean(this.model?.toolState?.stroke);
+  }
+
   /** @type {(sample: Sample) => void} */
   toggleAnchor(sample) {
     const there = this.anchorAt(imagePoint(sample[0], sample[1]), 0);
@@ -241,7 +246,11 @@ export class LiveTools {
     else {
       const { width, height } = model.document.canvas;
       const from = model.cursor ?? imagePoint(Math.round(width / 2), Math.round(height / 2));
-      model.cursor = imagePoint(from.x + dx, from.y + dy);
+      // What is held may be dragged out of the frame; what holds nothing is of no use there.
+      const [x, y] = this.isGrabbed
+        ? [from.x + dx, from.y + dy]
+        : inFrame(from.x + dx, from.y + dy, model.document.canvas);
+      model.cursor = imagePoint(x, y);
       this.hands.move(KEYBOARD, [[model.cursor.x, model.cursor.y, time]]);
     }
     this.show();
@@ -303,3 +312,6 @@ export class LiveTools {
     return { kind: "grid", at, grid, anchor: this.tool === "anchor" };
   }
 }
+
+/** @type {(x: number, y: number, frame: import("../track_editor/curve/geometry.js").Size) => [number, number]} */
+const inFrame = (x, y, { width, height }) => [Math.min(Math.max(x, 0), width), Math.min(Math.max(y, 0), height)];

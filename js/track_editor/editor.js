@@ -21,11 +21,11 @@ import { optionPanel, toolPanel } from "./view/toolbar.js";
 
 /**
  * What takes the place of the tools and of the timeline where the picture below is a stream that answers.
- * pointers: whoever takes them before the tools. above, below: rows around the surface. commandOf: what keys mean. run:
+ * pointers: whoever takes them before the tools. above, below: rows around the surface; over: on it. commandOf: what keys mean. run:
  * does it, and says whether there was anything to do; `time` is the event's own. play: Space.
  * @typedef {object} LiveMode
  * @property {import("./view/surface.js").PointerTaker} pointers
- * @property {(editor: TrackEditor) => {above: Panel[], below: Panel[]}} panels
+ * @property {(editor: TrackEditor) => {above: Panel[], over: Panel[], below: Panel[]}} panels
  * @property {typeof commandOf} commandOf
  * @property {(command: import("./state/keyboard.js").Command, time: number) => boolean} run
  * @property {() => void} play
@@ -67,9 +67,7 @@ export class TrackEditor {
       picture: (file) => this.importPicture(file),
       takesTracks: !host.live,
     });
-    const { above, over, dock, below } = host.live
-      ? { over: [], dock: [], ...host.live.panels(this) }
-      : this.makePanels();
+    const { above, over, dock, below } = host.live ? { dock: [], ...host.live.panels(this) } : this.makePanels();
     this.panels = [...above, ...over, ...dock, ...below];
     if (!host.live) this.model.setTool("freehand"); // the first drag draws
     // The keyboard goes to a field of text, so that the page around takes no key for a shortcut of its own.

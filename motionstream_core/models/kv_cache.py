@@ -26,6 +26,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from .apart import room_apart
 from .attention import attention
 from .memory import Attention, LayerMemory
 from .rope import Rotation, rotate, rotated, rotation
@@ -297,7 +298,7 @@ def _copy(buffer: Tensor, source: slice, start: int) -> None:
 def _on_host(layers: list[Tensor], tokens: int) -> Tensor:
     """The first tokens (n b m k d) of all layers' buffers (b l k d), on the CPU."""
     first = layers[0][:, :tokens]
-    out = torch.empty((len(layers), *first.shape), dtype=first.dtype, device="cpu")
+    out = room_apart((len(layers), *first.shape), first.dtype)
     for own, buffer in zip(out, layers, strict=True):
         own.copy_(buffer[:, :tokens])
     return out

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
 
+from ..models.apart import kept_apart
 from ..models.vae.tiny_vae import TinyDecoderMemory, TinyVae
 from ..models.vae.wan_vae import WanDecoderMemory, WanVae, check_latents
 
@@ -60,7 +62,7 @@ class _CausalDecoder(Generic[Memory]):
         self._device: torch.device | None = None
 
     def state(self) -> object:
-        return moved(self._memory, torch.device("cpu")), self._latent_size, self._device
+        return mapped(self._memory, kept_apart), self._latent_size, self._device
 
     def restore(self, state: object) -> None:
         memory, self._latent_size, self._device = cast(tuple[Any, Any, Any], state)
@@ -95,12 +97,17 @@ class FullStreamingDecoder(_CausalDecoder[WanDecoderMemory]):
 
 def moved(value: Any, device: torch.device | None) -> Any:
     """A copy of a memory, whatever holds its tensors, with these on `device` (None: where they are)."""
+    return mapped(value, lambda each: each.to(device or each.device, copy=True))
+
+
+def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A memory, whatever holds its tensors, with what `change` makes of each."""
     if isinstance(value, Tensor):
-        return value.to(device or value.device, copy=True)
+        return change(value)
     if isinstance(value, dict):
-        return {key: moved(each, device) for key, each in value.items()}
+        return {key: mapped(each, change) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(moved(each, device) for each in value)
+        return type(value)(mapped(each, change) for each in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{each.name: moved(getattr(value, each.name), device) for each in fields(value)})
+        return replace(value, **{each.name: mapped(getattr(value, each.name), change) for each in fields(value)})
     return value

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
 from ..geometry import VaeStride
+from ..models.apart import kept_apart
 from ..models.conditioning import Forecast
 from ..models.finite import require_finite_image
 from ..tracks import Tracks
 from ..tracks.carry import CarriedPicture
+from .decode import mapped
 
 GREY_CLIP_LATENT_FRAMES = 21  # after so many the encoding of grey no longer changes; later frames repeat the last
 STILL_LATENT_FRAMES = 5  # after so many the encoding of what stands still hardly changes
@@ -109,7 +111,7 @@ class CarriedImage:
         begins = int(start == 0)  # frame 0 is the picture to the bit
         carried = self.carried.carry(tracks)
         frames = torch.cat([known[:, None], carried.frames[:, begins:]], dim=1)
-        self.last = frames[:, -1]
+        self.last = kept_apart(frames[:, -1])
         frames = frames.to(self.first.device)
         latents = [self.vae.encode(frames[None, :, :1])] if begins else []
         if frames.shape[1] > 1:
@@ -143,8 +145,8 @@ class CarriedImage:
         return torch.where(cells[None].to(drafted) > 0, drafted, self.still)
 
     def copy(self) -> CarriedImage:
-        """The same state, apart from this one."""
-        return replace(self, carried=None if self.carried is None else self.carried.copy())
+        """The same state, apart from this one; what is its own lies apart from the heap, too."""
+        return replace(self, carried=None if self.carried is None else mapped(self.carried.copy(), kept_apart))
 
 
 @dataclass

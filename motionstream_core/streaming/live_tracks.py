@@ -233,14 +233,17 @@ class LiveTracks:
             self._still[next(free)] = self._still.pop(track_id)
 
     def _keep(self, track_id: int, hand: _Hand) -> None:
-        """What a hand lets go stays there, while the rest is held."""
+        """What a hand lets go stays there, while the rest is held; of too much the oldest is no longer kept."""
         if not self._spacing or hand.last is None:
             return
         place = np.asarray(hand.last)
         self._free(hand, place)
         offsets = np.zeros((1, 2)) if hand.grid is None else hand.grid.offsets()
         for k, (x, y) in enumerate(place + offsets):
-            self._still[track_id + HAND_IDS * k] = (float(x), float(y))
+            if 0 <= x < self.width and 0 <= y < self.height:  # what has left the frame needs no point for ever
+                self._still[track_id + HAND_IDS * k] = (float(x), float(y))
+        while len(self._still) > len(STILL_IDS):
+            del self._still[next(iter(self._still))]
 
 
 def check_hand(track_id: int, grid: Grid | None) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import Chunk
+from ..models.apart import kept_apart
 from ..models.conditioning import Conditions
 from ..models.kv_cache import CacheState
 from ..models.wan import CrossContext
@@ -345,7 +346,7 @@ class StreamSession:
     def _made(self, streamed: StreamedChunk) -> Iterator[StreamedChunk]:
         frames = streamed.frames[1:] if self._anchoring else streamed.frames
         self._segment_chunk += 1
-        self._frame = streamed.frames[-1]
+        self._frame = _alone(streamed.frames[-1])
         self._anchoring = False
         if not len(frames):
             return
@@ -514,6 +515,11 @@ class StreamSession:
 
 def _copied(source: ImageSource | None) -> ImageSource | None:
     return None if source is None else source.copy()
+
+
+def _alone(frame: Tensor) -> Tensor:
+    """A frame that keeps no others of its chunk in memory, where it was."""
+    return kept_apart(frame) if frame.device.type == "cpu" else frame.clone()
 
 
 def _share(value: float) -> float:

@@ -77,7 +77,7 @@ class CarriedPicture:
     def carry(self, tracks: Tracks) -> Carried:
         """The next frames, under tracks of a frame of any size."""
         carried = self._composed(self._follow(tracks.rescaled(*self.picture.shape[1:])))
-        self._settle(set(tracks.ids.tolist()), carried.frames[:, -1])
+        self._settle(set(tracks.ids.tolist()), carried.frames[:, -1].clone())  # not a view that holds the whole chunk
         return carried
 
     def _composed(self, rows: list[tuple[Tensor, Tensor]]) -> Carried:

@@ -19,10 +19,11 @@ from torch import Tensor
 
 from ...motionstream_core.checkpoints import ModelSpec
 from ...motionstream_core.geometry import VaeStride
+from ...motionstream_core.models.apart import kept_apart
 from ...motionstream_core.models.precision import cpu_is_fast_in_bf16
 from ...motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae, TinyVaeConfig
 from ...motionstream_core.models.vae.wan_vae import check_latents
-from ...motionstream_core.streaming.decode import StreamingDecoder, TinyStreamingDecoder, moved
+from ...motionstream_core.streaming.decode import StreamingDecoder, TinyStreamingDecoder, mapped, moved
 from .network import latent_format, plain_format, wan_format
 
 
@@ -151,7 +152,7 @@ class WanStreamingDecoder:
         self._is_first = True
 
     def state(self) -> object:
-        return moved(self._features, torch.device("cpu")), self._is_first
+        return mapped(self._features, kept_apart), self._is_first
 
     def restore(self, state: object) -> None:
         features, self._is_first = cast(tuple[list[Any], bool], state)

@@ -126,6 +126,15 @@ def test_kept_states_do_not_grow_without_end(make_opened: MakeOpened) -> None:
     assert 30 <= session.back_frames <= 30 + 2 * 12 and len(session._history) <= 5
 
 
+def test_a_kept_state_keeps_no_other_frames_in_memory(make_opened: MakeOpened) -> None:
+    session = start(make_opened())
+    stream = session.run()
+    for _ in range(3):
+        next(stream)
+    frame = session._history[-1].frame
+    assert frame.shape == (32, 48, 3) and frame.untyped_storage().nbytes() == 32 * 48 * 3 * 4
+
+
 # --- re-anchor
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import cmath
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -19,6 +21,7 @@ from motionstream_core.models.memory import Attention
 NUM_LAYERS, NUM_HEADS, HEAD_DIM, HEIGHT, WIDTH = 2, 2, 12, 1, 2
 TOKENS = HEIGHT * WIDTH
 RULES = get_args(RopeRule)
+STATM = Path("/proc/self/statm")
 
 
 CHUNK = 3
@@ -38,13 +41,14 @@ def make(
     rule: RopeRule = "sink_fixed",
     dtype: torch.dtype = torch.float32,
     attention: Attention = attention,
+    height: int = HEIGHT,
 ) -> KVCache:
     return KVCache(
         num_layers=NUM_LAYERS,
         batch_size=1,
         num_heads=NUM_HEADS,
         head_dim=HEAD_DIM,
-        height=HEIGHT,
+        height=height,
         width=WIDTH,
         sink_frames=sink,
         window_frames=window,
@@ -174,6 +178,24 @@ def test_reset_forgets() -> None:
     keys, values = shown(cache, [7], 1, with_gradient=False)
     torch.testing.assert_close(keys, expected_keys([7], [0], 1), rtol=0, atol=1e-4)
     assert torch.equal(values, labelled([7], 1)[1])
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="the system does not say what memory a process holds")
+def test_the_memory_of_states_goes_back_to_the_system_at_once() -> None:
+    def resident() -> int:
+        return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    cache = make(1, 2, height=4096)
+    cache.num_frames_seen = 3
+    torch.empty(30 * 2**20, dtype=torch.uint8)  # let go again: glibc puts what is as large on its heap from then on
+    before, states, between = resident(), [], []
+    for _ in range(20):
+        states.append(cache.state())
+        between.append(torch.ones(1000))  # what stays there keeps a heap from shrinking
+    held = sum(state.num_bytes for state in states)
+    assert held > 100e6 and resident() - before > 0.9 * held
+    states.clear()
+    assert resident() - before < 0.1 * held
 
 
 def test_a_pass_that_fails_is_not_kept() -> None:

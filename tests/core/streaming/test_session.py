@@ -512,6 +512,37 @@ def test_what_was_let_go_keeps_its_place_when_its_hand_is_used_again() -> None:
     assert kept <= places(told, 0, 1000)
 
 
+def test_what_is_let_go_outside_the_frame_is_not_kept() -> None:
+    tracks = live()
+    tracks.hold(16.0)
+    before = tracks.at_frames(0, 1).num_tracks
+    tracks.add(0, [(WIDTH + 50.0, 8.0)], Grid(3, 3, 4.0, 4.0))
+    tracks.at_frames(1, 13)
+    tracks.release(0)
+    assert tracks.at_frames(13, 25).num_tracks == before
+    tracks.add(0, [(WIDTH - 1.0, 8.0)], Grid(2, 1, 4.0, 4.0))  # half of it is in the frame
+    tracks.at_frames(25, 37)
+    tracks.release(0)
+    assert places(tracks.at_frames(37, 49), 0, 900) == {(WIDTH - 3.0, 8.0)}
+
+
+def test_more_than_can_be_kept_still_lets_go_of_the_oldest() -> None:
+    """One hand with as many points as a grid may have, let go in one place after the other of a large frame."""
+    tracks = LiveTracks(2000, 2000)
+    tracks.hold(2.0)  # the first 5000 places, row by row
+    spots = [(20.0 + 30 * k, 1000.0) for k in range(5)]
+    for spot in spots:
+        tracks.add(0, [spot], Grid(10, 10, 2.0, 2.0))
+        tracks.at_frames(1, 2)
+        tracks.release(0)
+    tracks.add(0, [(1900.0, 1900.0)])
+    told = tracks.at_frames(2, 3)
+    assert told.num_tracks == 5001 and len(set(told.ids.tolist())) == 5001
+    there = places(told, 0, 1000)
+    assert all((x + 1.0, y + 1.0) in there for x, y in spots)
+    assert [(2.0 * k + 1, 1.0) in there for k in (0, 499, 500)] == [False, False, True]
+
+
 def test_a_copy_goes_its_own_way() -> None:
     tracks = live()
     tracks.hold(16.0)

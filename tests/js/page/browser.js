@@ -29,10 +29,10 @@ export async function missing() {
 
 const executable = () => process.env.CHROMIUM ?? PLACES.find(existsSync);
 
-/** A browser of its own. */
-export async function launch() {
+/** A browser of its own; `more`: arguments of its command line. */
+export async function launch(more = []) {
   const { chromium } = await import("playwright-core");
-  return chromium.launch({ executablePath: executable(), args: ARGUMENTS });
+  return chromium.launch({ executablePath: executable(), args: [...ARGUMENTS, ...more] });
 }
 
 /** A server of the repository's files on a free port of this machine. `routes`: what other paths answer, or which file lies there. */
