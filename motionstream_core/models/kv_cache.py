@@ -18,7 +18,7 @@ once the window is full, and no step reads a tensor's value on the host (docs/ad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -101,12 +101,14 @@ class KVCache:
         self._keys = buffer(sink_frames + window_frames + chunk_frames)
         self._values = buffer(sink_frames + window_frames + chunk_frames)
         self._unrotated = buffer(0 if rope_rule == "absolute" else window_frames)
+        self._sinks: dict[int, tuple[Tensor, Tensor]] = {}  # copies for snapshots, by layer
         self._keeps = False
         self.num_frames_seen = 0
 
     def reset(self) -> None:
         """Forget everything; the memory itself is kept for the next stream."""
         self.num_frames_seen = 0
+        self._sinks = {}
 
     def state(self) -> CacheState:
         """What is remembered now, between two chunks."""
@@ -122,6 +124,7 @@ class KVCache:
         """Go back to what `state` gave of this cache, or of one like it."""
         for buffer, kept in zip((self._keys, self._values, self._unrotated), state.buffers, strict=True):
             buffer[:, :, : kept.shape[2]] = kept.to(buffer.device)
+        self._sinks = {}
         self.num_frames_seen = state.num_frames_seen
 
     @property
@@ -158,7 +161,7 @@ class KVCache:
         stop = start + self._num_frames * self.frame_tokens
         keys, values, rotated = self._keys[layer], self._values[layer], rotate(k, self._rotation)
         if torch.is_grad_enabled():  # autograd keeps what attention read: it must not be written over
-            seen = _joined(keys[:, :start], rotated), _joined(values[:, :start], v)
+            seen = _joined([keys[:, :start]], rotated), _joined([values[:, :start]], v)
         else:
             keys[:, start:stop], values[:, start:stop] = rotated, v
             seen = keys[:, :stop].to(k.dtype), values[:, :stop].to(v.dtype)
@@ -168,10 +171,16 @@ class KVCache:
         return out
 
     def snapshot(self, layer: int) -> Memory:
-        """See `Memory.snapshot`; for that layer only."""
-        tokens = self.num_context_frames * self.frame_tokens
-        keys, values = (buffer[layer, :, :tokens].clone() for buffer in (self._keys, self._values))
-        return _Snapshot(keys, values, self._rotation, self._attention)
+        """See `Memory.snapshot`; for that layer only. What the window held is copied, and a full sink once a stream."""
+        tokens, sink = self.num_context_frames * self.frame_tokens, self.sink_frames * self.frame_tokens
+        keys, values = self._keys[layer], self._values[layer]
+        if tokens < sink:
+            past = ((keys[:, :tokens].clone(), values[:, :tokens].clone()),)
+        else:
+            if layer not in self._sinks:  # from now on it stays as it is
+                self._sinks[layer] = keys[:, :sink].clone(), values[:, :sink].clone()
+            past = (self._sinks[layer], (keys[:, sink:tokens].clone(), values[:, sink:tokens].clone()))
+        return _Snapshot(past, self._rotation, self._attention)
 
     @torch.no_grad()
     def _keep(self, layer: int, k: Tensor, rotated: Tensor, v: Tensor) -> None:
@@ -198,22 +207,23 @@ class KVCache:
 
 
 class _Snapshot:
-    """What one layer of a cache saw in one pass."""
+    """What one layer of a cache saw in one pass. past: keys and values, part after part."""
 
-    def __init__(self, keys: Tensor, values: Tensor, rotation: Rotation, attention: Attention) -> None:
-        self._keys, self._values, self._rotation, self._attention = keys, values, rotation, attention
+    def __init__(self, past: tuple[tuple[Tensor, Tensor], ...], rotation: Rotation, attention: Attention) -> None:
+        self._past, self._rotation, self._attention = past, rotation, attention
 
     def begin(self, num_frames: int) -> None:
         raise RuntimeError("a snapshot belongs to the pass that it was taken in")
 
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        seen = _joined(self._keys, rotate(k, self._rotation)), _joined(self._values, v)
+        past_keys, past_values = zip(*self._past, strict=True)
+        seen = _joined(past_keys, rotate(k, self._rotation)), _joined(past_values, v)
         return self._attention(rotate(q, self._rotation), *seen)
 
     def snapshot(self, layer: int) -> Memory:
         return self
 
 
-def _joined(past: Tensor, current: Tensor) -> Tensor:
+def _joined(past: Sequence[Tensor], current: Tensor) -> Tensor:
     """(b m k d): the context, which is kept in the cache's precision, and the current chunk."""
-    return torch.cat([past.to(current.dtype), current], dim=1)
+    return torch.cat([*(part.to(current.dtype) for part in past), current], dim=1)

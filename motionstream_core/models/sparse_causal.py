@@ -21,6 +21,7 @@ from torch import Tensor
 from ..geometry import Chunk, ChunkPlan
 from .attention import attention
 from .kv_cache import RopeRule, check_memory, remembered_frames
+from .memory import Attention
 from .rope import Rotation, rotate, rotation
 
 
@@ -58,8 +59,10 @@ class SparseCausal:
         rope_rule: RopeRule,
         device: torch.device,
         rope_theta: float = 10000.0,
+        attention: Attention = attention,
     ) -> None:
         check_memory(sink_frames, window_frames, rope_rule)
+        self._attention = attention
         noisy = list(plan.chunks(num_latent_frames))
         clean = noisy[:-1]
         self.num_latent_frames = num_latent_frames
@@ -111,7 +114,7 @@ class SparseCausal:
         for group in self._groups[len(queries)]:
             seen_keys = torch.cat([self._context_keys(past_keys, group), _gather(own, group.own)], dim=2)
             seen_values = torch.cat([_gather(past_values, group.context), _gather(values, group.own)], dim=2)
-            attended = attention(_fold(_gather(queries, group.own)), _fold(seen_keys), _fold(seen_values))
+            attended = self._attention(_fold(_gather(queries, group.own)), _fold(seen_keys), _fold(seen_values))
             attended = attended.unflatten(1, (len(group.own[0]), -1)).unflatten(0, (q.shape[0], -1))  # (b g n l k d)
             for members, frames in zip(group.own, attended.unbind(1), strict=True):
                 for place, frame in zip(members, frames.unbind(1), strict=True):

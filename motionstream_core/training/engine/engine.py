@@ -21,7 +21,7 @@ from torch.distributed.tensor import DTensor
 from .ema import Ema
 from .optimizers import Optimizer, OptimizerSettings
 from .ranks import TIMEOUT
-from .sharding import Module, broadcast_weights, checkpoint_blocks, local, shard
+from .sharding import Module, broadcast_weights, cast_tokens, checkpoint_blocks, local, shard
 
 
 class TrainingDiverged(RuntimeError):
@@ -158,9 +158,18 @@ class Engine:
         model = self._placed(model, methods, self.compute.compile)
         return Part(name, model, Optimizer(model, settings), None if ema_decay is None else Ema(model, ema_decay))
 
-    def frozen(self, model: Module, methods: tuple[str, ...] = ()) -> Module:
-        """A network that is only asked: in eval mode, without gradients, placed as the trained ones are."""
-        return self._placed(model.eval().requires_grad_(False), methods, compiled=False)
+    def frozen(self, model: Module, methods: tuple[str, ...] = (), compact: bool = False) -> Module:
+        """A network that is only asked: in eval mode, without gradients, placed as the trained ones are.
+
+        compact: its weights are kept in the engine's precision.
+        """
+        model = model.eval().requires_grad_(False)
+        return self._placed(model.to(self._dtype) if compact else model, methods, compiled=False)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Of matrix products."""
+        return torch.bfloat16 if self.compute.precision == "bf16" else torch.float32
 
     def _placed(self, model: Module, methods: tuple[str, ...], compiled: bool) -> Module:
         if self.num_ranks > 1:
@@ -168,14 +177,19 @@ class Engine:
         if compiled:
             for part in model.blocks if self.compute.shard and hasattr(model, "blocks") else [model]:  # type: ignore
                 part.compile()
+        cast_tokens(model)
         if not self.compute.shard:
             return model.to(self.device)
-        dtype = torch.bfloat16 if self.compute.precision == "bf16" else torch.float32
-        return shard(model, dtype, self.device, methods)
+        return shard(model, self._dtype, self.device, methods)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Matrix products in the engine's precision."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute.precision == "bf16")
+        """Matrix products in the engine's precision.
+
+        Casts of weights are not kept: some releases of torch hand one made under no_grad to a pass with gradient, which
+        then never reaches the weight, and gradients of several passes would be summed in bf16.
+        """
+        enabled = self.compute.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
     def accumulate(
         self,

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ...models.memory import Memory
 from ...models.track_wan import TrackWan
-from ...models.wan import CrossContext, ImageProjection, WanModel
+from ...models.wan import CrossContext, WanModel
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -48,6 +48,19 @@ def checkpoint_blocks(model: nn.Module) -> None:
         block.forward = _checkpointed(block.forward)
 
 
+def cast_tokens(model: nn.Module) -> None:
+    """Let CLIP tokens come in the precision of the weights that they meet, which may be gathered or kept in bf16.
+
+    They meet a norm first, and autocast leaves norms alone.
+    """
+    if isinstance(model, WanModel) and model.config.image_dim is not None:
+        model.img_emb.register_forward_pre_hook(_as_weights)
+
+
+def _as_weights(projection: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(tokens.to(next(projection.parameters()).dtype) for tokens in args)
+
+
 def _checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def run(x: Tensor, time: Tensor, context: CrossContext, memory: Memory, layer: int) -> Tensor:
         if not torch.is_grad_enabled():
@@ -59,19 +72,18 @@ def _checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def shard(model: Module, precision: torch.dtype, device: torch.device, methods: tuple[str, ...] = ()) -> Module:
-    """Shard a network's parameters over all ranks: block by block, the parts around them, then the rest.
+    """Shard a network's parameters over all ranks: block by block, the track head, the word encoder, then the rest.
 
     precision: of gathered parameters; gradients are reduced in fp32. methods: the network's own methods, other than
     forward, that use parameters and take and return plain tensors; those of `TrackWan` are known.
-    Gradients are summed over ranks, not averaged. No inputs are cast but CLIP tokens, whose first layer is a norm, which
-    autocast leaves alone: timesteps would not survive bf16.
+    Gradients are summed over ranks, not averaged. No inputs are cast: timesteps would not survive bf16.
     """
     # nobody changes a velocity or a block's tokens in place
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    policy = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False)
     own_methods = ("embed_context",) if isinstance(model, WanModel) else ()
     for part, names in (*_parts(model), (model, own_methods + methods)):
-        policy = MixedPrecisionPolicy(precision, torch.float32, cast_forward_inputs=isinstance(part, ImageProjection))
         # the root too gives its parameters back after a forward pass: held on to, they would be stale after a step
         fully_shard(part, mesh=mesh, reshard_after_forward=True, mp_policy=policy)
         for name in names:
@@ -90,8 +102,6 @@ def _parts(model: nn.Module) -> list[tuple[nn.Module, tuple[str, ...]]]:
     if not isinstance(model, WanModel):
         return []
     parts: list[tuple[nn.Module, tuple[str, ...]]] = [(block, ("context_keys",)) for block in model.blocks]
-    if model.config.image_dim is not None:
-        parts.append((model.img_emb, ()))
     if isinstance(model, TrackWan) and model.track_head is not None:
         parts.append((model.track_head, ("encode",)))
     if isinstance(model, TrackWan) and model.text_encoder is not None:

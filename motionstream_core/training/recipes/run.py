@@ -58,7 +58,7 @@ class Run:
     def ode(self, clips: TrainingClips, training: OdeTraining) -> None:
         """Sample the trajectories of the run's teacher."""
         loaded = self.load("teacher")
-        loaded = LoadedModel(self.engine.frozen(loaded.model), loaded.spec)
+        loaded = LoadedModel(self.engine.frozen(loaded.model, compact=True), loaded.spec)
         write_trajectories(self.engine, loaded, clips, training, self.folder / "ode", self.count("ode"))
 
     def causal(self, spec: ModelSpec, training: StudentTraining, video: Watch | None = None) -> None:

@@ -123,6 +123,7 @@ def sparse_causal(model: TrackWan, spec: ModelSpec, shape: torch.Size, sink: int
         rope_rule=spec.rope_rule,
         device=model.patch_embedding.weight.device,
         rope_theta=config.rope_theta,
+        attention=model.attention,
     )
 
 

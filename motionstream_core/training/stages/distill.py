@@ -168,7 +168,7 @@ def train_distilled(
     critic_model.load_state_dict(teacher.model.state_dict())
     student = engine.part(name, start.model.requires_grad_(True), training.student, training.ema_decay)
     critic = engine.part("critic", critic_model, training.critic)
-    real = LoadedModel(engine.frozen(teacher.model), teacher.spec)
+    real = LoadedModel(engine.frozen(teacher.model, compact=True), teacher.spec)
     scores = Scores(real, LoadedModel(critic_model, teacher.spec), training.text_weight, training.motion_weight)
     losses = Distiller(training, start.model, start.spec, scores, clips, engine.device)
 

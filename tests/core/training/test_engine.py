@@ -131,6 +131,33 @@ def test_what_is_not_finite_stops_before_anything_is_stepped(poison: str) -> Non
     assert all(parameter.grad is None for parameter in part.model.parameters())
 
 
+def test_a_weight_first_used_without_gradient_learns_and_its_gradients_add_up_in_fp32() -> None:
+    """As the chunk loop uses it: a pass under no_grad, then several with gradient, in one autocast."""
+    bf16 = Engine(Compute(CPU, "bf16"))
+    torch.manual_seed(0)
+    part = bf16.part("layer", nn.Linear(3, 1, bias=False), ADAMW)
+    inputs = [torch.tensor([[1.0, 1 / 3, -0.7]]) * scale for scale in (1.0, 2**-9)]
+    found: list[Tensor] = []
+    part.model.weight.register_hook(found.append)  # type: ignore[union-attr]
+
+    def loss(micro: int, size: int) -> Tensor:
+        with torch.no_grad():
+            part.model(inputs[0])
+        return torch.stack([part.model(each) for each in inputs]).sum()
+
+    bf16.accumulate(part, MicroBatches(1), loss)
+    # of a sum of products the gradient is the other factor, as bf16 holds it
+    assert torch.equal(found[0], sum(each.bfloat16().float() for each in inputs))
+
+
+def test_what_is_only_asked_may_be_kept_in_bf16() -> None:
+    for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        asked = Engine(Compute(CPU, precision)).frozen(Net(), compact=True)  # type: ignore[arg-type]
+        assert {p.dtype for p in asked.parameters()} == {dtype}
+        assert not any(p.requires_grad for p in asked.parameters())
+    assert {p.dtype for p in Engine(Compute(CPU)).frozen(Net()).parameters()} == {torch.float32}
+
+
 def test_gradients_that_another_network_left_do_not_count() -> None:
     one, other = a_part(), a_part()
     (one.model(data(3, 2)) * 50).sum().backward()
