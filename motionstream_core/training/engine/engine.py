@@ -63,6 +63,11 @@ class MicroBatches:
                 f"batch_size ({self.batch_size}) and micro_batch_size ({self.micro_batch_size}) must be at least 1"
             )
 
+    @property
+    def num_micro(self) -> int:
+        """Micro-batches of a step, where their size is given; else 1, of the whole batch."""
+        return 1 if self.micro_batch_size is None else self.batch_size // self.micro_batch_size
+
     def share(self, rank: int, num_ranks: int) -> tuple[int, range, int]:
         """(micro_batch_size, indices of the rank's micro-batches, number of all micro-batches).
 

@@ -106,9 +106,12 @@ class Distiller:
         self.clips = clips
         self.device = device
 
-    def student_loss(self, train_step: int, micro: int, micro_size: int) -> Tensor:
-        """Distribution matching on a rollout with gradient, and the error to the true clip where it is asked for."""
-        draw = self._draw(train_step, 0, micro, micro_size)
+    def student_loss(self, train_step: int, micro: int, micro_size: int, exit_step: int | None = None) -> Tensor:
+        """Distribution matching on a rollout with gradient, and the error to the true clip where it is asked for.
+
+        exit_step: None draws it.
+        """
+        draw = self._draw(train_step, 0, micro, micro_size, exit_step)
         clip, num_pinned = self._roll(draw), int(self.spec.pin_first_latent)
         loss = distribution_loss(
             self.scores, clip, draw.batch, draw.ids, self.training.levels, draw.generator, num_pinned
@@ -118,26 +121,28 @@ class Distiller:
             loss = loss + self.training.truth_weight * error
         return loss
 
-    def critic_loss(self, train_step: int, critic_step: int, micro: int, micro_size: int) -> Tensor:
+    def critic_loss(
+        self, train_step: int, critic_step: int, micro: int, micro_size: int, exit_step: int | None = None
+    ) -> Tensor:
         """Flow matching of the critic on what the student makes now; critic_step counts from 1."""
-        draw = self._draw(train_step, critic_step, micro, micro_size)
+        draw = self._draw(train_step, critic_step, micro, micro_size, exit_step)
         with torch.no_grad():
             clip = self._roll(draw)
         batch = draw.batch.with_latents(clip.float())
         flow = draw_flow(batch, self.scores.fake.spec, Conditioned.on_everything(micro_size), draw.generator)
         return flow_loss(self.scores.fake.model, self.scores.fake.spec, batch, replace(flow, ids=draw.ids), 0.0)
 
-    def _draw(self, train_step: int, critic_step: int, micro: int, micro_size: int) -> Draw:
+    def _draw(self, train_step: int, critic_step: int, micro: int, micro_size: int, exit_step: int | None) -> Draw:
         """critic_step 0 is the student's own step."""
         key = (self.training.seed, train_step, critic_step, micro)
         rng = np.random.default_rng(key)
         batch = self.clips.batch(micro_size, self.training.view, rng).to(self.device)
         # one for all micro-batches: sharded ranks must run the same passes
-        exit_step = int(np.random.default_rng(key[:3]).integers(len(self.spec.step_list)))
+        drawn = int(np.random.default_rng(key[:3]).integers(len(self.spec.step_list)))
         seed = int(rng.integers(2**40))
         generator = torch.Generator().manual_seed(seed)
         ids = random_ids(micro_size, batch.points.shape[2], generator).to(self.device)
-        return Draw(batch, ids, exit_step, seed, generator)
+        return Draw(batch, ids, drawn if exit_step is None else exit_step, seed, generator)
 
     def _roll(self, draw: Draw) -> Tensor:
         """A clip (b c f h w) of the student's own, under the draw's conditions."""

@@ -51,10 +51,11 @@ class Scores:
     @torch.no_grad()
     def clean(self, noisy: Tensor, sigma: Tensor, batch: Batch, ids: Tensor) -> tuple[Tensor, Tensor]:
         """(real, fake): the clean clips (b c f h w) that both see behind `noisy` at levels sigma (b)."""
-        real = clean_from_velocity(noisy, self._guided(noisy, sigma, batch, ids), sigma)
+        real = clean_from_velocity(noisy, self.guided(noisy, sigma, batch, ids), sigma)
         return real, clean_from_velocity(noisy, self._plain(noisy, sigma, batch, ids), sigma)
 
-    def _guided(self, noisy: Tensor, sigma: Tensor, batch: Batch, ids: Tensor) -> Tensor:
+    def guided(self, noisy: Tensor, sigma: Tensor, batch: Batch, ids: Tensor) -> Tensor:
+        """The real model's velocity (b c f h w) under joint guidance."""
         model, spec = self.real.model, self.real.spec
         conditioned = Conditioned.on_everything(len(batch.captions)).to(noisy.device)
         conditions = conditions_of(model, batch, ids, spec, conditioned)
