@@ -8,8 +8,8 @@ micro_batch_size give the same training whatever the number of ranks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -115,6 +115,22 @@ class Part:
             elif parameter.grad is not None:
                 found.append(local(parameter.grad))
         return found
+
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The network with its averages for weights, sharded as it is, in eval mode, for as long as the context lasts.
+
+        Raises ValueError where no average is kept.
+        """
+        if self.ema is None:
+            raise ValueError(f"no average is kept of {self.name}; give `part` an ema_decay")
+        training = self.model.training
+        self.ema.swap(self.model)
+        try:
+            yield self.model.eval()
+        finally:
+            self.ema.swap(self.model)
+            self.model.train(training)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that a checkpoint holds of it; a checkpoint is read into these very tensors."""
@@ -281,6 +297,22 @@ class Engine:
         tensor = torch.tensor(value)
         dist.all_reduce(tensor, dist.ReduceOp.MAX, group=self.control)
         return int(tensor)
+
+    def total(self, value: float) -> float:
+        """The sum of all ranks' values."""
+        if self.control is None:
+            return value
+        tensor = torch.tensor(value, dtype=torch.float64)
+        dist.all_reduce(tensor, group=self.control)
+        return tensor.item()
+
+    def collected(self, value: object) -> list[object]:
+        """All ranks' values, on rank 0; empty elsewhere."""
+        if self.control is None:
+            return [value]
+        values: list[object] = [None] * self.num_ranks
+        dist.gather_object(value, values if self.is_main else None, group=self.control)
+        return values if self.is_main else []
 
     def from_main(self, value: object) -> object:
         """Rank 0's value, on every rank."""

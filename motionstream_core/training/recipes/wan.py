@@ -68,6 +68,7 @@ class WanPreset:
     teacher_phases: one after the other, each from the averaged weights of the one before and on clips of its own: first
         real footage, then synthetic clips with mid-frame masking and the track head held still.
     num_tracks: drawn for every sample, both ends included.
+    probe_clips, probe_steps: fixed clips that are looked at whenever a stage saves, and the teacher's steps for them.
     """
 
     teacher: ModelSpec
@@ -78,6 +79,8 @@ class WanPreset:
     causal: StudentTraining
     distill: DistillTraining
     num_tracks: tuple[int, int] = (1000, 2500)
+    probe_clips: int = 4
+    probe_steps: int = 25
 
     @property
     def student(self) -> ModelSpec:

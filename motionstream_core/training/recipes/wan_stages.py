@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...checkpoints import save_tiny_vae
+import torch
+
+from ...checkpoints import ModelSpec, load_tiny_vae, save_tiny_vae
 from ...checkpoints.wan_weights import read_wan_weights
 from ...models.conditioning import InputLayout
 from ...models.track_wan import TrackWan
@@ -18,14 +20,17 @@ from ...models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
 from ...models.vae.wan_vae import WanVae
 from ...tracks.extract.cotracker import CoTracker3
 from ...tracks.extract.tracker import OpenCvTracker, Tracker
+from ..data import RandomClips
 from ..data.encoders import WanEncoders
 from ..data.prepare import PrepareSettings, prepare_videos
 from ..data.sources import read_sources
 from ..data.videos import TrackDraw, VideoClips
 from ..stages.initialise import WanWeights, teacher_from
+from ..stages.probe import Probe
 from ..stages.teacher import train_teacher
 from ..stages.tiny_vae.stage import PAPER_DECODER, train_video_decoder
 from .run import Run
+from .validation import Decode, Validation
 from .wan import LATENT_FRAMES, WanPreset
 
 CLIP_FOLDERS = ("clips", "clips-synthetic")
@@ -73,6 +78,25 @@ class WanRun(Run):
         least, most = self.preset.num_tracks
         return VideoClips(self.folder / name, TrackDraw(least, most))
 
+    def validation(self, name: str, spec: ModelSpec, clips: RandomClips | None = None) -> Validation:
+        """Fixed clips of the stage's own, or of the real ones; videos where there is a VAE to decode them with."""
+        preset, decode = self.preset, self._decode()
+        if decode is None:
+            self.log.note(f"{name}: no videos are made; give --model, or train the stage 'tiny-vae' first")
+        probe = Probe(clips or self.clips(), preset.ode.view, preset.probe_clips, preset.probe_steps)
+        return Validation(name, spec, probe, self.engine, self.folder, self.log, decode)
+
+    def _decode(self) -> Decode | None:
+        """The run's own tiny decoder, else the full VAE of --model; on rank 0, which writes videos."""
+        if not self.engine.is_main:
+            return None
+        device, vae = self.compute.device, None
+        if self.file("tiny_vae").exists():
+            vae = load_tiny_vae(self.file("tiny_vae")).to(device)
+        elif self.material.model is not None:
+            vae = WanVae.from_pretrained(self.material.need("model", "validation") / "vae").to(device)
+        return None if vae is None else torch.no_grad()(lambda latents: vae.decode(latents.to(device)))
+
 
 def tiny_vae(run: WanRun) -> None:
     """Train a tiny decoder on the latents of Wan's VAE."""
@@ -116,8 +140,12 @@ def teacher(run: WanRun) -> None:
             model = run.load(done).model
             continue
         start = _start(run) if model is None else model.requires_grad_(True)
-        clips = run.clips(CLIP_FOLDERS[min(number, 1)])
-        averaged = train_teacher(run.engine, start, preset.teacher, training, clips, run.folder, run.log, name=name)
+        clips, spec = run.clips(CLIP_FOLDERS[min(number, 1)]), preset.teacher
+        validation = run.validation(name, spec, clips)
+        save = run.saver(f"{name}-running", spec, validation)
+        averaged = train_teacher(
+            run.engine, start, spec, training, clips, run.folder, run.log, save, name=name, validate=validation
+        )
         run.finish(done, preset.teacher, averaged)
         model = run.load(done).model
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...checkpoints.load import LoadedModel, build_model
 from ...checkpoints.spec import ModelSpec
 from ...models.track_wan import TrackWan
-from ..engine.averaged import Watch, averaged_model, watched
+from ..engine.averaged import Validate, Watch, averaged_model, saved, watched
 from ..engine.checkpoint import load_start
 from ..engine.engine import Engine, MicroBatches
 from ..engine.log import Log
@@ -71,6 +71,7 @@ def train_student(
     log: Log,
     on_save: Watch | None = None,
     on_video: Watch | None = None,
+    validate: Validate | None = None,
 ) -> TrackWan | None:
     """Run stage `name` from the weights of `start`, or go on with it; checkpoints live in `folder`.
 
@@ -89,6 +90,6 @@ def train_student(
             f"{name}, step {train_step}",
         )
 
-    save, show = (watched(engine, part, spec, watch) for watch in (on_save, on_video))
+    save, show = saved(engine, part, spec, on_save, validate), watched(engine, part, spec, on_video)
     train_loop(engine, name, [part], step, training.plan, folder, log, save, show)
     return averaged_model(engine, part, spec)

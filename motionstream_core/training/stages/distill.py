@@ -22,7 +22,7 @@ from ...checkpoints.spec import ModelSpec
 from ...models.track_wan import TrackWan
 from ...streaming.rollout import GradientPolicy
 from ..data import WHOLE_CLIP, Batch, TrainingClips, View
-from ..engine.averaged import Watch, averaged_model, watched
+from ..engine.averaged import Validate, Watch, averaged_model, saved, watched
 from ..engine.engine import Engine, MicroBatches
 from ..engine.log import Log
 from ..engine.loop import LoopPlan, train_loop
@@ -164,6 +164,7 @@ def train_distilled(
     on_save: Watch | None = None,
     on_video: Watch | None = None,
     name: str = "student",
+    validate: Validate | None = None,
 ) -> TrackWan | None:
     """Train, or go on training, the student that starts as `start`; the critic starts as `teacher`.
 
@@ -197,6 +198,6 @@ def train_distilled(
         )
         return {"loss": done["loss"], "grad_norm": done["grad_norm"], "critic_loss": critic_loss}
 
-    save, show = (watched(engine, student, start.spec, watch) for watch in (on_save, on_video))
+    save, show = saved(engine, student, start.spec, on_save, validate), watched(engine, student, start.spec, on_video)
     train_loop(engine, name, [student, critic], step, training.plan, folder, log, save, show)
     return averaged_model(engine, student, start.spec)

@@ -17,8 +17,8 @@ from ...checkpoints.load import build_model
 from ...checkpoints.spec import ModelSpec
 from ...models.track_wan import TrackWan
 from ..data import Batch, TrainingClips, View
-from ..engine.averaged import Watch, averaged_model, watched
-from ..engine.engine import Engine, MicroBatches
+from ..engine.averaged import Validate, Watch, averaged_model, saved, watched
+from ..engine.engine import Engine, MicroBatches, Part
 from ..engine.log import Log
 from ..engine.loop import LoopPlan, train_loop
 from ..engine.optimizers import OptimizerSettings
@@ -143,13 +143,14 @@ def train_teacher(
     on_save: Watch | None = None,
     on_video: Watch | None = None,
     name: str = "teacher",
+    validate: Validate | None = None,
 ) -> TrackWan | None:
     """Train `model` (`new_teacher`, or weights to start from), or go on with it; checkpoints live in `folder`.
 
     Clips come in the order of their epochs (`TrainingClips.epoch_batch`), so a run that goes on in mid-epoch sees those
     that it has not seen.
 
-    Returns the averaged model on rank 0, None elsewhere.
+    validate: in place of the probe of `training`. Returns the averaged model on rank 0, None elsewhere.
     """
     part = engine.part("teacher", model.train(), training.optimizer, training.ema_decay)
 
@@ -165,16 +166,15 @@ def train_teacher(
 
         return engine.accumulate(part, phase.batches, loss, training.rate(train_step), f"{name}, step {train_step}")
 
-    def saved(train_step: int) -> None:
+    def measured(part: Part, train_step: int) -> None:
         averaged = averaged_model(engine, part, spec)
-        if averaged is not None and training.probe_size:
+        if averaged is not None:
             phase = training.phases[training.phase_at(train_step - 1)]
             probe = clips.batch(training.probe_size, phase.view, np.random.default_rng(99)).to(engine.device)
             with engine.autocast():
                 log(f"{name}-gap", train_step, **track_gap(averaged.to(engine.device), spec, probe))
-        if averaged is not None and on_save is not None:
-            on_save(averaged, train_step)
 
+    save = saved(engine, part, spec, on_save, validate or (measured if training.probe_size else None))
     shown = watched(engine, part, spec, on_video)
-    train_loop(engine, name, [part], step, training.plan, folder, log, saved, shown)
+    train_loop(engine, name, [part], step, training.plan, folder, log, save, shown)
     return averaged_model(engine, part, spec)

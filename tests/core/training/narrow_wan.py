@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from motionstream_core.checkpoints import ModelSpec
+from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.models.wan import WanConfig, WanModel
 from motionstream_core.training.data import View
 from motionstream_core.training.engine.engine import MicroBatches
@@ -61,6 +62,8 @@ def narrow(preset: WanPreset) -> WanPreset:
             preset.distill, num_steps=2, batches=MicroBatches(2, 1), critic_steps=2, view=VIEW, log_every=1
         ),
         num_tracks=(2, NUM_POINTS),
+        probe_clips=2,
+        probe_steps=2,
     )
 
 
@@ -100,3 +103,10 @@ def write_base(path: Path, preset: WanPreset) -> None:
     torch.manual_seed(3)
     config = replace(preset.teacher.backbone, in_channels=preset.base_layout.num_channels)
     save_file(WanModel(config).state_dict(), str(path))
+
+
+def decoder_for(preset: WanPreset) -> TinyVae:
+    """A tiny VAE of almost no width for the preset's latents."""
+    channels = preset.teacher.backbone.out_channels
+    narrowed = TinyVaeConfig(channels, decoder_widths=(8, 8, 8, 8), encoder_width=8)
+    return TinyVae(replace(narrowed, patch_size=preset.teacher.vae_stride.space // 8))

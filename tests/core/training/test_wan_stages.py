@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from motionstream_core.checkpoints import build_model, load_model
+from motionstream_core.checkpoints import build_model, load_model, save_tiny_vae
+from motionstream_core.media.video import VideoFrames
 from motionstream_core.training.engine.engine import Compute
 from motionstream_core.training.engine.log import Log
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 from motionstream_core.training.recipes.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
-from tests.core.training.narrow_wan import narrow, write_base, write_clips
+from tests.core.training.narrow_wan import decoder_for, narrow, write_base, write_clips
 
 CPU = torch.device("cpu")
 NAMES = pytest.mark.parametrize("name", list(WAN_PRESETS))
@@ -25,6 +28,7 @@ def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path
     for folder in CLIP_FOLDERS:
         write_clips(tmp_path / folder, preset.teacher)
     write_base(tmp_path / "base.safetensors", preset)
+    save_tiny_vae(tmp_path / "tiny_vae.safetensors", decoder_for(preset))
     said: list[str] = []
     run = WanRun(
         tmp_path,
@@ -47,6 +51,20 @@ def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path
     head = [key for key in first if key.startswith("track_head.")]
     assert head and all(torch.equal(first[key], second[key]) for key in head)  # held still in the second phase
     assert any(not torch.equal(first[key], second[key]) for key in first)
+
+    for stage in ("teacher", "teacher-2", "causal", "student"):
+        with (tmp_path / "log" / f"{stage}-gap.csv").open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["step"] for row in rows] == ["2"]
+        assert all(float(rows[0][told]) > 0 for told in ("right", "none", "wrong"))
+        video = VideoFrames(tmp_path / "videos" / f"{stage}_000002.mp4")
+        # two clips, truth beside what was made
+        side = preset.teacher.frame_size[0]
+        assert (video.num_frames, video.height, video.width) == (21, 2 * side, 2 * side)
+        assert (tmp_path / "videos" / f"{stage}_000002.png").exists()
+    listed = json.loads((tmp_path / "exports" / "student.json").read_text("utf-8"))
+    assert [each["step"] for each in listed] == [2] and listed[0]["metrics"]["right"] > 0
+    assert (tmp_path / "student-best.safetensors").read_bytes() == (tmp_path / "student.safetensors").read_bytes()
 
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
     WAN_STAGES["teacher"](run)  # finished: nothing is done again
