@@ -43,6 +43,7 @@ class SparseCausal:
         detached  one pass over the clean past inside `keeping()` under no_grad, then one over the noisy clip; gradients
                   as in the chunk loop, whose cache is detached, for two thirds of the work
 
+    own_past: the past is the clip itself, at whatever levels its frames are, in one pass over it alone.
     height, width: tokens of a frame. Raises ValueError for an impossible memory, or frames that do not fill chunks.
     """
 
@@ -60,8 +61,10 @@ class SparseCausal:
         device: torch.device,
         rope_theta: float = 10000.0,
         attention: Attention = attention,
+        own_past: bool = False,
     ) -> None:
         check_memory(sink_frames, window_frames, rope_rule)
+        self.own_past = own_past
         self._attention = attention
         noisy = list(plan.chunks(num_latent_frames))
         clean = noisy[:-1]
@@ -128,14 +131,17 @@ class SparseCausal:
         return snapshot
 
     def _seen_past(self, layer: int, k: Tensor, v: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Keys and values of the clean frames: the sequence's own, or those that an earlier pass kept."""
+        """Keys and values of the frames before: the sequence's own, or those that an earlier pass kept."""
         if self._keeps:
             self._past[layer] = (k.detach(), v.detach())
-        elif k.shape[1] == self.num_latent_frames * self.height * self.width and self.num_past_frames:
+        elif self._is_clip(k) and self.num_past_frames and not self.own_past:
             if layer not in self._past:
                 raise ValueError("the clean past must go first, inside keeping(), or together with the noisy clip")
             k, v = self._past[layer]
         return self._frames(k), self._frames(v)
+
+    def _is_clip(self, k: Tensor) -> bool:
+        return k.shape[1] == self.num_latent_frames * self.height * self.width
 
     def _context_keys(self, past: Sequence[Tensor], group: _Group) -> Tensor:
         """Keys (b g m l k d), rotated, of the frames that a group's chunks see."""

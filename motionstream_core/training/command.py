@@ -16,14 +16,15 @@ from pathlib import Path
 import torch
 
 from ..entry import Command
-from ..options import add_device, whole
+from ..options import add_device, real, whole
 from .engine.engine import Compute
 from .engine.log import Log
 from .engine.loop import Stopped
+from .engine.meter import PEAK_TFLOPS
 from .engine.ranks import joined
 from .recipes.bundled import PRESETS
 from .recipes.bundled_stages import STAGES, WorldRun, bundle
-from .recipes.estimate import PEAK_TFLOPS, preset_estimate
+from .recipes.estimate import preset_estimate
 from .recipes.wan import WAN_PRESETS
 from .recipes.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
 
@@ -58,6 +59,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--shard", action="store_true", help="spread parameters over torchrun's ranks (FSDP2)")
     add("--activation-checkpointing", action="store_true", help="less memory, a third more time: blocks run twice")
     add("--tensorboard", action="store_true", help="TensorBoard files in OUT/log beside the CSV files")
+    add("--wandb", metavar="PROJECT", help="rows and contact sheets to this project of Weights & Biases")
+    add(
+        "--keep-exports", type=whole(1, 10_000), default=3, help="averaged models that stay of a stage, beside the best"
+    )
     add("--bundle", type=Path, help="where 'bundle' writes (default: OUT/bundle)")
     wan = parser.add_argument_group("Wan presets")
     add = wan.add_argument
@@ -66,6 +71,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--model", type=Path, help="prepare, tiny-vae: a Wan model in diffusers' layout, for its encoders")
     add("--cotracker", type=Path, help="prepare: CoTracker3's checkpoint (default: track with OpenCV)")
     add("--part", default="0/1", metavar="I/N", help="prepare: this machine's share of the videos")
+    add(
+        "--aspect",
+        type=real(0.1, 10),
+        nargs=2,
+        metavar=("LEAST", "MOST"),
+        help="prepare: width / height of videos taken",
+    )
     add("--workers", type=whole(0, 1024), default=0, help="prepare: processes that decode and track")
     add("--base", type=Path, help="teacher: weights to start from (Wan 2.1: Fun-InP)")
     add("--control", type=Path, help="teacher: Fun-Control's weights, for the track slot")
@@ -76,12 +88,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _log(args: argparse.Namespace) -> Log:
     is_main = int(os.environ.get("RANK", "0")) == 0
-    return Log(args.out / "log", lambda line: print(line, flush=True), args.tensorboard, is_main)
+    return Log(args.out / "log", lambda line: print(line, flush=True), args.tensorboard, is_main, args.wandb)
 
 
 def _run_world(args: argparse.Namespace, device: torch.device) -> None:
     compute = Compute(device, args.precision, args.shard, args.activation_checkpointing)
-    run = WorldRun(args.out, compute, _log(args), PRESETS[args.preset])
+    run = WorldRun(args.out, compute, _log(args), PRESETS[args.preset], keep_exports=args.keep_exports)
     for name in STAGES if args.stage == "all" else [args.stage]:
         if name != "bundle":
             STAGES[name](run)
@@ -105,10 +117,11 @@ def _run_wan(args: argparse.Namespace, device: torch.device) -> None:
         args.vgg,
         args.workers,
         (int(part[1]), int(part[2])),
+        None if args.aspect is None else (args.aspect[0], args.aspect[1]),
     )
     preset = WAN_PRESETS[args.preset]
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    run = WanRun(args.out, preset.compute(device, ranks), _log(args), preset, material)
+    run = WanRun(args.out, preset.compute(device, ranks), _log(args), preset, material, keep_exports=args.keep_exports)
     WAN_STAGES[args.stage](run)
 
 

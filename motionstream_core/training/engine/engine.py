@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from .ema import Ema
+from .meter import Meter
 from .optimizers import Optimizer, OptimizerSettings
 from .ranks import TIMEOUT
 from .sharding import Module, broadcast_weights, cast_tokens, checkpoint_blocks, local, shard
@@ -154,6 +155,7 @@ class Engine:
             raise ValueError("sharding needs the ranks of torchrun; start with torchrun, or leave out --shard")
         self.rank = dist.get_rank() if joined else 0
         self.num_ranks = dist.get_world_size() if joined else 1
+        self.meter = Meter(self.device, self.num_ranks)
         # checkpoints are written by a thread, and two threads must never meet in one group
         self.control, self.writing = (_group() if joined else None for _ in range(2))
 

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 from ...checkpoints.load import build_model
 from ...checkpoints.spec import ModelSpec
+from ..engine.meter import PEAK_TFLOPS
 from .micro_costs import GIB, META, Cost, causal_cost, distill_costs, guided_cost, teacher_cost
 from .wan import WanPreset
-
-# Dense bf16 peaks from the makers' data sheets, in TFLOP/s.
-PEAK_TFLOPS = {"a100": 312.0, "h100": 989.0, "h200": 989.0}
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def state_gib(spec: ModelSpec, num_gpus: int, averaged: int = 1, plain: int = 0,
 
 def preset_costs(preset: WanPreset) -> dict[str, Cost]:
     """One micro-batch of each: teacher, guided (a step of a trajectory), causal, student, critic."""
-    most, view = preset.num_tracks[1], preset.ode.view
+    most, view = preset.tracks.most, preset.ode.view
     student, critic = distill_costs(preset.teacher, preset.student, preset.distill, most)
     micro_size = preset.causal.micro_batch_size or 1
     return {

@@ -87,7 +87,7 @@ class Run:
         video: Watch | None = None,
     ) -> None:
         """Stage `name`: the causal model of `spec` that `start` becomes by regression on what `source` draws."""
-        loss = causal_loss(source, spec, training.masks, training.seed, self.compute.device)
+        loss = causal_loss(source, spec, training.masks, training.seed, self.compute.device, training.track_gain)
         validation = self.validation(name, spec)
         save = self.saver(name, spec, validation)
         averaged = train_student(

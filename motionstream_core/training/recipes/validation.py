@@ -68,6 +68,7 @@ class Validation:
             # the clips one above the other
             video.push(torch.cat([torch.cat(rows[i : i + 2], dim=2) for i in range(0, len(rows), 2)], dim=1))
         Image.fromarray(np.concatenate(sheets)).save(path.with_suffix(".png"))
+        self.log.picture(self.name, train_step, path.with_suffix(".png"))
 
 
 def _sheet(frames: Tensor, clip: Batch) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The stages of a Wan model, from footage and published weights to a student.
 
-Footage is prepared twice: real clips as `clips`, for the teacher's first phase and the student, and synthetic ones as
-`clips-synthetic`, for the second phase (arXiv 2511.01266, section 4).
+Footage is prepared twice: real clips as `clips`, for the teacher's first phase, and synthetic ones as
+`clips-synthetic`, for the second phase and the student (arXiv 2511.01266, section 4).
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from ..data import RandomClips
 from ..data.encoders import WanEncoders
 from ..data.prepare import PrepareSettings, prepare_videos
 from ..data.sources import read_sources
-from ..data.videos import TrackDraw, VideoClips
+from ..data.videos import VideoClips
 from ..stages.initialise import WanWeights, teacher_from
 from ..stages.probe import Probe
-from ..stages.teacher import train_teacher
+from ..stages.teacher import TeacherTraining, train_teacher
 from ..stages.tiny_vae.stage import PAPER_DECODER, train_video_decoder
+from .micro_costs import causal_cost, distill_costs, teacher_cost
 from .run import Run
 from .validation import Decode, Validation
-from .wan import LATENT_FRAMES, WanPreset
+from .wan import WanPreset
 
 CLIP_FOLDERS = ("clips", "clips-synthetic")
 
@@ -43,7 +44,7 @@ class Material:
     videos: folder, CSV or JSONL list. clips: which of CLIP_FOLDERS `prepare` fills. model: a Wan model in diffusers'
     layout, for its encoders and its VAE. cotracker: CoTracker3's checkpoint; without it OpenCV tracks.
     base, control: weights that the teacher starts from. vgg: LPIPS's file, for the tiny decoder.
-    part: (i, n), this machine's share of the videos.
+    part: (i, n), this machine's share of the videos. aspects: in place of the preset's `aspect_range`.
     """
 
     videos: Path | None = None
@@ -55,6 +56,11 @@ class Material:
     vgg: Path | None = None
     num_workers: int = 0
     part: tuple[int, int] = (0, 1)
+    aspects: tuple[float, float] | None = None
+
+    def aspect_range(self, preset: WanPreset) -> tuple[float, float] | None:
+        """Of the videos that are prepared: what was asked for, else the preset's."""
+        return self.aspects or preset.aspect_range
 
     def need(self, name: str, stage: str) -> Path:
         """The path `name`. Raises ValueError naming the option where it was not given."""
@@ -75,16 +81,23 @@ class WanRun(Run):
 
     def clips(self, name: str = CLIP_FOLDERS[0]) -> VideoClips:
         """Prepared clips, with as many tracks told as the preset says."""
-        least, most = self.preset.num_tracks
-        return VideoClips(self.folder / name, TrackDraw(least, most))
+        return VideoClips(self.folder / name, self.preset.tracks)
 
     def validation(self, name: str, spec: ModelSpec, clips: RandomClips | None = None) -> Validation:
-        """Fixed clips of the stage's own, or of the real ones; videos where there is a VAE to decode them with."""
+        """Fixed clips of the stage's own, or of the student's; videos where there is a VAE to decode them with."""
         preset, decode = self.preset, self._decode()
         if decode is None:
             self.log.note(f"{name}: no videos are made; give --model, or train the stage 'tiny-vae' first")
-        probe = Probe(clips or self.clips(), preset.ode.view, preset.probe_clips, preset.probe_steps)
+        clips = clips or self.clips(preset.student_clips)
+        probe = Probe(clips, preset.ode.view, preset.probe_clips, preset.probe_steps)
         return Validation(name, spec, probe, self.engine, self.folder, self.log, decode)
+
+    def measure_work(self, samples: int, tflop: Callable[[], float]) -> None:
+        """Tell the engine's meter what a step does; its arithmetic is counted where the GPU's peak is known."""
+        meter, counted = self.engine.meter, None
+        if meter.peak_tflops is not None:
+            counted = self.engine.from_main(tflop() if self.engine.is_main else None)
+        meter.work(samples, None if counted is None else float(str(counted)))
 
     def _decode(self) -> Decode | None:
         """The run's own tiny decoder, else the full VAE of --model; on rank 0, which writes videos."""
@@ -116,7 +129,7 @@ def prepare(run: WanRun) -> None:
     """Videos to clips; one process, or as many machines as `part` says."""
     material, spec, device = run.material, run.preset.teacher, run.compute.device
     sources = read_sources(material.need("videos", "prepare"))
-    settings = PrepareSettings.of_spec(spec, LATENT_FRAMES)
+    settings = PrepareSettings.of_spec(spec, run.preset.latent_frames, aspect_range=material.aspect_range(run.preset))
     encoders = WanEncoders.load(material.need("model", "prepare"), spec, device)
     tracker: Tracker = OpenCvTracker()
     if material.cotracker is not None:
@@ -141,13 +154,19 @@ def teacher(run: WanRun) -> None:
             continue
         start = _start(run) if model is None else model.requires_grad_(True)
         clips, spec = run.clips(CLIP_FOLDERS[min(number, 1)]), preset.teacher
-        validation = run.validation(name, spec, clips)
+        validation, phase = run.validation(name, spec, clips), training.phases[-1]
+        run.measure_work(phase.batch_size, _teacher_work(preset, training))
         save = run.saver(f"{name}-running", spec, validation)
         averaged = train_teacher(
             run.engine, start, spec, training, clips, run.folder, run.log, save, name=name, validate=validation
         )
         run.finish(done, preset.teacher, averaged)
         model = run.load(done).model
+
+
+def _teacher_work(preset: WanPreset, training: TeacherTraining) -> Callable[[], float]:
+    phase, most = training.phases[-1], preset.tracks.most
+    return lambda: teacher_cost(preset.teacher, training, most).tflop * phase.batches.num_micro
 
 
 def _start(run: WanRun) -> TrackWan:
@@ -166,17 +185,32 @@ def _start(run: WanRun) -> TrackWan:
 
 def ode(run: WanRun) -> None:
     """Sample the teacher's trajectories."""
-    run.ode(run.clips(), run.preset.ode)
+    run.ode(run.clips(run.preset.student_clips), run.preset.ode)
 
 
 def causal(run: WanRun) -> None:
     """Adapt the teacher's weights to the causal student, on its trajectories."""
-    run.causal(run.preset.student, run.preset.causal)
+    preset, causal = run.preset, run.preset.causal
+
+    def work() -> float:
+        size, view = causal.micro_batch_size or 1, preset.ode.view
+        cost = causal_cost(preset.student, causal.masks, view, size, preset.tracks.most)
+        return cost.tflop * causal.batches.num_micro
+
+    run.measure_work(causal.batch_size, work)
+    run.causal(preset.student, causal)
 
 
 def distill(run: WanRun) -> None:
     """Self Forcing with distribution matching; only first frames, captions and tracks of the clips are read."""
-    run.distill(run.clips(), run.preset.distill)
+    preset, distill = run.preset, run.preset.distill
+
+    def work() -> float:
+        student, critic = distill_costs(preset.teacher, preset.student, distill, preset.tracks.most)
+        return (student.tflop + distill.critic_steps * critic.tflop) * distill.batches.num_micro
+
+    run.measure_work(distill.batches.batch_size, work)
+    run.distill(run.clips(preset.student_clips), distill)
 
 
 WAN_STAGES: dict[str, Callable[[WanRun], None]] = {

@@ -18,13 +18,16 @@ from ..engine.log import Log
 from ..engine.loop import LoopPlan, train_loop
 from ..engine.optimizers import OptimizerSettings
 from .causal_loss import CausalMasks
+from .losses import TRACK_GAIN
+from .student import HEAD
 
 
 @dataclass(frozen=True)
 class StudentTraining:
     """Knobs of the stage; the last `decay_share` of the steps lowers the learning rate to 5 %, 0 keeps it.
 
-    masks: sinks and windows that are trained on.
+    masks: sinks and windows that are trained on. track_gain: as of `teacher.TeacherTraining`. freeze_head: the track
+    head stays as it is.
     """
 
     num_steps: int
@@ -33,6 +36,8 @@ class StudentTraining:
     optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=3e-4))
     ema_decay: float = 0.99
     masks: CausalMasks = field(default_factory=CausalMasks)
+    track_gain: float = TRACK_GAIN
+    freeze_head: bool = False
     warmup_steps: int = 20
     decay_share: float = 0.3
     save_every: int = 50
@@ -80,6 +85,7 @@ def train_student(
     model = build_model(spec)
     load_start(model, start.model.state_dict(), "the stage before")
     part = engine.part(name, model, training.optimizer, training.ema_decay)
+    part.freeze(HEAD if training.freeze_head else ())
 
     def step(train_step: int) -> Mapping[str, float]:
         return engine.accumulate(

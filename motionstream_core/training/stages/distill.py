@@ -27,10 +27,11 @@ from ..engine.engine import Engine, MicroBatches
 from ..engine.log import Log
 from ..engine.loop import LoopPlan, train_loop
 from ..engine.optimizers import OptimizerSettings
+from .causal_loss import CausalMasks
 from .conditions import Conditioned, conditions_of, random_ids
 from .distribution_matching import LevelRange, Scores, distribution_loss
 from .losses import draw_flow, flow_loss, track_weight, weighted_error
-from .student import training_rollout
+from .student import HEAD, training_rollout
 
 PAPER_BETAS = (0.0, 0.999)
 
@@ -43,6 +44,8 @@ class DistillTraining:
     text_weight, motion_weight: joint guidance of the real score.
     truth_weight: weight of a squared error to the clips' true latents beside distribution matching. On the procedural
         world image, tracks and caption nearly fix the clip, so it helps there; 0 for real footage.
+    masks: sinks and windows of the rollouts, drawn for every pass over the batch; None is the spec's own.
+    freeze_head: the track heads of student and critic stay as they are.
     """
 
     num_steps: int = 400
@@ -60,6 +63,8 @@ class DistillTraining:
     levels: LevelRange = field(default_factory=LevelRange)
     view: View = WHOLE_CLIP
     truth_weight: float = 0.0
+    masks: CausalMasks | None = None
+    freeze_head: bool = False
     warmup_steps: int = 10
     save_every: int = 50
     log_every: int = 5
@@ -78,11 +83,15 @@ class DistillTraining:
 
 @dataclass(frozen=True)
 class Draw:
-    """All that one micro-batch draws: the clips that lend their conditions, track ids, exit step, a generator."""
+    """All that one micro-batch draws: the clips that lend their conditions, track ids, exit step, a generator.
+
+    memory: the spec with the sink and the window of the rollout.
+    """
 
     batch: Batch
     ids: Tensor
     exit_step: int
+    memory: ModelSpec
     noise_seed: int
     generator: torch.Generator
 
@@ -132,24 +141,30 @@ class Distiller:
         flow = draw_flow(batch, self.scores.fake.spec, Conditioned.on_everything(micro_size), draw.generator)
         return flow_loss(self.scores.fake.model, self.scores.fake.spec, batch, replace(flow, ids=draw.ids), 0.0)
 
-    def _draw(self, train_step: int, critic_step: int, micro: int, micro_size: int, exit_step: int | None) -> Draw:
+    def _draw(
+        self, train_step: int, critic_step: int, micro: int, micro_size: int, exit_step: int | None = None
+    ) -> Draw:
         """critic_step 0 is the student's own step."""
         key = (self.training.seed, train_step, critic_step, micro)
         rng = np.random.default_rng(key)
         batch = self.clips.batch(micro_size, self.training.view, rng).to(self.device)
         # one for all micro-batches: sharded ranks must run the same passes
-        drawn = int(np.random.default_rng(key[:3]).integers(len(self.spec.step_list)))
+        shared = np.random.default_rng(key[:3])
+        drawn, memory = int(shared.integers(len(self.spec.step_list))), self.spec
+        if self.training.masks is not None:
+            sink, window = self.training.masks.draw(self.spec, shared)
+            memory = replace(self.spec, sink_frames=sink, window_frames=window)
         seed = int(rng.integers(2**40))
         generator = torch.Generator().manual_seed(seed)
         ids = random_ids(micro_size, batch.points.shape[2], generator).to(self.device)
-        return Draw(batch, ids, drawn if exit_step is None else exit_step, seed, generator)
+        return Draw(batch, ids, drawn if exit_step is None else exit_step, memory, seed, generator)
 
     def _roll(self, draw: Draw) -> Tensor:
         """A clip (b c f h w) of the student's own, under the draw's conditions."""
         conditioned = Conditioned.on_everything(len(draw.batch.captions)).to(self.device)
         whole = conditions_of(self.student, draw.batch, draw.ids, self.spec, conditioned)
         shape, policy = draw.batch.latents.shape, GradientPolicy(draw.exit_step)
-        rolled = training_rollout(self.student, self.spec, whole, shape, policy, draw.noise_seed)
+        rolled = training_rollout(self.student, draw.memory, whole, shape, policy, draw.noise_seed)
         return torch.cat([chunk.latents for chunk in rolled], dim=2)
 
 
@@ -174,13 +189,15 @@ def train_distilled(
     critic_model.load_state_dict(teacher.model.state_dict())
     student = engine.part(name, start.model.requires_grad_(True), training.student, training.ema_decay)
     critic = engine.part("critic", critic_model, training.critic)
+    for each in (student, critic):
+        each.freeze(HEAD if training.freeze_head else ())
     real = LoadedModel(engine.frozen(teacher.model, compact=True), teacher.spec)
     scores = Scores(real, LoadedModel(critic_model, teacher.spec), training.text_weight, training.motion_weight)
     losses = Distiller(training, start.model, start.spec, scores, clips, engine.device)
 
     def step(train_step: int) -> Mapping[str, float]:
         rate = min(1.0, (train_step + 1) / max(1, training.warmup_steps))
-        critic_loss = 0.0
+        critic_loss = critic_norm = 0.0
         for critic_step in range(1, training.critic_steps + 1):
             done = engine.accumulate(
                 critic,
@@ -189,6 +206,7 @@ def train_distilled(
                 context=f"critic, step {train_step}.{critic_step}",
             )
             critic_loss += done["loss"] / training.critic_steps
+            critic_norm += done["grad_norm"] / training.critic_steps
         done = engine.accumulate(
             student,
             training.batches,
@@ -196,7 +214,7 @@ def train_distilled(
             rate,
             f"{name}, step {train_step}",
         )
-        return {"loss": done["loss"], "grad_norm": done["grad_norm"], "critic_loss": critic_loss}
+        return {**done, "critic_loss": critic_loss, "critic_grad_norm": critic_norm}
 
     save, show = saved(engine, student, start.spec, on_save, validate), watched(engine, student, start.spec, on_video)
     train_loop(engine, name, [student, critic], step, training.plan, folder, log, save, show)

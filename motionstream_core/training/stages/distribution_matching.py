@@ -24,10 +24,15 @@ from .conditions import Conditioned, conditions_of, text_embeddings
 
 @dataclass(frozen=True)
 class LevelRange:
-    """Noise levels at which clips are judged: uniform in [low, high] before the shift (Self-Forcing's 0.02 to 0.98)."""
+    """Noise levels at which clips are judged.
+
+    clamped: uniform in [0, 1], shifted, and then clamped to [low, high], as Self-Forcing does (model/dmd.py). False:
+    uniform in [low, high] and then shifted.
+    """
 
     low: float = 0.02
     high: float = 0.98
+    clamped: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.low <= self.high <= 1:
@@ -35,8 +40,10 @@ class LevelRange:
 
     def draw(self, batch_size: int, shift: float, generator: torch.Generator) -> Tensor:
         """Levels (b)."""
-        u = self.low + (self.high - self.low) * torch.rand(batch_size, generator=generator)
-        return shift_sigmas(u, shift)
+        u = torch.rand(batch_size, generator=generator)
+        if self.clamped:
+            return shift_sigmas(u, shift).clamp(self.low, self.high)
+        return shift_sigmas(self.low + (self.high - self.low) * u, shift)
 
 
 @dataclass(frozen=True)

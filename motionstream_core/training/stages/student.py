@@ -15,6 +15,8 @@ from ...models.conditioning import Conditions
 from ...models.track_wan import TrackWan
 from ...streaming.rollout import GradientPolicy, RolledChunk, rollout, seeded_noise
 
+HEAD = ("track_head.",)  # names of the track head's parameters begin so
+
 
 def chunk_conditions(whole: Conditions) -> Callable[[Chunk], Conditions]:
     """(chunk) -> that chunk's part of whole-clip conditions; a pinned first latent is chunk 0's."""

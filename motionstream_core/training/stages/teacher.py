@@ -23,7 +23,8 @@ from ..engine.log import Log
 from ..engine.loop import LoopPlan, train_loop
 from ..engine.optimizers import OptimizerSettings
 from .conditions import Conditioned, mid_frame_mask
-from .losses import draw_flow, flow_loss, track_gap
+from .losses import TRACK_GAIN, draw_flow, flow_loss, track_gap
+from .student import HEAD
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class TeacherTraining:
     """Knobs of the stage; the last `decay_share` of all steps lowers the learning rate to 5 %.
 
     probe_size: clips on which obedience to the tracks is measured at every save, 0 for none.
+    track_gain: how much more cells around track points weigh (`losses.track_weight`); 0 is the paper's.
     """
 
     phases: tuple[Phase, ...]
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     text_dropout: float = 0.1
     motion_dropout: float = 0.1
+    track_gain: float = TRACK_GAIN
     ema_decay: float = 0.998
     decay_share: float = 0.3
     warmup_steps: int = 100
@@ -123,7 +126,8 @@ def teacher_loss(
     if phase.mask_probability:
         num_frames = batch.latents.shape[2]
         frames = mid_frame_mask(count, num_frames, spec.chunk_plan, phase.mask_probability, generator)
-    return flow_loss(model, spec, batch, draw_flow(batch, spec, Conditioned(text, motion, frames), generator))
+    draw = draw_flow(batch, spec, Conditioned(text, motion, frames), generator)
+    return flow_loss(model, spec, batch, draw, training.track_gain)
 
 
 def micro_generator(seed: int, step: int, micro: int) -> torch.Generator:
@@ -156,7 +160,7 @@ def train_teacher(
 
     def step(train_step: int) -> Mapping[str, float]:
         phase = training.phases[training.phase_at(train_step)]
-        part.freeze(("track_head.",) if phase.freeze_head else ())
+        part.freeze(HEAD if phase.freeze_head else ())
 
         def loss(micro: int, size: int) -> Tensor:
             position = training.samples_before(train_step) + micro * size

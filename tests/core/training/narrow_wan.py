@@ -15,15 +15,18 @@ from motionstream_core.models.wan import WanConfig, WanModel
 from motionstream_core.training.data import View
 from motionstream_core.training.engine.engine import MicroBatches
 from motionstream_core.training.recipes.wan import WanPreset
-from motionstream_core.training.stages.causal_loss import CausalMasks
 
-CELLS, LATENT_FRAMES, NUM_CLIPS, NUM_POINTS = 4, 6, 3, 6
-VIEW = View(LATENT_FRAMES, CELLS)
+CELLS, NUM_CLIPS, NUM_POINTS = 4, 3, 6
+
+
+def latent_frames(spec: ModelSpec) -> int:
+    """Two or three chunks."""
+    return spec.chunk_plan.first_chunk_frames + (3 if spec.chunk_plan.first_chunk_frames == 3 else 6)
 
 
 def narrow(preset: WanPreset) -> WanPreset:
     """The preset with a network of almost no width, few steps and small clips."""
-    wide = preset.teacher
+    wide, view = preset.teacher, View(latent_frames(preset.teacher), CELLS)
     backbone = WanConfig(
         dim=32,
         ffn_dim=48,
@@ -41,7 +44,7 @@ def narrow(preset: WanPreset) -> WanPreset:
     phases = tuple(
         replace(
             training,
-            phases=tuple(replace(p, num_steps=2, batch_size=2, view=VIEW) for p in training.phases),
+            phases=tuple(replace(p, num_steps=2, batch_size=2, view=view) for p in training.phases),
             log_every=1,
         )
         for training in preset.teacher_phases
@@ -50,18 +53,18 @@ def narrow(preset: WanPreset) -> WanPreset:
         preset,
         teacher=teacher,
         teacher_phases=phases,
-        ode=replace(preset.ode, num_trajectories=2, num_steps=2, view=VIEW),
+        ode=replace(preset.ode, num_trajectories=2, num_steps=2, view=view),
         causal=replace(
             preset.causal,
             num_steps=2,
             batch_size=2,
-            masks=CausalMasks((0, 3), (1, 3), through_past=False),
+            masks=replace(preset.causal.masks, window_frames=(1, 3), through_past=False),
             log_every=1,
         ),
         distill=replace(
-            preset.distill, num_steps=2, batches=MicroBatches(2, 1), critic_steps=2, view=VIEW, log_every=1
+            preset.distill, num_steps=2, batches=MicroBatches(2, 1), critic_steps=2, view=view, log_every=1
         ),
-        num_tracks=(2, NUM_POINTS),
+        tracks=replace(preset.tracks, least=2, most=NUM_POINTS),
         probe_clips=2,
         probe_steps=2,
     )
@@ -71,8 +74,8 @@ def write_clips(folder: Path, spec: ModelSpec) -> None:
     """A shard as the stage prepare writes it."""
     folder.mkdir(parents=True)
     generator = torch.Generator().manual_seed(1)
-    frames = spec.vae_stride.num_frames(LATENT_FRAMES)
-    shape = (spec.backbone.out_channels, LATENT_FRAMES, CELLS, CELLS)
+    frames = spec.vae_stride.num_frames(latent_frames(spec))
+    shape = (spec.backbone.out_channels, latent_frames(spec), CELLS, CELLS)
     tensors = {"empty_text": torch.randn(2, 12, generator=generator).bfloat16()}
     for row in range(NUM_CLIPS):
         held = {

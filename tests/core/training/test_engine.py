@@ -22,6 +22,7 @@ from motionstream_core.training.engine.ema import Ema
 from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part, TrainingDiverged
 from motionstream_core.training.engine.log import Log
 from motionstream_core.training.engine.loop import LoopPlan, Stopped, train_loop
+from motionstream_core.training.engine.meter import Meter
 from motionstream_core.training.engine.optimizers import Muon, Optimizer, OptimizerSettings, orthogonalised
 from motionstream_core.training.recipes.bundled_stages import STAGES
 
@@ -454,6 +455,42 @@ def test_tensorboard_gets_every_row_and_forgets_what_is_done_again(
         ("loss", 1.0, 2),
         ("rate", 0.5, 2),
     ]
+
+
+def test_wandb_gets_rows_and_pictures_in_one_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ImportError, match="pip install wandb"):
+        Log(tmp_path, wandb="wan")
+    told: list[object] = []
+    run = SimpleNamespace(log=told.append, define_metric=lambda name, step_metric: told.append((name, step_metric)))
+    begun: list[dict[str, object]] = []
+    fake = SimpleNamespace(init=lambda **given: begun.append(given) or run, Image=lambda path: ("image", path))
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    for _ in range(2):
+        log = Log(tmp_path / "run" / "log", wandb="wan")
+    log("teacher", 1, loss=2.0)
+    log.picture("teacher", 1, tmp_path / "sheet.png")
+    assert [given["project"] for given in begun] == ["wan", "wan"] and begun[0]["id"] == begun[1]["id"]
+    assert begun[0]["name"] == "run" and begun[0]["resume"] == "allow"
+    assert told == [
+        ("teacher/*", "teacher/step"),
+        {"teacher/step": 1, "teacher/loss": 2.0},
+        {"teacher/step": 1, "teacher/videos": ("image", str(tmp_path / "sheet.png"))},
+    ]
+    Log(tmp_path / "other", writes=False, wandb="wan")
+    assert len(begun) == 2
+
+
+def test_a_meter_says_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    meter = Meter(CPU, 4, clock=lambda: now)
+    meter.start(10)
+    now = 130.0
+    assert meter.row(20, 1220) == {"s_per_step": 3.0, "eta_h": 1.0}
+    meter.work(samples=60, tflop=1200.0)
+    meter.peak_tflops = 200.0
+    now = 134.0
+    assert meter.row(21, 21) == {"s_per_step": 4.0, "eta_h": 0, "samples_per_s": 15, "tflops": 75, "mfu": 0.375}
 
 
 # --- the loop
