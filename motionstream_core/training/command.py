@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import torch
 
 from ..entry import Command
-from ..options import add_device, real, whole
+from ..options import add_device, part, real, whole
 from .engine.engine import Compute
 from .engine.log import Log
 from .engine.loop import Stopped
@@ -70,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--clips", choices=CLIP_FOLDERS, default=CLIP_FOLDERS[0], help="prepare: which clips these videos become")
     add("--model", type=Path, help="prepare, tiny-vae: a Wan model in diffusers' layout, for its encoders")
     add("--cotracker", type=Path, help="prepare: CoTracker3's checkpoint (default: track with OpenCV)")
-    add("--part", default="0/1", metavar="I/N", help="prepare: this machine's share of the videos")
+    add("--part", type=part, default=(0, 1), metavar="I/N", help="prepare: this machine's share of the videos")
     add(
         "--aspect",
         type=real(0.1, 10),
@@ -79,6 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="prepare: width / height of videos taken",
     )
     add("--workers", type=whole(0, 1024), default=0, help="prepare: processes that decode and track")
+    add("--replicas", type=whole(1, 100_000), default=1, help="groups of ranks that hold the model each (HSDP)")
     add("--base", type=Path, help="teacher: weights to start from (Wan 2.1: Fun-InP)")
     add("--control", type=Path, help="teacher: Fun-Control's weights, for the track slot")
     add("--vgg", type=Path, help="tiny-vae: LPIPS's weights")
@@ -104,9 +104,6 @@ def _run_world(args: argparse.Namespace, device: torch.device) -> None:
 def _run_wan(args: argparse.Namespace, device: torch.device) -> None:
     if args.stage not in WAN_STAGES:
         raise ValueError(f"Wan presets have the stages {', '.join(WAN_STAGES)}, one command each, not {args.stage!r}")
-    part = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", args.part)
-    if part is None:
-        raise ValueError(f"--part is {args.part!r}; it must be I/N, as in 0/4")
     material = Material(
         args.videos,
         args.clips,
@@ -116,12 +113,19 @@ def _run_wan(args: argparse.Namespace, device: torch.device) -> None:
         args.control,
         args.vgg,
         args.workers,
-        (int(part[1]), int(part[2])),
+        args.part,
         None if args.aspect is None else (args.aspect[0], args.aspect[1]),
     )
     preset = WAN_PRESETS[args.preset]
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    run = WanRun(args.out, preset.compute(device, ranks), _log(args), preset, material, keep_exports=args.keep_exports)
+    run = WanRun(
+        args.out,
+        preset.compute(device, ranks, args.replicas),
+        _log(args),
+        preset,
+        material,
+        keep_exports=args.keep_exports,
+    )
     WAN_STAGES[args.stage](run)
 
 

@@ -22,7 +22,7 @@ from .ema import Ema
 from .meter import Meter
 from .optimizers import Optimizer, OptimizerSettings
 from .ranks import TIMEOUT
-from .sharding import Module, broadcast_weights, cast_tokens, checkpoint_blocks, local, shard
+from .sharding import Module, broadcast_weights, cast_tokens, checkpoint_blocks, local, shard_from_main
 
 
 class TrainingDiverged(RuntimeError):
@@ -34,7 +34,8 @@ class Compute:
     """Where and how a stage computes.
 
     precision "bf16": matrix products in bf16, weights and sums in fp32. shard: parameters, gradients and optimizer
-    states are spread over all ranks (FSDP2). activation_checkpointing: blocks run twice and keep less.
+    states are spread over all ranks (FSDP2), or over the ranks of each of `num_replicas` groups (HSDP), between which
+    gradients alone travel. activation_checkpointing: blocks run twice and keep less.
     """
 
     device: torch.device
@@ -42,10 +43,13 @@ class Compute:
     shard: bool = False
     activation_checkpointing: bool = False
     compile: bool = False
+    num_replicas: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in ("bf16", "fp32"):
             raise ValueError(f"precision is {self.precision!r}; known are 'bf16' and 'fp32'")
+        if self.num_replicas < 1 or (self.num_replicas > 1 and not self.shard):
+            raise ValueError(f"num_replicas is {self.num_replicas}; it must be at least 1, more only with shards")
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,8 @@ class Engine:
     ) -> Part:
         """A network to train, its parameters that require gradients at least; rank 0's weights are the start.
 
+        A Wan network that is sharded may be on the meta device on all other ranks.
+
         methods: see `sharding.shard`.
         """
         if self.compute.activation_checkpointing and hasattr(model, "blocks"):
@@ -195,15 +201,15 @@ class Engine:
         return torch.bfloat16 if self.compute.precision == "bf16" else torch.float32
 
     def _placed(self, model: Module, methods: tuple[str, ...], compiled: bool) -> Module:
-        if self.num_ranks > 1:
-            broadcast_weights(model, self.device)
         if compiled:
             for part in model.blocks if self.compute.shard and hasattr(model, "blocks") else [model]:  # type: ignore
                 part.compile()
         cast_tokens(model)
-        if not self.compute.shard:
-            return model.to(self.device)
-        return shard(model, self._dtype, self.device, methods)
+        if self.compute.shard:
+            return shard_from_main(model, self._dtype, self.device, methods, self.compute.num_replicas)
+        if self.num_ranks > 1:
+            broadcast_weights(model, self.device)
+        return model.to(self.device)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Matrix products in the engine's precision.
@@ -270,6 +276,7 @@ class Engine:
             total += torch.linalg.vector_norm(gradient, dtype=torch.float64).square()
         if self.compute.shard:
             self._sum([total])
+            total /= self.compute.num_replicas  # every shard was counted in each of them
         return total.sqrt().float()
 
     @torch.no_grad()

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from ...checkpoints.load import build_model
 from ...checkpoints.spec import ModelSpec
 from ..engine.meter import PEAK_TFLOPS
-from .micro_costs import GIB, META, Cost, causal_cost, distill_costs, guided_cost, teacher_cost
+from .micro_costs import CLIP_TOKENS, GIB, META, Cost, causal_cost, distill_costs, guided_cost, teacher_cost
 from .wan import WanPreset
+
+PAPER_CLIPS = 600_000  # of OpenVid-1M
+GRID_POINTS = 50 * 50
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,17 @@ def state_gib(spec: ModelSpec, num_gpus: int, averaged: int = 1, plain: int = 0,
     """
     gradients = 4 if averaged + plain else 0
     return count_parameters(spec) * (16 * averaged + 12 * plain + 2 * frozen + gradients) / num_gpus / GIB
+
+
+def clip_megabytes(preset: WanPreset) -> float:
+    """A prepared clip in its shard: latents, image condition, points of the grid, half a caption's tokens, CLIP's."""
+    spec, frames = preset.teacher, preset.teacher.vae_stride.num_frames(preset.latent_frames)
+    height, width = (side // spec.vae_stride.space for side in spec.frame_size)
+    latents = spec.backbone.out_channels * preset.latent_frames * height * width * 2
+    points = GRID_POINTS * (frames * 5 + 8)  # two halves and a byte a frame, and the start
+    text = spec.backbone.text_len // 2 * spec.backbone.text_dim * 2
+    tokens = CLIP_TOKENS * (spec.backbone.image_dim or 0) * 2
+    return (latents * (2 if spec.image_rule == "grey_clip" else 1) + points + text + tokens) / 1e6
 
 
 def preset_costs(preset: WanPreset) -> dict[str, Cost]:
@@ -88,6 +102,7 @@ def preset_estimate(preset: WanPreset, num_gpus: int, gpu: str, share_of_peak: f
     if num_gpus < 1:
         raise ValueError(f"num_gpus is {num_gpus}; it must be at least 1")
     stages = stage_estimates(preset, preset_costs(preset), num_gpus, num_gpus * PEAK_TFLOPS[gpu] * share_of_peak)
+    megabytes = clip_megabytes(preset)
     return [
         f"{count_parameters(preset.teacher) / 1e9:.2f} B parameters, {num_gpus} x {gpu} at {share_of_peak:.0%} of "
         f"{PEAK_TFLOPS[gpu]:.0f} TFLOP/s",
@@ -96,4 +111,6 @@ def preset_estimate(preset: WanPreset, num_gpus: int, gpu: str, share_of_peak: f
             f"optimizer {stage.state_gib:.1f}, one micro-batch {stage.working_gib:.1f}"
             for name, stage in stages.items()
         ),
+        f"prepare  {megabytes:7.1f} MB a clip on disk, {megabytes * PAPER_CLIPS / 1e6:.1f} TB for the paper's "
+        f"{PAPER_CLIPS} real clips; its time, of VAE and tracker, is not counted",
     ]

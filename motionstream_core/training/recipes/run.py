@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ...checkpoints import LoadedModel, ModelSpec, load_model, save_model
+import torch
+
+from ...checkpoints import LoadedModel, ModelSpec, build_model, load_model, save_model
+from ...checkpoints.load import stored_spec
 from ...models.track_wan import TrackWan
 from ..data import TrainingClips
 from ..data.trajectories import StoredTrajectories, TrajectorySource
@@ -44,8 +47,15 @@ class Run:
         return self.folder / f"{name}.safetensors"
 
     def load(self, name: str) -> LoadedModel:
-        """A model that an earlier stage saved, in fp32 on the CPU."""
-        return load_model(self.file(name))
+        """A model that an earlier stage saved, in fp32 on the CPU.
+
+        Where it will be sharded, rank 0 alone reads its weights, and the others have it on the meta device.
+        """
+        if self.engine.is_main or not self.compute.shard:
+            return load_model(self.file(name))
+        spec = stored_spec(self.file(name))
+        with torch.device("meta"):
+            return LoadedModel(build_model(spec), spec)
 
     def count(self, stage: str) -> Callable[[int, int], None]:
         """A progress report for stages that count what they make."""

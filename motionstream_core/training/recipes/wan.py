@@ -103,9 +103,10 @@ class WanPreset:
         """The same network, causal."""
         return replace(self.teacher, role="student")
 
-    def compute(self, device: torch.device, num_ranks: int) -> Compute:
+    def compute(self, device: torch.device, num_ranks: int, num_replicas: int = 1) -> Compute:
         """How the stages compute: bf16, recomputed activations, and parameters sharded wherever there are ranks."""
-        return Compute(device, "bf16", shard=num_ranks > 1, activation_checkpointing=True)
+        shard = num_ranks > 1
+        return Compute(device, "bf16", shard, activation_checkpointing=True, num_replicas=num_replicas)
 
 
 def _teacher_phase(

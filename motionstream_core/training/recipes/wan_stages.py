@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from ...checkpoints import ModelSpec, load_tiny_vae, save_tiny_vae
+from ...checkpoints import ModelSpec, build_model, load_tiny_vae, save_tiny_vae
 from ...checkpoints.wan_weights import read_wan_weights
 from ...models.conditioning import InputLayout
 from ...models.track_wan import TrackWan
@@ -61,6 +61,11 @@ class Material:
     def aspect_range(self, preset: WanPreset) -> tuple[float, float] | None:
         """Of the videos that are prepared: what was asked for, else the preset's."""
         return self.aspects or preset.aspect_range
+
+    def share(self, rank: int, num_ranks: int) -> tuple[int, int]:
+        """(i, n) of one of the ranks that work on this machine's part."""
+        index, count = self.part
+        return index * num_ranks + rank, count * num_ranks
 
     def need(self, name: str, stage: str) -> Path:
         """The path `name`. Raises ValueError naming the option where it was not given."""
@@ -126,7 +131,7 @@ def tiny_vae(run: WanRun) -> None:
 
 
 def prepare(run: WanRun) -> None:
-    """Videos to clips; one process, or as many machines as `part` says."""
+    """Videos to clips; every rank takes shards of its own, of this machine's `part`."""
     material, spec, device = run.material, run.preset.teacher, run.compute.device
     sources = read_sources(material.need("videos", "prepare"))
     settings = PrepareSettings.of_spec(spec, run.preset.latent_frames, aspect_range=material.aspect_range(run.preset))
@@ -136,9 +141,11 @@ def prepare(run: WanRun) -> None:
         tracker = CoTracker3.load(material.cotracker, device)
     folder = run.folder / material.clips
     count = run.count("prepare")
-    made = prepare_videos(sources, settings, encoders, tracker, folder, material.num_workers, material.part, count)
+    part = material.share(run.engine.rank, run.engine.num_ranks)
+    made = prepare_videos(sources, settings, encoders, tracker, folder, material.num_workers, part, count)
+    # no rank waits for another here, which may be hours behind: who ends last reports everything
     dropped = ", ".join(f"{number} {reason}" for reason, number in made.reasons.items()) or "none"
-    run.log.note(f"{made.num_clips} clips in {folder}; dropped: {dropped} (report.csv names them)")
+    run.log.note(f"{made.num_clips} clips in {folder} so far; dropped: {dropped} (report.csv names them)")
 
 
 def teacher(run: WanRun) -> None:
@@ -170,13 +177,17 @@ def _teacher_work(preset: WanPreset, training: TeacherTraining) -> Callable[[], 
 
 
 def _start(run: WanRun) -> TrackWan:
-    """The published weights, grown to the teacher's input; on rank 0, which hands them to the others."""
+    """The published weights, grown to the teacher's input; on rank 0, which hands the others their shards."""
     preset, material = run.preset, run.material
+    base_path = material.need("base", "teacher")
+    if run.compute.shard and not run.engine.is_main:
+        with torch.device("meta"):
+            return build_model(preset.teacher)
 
     def weights(path: Path, layout: InputLayout) -> WanWeights:
         return WanWeights(read_wan_weights(path), layout, str(path))
 
-    base = weights(material.need("base", "teacher"), preset.base_layout)
+    base = weights(base_path, preset.base_layout)
     control = None
     if preset.control_layout is not None and material.control is not None:
         control = weights(material.need("control", "teacher"), preset.control_layout)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ...checkpoints.load import LoadedModel, build_model
@@ -78,11 +79,12 @@ def train_student(
     on_video: Watch | None = None,
     validate: Validate | None = None,
 ) -> TrackWan | None:
-    """Run stage `name` from the weights of `start`, or go on with it; checkpoints live in `folder`.
+    """Run stage `name` from the weights of `start`, which it takes over, or go on with it; checkpoints are in `folder`.
 
     Returns the averaged model on rank 0, None elsewhere. Raises ValueError when the weights do not fit `spec`.
     """
-    model = build_model(spec)
+    with torch.device("meta"):
+        model = build_model(spec)
     load_start(model, start.model.state_dict(), "the stage before")
     part = engine.part(name, model, training.optimizer, training.ema_decay)
     part.freeze(HEAD if training.freeze_head else ())

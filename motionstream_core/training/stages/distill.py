@@ -9,6 +9,7 @@ more.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...checkpoints.load import LoadedModel, build_model
+from ...checkpoints.load import LoadedModel
 from ...checkpoints.spec import ModelSpec
 from ...models.track_wan import TrackWan
 from ...streaming.rollout import GradientPolicy
@@ -185,10 +186,9 @@ def train_distilled(
 
     Returns the averaged student on rank 0, None elsewhere. Checkpoints live in `folder`.
     """
-    critic_model = build_model(teacher.spec)
-    critic_model.load_state_dict(teacher.model.state_dict())
+    critic_model = copy.deepcopy(teacher.model)
     student = engine.part(name, start.model.requires_grad_(True), training.student, training.ema_decay)
-    critic = engine.part("critic", critic_model, training.critic)
+    critic = engine.part("critic", critic_model.requires_grad_(True), training.critic)
     for each in (student, critic):
         each.freeze(HEAD if training.freeze_head else ())
     real = LoadedModel(engine.frozen(teacher.model, compact=True), teacher.spec)

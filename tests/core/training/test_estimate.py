@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from motionstream_core.checkpoints import ModelSpec, build_model
 from motionstream_core.geometry import ChunkPlan, VaeStride
@@ -13,7 +14,13 @@ from motionstream_core.models.track_head import TrackHeadConfig
 from motionstream_core.models.wan import WanConfig
 from motionstream_core.training.data import View
 from motionstream_core.training.engine.engine import MicroBatches
-from motionstream_core.training.recipes.estimate import count_parameters, preset_costs, stage_estimates, state_gib
+from motionstream_core.training.recipes.estimate import (
+    clip_megabytes,
+    count_parameters,
+    preset_costs,
+    stage_estimates,
+    state_gib,
+)
 from motionstream_core.training.recipes.micro_costs import Cost, causal_cost, distill_costs, guided_cost
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 from motionstream_core.training.stages.causal_loss import CausalMasks
@@ -107,6 +114,20 @@ def test_hours_come_near_the_papers() -> None:
     assert 40 < stages["teacher"].hours < 80
     assert 15 < stages["distill"].hours < 25
     assert 20 < stages["causal"].hours < 25
+
+
+def test_a_clip_on_disk_is_as_large_as_its_shard_says() -> None:
+    """Against tensors of the very kinds that `prepare` writes, one clip of 1.3B."""
+    frames, dtype = 81, torch.float16
+    with torch.device("meta"):
+        held = [torch.empty(16, 21, 60, 104, dtype=dtype)] * 2
+        held += [
+            torch.empty(2500, 2),
+            torch.empty(frames, 2500, 2, dtype=dtype),
+            torch.empty(frames, 2500, dtype=torch.bool),
+        ]
+        held += [torch.empty(256, 4096, dtype=torch.bfloat16), torch.empty(257, 1280, dtype=torch.bfloat16)]
+    assert clip_megabytes(WAN_PRESETS["paper"]) == pytest.approx(sum(t.numel() * t.element_size() for t in held) / 1e6)
 
 
 def test_state_is_shared_out() -> None:

@@ -20,13 +20,13 @@ RANK = Path(__file__).with_name("wan_rank.py")
 CURVES = ("teacher", "teacher-2", "causal", "student")
 
 
-def train(name: str, folder: Path, num_ranks: int, precision: str) -> dict[str, list[float]]:
+def train(name: str, folder: Path, num_ranks: int, precision: str, replicas: int = 1) -> dict[str, list[float]]:
     """The whole recipe; losses by stage."""
     preset = narrow(WAN_PRESETS[name])
     for clips in CLIP_FOLDERS:
         write_clips(folder / clips, preset.teacher)
     write_base(folder / "base.safetensors", preset)
-    given = {"preset": name, "folder": str(folder), "precision": precision}
+    given = {"preset": name, "folder": str(folder), "precision": precision, "replicas": replicas}
     codes, said = run_ranks(process_context(), RANK, folder, num_ranks, given, joined=num_ranks > 1)
     assert codes == [0] * num_ranks, said
     curves = {}
@@ -34,6 +34,18 @@ def train(name: str, folder: Path, num_ranks: int, precision: str) -> dict[str, 
         with (folder / "log" / f"{stage}.csv").open(encoding="utf-8") as file:
             curves[stage] = [float(row["loss"]) for row in csv.DictReader(file)]
     return curves
+
+
+@pytest.mark.slow
+def test_replicas_train_as_one_process_does(tmp_path: Path) -> None:
+    """HSDP: two ranks with the whole model each, in fp32, where the numbers are the same."""
+    curves = {}
+    for num_ranks in (1, 2):
+        folder = tmp_path / str(num_ranks)
+        folder.mkdir()
+        curves[num_ranks] = train("wan2.1-1.3b", folder, num_ranks, "fp32", replicas=num_ranks)
+    for stage in CURVES:
+        assert curves[2][stage] == pytest.approx(curves[1][stage], rel=1e-5), stage
 
 
 @pytest.mark.slow

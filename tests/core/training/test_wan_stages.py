@@ -16,7 +16,7 @@ from motionstream_core.training.engine.engine import Compute
 from motionstream_core.training.engine.log import Log
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 from motionstream_core.training.recipes.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
-from tests.core.training.narrow_wan import decoder_for, narrow, write_base, write_clips
+from tests.core.training.narrow_wan import decoder_for, latent_frames, narrow, write_base, write_clips
 
 CPU = torch.device("cpu")
 NAMES = pytest.mark.parametrize("name", list(WAN_PRESETS))
@@ -60,7 +60,8 @@ def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path
         video = VideoFrames(tmp_path / "videos" / f"{stage}_000002.mp4")
         # two clips, truth beside what was made
         side = preset.teacher.frame_size[0]
-        assert (video.num_frames, video.height, video.width) == (21, 2 * side, 2 * side)
+        frames = preset.teacher.vae_stride.num_frames(latent_frames(preset.teacher))
+        assert (video.num_frames, video.height, video.width) == (frames, 2 * side, 2 * side)
         assert (tmp_path / "videos" / f"{stage}_000002.png").exists()
     listed = json.loads((tmp_path / "exports" / "student.json").read_text("utf-8"))
     assert [each["step"] for each in listed] == [2] and listed[0]["metrics"]["right"] > 0
@@ -80,3 +81,11 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         WAN_STAGES["prepare"](run)
     with pytest.raises(FileNotFoundError, match="run the stage 'prepare'"):
         WAN_STAGES["ode"](run)
+
+
+def test_every_shard_is_prepared_by_one_rank_of_one_machine() -> None:
+    """Three machines with four GPUs each, and one without torchrun."""
+    parts = [Material(part=(machine, 3)).share(rank, 4) for machine in range(3) for rank in range(4)]
+    taken = [number for index, count in parts for number in range(100) if number % count == index]
+    assert sorted(taken) == list(range(100))
+    assert Material().share(0, 1) == (0, 1)

@@ -34,7 +34,7 @@ def main(given: dict[str, Any]) -> int:
         device, ranks = torch.device("cpu"), int(os.environ.get("WORLD_SIZE", "1"))
         if ranks > 1:
             device = stack.enter_context(joined(device))
-        compute = Compute(device, given["precision"], shard=ranks > 1, activation_checkpointing=True)
+        compute = Compute(device, given["precision"], ranks > 1, True, num_replicas=given["replicas"])
         log = Log(folder / "log", lambda line: print(line, flush=True), writes=os.environ.get("RANK", "0") == "0")
         run = WanRun(folder, compute, log, preset, Material(base=folder / "base.safetensors"))
         for stage in STAGES:
