@@ -155,7 +155,7 @@ class Distiller:
         if self.training.masks is not None:
             sink, window = self.training.masks.draw(self.spec, shared)
             memory = replace(self.spec, sink_frames=sink, window_frames=window)
-        seed = int(rng.integers(2**40))
+        seed = int(rng.integers(2**40)) % 2**32  # a word, so that old trainings go on with the same noise
         generator = torch.Generator().manual_seed(seed)
         ids = random_ids(micro_size, batch.points.shape[2], generator).to(self.device)
         return Draw(batch, ids, drawn if exit_step is None else exit_step, memory, seed, generator)
