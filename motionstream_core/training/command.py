@@ -50,7 +50,8 @@ def train(args: argparse.Namespace) -> int:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What `train` reads."""
     add = parser.add_argument
-    add("stage", choices=[*STAGES, "bundle", "all", "estimate"], help="'all' runs every stage, then 'bundle'")
+    stages = [*dict.fromkeys([*STAGES, *WAN_STAGES]), "bundle", "all", "estimate"]
+    add("stage", choices=stages, help="'all' runs every stage of a bundled preset, then 'bundle'")
     add("--preset", choices=[*PRESETS, *WAN_PRESETS], default="bundled")
     add("--out", type=Path, default=Path("outputs/training"), help="the run's folder; resumes from it")
     add_device(parser)
@@ -67,7 +68,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = wan.add_argument
     add("--videos", type=Path, help="prepare, tiny-vae: folder of videos, or a CSV or JSONL list with captions")
     add("--clips", choices=CLIP_FOLDERS, default=CLIP_FOLDERS[0], help="prepare: which clips these videos become")
-    add("--model", type=Path, help="prepare, tiny-vae: a Wan model in diffusers' layout, for its encoders")
+    add(
+        "--model",
+        type=Path,
+        help="a Wan model in diffusers' layout: image-to-video for prepare and tiny-vae, text-to-video for synthesise",
+    )
     add("--cotracker", type=Path, help="prepare: CoTracker3's checkpoint (default: track with OpenCV)")
     add("--part", type=part, default=(0, 1), metavar="I/N", help="prepare: this machine's share of the videos")
     add(
@@ -81,6 +86,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--replicas", type=whole(1, 100_000), default=1, help="groups of ranks that hold the model each (HSDP)")
     add("--base", type=Path, help="teacher: weights to start from (Wan 2.1: Fun-InP)")
     add("--control", type=Path, help="teacher: Fun-Control's weights, for the track slot")
+    add("--prompts", type=Path, help="synthesise: a text file, one prompt a line")
     add("--vgg", type=Path, help="tiny-vae: LPIPS's weights")
     add("--gpus", type=whole(1, 100_000), default=8, help="estimate: how many")
     add("--gpu", choices=list(PEAK_TFLOPS), default="h100", help="estimate: of which kind")
@@ -92,6 +98,8 @@ def _log(args: argparse.Namespace) -> Log:
 
 
 def _run_world(args: argparse.Namespace, device: torch.device) -> None:
+    if args.stage not in (*STAGES, "all", "bundle"):
+        raise ValueError(f"preset {args.preset!r} has the stages {', '.join(STAGES)}, and no {args.stage!r}")
     compute = Compute(device, args.precision, args.shard, args.activation_checkpointing)
     run = WorldRun(args.out, compute, _log(args), PRESETS[args.preset], keep_exports=args.keep_exports)
     for name in STAGES if args.stage == "all" else [args.stage]:
@@ -105,16 +113,17 @@ def _run_wan(args: argparse.Namespace, device: torch.device) -> None:
     if args.stage not in WAN_STAGES:
         raise ValueError(f"Wan presets have the stages {', '.join(WAN_STAGES)}, one command each, not {args.stage!r}")
     material = Material(
-        args.videos,
-        args.clips,
-        args.model,
-        args.cotracker,
-        args.base,
-        args.control,
-        args.vgg,
-        args.workers,
-        args.part,
-        None if args.aspect is None else (args.aspect[0], args.aspect[1]),
+        videos=args.videos,
+        clips=args.clips,
+        model=args.model,
+        cotracker=args.cotracker,
+        base=args.base,
+        control=args.control,
+        vgg=args.vgg,
+        prompts=args.prompts,
+        num_workers=args.workers,
+        part=args.part,
+        aspects=None if args.aspect is None else (args.aspect[0], args.aspect[1]),
     )
     preset = WAN_PRESETS[args.preset]
     ranks = int(os.environ.get("WORLD_SIZE", "1"))

@@ -24,6 +24,8 @@ from ..data import RandomClips
 from ..data.encoders import WanEncoders
 from ..data.prepare import PrepareSettings, prepare_videos
 from ..data.sources import read_sources
+from ..data.synthesise import read_prompts, wan_text_to_video
+from ..data.synthesise import synthesise as synthesise_videos
 from ..data.videos import VideoClips
 from ..stages.initialise import WanWeights, teacher_from
 from ..stages.probe import Probe
@@ -35,6 +37,7 @@ from .validation import Decode, Validation
 from .wan import WanPreset
 
 CLIP_FOLDERS = ("clips", "clips-synthetic")
+SYNTHETIC = "synthetic"  # folder of videos that the stage synthesise makes
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Material:
 
     videos: folder, CSV or JSONL list. clips: which of CLIP_FOLDERS `prepare` fills. model: a Wan model in diffusers'
     layout, for its encoders and its VAE. cotracker: CoTracker3's checkpoint; without it OpenCV tracks.
-    base, control: weights that the teacher starts from. vgg: LPIPS's file, for the tiny decoder.
+    base, control: weights that the teacher starts from. vgg: LPIPS's file, for the tiny decoder. prompts: one a line.
     part: (i, n), this machine's share of the videos. aspects: in place of the preset's `aspect_range`.
     """
 
@@ -54,6 +57,7 @@ class Material:
     base: Path | None = None
     control: Path | None = None
     vgg: Path | None = None
+    prompts: Path | None = None
     num_workers: int = 0
     part: tuple[int, int] = (0, 1)
     aspects: tuple[float, float] | None = None
@@ -128,6 +132,17 @@ def tiny_vae(run: WanRun) -> None:
     if run.engine.is_main:
         save_tiny_vae(run.file("tiny_vae"), trained)
     run.engine.barrier()
+
+
+def synthesise(run: WanRun) -> None:
+    """Videos of a text-to-video model to `synthetic`, one for every prompt; every rank makes its own."""
+    material, spec = run.material, run.preset.teacher
+    prompts = read_prompts(material.need("prompts", "synthesise"))
+    num_frames = spec.vae_stride.num_frames(run.preset.latent_frames)
+    folder = material.need("model", "synthesise")
+    generate = wan_text_to_video(folder, run.compute.device, spec.frame_size, num_frames)
+    part = material.share(run.engine.rank, run.engine.num_ranks)
+    synthesise_videos(prompts, generate, run.folder / SYNTHETIC, spec.fps, part, run.count("synthesise"))
 
 
 def prepare(run: WanRun) -> None:
@@ -226,6 +241,7 @@ def distill(run: WanRun) -> None:
 
 WAN_STAGES: dict[str, Callable[[WanRun], None]] = {
     "tiny-vae": tiny_vae,
+    "synthesise": synthesise,
     "prepare": prepare,
     "teacher": teacher,
     "ode": ode,
