@@ -34,7 +34,7 @@ from .world.report import (
 )
 
 LONG_FRAMES = 193
-ATTENTION_FRAMES = 97
+ATTENTION_FRAMES = 49
 SHEET_CLIPS = 6
 FIRST, LAST = slice(0, 49), slice(LONG_FRAMES - 48, LONG_FRAMES)
 

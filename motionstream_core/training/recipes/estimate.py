@@ -74,16 +74,12 @@ def stage_estimates(
     """Every stage by its name; throughput in TFLOP/s of all GPUs together."""
     spec, causal, distill = preset.teacher, preset.causal, preset.distill
     phases = [phase for training in preset.teacher_phases for phase in training.phases]
-    samples = sum(phase.num_steps * phase.batches.num_micro for phase in phases)
     of_distill = costs["student"].tflop + distill.critic_steps * costs["critic"].tflop
     tflop = {
-        "teacher": costs["teacher"].tflop * samples,
+        "teacher": costs["teacher"].tflop * sum(phase.num_steps * phase.batches.num_micro for phase in phases),
         "ode": costs["guided"].tflop * preset.ode.num_steps * preset.ode.num_trajectories,
-        "causal": costs["causal"].tflop * causal.num_steps * causal.batch_size // (causal.micro_batch_size or 1),
-        "distill": of_distill
-        * distill.num_steps
-        * distill.batches.batch_size
-        // (distill.batches.micro_batch_size or 1),
+        "causal": costs["causal"].tflop * causal.num_steps * causal.batches.num_micro,
+        "distill": of_distill * distill.num_steps * distill.batches.num_micro,
     }
     state = {
         "teacher": state_gib(spec, num_gpus),

@@ -39,13 +39,14 @@ class Exports:
     def write(self, model: TrackWan, train_step: int, metrics: Mapping[str, float]) -> None:
         """Write a model, and forget what is too old; a run that goes on from an earlier step writes over later ones."""
         self._kept.mkdir(parents=True, exist_ok=True)
-        earlier = [each for each in self.entries() if each.step < train_step]
+        listed = self.entries()
+        earlier = [each for each in listed if each.step < train_step]
         made = Export(train_step, f"{self.name}-step-{train_step:08d}.safetensors", dict(metrics))
         save_model(self._kept / made.file, model, self.spec)
         _copy(self._kept / made.file, self.folder / f"{self.name}.safetensors")
         best = self.best([*earlier, made])
-        if best == made:
-            _copy(self._kept / made.file, self.folder / f"{self.name}-best.safetensors")
+        if best is not None and (best == made or earlier != listed):
+            _copy(self._kept / best.file, self.folder / f"{self.name}-best.safetensors")
         kept = [*earlier, made][-self.keep :]
         if best is not None and best not in kept:
             kept.insert(0, best)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -105,8 +106,8 @@ class WanRun(Run):
         """Tell the engine's meter what a step does; its arithmetic is counted where the GPU's peak is known."""
         meter, counted = self.engine.meter, None
         if meter.peak_tflops is not None:
-            counted = self.engine.from_main(tflop() if self.engine.is_main else None)
-        meter.work(samples, None if counted is None else float(str(counted)))
+            counted = cast("float", self.engine.from_main(tflop() if self.engine.is_main else None))
+        meter.work(samples, counted)
 
     def _decode(self) -> Decode | None:
         """The run's own tiny decoder, else the full VAE of --model; on rank 0, which writes videos."""

@@ -42,6 +42,8 @@ def test_the_last_and_the_best_stay(tmp_path: Path) -> None:
     again.write(model, 50, {"right": 0.1})
     assert kept(tmp_path) == [40, 50]
     assert bias_of(tmp_path / "net-best.safetensors") == 50
+    again.write(model, 45, {"right": 0.5})  # back before the best: what is best now is step 40
+    assert bias_of(tmp_path / "net-best.safetensors") == 40
 
 
 def test_without_numbers_nothing_is_best(tmp_path: Path) -> None:

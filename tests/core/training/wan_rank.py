@@ -39,6 +39,8 @@ def main(given: dict[str, Any]) -> int:
         run = WanRun(folder, compute, log, preset, Material(base=folder / "base.safetensors"))
         for stage in STAGES:
             WAN_STAGES[stage](run)
+        if not run.engine.is_main:  # where shards come from rank 0, no other rank reads a model
+            assert all(parameter.is_meta for parameter in run.load("teacher").model.parameters())
     return 0
 
 
