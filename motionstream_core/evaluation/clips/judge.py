@@ -87,8 +87,8 @@ def brought_to(video: Video, size: tuple[int, int] | None) -> Video:
     """A video (t h w 3) at another (height, width)."""
     if size is None or video.shape[1:3] == size:
         return video
-    resample = Image.Resampling.BICUBIC
-    return np.stack([np.asarray(Image.fromarray(each).resize(size[::-1], resample)) for each in video])
+    (height, width), resample = size, Image.Resampling.BICUBIC
+    return np.stack([np.asarray(Image.fromarray(each).resize((width, height), resample)) for each in video])
 
 
 def _mean_ssim(video: Video, truth: Video) -> float:

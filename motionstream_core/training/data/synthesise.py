@@ -71,7 +71,7 @@ def wan_text_to_video(
     """
     require_parts(folder, ("tokenizer", "text_encoder", "transformer", "vae", "scheduler"))
     try:
-        from diffusers import WanPipeline
+        from diffusers.pipelines.wan.pipeline_wan import WanPipeline
     except ImportError as error:
         raise ImportError("Wan's text-to-video model needs the package 'diffusers'; pip install diffusers") from error
     text_encoder = TextEncoder.load(folder, torch.bfloat16).model
@@ -105,7 +105,7 @@ def wan_text_to_video(
 
 def _transformer(folder: Path) -> Any:
     """In fp32, from the files themselves: diffusers' own loader asks for one more package."""
-    from diffusers import WanTransformer3DModel
+    from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 
     config: Any = WanTransformer3DModel.load_config(str(folder), local_files_only=True)
     model: Any = WanTransformer3DModel.from_config(config)

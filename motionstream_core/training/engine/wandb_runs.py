@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +17,10 @@ class WandbRun:
 
     def __init__(self, project: str, folder: Path) -> None:
         try:
-            import wandb
+            wandb: Any = importlib.import_module("wandb")
         except ImportError as error:
             raise ImportError("Weights & Biases needs the package wandb: pip install wandb") from error
-        self._wandb: Any = wandb
+        self._wandb = wandb
         folder.mkdir(parents=True, exist_ok=True)
         known = folder / "wandb-run.txt"
         if not known.exists():

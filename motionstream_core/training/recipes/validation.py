@@ -73,6 +73,7 @@ class Validation:
 
 def _sheet(frames: Tensor, clip: Batch) -> np.ndarray:
     """A row of frames under the tracks that were told."""
-    tracks = Tracks(clip.points[0].float(), clip.visibility[0], *frames.shape[1:3])
+    height, width = frames.shape[1:3]
+    tracks = Tracks(clip.points[0].float(), clip.visibility[0], height, width)
     sheet = contact_sheet(frames, tracks, columns=SHEET_CELLS, num_cells=SHEET_CELLS, cell_width=SHEET_CELL_PX)
     return sheet.numpy()

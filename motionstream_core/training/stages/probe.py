@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ def probe(engine: Engine, part: Part, batch: Batch, measure: Measure) -> Probed:
             # sharded ranks work together: one that has no clip left keeps the others company
             number = min(first + engine.rank, count - 1)
             clip, other = (each.clip(number).to(engine.device) for each in (batch, others))
-            numbers, latents = measure(model, clip, other)
+            numbers, latents = measure(cast("TrackWan", model), clip, other)
             if first + engine.rank < count:
                 made[number] = latents.float().cpu()
             for name, value in numbers.items():
