@@ -60,6 +60,16 @@ def size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def part(text: str) -> tuple[int, int]:
+    """(i, n) of I/N: share number i of n, 0 <= i < n."""
+    index, _, count = text.partition("/")
+    if not all(each.isascii() and each.isdecimal() and len(each) < 10 for each in (index, count)):
+        raise argparse.ArgumentTypeError(f"{_short(text)} is no share; give I/N, as in 0/4")
+    if not int(index) < int(count):
+        raise argparse.ArgumentTypeError(f"{_short(text)} is no share: of {int(count)} there are 0 to {int(count) - 1}")
+    return int(index), int(count)
+
+
 def device(text: str) -> torch.device:
     """A device that computes here: cpu, cuda, cuda:N or mps."""
     import torch

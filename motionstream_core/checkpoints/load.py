@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -72,6 +73,17 @@ def network_arguments(spec: ModelSpec) -> dict[str, Any]:
 def save_model(path: str | Path, model: TrackWan, spec: ModelSpec, dtype: torch.dtype | None = None) -> None:
     """Write the model's weights (as `dtype`, or as they are) and its spec; the file is replaced whole or not at all."""
     write_safetensors(Path(path), model.state_dict(), {SPEC_KEY: spec.to_json()}, dtype)
+
+
+def stored_spec(path: str | Path) -> ModelSpec:
+    """The spec of a file of `save_model`, without its weights. Raises FileNotFoundError; ValueError for other files."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    with safe_open(str(path), framework="pt") as file:
+        metadata = file.metadata() or {}
+    if SPEC_KEY not in metadata:
+        raise ValueError(f"{path} does not say what it is; it was not written by this pack")
+    return ModelSpec.from_json(metadata[SPEC_KEY])
 
 
 def load_model(

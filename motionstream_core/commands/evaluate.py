@@ -17,7 +17,7 @@ from ..evaluation.clips.page import write_page
 from ..evaluation.clips.runs import ClipRuns, Plan
 from ..evaluation.clips.table import paper_rows, text_table, total_rows, write_csv
 from ..evaluation.perceptual import Lpips, load_lpips
-from ..options import frames, whole
+from ..options import frames, part, size, whole
 from ..streaming.stream import StreamSettings
 from ..tracks.extract.cotracker import CoTracker3
 from ..tracks.extract.tracker import OpenCvTracker, Tracker
@@ -36,6 +36,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="of DAVIS: the clips that ImageSets/*/SPLIT.txt names")
     parser.add_argument("--clips", type=whole(1, 10**9), help="only the first so many")
     parser.add_argument("--frames", type=frames, default=81, help="of a clip at most (default: 81)")
+    parser.add_argument(
+        "--spread",
+        action="store_true",
+        help="frames evenly over the whole clip, first and last kept (the paper's DAVIS)",
+    )
+    parser.add_argument(
+        "--compare-at", type=size, metavar="WIDTHxHEIGHT", help="size of PSNR, SSIM and LPIPS (the paper's: 832x480)"
+    )
+    parser.add_argument(
+        "--part", type=part, default=(0, 1), metavar="I/N", help="clips of this process; the table comes without it"
+    )
     parser.add_argument("--every-frame", action="store_true", help="do not sub-sample to the model's frames a second")
     parser.add_argument(
         "--grid", type=whole(1, MAX_GRID), default=50, help="rows and columns of followed points (default: 50)"
@@ -58,9 +69,10 @@ def evaluate(args: argparse.Namespace) -> None:
         max_frames=args.frames,
         fps=None if args.every_frame else spec.fps,
         grid=args.grid,
+        spread=args.spread,
     )
     lpips, notes = _lpips(args.lpips, renderer.device)
-    judge = ClipJudge(_tracker(args, renderer.device), lpips)
+    judge = ClipJudge(_tracker(args, renderer.device), lpips, args.compare_at)
     plan = Plan(
         protocol,
         _variants(args.variants),
@@ -71,7 +83,11 @@ def evaluate(args: argparse.Namespace) -> None:
         model=" ".join(map(_stamp, (args.model or STUDENT, args.vae, args.encoders))),
     )
     args.out.mkdir(parents=True, exist_ok=True)
-    results = ClipRuns(renderer, footage, plan, judge, args.out, lambda line: print(line, flush=True)).run()
+    runs = ClipRuns(renderer, footage, plan, judge, args.out, lambda line: print(line, flush=True))
+    results = runs.run(args.part)
+    if args.part != (0, 1):
+        print(f"{len(results)} clips; the same command without --part makes the table")
+        return
     width = protocol.frame_size[1]
     about = {
         "model": f"{args.model or name_of(STUDENT)} ({spec.role})",

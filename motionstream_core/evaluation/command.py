@@ -19,6 +19,7 @@ from ..models.vae.tiny_vae import TinyVae
 from ..options import real, whole
 from ..streaming.stream import StreamSettings
 from ..tracks import contact_sheet
+from .world.attention_maps import save_attention_maps
 from .world.cases import CASE_KINDS, Case, held_out_case
 from .world.endurance import Second, endure, looping_case
 from .world.report import (
@@ -33,6 +34,7 @@ from .world.report import (
 )
 
 LONG_FRAMES = 193
+ATTENTION_FRAMES = 49
 SHEET_CLIPS = 6
 FIRST, LAST = slice(0, 49), slice(LONG_FRAMES - 48, LONG_FRAMES)
 
@@ -53,6 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=real(0.1, 10_000), help="instead: one stream of this length, to see whether it drifts"
     )
+    parser.add_argument("--attention", action="store_true", help="instead: attention.png, where self-attention looks")
     parser.add_argument("--bf16", action="store_true", help="compute in bf16: quicker where the processor has it")
 
 
@@ -65,6 +68,11 @@ def evaluate_bundled(args: argparse.Namespace) -> None:
             endurance(student, vae, args.minutes, args.out)
         return
     teacher = load_model(args.weights / "teacher.safetensors", torch.float32)
+    if args.attention:
+        case = held_out_case(0, "plain", ATTENTION_FRAMES)
+        save_attention_maps(teacher, student, vae, case, args.out / "attention.png")
+        print(args.out / "attention.png")
+        return
     generators = {
         **reference_generators(vae),
         "student": student_generator(student, vae),

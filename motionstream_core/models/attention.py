@@ -7,6 +7,7 @@ that is not installed, or was not made for that GPU, is an error, never another 
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal, get_args
@@ -14,6 +15,8 @@ from typing import Any, Literal, get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+_log = logging.getLogger(__name__)
 
 Backend = Literal["auto", "sdpa", "flash2", "flash3", "matmul"]
 _MODULES = {"flash2": ("flash_attn", "flash-attn"), "flash3": ("flash_attn_interface", "flash-attn 3 (hopper)")}
@@ -109,11 +112,18 @@ def why_unavailable(backend: str) -> str | None:
 
 @lru_cache
 def _importable(name: str) -> bool:
+    """Whether a FlashAttention can be used; one that is installed and cannot is named in the log, once."""
     try:
         _flash(name)
-    except ImportError:
+    except ImportError as error:
+        if not _is_absent(name, error.__cause__):
+            _log.warning("%s", error)
         return False
     return True
+
+
+def _is_absent(name: str, cause: BaseException | None) -> bool:
+    return isinstance(cause, ModuleNotFoundError) and cause.name == _MODULES[name][0]
 
 
 def _flash(name: str) -> Callable[..., Any]:
@@ -122,6 +132,11 @@ def _flash(name: str) -> Callable[..., Any]:
     module, package = _MODULES[name]
     try:
         _FLASH[name] = importlib.import_module(module).flash_attn_func
-    except ImportError as error:
-        raise ImportError(f"attention backend {name!r} needs {package}; install it or use 'sdpa'") from error
+    except Exception as error:  # a wheel made for another torch or CUDA fails in whatever way it happens to
+        if _is_absent(name, error):
+            raise ImportError(f"attention backend {name!r} needs {package}; install it or use 'sdpa'") from error
+        raise ImportError(
+            f"attention backend {name!r}: the installed {package} cannot be used ({type(error).__name__}: {error}); "
+            "install one that was made for this torch, or use 'sdpa'"
+        ) from error
     return _FLASH[name]

@@ -18,7 +18,7 @@ once the window is full, and no step reads a tensor's value on the host (docs/ad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -32,6 +32,7 @@ from .memory import Attention, LayerMemory
 from .rope import Rotation, rotate, rotated, rotation
 
 RopeRule = Literal["absolute", "sink_fixed", "by_slot"]
+Sinks = list[tuple[Tensor, Tensor]]
 
 
 def check_memory(sink_frames: int, window_frames: int, rope_rule: str) -> None:
@@ -104,12 +105,14 @@ class KVCache:
         self._values = buffers(sink_frames + window_frames + chunk_frames)
         self._unrotated = buffers(0 if rope_rule == "absolute" else window_frames)
         self._slots = None if rope_rule == "absolute" else rotation(range(sink_frames, self._room), *self._grid)
+        self._sinks: list[Sinks] = [[] for _ in range(num_layers)]
         self._keeps = False
         self._position: int | None = None
         self.reset()
 
     def reset(self) -> None:
         """Forget everything; the memory itself is kept for the next stream."""
+        self._sinks = [[] for _ in self._sinks]
         self._stand(0)
 
     def _stand(self, num_frames_seen: int) -> None:
@@ -134,6 +137,7 @@ class KVCache:
         for layers, kept in zip((self._keys, self._values, self._unrotated), state.buffers, strict=True):
             for buffer, own in zip(layers, kept, strict=True):
                 buffer[:, : own.shape[1]] = own.to(buffer.device)
+        self._sinks = [[] for _ in self._sinks]
         self._stand(state.num_frames_seen)
 
     @property
@@ -175,6 +179,7 @@ class KVCache:
             keys=self._keys[index],
             values=self._values[index],
             unrotated=self._unrotated[index],
+            sinks=self._sinks[index],
             rotation=self._rotation[:tokens],
             slots=self._slots,
             sink=self.sink_frames * self.frame_tokens,
@@ -191,12 +196,14 @@ class _Layer:
     """A layer's buffers in one pass. sink, room, start, stop: tokens from the buffers' beginning.
 
     room: where the window ends when it is full; start, stop: of the current chunk. slots: the window's own rotation
-    then; None where keys are rotated by their number in the stream, once for ever.
+    then; None where keys are rotated by their number in the stream, once for ever. sinks: a full sink, copied once a
+    stream, for snapshots.
     """
 
     keys: Tensor
     values: Tensor
     unrotated: Tensor
+    sinks: Sinks
     rotation: Rotation
     slots: Rotation | None
     sink: int
@@ -209,8 +216,8 @@ class _Layer:
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention (b l k d) of the current chunk to the context and itself; see `LayerMemory.attend`."""
         if torch.is_grad_enabled():  # autograd keeps what attention read: it must not be written over
-            seen = self.snapshot()
-            out = seen.attend(q, k, v)
+            past = (self.keys[:, : self.start], self.values[:, : self.start])
+            out = _Snapshot((past,), self.rotation, self.attention).attend(q, k, v)
             if self.keeps:
                 self.keep(k.detach(), v.detach())
             return out
@@ -228,9 +235,12 @@ class _Layer:
             self._move_window(k)
 
     def snapshot(self) -> LayerMemory:
-        """See `LayerMemory.snapshot`."""
-        keys, values = (each[:, : self.start].clone() for each in (self.keys, self.values))
-        return _Snapshot(keys, values, self.rotation, self.attention)
+        """See `LayerMemory.snapshot`. What the window held is copied, and a full sink once a stream."""
+        begins = self.sink if self.start >= self.sink else 0
+        if begins and not self.sinks:  # from now on it stays as it is
+            self.sinks.append((self.keys[:, :begins].clone(), self.values[:, :begins].clone()))
+        window = (self.keys[:, begins : self.start].clone(), self.values[:, begins : self.start].clone())
+        return _Snapshot((*self.sinks[: bool(begins)], window), self.rotation, self.attention)
 
     def _write(self, k: Tensor, v: Tensor) -> None:
         """The chunk behind its context, as attention reads it."""
@@ -255,13 +265,14 @@ class _Layer:
 
 
 class _Snapshot:
-    """What one layer of a cache saw in one pass."""
+    """What one layer of a cache saw in one pass. past: keys and values, part after part."""
 
-    def __init__(self, keys: Tensor, values: Tensor, rotation: Rotation, attention: Attention) -> None:
-        self._keys, self._values, self._rotation, self._attention = keys, values, rotation, attention
+    def __init__(self, past: tuple[tuple[Tensor, Tensor], ...], rotation: Rotation, attention: Attention) -> None:
+        self._past, self._rotation, self._attention = past, rotation, attention
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        seen = _joined(self._keys, rotate(k, self._rotation)), _joined(self._values, v)
+        past_keys, past_values = zip(*self._past, strict=True)
+        seen = _joined(past_keys, rotate(k, self._rotation)), _joined(past_values, v)
         return self._attention(rotate(q, self._rotation), *seen)
 
     def keep(self, k: Tensor, v: Tensor) -> None:
@@ -271,9 +282,9 @@ class _Snapshot:
         return self
 
 
-def _joined(past: Tensor, current: Tensor) -> Tensor:
+def _joined(past: Sequence[Tensor], current: Tensor) -> Tensor:
     """(b m k d): the context, which is kept in the cache's precision, and the current chunk."""
-    return torch.cat([past.to(current.dtype), current], dim=1)
+    return torch.cat([*(part.to(current.dtype) for part in past), current], dim=1)
 
 
 def _roll(buffer: Tensor, held: int, new: Tensor) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..geometry import Chunk, ChunkPlan
 from .attention import attention
 from .kv_cache import RopeRule, check_memory, remembered_frames
-from .memory import LayerMemory
+from .memory import Attention, LayerMemory
 from .rope import Rotation, rotate, rotation
 
 
@@ -43,6 +43,7 @@ class SparseCausal:
         detached  one pass over the clean past inside `keeping()` under no_grad, then one over the noisy clip; gradients
                   as in the chunk loop, whose cache is detached, for two thirds of the work
 
+    own_past: the past is the clip itself, at whatever levels its frames are, in one pass over it alone.
     height, width: tokens of a frame. Raises ValueError for an impossible memory, or frames that do not fill chunks.
     """
 
@@ -59,8 +60,12 @@ class SparseCausal:
         rope_rule: RopeRule,
         device: torch.device,
         rope_theta: float = 10000.0,
+        attention: Attention = attention,
+        own_past: bool = False,
     ) -> None:
         check_memory(sink_frames, window_frames, rope_rule)
+        self.own_past = own_past
+        self._attention = attention
         noisy = list(plan.chunks(num_latent_frames))
         clean = noisy[:-1]
         self.num_latent_frames = num_latent_frames
@@ -116,7 +121,7 @@ class SparseCausal:
         for group in self._groups[len(queries)]:
             seen_keys = torch.cat([self._context_keys(past_keys, group), _gather(own, group.own)], dim=2)
             seen_values = torch.cat([_gather(past_values, group.context), _gather(values, group.own)], dim=2)
-            attended = attention(_fold(_gather(queries, group.own)), _fold(seen_keys), _fold(seen_values))
+            attended = self._attention(_fold(_gather(queries, group.own)), _fold(seen_keys), _fold(seen_values))
             attended = attended.unflatten(1, (len(group.own[0]), -1)).unflatten(0, (q.shape[0], -1))  # (b g n l k d)
             for members, frames in zip(group.own, attended.unbind(1), strict=True):
                 for place, frame in zip(members, frames.unbind(1), strict=True):
@@ -130,13 +135,15 @@ class SparseCausal:
     def _seen_past(
         self, k: Tensor, v: Tensor, past: tuple[Tensor, Tensor] | None
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Keys and values of the clean frames: the sequence's own, or those that an earlier pass kept."""
-        own = self._keeps or k.shape[1] != self.num_latent_frames * self.height * self.width
-        if not own and self.num_past_frames:
+        """Keys and values of the frames before: the sequence's own, or those that an earlier pass kept."""
+        if self._is_clip(k) and self.num_past_frames and not (self._keeps or self.own_past):
             if past is None:
                 raise ValueError("the clean past must go first, inside keeping(), or together with the noisy clip")
             k, v = past
         return self._frames(k), self._frames(v)
+
+    def _is_clip(self, k: Tensor) -> bool:
+        return k.shape[1] == self.num_latent_frames * self.height * self.width
 
     def _context_keys(self, past: Sequence[Tensor], group: _Group) -> Tensor:
         """Keys (b g m l k d), rotated, of the frames that a group's chunks see."""

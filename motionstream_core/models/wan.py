@@ -268,9 +268,13 @@ class WanModel(nn.Module):
         window_frames: int,
         chunk_frames: int,
         rope_rule: RopeRule,
+        dtype: torch.dtype | None = None,
     ) -> KVCache:
-        """An empty KVCache for latents of height x width cells, in this model's dtype and on its device."""
-        device, dtype = self.placement
+        """An empty KVCache for latents of height x width cells, on this model's device.
+
+        dtype: None is the model's.
+        """
+        device, own_dtype = self.placement
         return KVCache(
             num_layers=self.config.num_layers,
             batch_size=batch_size,
@@ -282,7 +286,7 @@ class WanModel(nn.Module):
             window_frames=window_frames,
             chunk_frames=chunk_frames,
             rope_rule=rope_rule,
-            dtype=dtype,
+            dtype=dtype or own_dtype,
             device=device,
             rope_theta=self.config.rope_theta,
             attention=self.attention,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..diffusion.flow import clean_from_velocity
+from ..diffusion.noise import noise_generator
 from ..diffusion.sample import denoise_few_step
 from ..diffusion.schedule import to_timestep
 from ..geometry import Chunk, ChunkPlan
@@ -183,10 +184,10 @@ def _pin(latents: Tensor, first: Tensor | None) -> Tensor:
 
 
 def seeded_noise(seed: int, shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> Noise:
-    """Noise that depends on seed, chunk and step alone, the same on every device; shape is (b c h w)."""
+    """Noise that depends on seed (64 bits), chunk and step alone, the same on every device; shape is (b c h w)."""
 
     def noise(chunk: Chunk, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + chunk.index * 1_009 + step) % 2**63)
+        generator = noise_generator(seed, seed * 1_000_003 + chunk.index * 1_009 + step)
         batch_size, channels, height, width = shape
         drawn = torch.randn(batch_size, channels, chunk.num_frames, height, width, generator=generator)
         return to_device(drawn, device, dtype)

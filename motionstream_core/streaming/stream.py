@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
 from ..diffusion.guidance import Pass, joint_guidance
+from ..diffusion.noise import noise_generator
 from ..diffusion.sample import StepCallback as TeacherCallback
 from ..diffusion.sample import euler_sample, unipc_sample
 from ..diffusion.schedule import student_sigmas, teacher_sigmas
@@ -200,7 +201,7 @@ def sample_teacher(
         spec.motion_weight if motion_weight is None else motion_weight,
         batched,
     )
-    generator = torch.Generator().manual_seed(seed)
+    generator = noise_generator(seed)
     shape = (1, spec.backbone.out_channels, num_latent_frames, *conditions.latent_size)
     noise = torch.randn(shape, generator=generator).to(device)
     clean = SAMPLERS[sampler](predict, noise, teacher_sigmas(num_steps, spec.shift), callback=callback)

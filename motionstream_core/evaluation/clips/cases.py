@@ -25,13 +25,15 @@ class Protocol:
 
     frame_size: (height, width); frames are scaled to cover it and cropped about the middle. max_frames: at most so
     many, down to whole chunks. fps: footage that is faster is sub-sampled to it, frame by nearest frame; None takes
-    every frame. grid: rows and columns of the points that are followed from the first frame.
+    every frame. spread: instead, frames are taken evenly over the whole clip, its first and its last among them, as the
+    paper does with DAVIS. grid: rows and columns of the points that are followed from the first frame.
     """
 
     frame_size: tuple[int, int]
     max_frames: int = 81
     fps: float | None = 16.0
     grid: int = 50
+    spread: bool = False
 
 
 def frame_indices(num_frames: int, fps: float | None, protocol: Protocol) -> list[int]:
@@ -49,11 +51,17 @@ def read_clip(footage: Footage, protocol: Protocol, whole_chunks: Callable[[int]
     that is too short, and what the footage's file raises.
     """
     source, fps = footage.open(protocol.fps)
-    indices = frame_indices(source.num_frames, fps, protocol)
-    count = whole_chunks(len(indices))
+    indices = list(range(source.num_frames)) if protocol.spread else frame_indices(source.num_frames, fps, protocol)
+    count = whole_chunks(min(len(indices), protocol.max_frames))
     if count < 2:
         raise ValueError(f"it has {len(indices)} frames at this rate, fewer than the model makes in one chunk")
-    return _read(source, indices[:count], protocol.frame_size), indices[:count]
+    chosen = spread_over(len(indices), count) if protocol.spread else indices[:count]
+    return _read(source, chosen, protocol.frame_size), chosen
+
+
+def spread_over(num_frames: int, count: int) -> list[int]:
+    """`count` of the frames 0..num_frames - 1, evenly, the first and the last among them; count is at least 2."""
+    return [round(k * (num_frames - 1) / (count - 1)) for k in range(count)]
 
 
 def first_frame(footage: Footage, protocol: Protocol) -> Video:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ...tracks import Tracks
 from ...tracks.extract.tracker import Tracker
@@ -36,14 +37,18 @@ class TrackError:
 
 @dataclass(frozen=True)
 class ClipJudge:
-    """Judges videos by a point tracker and, where its weights are at hand, by LPIPS."""
+    """Judges videos by a point tracker and, where its weights are at hand, by LPIPS.
+
+    size: (height, width) to which both videos are brought before they are compared; None compares them as they are.
+    """
 
     tracker: Tracker
     lpips: Lpips | None = None
+    size: tuple[int, int] | None = None
 
     def likeness(self, video: Video, truth: Video) -> Likeness:
         """Of two uint8 videos (t h w 3) of one shape. Raises ValueError otherwise."""
-        video, truth = video[1:], truth[1:]
+        video, truth = (brought_to(each[1:], self.size) for each in (video, truth))
         return Likeness(psnr_db(video, truth), _mean_ssim(video, truth), self._lpips(video, truth))
 
     def track_error(self, video: Video, tracks: Tracks) -> TrackError:
@@ -76,6 +81,14 @@ class ClipJudge:
             part = self.lpips(*(each.float() / 255 for each in pair))
             total += float(part) * len(video[start : start + LPIPS_FRAMES])
         return total / len(video)
+
+
+def brought_to(video: Video, size: tuple[int, int] | None) -> Video:
+    """A video (t h w 3) at another (height, width)."""
+    if size is None or video.shape[1:3] == size:
+        return video
+    (height, width), resample = size, Image.Resampling.BICUBIC
+    return np.stack([np.asarray(Image.fromarray(each).resize((width, height), resample)) for each in video])
 
 
 def _mean_ssim(video: Video, truth: Video) -> float:

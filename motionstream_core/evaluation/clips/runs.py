@@ -44,8 +44,9 @@ Report = Callable[[str], None]
 class Plan:
     """What is asked of every clip.
 
-    variants: COUNTERFACTUALS to try beside the clip's own tracks. prompt: for clips without a caption. negative: a
-    teacher's. model: says which model this is; a result of another is not taken for this one's.
+    variants: COUNTERFACTUALS to try beside the clip's own tracks. prompt: for clips without a caption; {clip} in it is
+    the clip's name, with spaces. negative: a teacher's. model: says which model this is; a result of another is not
+    taken for this one's.
     """
 
     protocol: Protocol
@@ -84,12 +85,16 @@ class ClipRuns:
         self.renderer, self.footage, self.plan, self.judge, self.out = renderer, tuple(footage), plan, judge, out
         self._say, self._warm = report, False
 
-    def run(self) -> list[ClipResult]:
-        """Every clip's result, in order. Clips that are complete in `out` for this plan are read from there."""
-        done = {each.name: kept for each in self.footage if (kept := self._kept(each)) is not None}
+    def run(self, part: tuple[int, int] = (0, 1)) -> list[ClipResult]:
+        """Every clip's result, in order. Clips that are complete in `out` for this plan are read from there.
+
+        part: (i, n) takes every n-th clip from the i-th on, so that several processes share a dataset and a folder.
+        """
+        mine = self.footage[part[0] :: part[1]]
+        done = {each.name: kept for each in mine if (kept := self._kept(each)) is not None}
         if done:
-            self._say(f"{len(done)} of {len(self.footage)} clips are complete and are not made again")
-        pending = [each for each in self.footage if each.name not in done]
+            self._say(f"{len(done)} of {len(mine)} clips are complete and are not made again")
+        pending = [each for each in mine if each.name not in done]
         inputs: dict[str, Tracks] = {}
         for each in pending:
             try:
@@ -98,12 +103,12 @@ class ClipRuns:
                 done[each.name] = self._skipped(each, error)
         pending = [each for each in pending if each.name in inputs]
         for each, prompt in zip(pending, self._prompts(pending), strict=True):
-            self._say(f"{each.name}: {len(done) + 1} of {len(self.footage)}")
+            self._say(f"{each.name}: {len(done) + 1} of {len(mine)}")
             try:
                 done[each.name] = self._run(each, inputs[each.name], prompt)
             except (OSError, ValueError) as error:
                 done[each.name] = self._skipped(each, error)
-        return [done[each.name] for each in self.footage]
+        return [done[each.name] for each in mine]
 
     def _skipped(self, footage: Footage, error: Exception) -> ClipResult:
         self._say(f"{footage.name}: skipped, {error}")
@@ -115,7 +120,9 @@ class ClipRuns:
         return self.out / "clips" / name
 
     def caption(self, footage: Footage) -> str:
-        return self.plan.prompt if footage.caption is None else footage.caption
+        if footage.caption is not None:
+            return footage.caption
+        return self.plan.prompt.replace("{clip}", footage.name.replace("_", " "))
 
     def _kept(self, footage: Footage) -> ClipResult | None:
         stored = _read_json(self.folder(footage.name) / "result.json")
@@ -255,7 +262,7 @@ class ClipRuns:
         lpips = self.judge.lpips is not None
         asked = asdict(replace(self.plan, prompt=self.caption(footage)))
         others = [each.name for each in self.footage] if "other" in self.plan.variants else []
-        return _digest(self._input_key(footage), self.judge.tracker.name, asked, lpips, others)
+        return _digest(self._input_key(footage), self.judge.tracker.name, asked, lpips, self.judge.size, others)
 
 
 def save_side_by_side(stem: Path, truth: Video, video: Video, own: Tracks, tracks: Tracks, fps: float) -> None:

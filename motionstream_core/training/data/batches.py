@@ -52,6 +52,15 @@ class Batch:
         """The same clips under other tracks."""
         return replace(self, points=points, visibility=visibility)
 
+    def clip(self, number: int) -> Batch:
+        """One of the clips, as a batch of it alone."""
+        own = {
+            name: value[number : number + 1]
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor) and name != "empty_text"
+        }
+        return replace(self, captions=self.captions[number : number + 1], **own)
+
     def with_latents(self, latents: Tensor) -> Batch:
         """The same conditions for other latents."""
         return replace(self, latents=latents)

@@ -80,7 +80,7 @@ def save_trajectories(path: Path, made: Trajectories) -> None:
     tensors = {
         "levels": made.levels.half(),
         "clean": made.clean.half(),
-        "points": batch.points.half(),
+        "points": batch.points.float(),
         "visibility": batch.visibility,
         "ids": made.ids,
     }

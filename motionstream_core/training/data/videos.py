@@ -22,12 +22,16 @@ OPEN_SHARDS = 64
 
 @dataclass(frozen=True)
 class TrackDraw:
-    """How many tracks a sample is told: none with `none_probability`, else log-uniform from least to most, both
-    included. The paper's models see 1000 to 2500; models that shall obey few need to see few."""
+    """How many tracks a sample is told: none with `none_probability`, else from least to most, both included.
+
+    uniform: every number is as likely; else every order of magnitude is (log-uniform). The paper's models see 1000 to
+    2500; models that shall obey few need to see few.
+    """
 
     least: int = 1
     most: int = 2500
     none_probability: float = 0.1
+    uniform: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.least <= self.most or not 0 <= self.none_probability <= 1:
@@ -36,7 +40,10 @@ class TrackDraw:
     def choose(self, candidates: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Some of the candidates."""
         none = rng.random() < self.none_probability
-        count = int(np.exp(rng.uniform(np.log(self.least), np.log(self.most + 1))))
+        if self.uniform:
+            count = int(rng.integers(self.least, self.most + 1))
+        else:
+            count = int(np.exp(rng.uniform(np.log(self.least), np.log(self.most + 1))))
         return rng.permutation(candidates)[: 0 if none else count]
 
 

@@ -207,7 +207,7 @@ def shape_faults(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tupl
 
 
 def load_start(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
-    """Give a model its starting weights.
+    """Give a model its starting weights; a model on the meta device takes the very tensors.
 
     Raises ValueError that lists the first few names which are missing, unknown or of another shape, with both shapes.
     """
@@ -215,7 +215,7 @@ def load_start(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> 
     faults = shape_faults({n: tuple(v.shape) for n, v in own.items()}, {n: tuple(v.shape) for n, v in weights.items()})
     if faults:
         raise ValueError(f"the weights of {source} do not fit the model that is to start from them: {faults}")
-    model.load_state_dict(dict(weights))
+    model.load_state_dict(dict(weights), assign=any(each.is_meta for each in own.values()))
 
 
 class _SafeUnpickler(pickle.Unpickler):

@@ -32,6 +32,15 @@ class Ema:
         for name, value in model.state_dict().items():
             local(self.weights[name]).lerp_(local(value).float(), 1 - decay)
 
+    @torch.no_grad()
+    def swap(self, model: nn.Module) -> None:
+        """Give the model the averages for weights and keep its weights in their place; once more undoes it."""
+        for name, value in model.state_dict().items():
+            own, average = local(value), local(self.weights[name])
+            kept = own.clone()
+            own.copy_(average)
+            average.copy_(kept)
+
     def tensors(self) -> dict[str, Tensor]:
         """All that a checkpoint holds of it; a checkpoint is read into these very tensors."""
         return {"num_updates": self._num_updates} | {f"weights.{name}": value for name, value in self.weights.items()}

@@ -8,8 +8,8 @@ micro_batch_size give the same training whatever the number of ranks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from .ema import Ema
+from .meter import Meter
 from .optimizers import Optimizer, OptimizerSettings
 from .ranks import TIMEOUT
-from .sharding import Module, broadcast_weights, checkpoint_blocks, local, shard
+from .sharding import Module, broadcast_weights, cast_tokens, checkpoint_blocks, local, shard_from_main
 
 
 class TrainingDiverged(RuntimeError):
@@ -33,7 +34,8 @@ class Compute:
     """Where and how a stage computes.
 
     precision "bf16": matrix products in bf16, weights and sums in fp32. shard: parameters, gradients and optimizer
-    states are spread over all ranks (FSDP2). activation_checkpointing: blocks run twice and keep less.
+    states are spread over all ranks (FSDP2), or over the ranks of each of `num_replicas` groups (HSDP), between which
+    gradients alone travel. activation_checkpointing: blocks run twice and keep less.
     """
 
     device: torch.device
@@ -41,10 +43,13 @@ class Compute:
     shard: bool = False
     activation_checkpointing: bool = False
     compile: bool = False
+    num_replicas: int = 1
 
     def __post_init__(self) -> None:
         if self.precision not in ("bf16", "fp32"):
             raise ValueError(f"precision is {self.precision!r}; known are 'bf16' and 'fp32'")
+        if self.num_replicas < 1 or (self.num_replicas > 1 and not self.shard):
+            raise ValueError(f"num_replicas is {self.num_replicas}; it must be at least 1, more only with shards")
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class MicroBatches:
             raise ValueError(
                 f"batch_size ({self.batch_size}) and micro_batch_size ({self.micro_batch_size}) must be at least 1"
             )
+
+    @property
+    def num_micro(self) -> int:
+        """Micro-batches of a step, where their size is given; else 1, of the whole batch."""
+        return 1 if self.micro_batch_size is None else self.batch_size // self.micro_batch_size
 
     def share(self, rank: int, num_ranks: int) -> tuple[int, range, int]:
         """(micro_batch_size, indices of the rank's micro-batches, number of all micro-batches).
@@ -111,6 +121,22 @@ class Part:
                 found.append(local(parameter.grad))
         return found
 
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The network with its averages for weights, sharded as it is, in eval mode, for as long as the context lasts.
+
+        Raises ValueError where no average is kept.
+        """
+        if self.ema is None:
+            raise ValueError(f"no average is kept of {self.name}; give `part` an ema_decay")
+        training = self.model.training
+        self.ema.swap(self.model)
+        try:
+            yield self.model.eval()
+        finally:
+            self.ema.swap(self.model)
+            self.model.train(training)
+
     def tensors(self) -> dict[str, Tensor]:
         """All that a checkpoint holds of it; a checkpoint is read into these very tensors."""
         groups = {"model": self.model.state_dict(), "optimizer": self.optimizer.tensors()}
@@ -133,6 +159,7 @@ class Engine:
             raise ValueError("sharding needs the ranks of torchrun; start with torchrun, or leave out --shard")
         self.rank = dist.get_rank() if joined else 0
         self.num_ranks = dist.get_world_size() if joined else 1
+        self.meter = Meter(self.device, self.num_ranks)
         # checkpoints are written by a thread, and two threads must never meet in one group
         self.control, self.writing = (_group() if joined else None for _ in range(2))
 
@@ -151,6 +178,8 @@ class Engine:
     ) -> Part:
         """A network to train, its parameters that require gradients at least; rank 0's weights are the start.
 
+        A Wan network that is sharded may be on the meta device on all other ranks.
+
         methods: see `sharding.shard`.
         """
         if self.compute.activation_checkpointing and hasattr(model, "blocks"):
@@ -158,24 +187,38 @@ class Engine:
         model = self._placed(model, methods, self.compute.compile)
         return Part(name, model, Optimizer(model, settings), None if ema_decay is None else Ema(model, ema_decay))
 
-    def frozen(self, model: Module, methods: tuple[str, ...] = ()) -> Module:
-        """A network that is only asked: in eval mode, without gradients, placed as the trained ones are."""
-        return self._placed(model.eval().requires_grad_(False), methods, compiled=False)
+    def frozen(self, model: Module, methods: tuple[str, ...] = (), compact: bool = False) -> Module:
+        """A network that is only asked: in eval mode, without gradients, placed as the trained ones are.
+
+        compact: its weights are kept in the engine's precision.
+        """
+        model = model.eval().requires_grad_(False)
+        return self._placed(model.to(self._dtype) if compact else model, methods, compiled=False)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Of matrix products."""
+        return torch.bfloat16 if self.compute.precision == "bf16" else torch.float32
 
     def _placed(self, model: Module, methods: tuple[str, ...], compiled: bool) -> Module:
-        if self.num_ranks > 1:
-            broadcast_weights(model, self.device)
         if compiled:
             for part in model.blocks if self.compute.shard and hasattr(model, "blocks") else [model]:  # type: ignore
                 part.compile()
-        if not self.compute.shard:
-            return model.to(self.device)
-        dtype = torch.bfloat16 if self.compute.precision == "bf16" else torch.float32
-        return shard(model, dtype, self.device, methods)
+        cast_tokens(model)
+        if self.compute.shard:
+            return shard_from_main(model, self._dtype, self.device, methods, self.compute.num_replicas)
+        if self.num_ranks > 1:
+            broadcast_weights(model, self.device)
+        return model.to(self.device)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Matrix products in the engine's precision."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.compute.precision == "bf16")
+        """Matrix products in the engine's precision.
+
+        Casts of weights are not kept: some releases of torch hand one made under no_grad to a pass with gradient, which
+        then never reaches the weight, and gradients of several passes would be summed in bf16.
+        """
+        enabled = self.compute.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled, cache_enabled=False)
 
     def accumulate(
         self,
@@ -233,6 +276,7 @@ class Engine:
             total += torch.linalg.vector_norm(gradient, dtype=torch.float64).square()
         if self.compute.shard:
             self._sum([total])
+            total /= self.compute.num_replicas  # every shard was counted in each of them
         return total.sqrt().float()
 
     @torch.no_grad()
@@ -262,6 +306,22 @@ class Engine:
         tensor = torch.tensor(value)
         dist.all_reduce(tensor, dist.ReduceOp.MAX, group=self.control)
         return int(tensor)
+
+    def total(self, value: float) -> float:
+        """The sum of all ranks' values."""
+        if self.control is None:
+            return value
+        tensor = torch.tensor(value, dtype=torch.float64)
+        dist.all_reduce(tensor, group=self.control)
+        return tensor.item()
+
+    def collected(self, value: object) -> list[object]:
+        """All ranks' values, on rank 0; empty elsewhere."""
+        if self.control is None:
+            return [value]
+        values: list[object] = [None] * self.num_ranks
+        dist.gather_object(value, values if self.is_main else None, group=self.control)
+        return values if self.is_main else []
 
     def from_main(self, value: object) -> object:
         """Rank 0's value, on every rank."""

@@ -1,4 +1,4 @@
-"""Training logs: one CSV file per stage that any tool can plot, and TensorBoard's files where they are asked for."""
+"""Training logs: one CSV file per stage that any tool can plot; TensorBoard and Weights & Biases where asked for."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .wandb_runs import WandbRun
+
 
 class Log:
     """`<folder>/<stage>.csv`, header `step,<names>`; every row goes to `echo` too, as `stage,step,name=value...`.
 
     A step never stands below a later one: a row replaces all rows at or after its step, so that a resumed or repeated
     run leaves one line and not two. Names that come later get a column of their own, empty above.
-    writes False is the log of ranks that leave this to rank 0. Raises ImportError when TensorBoard is asked for and
-    missing.
+    writes False is the log of ranks that leave this to rank 0. wandb: project of Weights & Biases. Raises ImportError
+    when TensorBoard or wandb is asked for and missing.
     """
 
     def __init__(
@@ -24,12 +26,14 @@ class Log:
         echo: Callable[[str], None] | None = None,
         tensorboard: bool = False,
         writes: bool = True,
+        wandb: str | None = None,
     ) -> None:
         self.folder = folder
         self.writes = writes
         self._echo = echo if writes else None
         self._rows: dict[str, list[dict[str, str]]] = {}
         self._boards = _Boards(folder) if tensorboard and writes else None
+        self._wandb = WandbRun(wandb, folder) if wandb and writes else None
         if writes:
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -48,8 +52,15 @@ class Log:
             self._write(stage, [*(r for r in rows if int(r["step"]) < step), row])
         if self._boards is not None:
             self._boards.add(stage, step, values)
+        if self._wandb is not None:
+            self._wandb.add(stage, step, values)
         if self._echo is not None:
             self._echo(f"{stage},{step}," + ",".join(f"{name}={value:.5g}" for name, value in values.items()))
+
+    def picture(self, stage: str, step: int, path: Path) -> None:
+        """Show a picture that stands in the run's folder."""
+        if self._wandb is not None:
+            self._wandb.picture(stage, step, path)
 
     def note(self, text: str) -> None:
         """Say something that is no number."""

@@ -62,8 +62,8 @@ def train_loop(
     """Call `step` for every train_step that is still to do; all ranks run this loop together.
 
     Goes on from the newest checkpoint in `<folder>/<name>.state`. step: (train_step) -> numbers to log, as means since
-    the row before. on_save, on_video: (steps done), when a checkpoint or a video is due, on every rank; the checkpoint
-    is then being written.
+    the row before, beside those of the engine's meter. on_save, on_video: (steps done), when a checkpoint or a video is
+    due, on every rank; the checkpoint is then being written.
     SIGTERM, or SIGINT once, ends the step on all ranks, saves and raises Stopped. TrainingDiverged comes back with the
     last good checkpoint in its message.
     """
@@ -71,6 +71,7 @@ def train_loop(
         done = checkpoints.resume(parts)
         log.rewind(name, done)
         means, started = _Means(), time.monotonic()
+        engine.meter.start(done)
         while done < plan.num_steps:
             try:
                 means.add(step(done))
@@ -80,7 +81,8 @@ def train_loop(
                 raise TrainingDiverged(f"{error}; {last}") from error
             done += 1
             if plan.due(done, plan.log_every):
-                log(name, done, **means.take(), seconds=time.monotonic() - started)
+                row = engine.meter.row(done, plan.num_steps)
+                log(name, done, **means.take(), seconds=time.monotonic() - started, **row)
             asked = engine.largest(stop.asked)
             if asked:
                 checkpoints.save(done, parts)
@@ -93,6 +95,8 @@ def train_loop(
                     on_save(done)
             if on_video is not None and plan.due(done, plan.video_every):
                 on_video(done)
+            if plan.due(done, plan.log_every):
+                engine.meter.start(done)  # what was saved and shown is no part of a step
 
 
 class _Means:

@@ -89,7 +89,9 @@ class Muon(torch.optim.Optimizer):
         ahead = grad.lerp(average, momentum)
         if isinstance(ahead, DTensor):
             whole = DTensor.from_local(
-                orthogonalised(ahead.full_tensor(), self.precision), ahead.device_mesh, [Replicate()]
+                orthogonalised(ahead.full_tensor(), self.precision),
+                ahead.device_mesh,
+                [Replicate()] * ahead.device_mesh.ndim,
             )
             direction = whole.redistribute(placements=ahead.placements).to_local()
         else:

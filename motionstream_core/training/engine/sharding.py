@@ -9,9 +9,9 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils.checkpoint import checkpoint
 
 from ...models.memory import LayerMemory
@@ -48,6 +48,19 @@ def checkpoint_blocks(model: nn.Module) -> None:
         block.forward = _checkpointed(block.forward)
 
 
+def cast_tokens(model: nn.Module) -> None:
+    """Let CLIP tokens come in the precision of the weights that they meet, which may be gathered or kept in bf16.
+
+    They meet a norm first, and autocast leaves norms alone.
+    """
+    if isinstance(model, WanModel) and model.config.image_dim is not None:
+        model.img_emb.register_forward_pre_hook(_as_weights)
+
+
+def _as_weights(projection: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(tokens.to(next(projection.parameters()).dtype) for tokens in args)
+
+
 def _checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def run(x: Tensor, time: Tensor, context: LayerContext, memory: LayerMemory, keys_only: bool = False) -> Tensor:
         if keys_only or not torch.is_grad_enabled():
@@ -57,16 +70,19 @@ def _checkpointed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return run
 
 
-def shard(model: Module, precision: torch.dtype, device: torch.device, methods: tuple[str, ...] = ()) -> Module:
+def shard(
+    model: Module, precision: torch.dtype, device: torch.device, methods: tuple[str, ...] = (), num_replicas: int = 1
+) -> Module:
     """Shard a network's parameters over all ranks: block by block, the track head, the word encoder, then the rest.
 
     precision: of gathered parameters; gradients are reduced in fp32. methods: the network's own methods, other than
-    forward, that use parameters and take and return plain tensors; those of `TrackWan` are known.
+    forward, that use parameters and take and return plain tensors; those of `TrackWan` are known. num_replicas: groups
+    of ranks that hold the whole network each (HSDP); 1 spreads it over all ranks.
     Gradients are summed over ranks, not averaged. No inputs are cast: timesteps would not survive bf16.
     """
     # nobody changes a velocity or a block's tokens in place
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
-    mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    mesh = _mesh(device, num_replicas)
     policy = MixedPrecisionPolicy(param_dtype=precision, reduce_dtype=torch.float32, cast_forward_inputs=False)
     own_methods = ("embed_context",) if isinstance(model, WanModel) else ()
     for part, names in (*_parts(model), (model, own_methods + methods)):
@@ -78,9 +94,39 @@ def shard(model: Module, precision: torch.dtype, device: torch.device, methods: 
         if isinstance(part, FSDPModule):
             part.set_gradient_divide_factor(1.0)
             part.set_force_sum_reduction_for_comms(True)
-    if isinstance(model, WanModel):
-        _run_root_first(model, precision, device)
     return model
+
+
+def shard_from_main(
+    model: Module, precision: torch.dtype, device: torch.device, methods: tuple[str, ...], num_replicas: int
+) -> Module:
+    """`shard` of a network of which rank 0 has the weights; the others need none, and get no more than their shards."""
+    if not isinstance(model, WanModel):  # buffers that no state names would be lost
+        broadcast_weights(model, device)
+        return shard(model, precision, device, methods, num_replicas)
+    weights = model.state_dict() if dist.get_rank() == 0 else None
+    model.to_empty(device="meta")
+    sharded = shard(model, precision, device, methods, num_replicas).to_empty(device=device)
+    with torch.no_grad():
+        for name, own in sharded.state_dict().items():
+            assert isinstance(own, DTensor)  # there are no buffers
+            whole = torch.empty(own.shape, dtype=own.dtype, device=device)
+            if weights is not None:
+                whole.copy_(weights[name])
+            local(own).copy_(local(distribute_tensor(whole, own.device_mesh, own.placements)))
+    _run_root_first(model, precision, device)
+    return sharded
+
+
+def _mesh(device: torch.device, num_replicas: int) -> DeviceMesh:
+    """All ranks in a row, or in as many rows as there are replicas. Raises ValueError where they are not alike."""
+    num_ranks = dist.get_world_size()
+    if num_replicas == 1:
+        return init_device_mesh(device.type, (num_ranks,))
+    if num_ranks % num_replicas:
+        raise ValueError(f"{num_ranks} ranks cannot hold {num_replicas} replicas of one size; use a divisor")
+    names = ("replicate", "shard")
+    return init_device_mesh(device.type, (num_replicas, num_ranks // num_replicas), mesh_dim_names=names)
 
 
 def _parts(model: nn.Module) -> list[tuple[nn.Module, tuple[str, ...]]]:

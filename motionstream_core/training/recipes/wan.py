@@ -1,11 +1,13 @@
 """Recipes for Wan 2.1 1.3B and Wan 2.2 5B: what the models are, and the paper's numbers (arXiv 2511.01266).
 
-Where the paper is silent the choice is ours, and marked so. Nothing here was trained by us: these are for a cluster.
+`paper` and `paper-5b` take every way that the paper takes; where it is silent the choice is ours, and marked so. The
+others differ from them in the switches that docs/training.md lists. Nothing here was trained by us: these are for a
+cluster.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -15,16 +17,20 @@ from ...models.conditioning import InputLayout
 from ...models.track_head import TrackHeadConfig
 from ...models.wan import WanConfig
 from ..data import View
+from ..data.videos import TrackDraw
 from ..engine.engine import Compute, MicroBatches
 from ..engine.optimizers import OptimizerSettings
 from ..stages.causal import StudentTraining
 from ..stages.causal_loss import CausalMasks
 from ..stages.distill import DistillTraining
-from ..stages.initialise import WAN21_FUN_CONTROL, WAN21_FUN_INP, WAN22_TI2V_5B
+from ..stages.distribution_matching import LevelRange
+from ..stages.initialise import WAN21_FUN_CONTROL, WAN21_FUN_INP, WAN22_FUN_CONTROL, WAN22_TI2V_5B
 from ..stages.ode import OdeTraining
 from ..stages.teacher import Phase, TeacherTraining
 
 LATENT_FRAMES = 21  # 81 frames, seven chunks of three
+PAPER_5B_LATENT_FRAMES = 31  # 121 frames: the image's latent, and ten chunks of three
+WIDESCREEN = (1.7, 1.85)  # 16:9, and what Wan's sizes make of it: 832 x 480 is 1.73
 CLIP_WIDTH = 1280  # of CLIP ViT-H's tokens
 ADAMW_BETAS = (0.9, 0.999)  # ours; the paper names betas for the last stage alone
 
@@ -67,7 +73,11 @@ class WanPreset:
         without control_layout the track slot starts at random.
     teacher_phases: one after the other, each from the averaged weights of the one before and on clips of its own: first
         real footage, then synthetic clips with mid-frame masking and the track head held still.
-    num_tracks: drawn for every sample, both ends included.
+    student_clips: folder of the clips whose images, captions and tracks the stages ode and distill read.
+    tracks: how many are told of every sample.
+    aspect_range: least and greatest width / height of videos that the stage prepare takes; None allows a factor of 1.5
+        from the frame's own.
+    probe_clips, probe_steps: fixed clips that are looked at whenever a stage saves, and the teacher's steps for them.
     """
 
     teacher: ModelSpec
@@ -77,16 +87,26 @@ class WanPreset:
     ode: OdeTraining
     causal: StudentTraining
     distill: DistillTraining
-    num_tracks: tuple[int, int] = (1000, 2500)
+    student_clips: str = "clips-synthetic"
+    tracks: TrackDraw = field(default_factory=lambda: TrackDraw(1000, 2500))
+    aspect_range: tuple[float, float] | None = None
+    probe_clips: int = 4
+    probe_steps: int = 25
+
+    @property
+    def latent_frames(self) -> int:
+        """Of a clip."""
+        return self.ode.view.latent_frames
 
     @property
     def student(self) -> ModelSpec:
         """The same network, causal."""
         return replace(self.teacher, role="student")
 
-    def compute(self, device: torch.device, num_ranks: int) -> Compute:
+    def compute(self, device: torch.device, num_ranks: int, num_replicas: int = 1) -> Compute:
         """How the stages compute: bf16, recomputed activations, and parameters sharded wherever there are ranks."""
-        return Compute(device, "bf16", shard=num_ranks > 1, activation_checkpointing=True)
+        shard = num_ranks > 1
+        return Compute(device, "bf16", shard, activation_checkpointing=True, num_replicas=num_replicas)
 
 
 def _teacher_phase(
@@ -104,10 +124,14 @@ def _teacher_phase(
 
 
 def _preset(
-    teacher: ModelSpec, base_layout: InputLayout, control_layout: InputLayout | None, synthetic_steps: int
+    teacher: ModelSpec,
+    base_layout: InputLayout,
+    control_layout: InputLayout | None,
+    synthetic_steps: int,
+    latent_frames: int = LATENT_FRAMES,
 ) -> WanPreset:
     # a window as wide as the frame is the whole frame
-    view = View(LATENT_FRAMES, max(teacher.frame_size) // teacher.vae_stride.space)
+    view = View(latent_frames, max(teacher.frame_size) // teacher.vae_stride.space)
     return WanPreset(
         teacher=teacher,
         base_layout=base_layout,
@@ -126,12 +150,34 @@ def _preset(
             optimizer=OptimizerSettings("adamw", 2e-6, ADAMW_BETAS),
             masks=CausalMasks(sink_frames=(0, 3), window_frames=(1, 18)),  # ours
             decay_share=0.0,
+            freeze_head=True,
         ),
-        distill=DistillTraining(batches=MicroBatches(64, 1), view=view),
+        distill=DistillTraining(
+            batches=MicroBatches(64, 1), view=view, levels=LevelRange(clamped=True), freeze_head=True
+        ),
     )
 
 
+def _as_the_paper(preset: WanPreset) -> WanPreset:
+    """The same model without what is ours: tracks uniform in number and always told, no cell weighing more, 16:9 only,
+    trajectories regressed on as CausVid does."""
+    return replace(
+        preset,
+        teacher_phases=tuple(replace(training, track_gain=0.0) for training in preset.teacher_phases),
+        causal=replace(preset.causal, track_gain=0.0, masks=replace(preset.causal.masks, past="noisy")),
+        tracks=TrackDraw(1000, 2500, none_probability=0.0, uniform=True),
+        aspect_range=WIDESCREEN,
+    )
+
+
+SMALL = _preset(WAN21_TEACHER, WAN21_FUN_INP, WAN21_FUN_CONTROL, synthetic_steps=800)
+LARGE = _preset(WAN22_TEACHER, WAN22_TI2V_5B, None, synthetic_steps=400)
+# 121 frames fill chunks only where the image stands alone in the first one, which then is the sink.
+LONG_TEACHER = replace(WAN22_TEACHER, chunk_plan=ChunkPlan(3, 1), sink_frames=1)
+LONG = _preset(LONG_TEACHER, WAN22_TI2V_5B, WAN22_FUN_CONTROL, 400, PAPER_5B_LATENT_FRAMES)
 WAN_PRESETS = {
-    "wan2.1-1.3b": _preset(WAN21_TEACHER, WAN21_FUN_INP, WAN21_FUN_CONTROL, synthetic_steps=800),
-    "wan2.2-5b": _preset(WAN22_TEACHER, WAN22_TI2V_5B, None, synthetic_steps=400),
+    "wan2.1-1.3b": SMALL,
+    "wan2.2-5b": LARGE,
+    "paper": _as_the_paper(SMALL),
+    "paper-5b": _as_the_paper(LONG),
 }

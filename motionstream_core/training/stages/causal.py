@@ -6,25 +6,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ...checkpoints.load import LoadedModel, build_model
 from ...checkpoints.spec import ModelSpec
 from ...models.track_wan import TrackWan
-from ..engine.averaged import Watch, averaged_model, watched
+from ..engine.averaged import Validate, Watch, averaged_model, saved, watched
 from ..engine.checkpoint import load_start
 from ..engine.engine import Engine, MicroBatches
 from ..engine.log import Log
 from ..engine.loop import LoopPlan, train_loop
 from ..engine.optimizers import OptimizerSettings
 from .causal_loss import CausalMasks
+from .losses import TRACK_GAIN
+from .student import HEAD
 
 
 @dataclass(frozen=True)
 class StudentTraining:
     """Knobs of the stage; the last `decay_share` of the steps lowers the learning rate to 5 %, 0 keeps it.
 
-    masks: sinks and windows that are trained on.
+    masks: sinks and windows that are trained on. track_gain: as of `teacher.TeacherTraining`. freeze_head: the track
+    head stays as it is.
     """
 
     num_steps: int
@@ -33,6 +37,8 @@ class StudentTraining:
     optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(learning_rate=3e-4))
     ema_decay: float = 0.99
     masks: CausalMasks = field(default_factory=CausalMasks)
+    track_gain: float = TRACK_GAIN
+    freeze_head: bool = False
     warmup_steps: int = 20
     decay_share: float = 0.3
     save_every: int = 50
@@ -71,14 +77,17 @@ def train_student(
     log: Log,
     on_save: Watch | None = None,
     on_video: Watch | None = None,
+    validate: Validate | None = None,
 ) -> TrackWan | None:
-    """Run stage `name` from the weights of `start`, or go on with it; checkpoints live in `folder`.
+    """Run stage `name` from the weights of `start`, which it takes over, or go on with it; checkpoints are in `folder`.
 
     Returns the averaged model on rank 0, None elsewhere. Raises ValueError when the weights do not fit `spec`.
     """
-    model = build_model(spec)
+    with torch.device("meta"):
+        model = build_model(spec)
     load_start(model, start.model.state_dict(), "the stage before")
     part = engine.part(name, model, training.optimizer, training.ema_decay)
+    part.freeze(HEAD if training.freeze_head else ())
 
     def step(train_step: int) -> Mapping[str, float]:
         return engine.accumulate(
@@ -89,6 +98,6 @@ def train_student(
             f"{name}, step {train_step}",
         )
 
-    save, show = (watched(engine, part, spec, watch) for watch in (on_save, on_video))
+    save, show = saved(engine, part, spec, on_save, validate), watched(engine, part, spec, on_video)
     train_loop(engine, name, [part], step, training.plan, folder, log, save, show)
     return averaged_model(engine, part, spec)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from ...models.sparse_causal import SparseCausal
 from ...models.track_wan import TrackWan
 from ..data.trajectories import TrajectorySource
 from .conditions import Conditioned, conditions_of
-from .losses import track_weight
+from .losses import TRACK_GAIN, track_weight
 
 CausalLoss = Callable[[TrackWan, int, int, int], Tensor]
 """(model, train_step, micro_index, micro_size) -> mean loss of that micro-batch"""
@@ -35,6 +36,8 @@ class CausalMasks:
     sink_frames, window_frames: ranges in latent frames, both ends included.
     own_share: of the steps, that are trained on the spec's own sink and window.
     chunk_levels: every chunk of a clip has a level of its own; False: one level for the whole clip.
+    past: what chunks see of those before them. "clean": the trajectory's end, as the chunk loop's cache holds it.
+        "noisy": those chunks at their own levels, in one pass, which is CausVid's protocol (arXiv 2412.07772).
     through_past: gradients flow through the past's keys and values as well, so that what the clean pass leaves in the
         cache is learned too; False is the chunk loop's own gradient, for two thirds of the work.
     """
@@ -44,6 +47,7 @@ class CausalMasks:
     own_share: float = 0.5
     chunk_levels: bool = True
     through_past: bool = True
+    past: Literal["clean", "noisy"] = "clean"
 
     def __post_init__(self) -> None:
         for name in ("sink_frames", "window_frames"):
@@ -54,6 +58,8 @@ class CausalMasks:
             raise ValueError(
                 "sink_frames and window_frames may not both start at 0: a chunk would see nothing before it"
             )
+        if self.past not in ("clean", "noisy"):
+            raise ValueError(f"past is {self.past!r}; known are 'clean' and 'noisy'")
         if not 0 <= self.own_share <= 1:
             raise ValueError(f"own_share is {self.own_share}; it must lie in [0, 1]")
 
@@ -65,9 +71,14 @@ class CausalMasks:
 
 
 def causal_loss(
-    trajectories: TrajectorySource, spec: ModelSpec, masks: CausalMasks, seed: int, device: torch.device
+    trajectories: TrajectorySource,
+    spec: ModelSpec,
+    masks: CausalMasks,
+    seed: int,
+    device: torch.device,
+    track_gain: float = TRACK_GAIN,
 ) -> CausalLoss:
-    """Weighted mean squared error of all chunks against the trajectories' ends.
+    """Weighted mean squared error of all chunks against the trajectories' ends; track_gain: see `losses.track_weight`.
 
     The mask depends on (seed, train_step), all else on (seed, train_step, micro_index).
     """
@@ -81,9 +92,9 @@ def causal_loss(
         conditioned = Conditioned.on_everything(micro_size).to(device)
         whole = conditions_of(model, taken.batch, taken.ids, spec, conditioned)
         noisy = at_levels(taken.levels, levels)
-        past = sparse_causal(model, spec, taken.clean.shape, sink, window)
+        past = sparse_causal(model, spec, taken.clean.shape, sink, window, masks.past == "noisy")
         predicted = predict_clean(model, spec, whole, noisy, sigmas[levels], taken.clean, past, masks.through_past)
-        weight = track_weight(taken.batch, spec)
+        weight = track_weight(taken.batch, spec, track_gain)
         if spec.pin_first_latent:  # it is known, not generated
             weight = weight * (torch.arange(weight.shape[2], device=device) > 0)[:, None, None]
         error = (predicted.float() - taken.clean).square().mean(1, keepdim=True)
@@ -109,7 +120,9 @@ def at_levels(levels: Tensor, index: Tensor) -> Tensor:
     return levels[clips, index, :, frames].movedim(2, 1)
 
 
-def sparse_causal(model: TrackWan, spec: ModelSpec, shape: torch.Size, sink: int, window: int) -> SparseCausal:
+def sparse_causal(
+    model: TrackWan, spec: ModelSpec, shape: torch.Size, sink: int, window: int, own_past: bool = False
+) -> SparseCausal:
     """The mask of `spec`'s chunks with another sink and window, for latents of shape (b c f h w)."""
     config = model.config
     return SparseCausal(
@@ -123,6 +136,8 @@ def sparse_causal(model: TrackWan, spec: ModelSpec, shape: torch.Size, sink: int
         rope_rule=spec.rope_rule,
         device=model.patch_embedding.weight.device,
         rope_theta=config.rope_theta,
+        attention=model.attention,
+        own_past=own_past,
     )
 
 
@@ -144,10 +159,10 @@ def predict_clean(
     if first is not None:
         noisy = torch.cat([first, noisy[:, :, 1:]], dim=2)
         timestep = torch.cat([torch.zeros_like(timestep[:, :1]), timestep[:, 1:]], dim=1)
-    seen = past.num_past_frames
+    seen = 0 if past.own_past else past.num_past_frames
     clean_input = assemble(spec.layout, clean, whole)[:, :, :seen]
     noisy_input, clean_timestep = assemble(spec.layout, noisy, whole), timestep.new_zeros(timestep.shape[0], seen)
-    if through_past:
+    if through_past and seen:
         both, timesteps = torch.cat([clean_input, noisy_input], dim=2), torch.cat([clean_timestep, timestep], dim=1)
         velocity = model(both, timesteps, whole.context, past)[:, :, seen:]
     else:

@@ -24,10 +24,15 @@ from .conditions import Conditioned, conditions_of, text_embeddings
 
 @dataclass(frozen=True)
 class LevelRange:
-    """Noise levels at which clips are judged: uniform in [low, high] before the shift (Self-Forcing's 0.02 to 0.98)."""
+    """Noise levels at which clips are judged.
+
+    clamped: uniform in [0, 1], shifted, and then clamped to [low, high], as Self-Forcing does (model/dmd.py). False:
+    uniform in [low, high] and then shifted.
+    """
 
     low: float = 0.02
     high: float = 0.98
+    clamped: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.low <= self.high <= 1:
@@ -35,8 +40,10 @@ class LevelRange:
 
     def draw(self, batch_size: int, shift: float, generator: torch.Generator) -> Tensor:
         """Levels (b)."""
-        u = self.low + (self.high - self.low) * torch.rand(batch_size, generator=generator)
-        return shift_sigmas(u, shift)
+        u = torch.rand(batch_size, generator=generator)
+        if self.clamped:
+            return shift_sigmas(u, shift).clamp(self.low, self.high)
+        return shift_sigmas(self.low + (self.high - self.low) * u, shift)
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,11 @@ class Scores:
     @torch.no_grad()
     def clean(self, noisy: Tensor, sigma: Tensor, batch: Batch, ids: Tensor) -> tuple[Tensor, Tensor]:
         """(real, fake): the clean clips (b c f h w) that both see behind `noisy` at levels sigma (b)."""
-        real = clean_from_velocity(noisy, self._guided(noisy, sigma, batch, ids), sigma)
+        real = clean_from_velocity(noisy, self.guided(noisy, sigma, batch, ids), sigma)
         return real, clean_from_velocity(noisy, self._plain(noisy, sigma, batch, ids), sigma)
 
-    def _guided(self, noisy: Tensor, sigma: Tensor, batch: Batch, ids: Tensor) -> Tensor:
+    def guided(self, noisy: Tensor, sigma: Tensor, batch: Batch, ids: Tensor) -> Tensor:
+        """The real model's velocity (b c f h w) under joint guidance."""
         model, spec = self.real.model, self.real.spec
         conditioned = Conditioned.on_everything(len(batch.captions)).to(noisy.device)
         conditions = conditions_of(model, batch, ids, spec, conditioned)

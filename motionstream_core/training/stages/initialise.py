@@ -25,6 +25,7 @@ WAN21_T2V = InputLayout((("noise", 16),))
 WAN21_FUN_INP = InputLayout((("noise", 16), ("mask", 4), ("image", 16)))
 WAN21_FUN_CONTROL = InputLayout((("noise", 16), ("track", 16), ("image", 16)))
 WAN22_TI2V_5B = InputLayout((("noise", 48),))
+WAN22_FUN_CONTROL = InputLayout((("noise", 48), ("track", 48), ("mask", 4), ("image", 48)))
 # A random track slot's spread as a share of the noise slot's: the start is nearly the model that was published.
 RANDOM_SHARE = 0.1
 # Parts that published weights do not have.

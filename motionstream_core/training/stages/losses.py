@@ -77,8 +77,13 @@ def track_weight(batch: Batch, spec: ModelSpec, gain: float = TRACK_GAIN) -> Ten
 
 
 @torch.no_grad()
-def track_gap(model: TrackWan, spec: ModelSpec, batch: Batch, seed: int = 5) -> dict[str, float]:
-    """Loss at high noise with the right tracks, with none, and with another clip's: obedience shows in the gap."""
+def track_gap(
+    model: TrackWan, spec: ModelSpec, batch: Batch, seed: int = 5, other: Batch | None = None
+) -> dict[str, float]:
+    """Loss at high noise with the right tracks, with none, and with another clip's: obedience shows in the gap.
+
+    other: the clips under the tracks of others; None gives each its neighbour's.
+    """
     generator = torch.Generator().manual_seed(seed)
     count = len(batch.captions)
     conditioned = Conditioned.on_everything(count)
@@ -86,7 +91,8 @@ def track_gap(model: TrackWan, spec: ModelSpec, batch: Batch, seed: int = 5) -> 
     ids = random_ids(count, batch.points.shape[2], generator)
     right = FlowDraw(torch.full((count,), 0.85), noise, ids, conditioned)
     none = FlowDraw(right.sigma, noise, ids, conditioned.without_motion())
-    other = batch.with_tracks(batch.points.roll(1, 0), batch.visibility.roll(1, 0))
+    if other is None:
+        other = batch.with_tracks(batch.points.roll(1, 0), batch.visibility.roll(1, 0))
     return {
         "right": flow_loss(model, spec, batch, right).item(),
         "none": flow_loss(model, spec, batch, none).item(),

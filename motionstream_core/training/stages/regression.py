@@ -59,7 +59,7 @@ def truth_loss(clips: RandomClips, spec: ModelSpec, view: View, seed: int, devic
         generator = micro_generator(seed, step, micro)
         ids = random_ids(size, batch.points.shape[2], generator)
         whole = conditions_of(model, batch, ids.to(device), spec, Conditioned.on_everything(size).to(device))
-        noise_seed = generator.initial_seed() % 2**40
+        noise_seed = generator.initial_seed() % 2**32
         policy = GradientPolicy(exit_step)
         chunks = training_rollout(model, spec, whole, batch.latents.shape, policy, noise_seed)
         return rollout_loss(chunks, batch.latents, track_weight(batch, spec))

@@ -15,6 +15,8 @@ from ...models.conditioning import Conditions
 from ...models.track_wan import TrackWan
 from ...streaming.rollout import GradientPolicy, RolledChunk, rollout, seeded_noise
 
+HEAD = ("track_head.",)  # names of the track head's parameters begin so
+
 
 def chunk_conditions(whole: Conditions) -> Callable[[Chunk], Conditions]:
     """(chunk) -> that chunk's part of whole-clip conditions; a pinned first latent is chunk 0's."""
@@ -37,7 +39,10 @@ def chunk_conditions(whole: Conditions) -> Callable[[Chunk], Conditions]:
 def training_rollout(
     model: TrackWan, spec: ModelSpec, whole: Conditions, shape: torch.Size, policy: GradientPolicy, seed: int
 ) -> Iterator[RolledChunk]:
-    """The student's chunks over clips of latent shape (b c f h w), with the policy's gradient."""
+    """The student's chunks over clips of latent shape (b c f h w), with the policy's gradient.
+
+    The cache holds what attention is given: bf16 under a bf16 autocast, though the weights are fp32.
+    """
     batch_size, channels, num_frames, height, width = shape
     weight = model.patch_embedding.weight
     cache = model.make_cache(
@@ -48,6 +53,7 @@ def training_rollout(
         window_frames=spec.window_frames,
         chunk_frames=spec.chunk_plan.chunk_frames,
         rope_rule=spec.rope_rule,
+        dtype=_computed(weight),
     )
     return rollout(
         model,
@@ -60,6 +66,14 @@ def training_rollout(
         num_latent_frames=num_frames,
         gradient=policy,
     )
+
+
+def _computed(weight: Tensor) -> torch.dtype:
+    """Of what a layer with this weight gives."""
+    kind = weight.device.type
+    if kind != "meta" and torch.is_autocast_enabled(kind):
+        return torch.get_autocast_dtype(kind)
+    return weight.dtype
 
 
 def rollout_loss(chunks: Iterator[RolledChunk], target: Tensor, weight: Tensor) -> Tensor:

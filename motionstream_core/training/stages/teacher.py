@@ -17,13 +17,14 @@ from ...checkpoints.load import build_model
 from ...checkpoints.spec import ModelSpec
 from ...models.track_wan import TrackWan
 from ..data import Batch, TrainingClips, View
-from ..engine.averaged import Watch, averaged_model, watched
-from ..engine.engine import Engine, MicroBatches
+from ..engine.averaged import Validate, Watch, averaged_model, saved, watched
+from ..engine.engine import Engine, MicroBatches, Part
 from ..engine.log import Log
 from ..engine.loop import LoopPlan, train_loop
 from ..engine.optimizers import OptimizerSettings
 from .conditions import Conditioned, mid_frame_mask
-from .losses import draw_flow, flow_loss, track_gap
+from .losses import TRACK_GAIN, draw_flow, flow_loss, track_gap
+from .student import HEAD
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class TeacherTraining:
     """Knobs of the stage; the last `decay_share` of all steps lowers the learning rate to 5 %.
 
     probe_size: clips on which obedience to the tracks is measured at every save, 0 for none.
+    track_gain: how much more cells around track points weigh (`losses.track_weight`); 0 is the paper's.
     """
 
     phases: tuple[Phase, ...]
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     text_dropout: float = 0.1
     motion_dropout: float = 0.1
+    track_gain: float = TRACK_GAIN
     ema_decay: float = 0.998
     decay_share: float = 0.3
     warmup_steps: int = 100
@@ -123,7 +126,8 @@ def teacher_loss(
     if phase.mask_probability:
         num_frames = batch.latents.shape[2]
         frames = mid_frame_mask(count, num_frames, spec.chunk_plan, phase.mask_probability, generator)
-    return flow_loss(model, spec, batch, draw_flow(batch, spec, Conditioned(text, motion, frames), generator))
+    draw = draw_flow(batch, spec, Conditioned(text, motion, frames), generator)
+    return flow_loss(model, spec, batch, draw, training.track_gain)
 
 
 def micro_generator(seed: int, step: int, micro: int) -> torch.Generator:
@@ -143,19 +147,20 @@ def train_teacher(
     on_save: Watch | None = None,
     on_video: Watch | None = None,
     name: str = "teacher",
+    validate: Validate | None = None,
 ) -> TrackWan | None:
     """Train `model` (`new_teacher`, or weights to start from), or go on with it; checkpoints live in `folder`.
 
     Clips come in the order of their epochs (`TrainingClips.epoch_batch`), so a run that goes on in mid-epoch sees those
     that it has not seen.
 
-    Returns the averaged model on rank 0, None elsewhere.
+    validate: in place of the probe of `training`. Returns the averaged model on rank 0, None elsewhere.
     """
     part = engine.part("teacher", model.train(), training.optimizer, training.ema_decay)
 
     def step(train_step: int) -> Mapping[str, float]:
         phase = training.phases[training.phase_at(train_step)]
-        part.freeze(("track_head.",) if phase.freeze_head else ())
+        part.freeze(HEAD if phase.freeze_head else ())
 
         def loss(micro: int, size: int) -> Tensor:
             position = training.samples_before(train_step) + micro * size
@@ -165,16 +170,15 @@ def train_teacher(
 
         return engine.accumulate(part, phase.batches, loss, training.rate(train_step), f"{name}, step {train_step}")
 
-    def saved(train_step: int) -> None:
+    def measured(part: Part, train_step: int) -> None:
         averaged = averaged_model(engine, part, spec)
-        if averaged is not None and training.probe_size:
+        if averaged is not None:
             phase = training.phases[training.phase_at(train_step - 1)]
             probe = clips.batch(training.probe_size, phase.view, np.random.default_rng(99)).to(engine.device)
             with engine.autocast():
                 log(f"{name}-gap", train_step, **track_gap(averaged.to(engine.device), spec, probe))
-        if averaged is not None and on_save is not None:
-            on_save(averaged, train_step)
 
+    save = saved(engine, part, spec, on_save, validate or (measured if training.probe_size else None))
     shown = watched(engine, part, spec, on_video)
-    train_loop(engine, name, [part], step, training.plan, folder, log, saved, shown)
+    train_loop(engine, name, [part], step, training.plan, folder, log, save, shown)
     return averaged_model(engine, part, spec)

@@ -87,6 +87,32 @@ def test_a_named_backend_that_is_missing_is_an_error(
     assert available_backends() == ("sdpa",)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        AttributeError("module 'torch.library' has no attribute 'wrap_triton'"),
+        RuntimeError("no operator registered"),
+        ImportError("undefined symbol: _ZN3c10"),
+        OSError("libcudart.so.11.0: cannot open shared object file"),
+        ModuleNotFoundError("No module named 'einops'", name="einops"),
+    ],
+)
+def test_a_flash_that_does_not_import_is_not_available_and_said_once(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(name: str) -> None:
+        raise fault if name == "flash_attn" else ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(module.importlib, "import_module", broken)
+    for _ in range(2):
+        assert available_backends() == ("sdpa",)
+    assert len(caplog.records) == 1
+    assert str(fault) in caplog.text and "flash-attn cannot be used" in caplog.text
+    assert str(fault) in (module.why_unavailable("flash2") or "")
+    with pytest.raises(ImportError, match="made for this torch, or use 'sdpa'"):
+        attention(draw(2), draw(2), draw(2), backend="flash2")
+
+
 def test_an_unknown_backend_is_named() -> None:
     with pytest.raises(ValueError, match=r"'xformers'.*sdpa, flash2, flash3"):
         attention(draw(2), draw(2), draw(2), backend="xformers")  # type: ignore[arg-type]

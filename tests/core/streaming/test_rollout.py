@@ -242,6 +242,18 @@ def test_noise_depends_on_seed_chunk_and_step_alone() -> None:
     assert torch.equal(half(plan.chunk(2), 1), noise(plan.chunk(2), 1).bfloat16())
 
 
+def test_all_64_bits_of_a_seed_count_and_small_seeds_are_as_ever() -> None:
+    chunk = ChunkPlan().chunk(2)
+    seeds = [5, 5 + 2**32, 5 + 2**33, 5 + 2**63, 2**64 - 1]
+    drawn = [noise_of(seed)(chunk, 1) for seed in seeds]
+    assert len({tuple(each.flatten().tolist()) for each in drawn}) == len(seeds)
+    for seed in (0, 5, 2**32 - 1, -3):
+        generator = torch.Generator().manual_seed((seed * 1_000_003 + 2 * 1_009 + 1) % 2**32)
+        assert torch.equal(
+            noise_of(seed)(chunk, 1), torch.randn(BATCH, CHANNELS, 3, HEIGHT, WIDTH, generator=generator)
+        )
+
+
 @PLANS
 def test_a_stream_without_end_keeps_its_size(model: SpyModel, cache: KVCache, plan: ChunkPlan) -> None:
     num_bytes = cache.num_bytes

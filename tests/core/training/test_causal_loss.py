@@ -13,8 +13,9 @@ from torch import Tensor
 from motionstream_core.checkpoints import ModelSpec, build_model
 from motionstream_core.diffusion.schedule import student_sigmas
 from motionstream_core.geometry import ChunkPlan
-from motionstream_core.models.conditioning import Conditions
+from motionstream_core.models.conditioning import Conditions, assemble
 from motionstream_core.models.kv_cache import RopeRule
+from motionstream_core.models.memory import WholeClip
 from motionstream_core.models.track_wan import TrackWan
 from motionstream_core.training.data import Batch
 from motionstream_core.training.data.trajectories import Trajectories
@@ -122,6 +123,26 @@ def test_equals_the_chunk_loop(rule: RopeRule, plan: str, memory: tuple[int, int
     assert torch.equal(out[:, :, 0], known.clean[:, :, 0]) == pin
     other = (levels + (torch.arange(levels.shape[1]) >= levels.shape[1] - 3)) % len(spec.step_list)
     assert (in_one_pass(model, spec, known, other, True)[:, :, -3:] - expected[:, :, -3:]).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@torch.no_grad()
+def test_a_noisy_past_is_a_whole_clip_under_a_chunk_causal_mask(plan: str) -> None:
+    """CausVid's protocol: one pass over the noisy clip, every chunk sees those before it at their own levels."""
+    spec = replace(SPEC, chunk_plan=PLANS[plan], rope_rule="absolute", pin_first_latent=False)
+    model, known = model_of(spec), trajectories(spec)
+    count = known.clean.shape[2]
+    levels = frame_levels(spec, COUNT, count, per_chunk=True, rng=np.random.default_rng(0))
+    sigma = student_sigmas(spec.step_list, spec.shift)[:-1][levels]
+    noisy, whole = at_levels(known.levels, levels), told_everything(model, known, spec)
+    past = sparse_causal(model, spec, known.clean.shape, 0, count, own_past=True)
+    out = predict_clean(model, spec, whole, noisy, sigma, torch.full_like(known.clean, torch.nan), past, True)
+
+    chunk_of = torch.tensor([chunk.index for chunk in spec.chunk_plan.chunks(count) for _ in range(chunk.num_frames)])
+    mask = (chunk_of[:, None] >= chunk_of[None]).repeat_interleave(4, 0).repeat_interleave(4, 1)
+    clip = WholeClip(2, 2, model.config.head_dim, CPU, mask=mask)
+    velocity = model(assemble(spec.layout, noisy, whole), sigma * 1000, whole.context, clip)
+    torch.testing.assert_close(out, noisy - sigma[:, None, :, None, None] * velocity, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -27,6 +27,7 @@ from motionstream_core.training.data import (
     write_shard,
 )
 from motionstream_core.training.data import world as world_clips
+from motionstream_core.training.data.trajectories import StoredTrajectories, Trajectories, save_trajectories
 
 SIDE, LATENT_FRAMES, STRIDE = 16, 4, 8
 FRAMES = 1 + 4 * (LATENT_FRAMES - 1)
@@ -300,3 +301,14 @@ def test_refresh_takes_in_what_was_written_since(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     captions = {each for _ in range(20) for each in clips.batch(4, View(1, 4), rng).captions}
     assert captions == {f"clip {index}" for index in range(5)}
+
+
+def test_trajectories_keep_their_points_to_the_cell(tmp_path: Path) -> None:
+    """In half precision a point at 831.7 px stands at 831.5 or 832: another cell, or none."""
+    points = torch.rand(1, 5, 400, 2, generator=torch.Generator().manual_seed(0)) * 832
+    latents = torch.zeros(1, 4, 2, 4, 4)
+    batch = Batch(latents, points, torch.ones(1, 5, 400, dtype=torch.bool), ["a"])
+    made = Trajectories(latents[:, None], latents, batch, torch.arange(400)[None])
+    save_trajectories(tmp_path / "ode_00000.safetensors", made)
+    kept = StoredTrajectories(tmp_path).take(torch.tensor([0])).batch.points
+    assert torch.equal(kept, points)

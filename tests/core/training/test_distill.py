@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
 from motionstream_core.diffusion.guidance import guidance_coefficients
 from motionstream_core.models.conditioning import assemble
 from motionstream_core.training.data import Batch, View
+from motionstream_core.training.stages import distill
+from motionstream_core.training.stages.causal_loss import CausalMasks
 from motionstream_core.training.stages.conditions import (
     Conditioned,
     conditions_of,
@@ -238,6 +241,40 @@ def test_levels_outside_their_range_are_refused() -> None:
         LevelRange(0.5, 0.2)
     levels = LevelRange(0.1, 0.2).draw(1000, 1.0, torch.Generator().manual_seed(1))
     assert levels.min() >= 0.1 and levels.max() <= 0.2
+
+
+def test_levels_may_be_clamped_after_the_shift() -> None:
+    """As Self-Forcing has them: shift 6 of u in [0, 1], then cut to the range; the other way 0.02 becomes 0.109."""
+    drawn = LevelRange(clamped=True).draw(20_000, 6.0, torch.Generator().manual_seed(1))
+    assert drawn.min() == pytest.approx(0.02) and drawn.max() == pytest.approx(0.98)
+    u_at_low, u_at_high = 0.02 / (6 - 5 * 0.02), 0.98 / (6 - 5 * 0.98)  # of s = 6 u / (1 + 5 u)
+    assert (drawn == drawn.min()).float().mean() == pytest.approx(u_at_low, abs=0.002)
+    assert (drawn == drawn.max()).float().mean() == pytest.approx(1 - u_at_high, abs=0.01)
+    assert LevelRange().draw(20_000, 6.0, torch.Generator().manual_seed(1)).min() == pytest.approx(0.109, abs=1e-3)
+
+
+@pytest.mark.parametrize("masks", [None, CausalMasks((0, 2), (1, 4), own_share=0.0)])
+def test_rollouts_may_run_over_random_memories(masks: CausalMasks | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def noted(model: Any, spec: Any, whole: Any, shape: torch.Size, policy: Any, seed: int) -> Any:
+        seen.append((spec.sink_frames, spec.window_frames))
+        return iter([SimpleNamespace(latents=torch.zeros(shape))])
+
+    monkeypatch.setattr(distill, "training_rollout", noted)
+    training = DistillTraining(view=View(FRAMES, SIDE), masks=masks)
+    scores = Scores(loaded(TEACHER, 1), loaded(TEACHER, 2), 1.0, 1.0)
+    clips = SimpleNamespace(batch=lambda size, view, rng: a_batch())
+    losses = Distiller(training, loaded(STUDENT, 3).model, STUDENT, scores, clips, torch.device("cpu"))  # type: ignore[arg-type]
+    for train_step in range(30):
+        for micro in range(2):
+            losses.critic_loss(train_step, 1, micro, len(a_batch().captions))
+    assert seen[::2] == seen[1::2]  # all micro-batches of a step share one: sharded ranks run the same passes
+    if masks is None:
+        assert set(seen) == {(STUDENT.sink_frames, STUDENT.window_frames)}
+    else:
+        assert len(set(seen)) > 4
+        assert {sink for sink, _ in seen} == {0, 1, 2} and {window for _, window in seen} <= {1, 2, 3, 4}
 
 
 def test_captions_that_are_not_told_are_the_empty_one() -> None:

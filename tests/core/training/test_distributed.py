@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import runpy
 import shutil
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.core.training.forked import process_context, run_ranks
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the ranks are forked")
 
 RANK = Path(__file__).with_name("rank.py")
 SIDE, LATENT_FRAMES, NUM_POINTS, NUM_CLIPS = 6, 7, 5, 6
 FRAMES = 1 + 4 * (LATENT_FRAMES - 1)
-NEVER = 600  # seconds after which a process is taken to hang
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def context() -> Any:
-    """Processes that have torch and the training rooms loaded already when they begin."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["motionstream_core.training.recipes.bundled_stages"])
-    return made
+    return process_context()
 
 
 class Runs:
@@ -69,28 +64,11 @@ class Runs:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         asked = {"stage": "teacher", "shard": num_ranks > 1, "folder": str(folder), "clips": str(self.clips), **given}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        outputs, processes = [], []
         alone = num_ranks == 1 and not asked["shard"]
-        for rank in range(num_ranks):
-            output = folder / f"rank_{rank}.txt"
-            environment = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": num_ranks, "MASTER_PORT": port}
-            environment = {"MASTER_ADDR": "127.0.0.1"} | {key: str(value) for key, value in environment.items()}
-            ours = asked | {"steps": steps, "output": str(output), "environment": {} if alone else environment}
-            process = self.context.Process(target=runpy.run_path, args=(str(RANK), {"GIVEN": ours}, "__main__"))
-            process.start()
-            outputs.append(output)
-            processes.append(process)
-        for process in processes:
-            process.join(NEVER)
-            if process.is_alive():
-                process.kill()
-                pytest.fail(f"{name}: a rank hangs; it said {[output.read_text('utf-8') for output in outputs]}")
-        said = outputs[0].read_text("utf-8").splitlines()
+        codes, outputs = run_ranks(self.context, RANK, folder, num_ranks, asked | {"steps": steps}, joined=not alone)
+        said = outputs[0].splitlines()
         losses = {int(line.split()[1]): tuple(line.split()[2:4]) for line in said if line.startswith("loss ")}
-        return Outcome([process.exitcode for process in processes], said, losses)  # type: ignore[arg-type]
+        return Outcome(codes, said, losses)  # type: ignore[arg-type]
 
     def checkpoints(self, name: str, stage: str = "teacher") -> set[str]:
         return {path.name for path in (self.folder / name / f"{stage}.state").iterdir()}

@@ -22,6 +22,7 @@ from motionstream_core.training.engine.ema import Ema
 from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part, TrainingDiverged
 from motionstream_core.training.engine.log import Log
 from motionstream_core.training.engine.loop import LoopPlan, Stopped, train_loop
+from motionstream_core.training.engine.meter import Meter
 from motionstream_core.training.engine.optimizers import Muon, Optimizer, OptimizerSettings, orthogonalised
 from motionstream_core.training.recipes.bundled_stages import STAGES
 
@@ -129,6 +130,33 @@ def test_what_is_not_finite_stops_before_anything_is_stepped(poison: str) -> Non
     assert ("micro-batch 1 is nan (of 2)" if poison == "loss" else "the gradient's length is nan") in str(caught.value)
     assert_same(copies(part), before)
     assert all(parameter.grad is None for parameter in part.model.parameters())
+
+
+def test_a_weight_first_used_without_gradient_learns_and_its_gradients_add_up_in_fp32() -> None:
+    """As the chunk loop uses it: a pass under no_grad, then several with gradient, in one autocast."""
+    bf16 = Engine(Compute(CPU, "bf16"))
+    torch.manual_seed(0)
+    part = bf16.part("layer", nn.Linear(3, 1, bias=False), ADAMW)
+    inputs = [torch.tensor([[1.0, 1 / 3, -0.7]]) * scale for scale in (1.0, 2**-9)]
+    found: list[Tensor] = []
+    part.model.weight.register_hook(found.append)  # type: ignore[union-attr]
+
+    def loss(micro: int, size: int) -> Tensor:
+        with torch.no_grad():
+            part.model(inputs[0])
+        return torch.stack([part.model(each) for each in inputs]).sum()
+
+    bf16.accumulate(part, MicroBatches(1), loss)
+    # of a sum of products the gradient is the other factor, as bf16 holds it
+    assert torch.equal(found[0], sum(each.bfloat16().float() for each in inputs))
+
+
+def test_what_is_only_asked_may_be_kept_in_bf16() -> None:
+    for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        asked = Engine(Compute(CPU, precision)).frozen(Net(), compact=True)  # type: ignore[arg-type]
+        assert {p.dtype for p in asked.parameters()} == {dtype}
+        assert not any(p.requires_grad for p in asked.parameters())
+    assert {p.dtype for p in Engine(Compute(CPU)).frozen(Net()).parameters()} == {torch.float32}
 
 
 def test_gradients_that_another_network_left_do_not_count() -> None:
@@ -427,6 +455,42 @@ def test_tensorboard_gets_every_row_and_forgets_what_is_done_again(
         ("loss", 1.0, 2),
         ("rate", 0.5, 2),
     ]
+
+
+def test_wandb_gets_rows_and_pictures_in_one_run_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ImportError, match="pip install wandb"):
+        Log(tmp_path, wandb="wan")
+    told: list[object] = []
+    run = SimpleNamespace(log=told.append, define_metric=lambda name, step_metric: told.append((name, step_metric)))
+    begun: list[dict[str, object]] = []
+    fake = SimpleNamespace(init=lambda **given: begun.append(given) or run, Image=lambda path: ("image", path))
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    for _ in range(2):
+        log = Log(tmp_path / "run" / "log", wandb="wan")
+    log("teacher", 1, loss=2.0)
+    log.picture("teacher", 1, tmp_path / "sheet.png")
+    assert [given["project"] for given in begun] == ["wan", "wan"] and begun[0]["id"] == begun[1]["id"]
+    assert begun[0]["name"] == "run" and begun[0]["resume"] == "allow"
+    assert told == [
+        ("teacher/*", "teacher/step"),
+        {"teacher/step": 1, "teacher/loss": 2.0},
+        {"teacher/step": 1, "teacher/videos": ("image", str(tmp_path / "sheet.png"))},
+    ]
+    Log(tmp_path / "other", writes=False, wandb="wan")
+    assert len(begun) == 2
+
+
+def test_a_meter_says_how_fast_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    meter = Meter(CPU, 4, clock=lambda: now)
+    meter.start(10)
+    now = 130.0
+    assert meter.row(20, 1220) == {"s_per_step": 3.0, "eta_h": 1.0}
+    meter.work(samples=60, tflop=1200.0)
+    meter.peak_tflops = 200.0
+    now = 134.0
+    assert meter.row(21, 21) == {"s_per_step": 4.0, "eta_h": 0, "samples_per_s": 15, "tflops": 75, "mfu": 0.375}
 
 
 # --- the loop

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from motionstream_core.checkpoints import ModelSpec, build_model
 from motionstream_core.geometry import ChunkPlan, VaeStride
 from motionstream_core.models.conditioning import InputLayout
 from motionstream_core.models.track_head import TrackHeadConfig
 from motionstream_core.models.wan import WanConfig
+from motionstream_core.training.data import View
+from motionstream_core.training.engine.engine import MicroBatches
 from motionstream_core.training.recipes.estimate import (
-    ClipCost,
-    clip_cost,
+    clip_megabytes,
     count_parameters,
-    distill_cost,
+    preset_costs,
+    stage_estimates,
     state_gib,
-    teacher_cost,
 )
+from motionstream_core.training.recipes.micro_costs import Cost, causal_cost, distill_costs, guided_cost
+from motionstream_core.training.recipes.wan import WAN_PRESETS
+from motionstream_core.training.stages.causal_loss import CausalMasks
+from motionstream_core.training.stages.distill import DistillTraining
 
 SMALL = ModelSpec(
     role="teacher",
@@ -30,6 +38,7 @@ SMALL = ModelSpec(
     window_frames=3,
     frame_size=(64, 96),
 )
+STUDENT = replace(SMALL, role="student")
 ROWS, COLUMNS = 64 // 16, 96 // 16
 
 
@@ -49,25 +58,91 @@ def test_parameters_are_those_of_the_model() -> None:
     assert count_parameters(SMALL) == sum(p.numel() for p in build_model(SMALL).parameters())
 
 
-def test_a_clip_costs_what_its_products_cost() -> None:
-    cost = clip_cost(SMALL, 9)
+def context_flop() -> int:
+    """Text embedded once, and its keys and values in every layer."""
+    backbone = SMALL.backbone
+    dim, tokens = backbone.dim, backbone.text_len
+    embedded = backbone.text_dim * dim + dim * dim
+    return 2 * tokens * (embedded + backbone.num_layers * 2 * dim * dim)
+
+
+def head_flop(num_frames: int) -> int:
+    """The track head: one product for every latent cell."""
+    return 2 * num_frames * (64 // 8) * (96 // 8) * 4 * 8 * 4
+
+
+def test_a_guided_step_costs_what_its_products_cost() -> None:
     tokens = 9 * ROWS * COLUMNS
-    assert cost.forward * 1e12 == pytest.approx(forward_flop(tokens, tokens, 1))
-    chunk = 3 * ROWS * COLUMNS
-    # three chunks, two denoise steps and one cache pass each; the third sees sink, window and itself
-    expected = sum(3 * forward_flop(chunk, seen * chunk, 1) for seen in (1, 2, 3))
-    assert cost.rollout * 1e12 == pytest.approx(expected)
+    expected = 3 * forward_flop(tokens, tokens, 1) + 2 * context_flop() + head_flop(9)
+    assert guided_cost(SMALL, View(9, 12), 3).tflop * 1e12 == pytest.approx(expected)
+
+
+@pytest.mark.slow
+def test_a_critics_micro_batch_costs_what_its_products_cost() -> None:
+    """A rollout of two denoise steps and a cache pass a chunk; the third chunk sees sink, window and itself."""
+    training = DistillTraining(batches=MicroBatches(1, 1), view=View(9, 12))
+    _, critic = distill_costs(SMALL, STUDENT, training, 3)
+    chunk, tokens = 3 * ROWS * COLUMNS, 9 * ROWS * COLUMNS
+    rollout = sum(3 * forward_flop(chunk, seen * chunk, 1) for seen in (1, 2, 3))
+    step = forward_flop(tokens, tokens, 1)
+    # forward, again for the gradient, and twice itself backwards, but for what has no gradient: the input's
+    least = rollout + 3.5 * step
+    assert least < critic.tflop * 1e12 < rollout + 4 * step + 6 * (context_flop() + head_flop(9))
+
+
+@pytest.mark.slow
+def test_a_causal_micro_batch_costs_what_the_masks_let_it_see() -> None:
+    """The past and the clip in one pass; the mean over all masks is theirs one by one."""
+    view, drawn = View(6, 12), CausalMasks((0, 1), (1, 2), own_share=0.0)
+
+    def cost(sinks: tuple[int, int], windows: tuple[int, int]) -> float:
+        return causal_cost(STUDENT, CausalMasks(sinks, windows, own_share=0.0), view, 1, 3).tflop
+
+    one_by_one = [cost((sink, sink), (window, window)) for sink in (0, 1) for window in (1, 2)]
+    assert cost(drawn.sink_frames, drawn.window_frames) == pytest.approx(sum(one_by_one) / 4, rel=1e-6)
+    frame = ROWS * COLUMNS
+    # three clean frames that see themselves, then three that see themselves, and three that see three more
+    seen = sum(forward_flop(3 * frame, keys * frame, 3) for keys in (3, 3, 6))
+    assert 3.5 * seen < cost((1, 1), (2, 2)) * 1e12 < 4 * seen + 6 * (context_flop() + head_flop(6))
 
 
 def test_hours_come_near_the_papers() -> None:
     """32 A100 at two fifths of their peak; the paper: teacher about 3 days, student about 20 hours (section 4)."""
-    cost = ClipCost(forward=284.4, rollout=477.8)  # Wan 2.1 1.3B, 21 latents of 832 x 480
-    throughput = 32 * 312 * 0.4
-    assert 40 < teacher_cost(cost, 4800, 128, throughput).hours < 80
-    assert 15 < distill_cost(cost, 400, 64, 5, throughput).hours < 25
+    counted = {"teacher": 1138.3, "guided": 853.7, "causal": 1236.0, "student": 2094.6, "critic": 1616.3}
+    costs = {name: Cost(tflop, 1.0) for name, tflop in counted.items()}  # Wan 2.1 1.3B, 21 latents of 832 x 480
+    stages = stage_estimates(WAN_PRESETS["wan2.1-1.3b"], costs, 32, 32 * 312 * 0.4)
+    assert 40 < stages["teacher"].hours < 80
+    assert 15 < stages["distill"].hours < 25
+    assert 20 < stages["causal"].hours < 25
+
+
+def test_a_clip_on_disk_is_as_large_as_its_shard_says() -> None:
+    """Against tensors of the very kinds that `prepare` writes, one clip of 1.3B."""
+    frames, dtype = 81, torch.float16
+    with torch.device("meta"):
+        held = [torch.empty(16, 21, 60, 104, dtype=dtype)] * 2
+        held += [
+            torch.empty(2500, 2),
+            torch.empty(frames, 2500, 2, dtype=dtype),
+            torch.empty(frames, 2500, dtype=torch.bool),
+        ]
+        held += [torch.empty(256, 4096, dtype=torch.bfloat16), torch.empty(257, 1280, dtype=torch.bfloat16)]
+    assert clip_megabytes(WAN_PRESETS["paper"]) == pytest.approx(sum(t.numel() * t.element_size() for t in held) / 1e6)
 
 
 def test_state_is_shared_out() -> None:
-    one = state_gib(SMALL, 1)
-    assert one == pytest.approx(count_parameters(SMALL) * 20 / 2**30)
-    assert state_gib(SMALL, 8, trained=2, frozen=1) == pytest.approx(one / 20 * 42 / 8)
+    one, number = state_gib(SMALL, 1), count_parameters(SMALL)
+    assert one == pytest.approx(number * 20 / 2**30)
+    assert state_gib(SMALL, 8, averaged=1, plain=1, frozen=1) == pytest.approx(number * 34 / 2**30 / 8)
+    assert state_gib(SMALL, 1, averaged=0, frozen=1) == pytest.approx(number * 2 / 2**30)
+
+
+@pytest.mark.slow
+def test_a_gpu_of_80_gb_distills_the_smaller_model() -> None:
+    """1.3B at 832 x 480, the losses that train, at full size."""
+    preset = WAN_PRESETS["wan2.1-1.3b"]
+    costs = preset_costs(preset)
+    counted = {"teacher": 1138.3, "guided": 853.7, "causal": 1236.0, "student": 2094.6, "critic": 1616.3}
+    assert {name: cost.tflop for name, cost in costs.items()} == pytest.approx(counted, rel=1e-3)
+    for name, stage in stage_estimates(preset, costs, 1, 400.0).items():
+        assert stage.state_gib + stage.working_gib < 70, name  # GiB; 80 GB are 74.5

@@ -211,6 +211,14 @@ def test_the_number_of_tracks_runs_over_the_orders_of_magnitude() -> None:
     assert 1000 <= min(some) < 1100 and 2300 < max(some) <= 2500
 
 
+def test_the_number_of_tracks_may_be_uniform() -> None:
+    draw, rng, everything = TrackDraw(1000, 2500, 0.0, uniform=True), np.random.default_rng(0), np.arange(2500)
+    counts = np.array([len(draw.choose(everything, rng)) for _ in range(2000)])
+    assert counts.min() >= 1000 and counts.max() <= 2500
+    for low in (1000, 1500, 2000):
+        assert np.mean((counts >= low) & (counts < low + 500)) == pytest.approx(1 / 3, abs=0.04)
+
+
 def test_impossible_draws_are_refused() -> None:
     for wrong in ((0, 5, 0.1), (6, 5, 0.1), (1, 5, 1.1)):
         with pytest.raises(ValueError, match="impossible"):

@@ -19,12 +19,13 @@ from motionstream_core.training.data.trajectories import StoredTrajectories, Tra
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 from motionstream_core.training.stages.causal_loss import causal_loss
 from motionstream_core.training.stages.conditions import Conditioned, conditions_of, random_ids
+from motionstream_core.training.stages.distribution_matching import LevelRange
 from motionstream_core.training.stages.losses import draw_flow, flow_loss, track_weight
 from motionstream_core.training.stages.student import rollout_loss, training_rollout
 from motionstream_core.training.stages.teacher import teacher_loss
 
 NAMES = pytest.mark.parametrize("name", WAN_PRESETS)
-COUNT, CELLS, LATENT_FRAMES, NUM_TRACKS = 2, 4, 9, 6
+COUNT, CELLS, NUM_TRACKS = 2, 4, 6
 
 
 def linear(rows: int, columns: int) -> int:
@@ -68,14 +69,15 @@ def test_recipes_carry_the_papers_numbers(name: str) -> None:
     preset = WAN_PRESETS[name]
     real, synthetic = preset.teacher_phases
     steps = [sum(phase.num_steps for phase in training.phases) for training in (real, synthetic)]
-    assert steps == [4800, 800 if name == "wan2.1-1.3b" else 400]
+    assert steps == [4800, 400 if name.endswith("5b") else 800]
     assert [training.optimizer.learning_rate for training in (real, synthetic)] == [1e-5, 1e-6]
     assert [training.rate(step) for training, step in ((real, 200), (real, 4799), (synthetic, 399))] == [1, 1, 1]
     assert [(phase.mask_probability, phase.freeze_head) for phase in (real.phases[0], synthetic.phases[0])] == [
         (0.0, False),
         (0.2, True),
     ]
-    assert preset.num_tracks == (1000, 2500)
+    assert (preset.tracks.least, preset.tracks.most) == (1000, 2500)
+    assert preset.student_clips == "clips-synthetic" and preset.causal.freeze_head and preset.distill.freeze_head
     assert (preset.ode.num_trajectories, preset.ode.num_steps) == (4000, 50)
     assert (preset.ode.text_weight, preset.ode.motion_weight) == (3.0, 1.5)
     assert (preset.teacher.text_weight, preset.teacher.motion_weight, preset.teacher.shift) == (3.0, 1.5, 6.0)
@@ -90,8 +92,25 @@ def test_recipes_carry_the_papers_numbers(name: str) -> None:
     assert {settings.kind for settings in optimizers} == {"adamw"}
     assert {phase.batch_size for t in preset.teacher_phases for phase in t.phases} == {128}
     student = preset.student
-    assert (student.chunk_plan.chunk_frames, student.sink_frames, student.window_frames) == (3, 3, 3)
+    first = student.chunk_plan.first_chunk_frames
+    assert (student.chunk_plan.chunk_frames, student.sink_frames, student.window_frames) == (3, first, 3)
     assert len(student.step_list) == 3 and student.rope_rule == "sink_fixed"
+
+
+def test_the_papers_presets_take_the_papers_way() -> None:
+    for name in ("paper", "paper-5b"):
+        preset = WAN_PRESETS[name]
+        assert [training.track_gain for training in preset.teacher_phases] == [0, 0] and preset.causal.track_gain == 0
+        assert preset.tracks.uniform and preset.tracks.none_probability == 0
+        assert preset.distill.levels == LevelRange(0.02, 0.98, clamped=True)
+        assert preset.causal.masks.past == "noisy"
+        assert preset.aspect_range is not None
+        least, most = preset.aspect_range
+        assert all(least < width / height < most for width, height in ((16, 9), (832, 480), (1280, 704)))
+        assert not any(least < width / height < most for width, height in ((4, 3), (3, 2), (21, 9), (9, 16)))
+    larger = WAN_PRESETS["paper-5b"]
+    assert larger.teacher.vae_stride.num_frames(larger.latent_frames) == 121
+    assert larger.control_layout is not None and larger.control_layout.num_channels == 148  # Wan2.2-Fun-5B-Control
 
 
 @NAMES
@@ -101,7 +120,7 @@ def test_recipes_fit_their_model(name: str) -> None:
     phases = [phase for training in preset.teacher_phases for phase in training.phases]
     for view in (*(phase.view for phase in phases), preset.ode.view, preset.distill.view):
         assert view.cells >= max(rows, columns)  # the whole frame
-        assert preset.teacher.chunk_plan.num_chunks(view.latent_frames) == 7
+        assert preset.teacher.chunk_plan.num_chunks(view.latent_frames) == (11 if name == "paper-5b" else 7)
     assert rows % 2 == columns % 2 == 0
     for ranks in (1, 8, 32):
         for batches in (phases[0].batches, preset.causal.batches, preset.distill.batches):
@@ -141,8 +160,9 @@ def batch_of(spec: ModelSpec) -> Batch:
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    frames = spec.vae_stride.num_frames(LATENT_FRAMES)
-    shape = (COUNT, spec.backbone.out_channels, LATENT_FRAMES, CELLS, CELLS)
+    latent_frames = spec.chunk_plan.first_chunk_frames + 6
+    frames = spec.vae_stride.num_frames(latent_frames)
+    shape = (COUNT, spec.backbone.out_channels, latent_frames, CELLS, CELLS)
     points = torch.rand(COUNT, frames, NUM_TRACKS, 2, generator=generator) * CELLS * spec.vae_stride.space
     return Batch(
         latents=draw(*shape),

@@ -114,3 +114,18 @@ def test_a_case_is_cut_to_whole_chunks_and_cropped_about_its_middle(tmp_path: Pa
     assert frames.min() > 150 and (frames[:, :, 3:7] > 190).all()  # the filter reaches a little beyond the crop
     with pytest.raises(ValueError, match="it has 6 frames"):
         read_clip(clip, protocol, lambda count: 0)
+
+
+def test_frames_may_be_spread_over_the_whole_clip(tmp_path: Path) -> None:
+    """As the paper has DAVIS: first and last frame stay, the others stand evenly between them."""
+    for frame in range(100):
+        picture(tmp_path / f"JPEGImages/480p/bear/{frame:05}.jpg", 2 * frame)
+    clip = find_footage(tmp_path)[0]
+    protocol = Protocol((10, 10), 81, 16.0, spread=True)
+    frames, indices = read_clip(clip, protocol, lambda n: 1 + 12 * ((n - 1) // 12))
+    assert len(indices) == 73 and (indices[0], indices[-1]) == (0, 99)
+    steps = np.diff(indices)
+    assert set(steps.tolist()) == {1, 2} and abs(indices[36] - 49.5) <= 0.5
+    assert frames[-1].mean() == pytest.approx(198, abs=2)
+    short = Protocol((10, 10), 121, 16.0, spread=True)
+    assert read_clip(clip, short, lambda n: n)[1] == list(range(100))

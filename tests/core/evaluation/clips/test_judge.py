@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from motionstream_core.evaluation.clips.cases import follow, input_tracks
-from motionstream_core.evaluation.clips.judge import ClipJudge
+from motionstream_core.evaluation.clips.judge import ClipJudge, brought_to
 from motionstream_core.tracks import Tracks
 from motionstream_core.tracks.extract.tracker import OpenCvTracker, Queries
 
@@ -115,3 +115,15 @@ def test_a_video_that_does_as_told_errs_little_and_another_by_its_distance() -> 
     assert judge.track_error(frames, tracks).epe_px < 0.1
     still = judge.track_error(np.repeat(frames[:1], 5, 0), tracks).epe_px
     assert still == pytest.approx(2.5 * np.hypot(1.5, 0.5), rel=0.15)  # frames 1 to 4 are 1 to 4 steps away
+
+
+def test_videos_may_be_compared_at_another_size() -> None:
+    """One pixel of every 2 x 2 differs by 60 levels: at half the size all do, by 15."""
+    truth = np.full((2, 24, 24, 3), 100, np.uint8)
+    video = truth.copy()
+    video[:, ::2, ::2] += 60
+    as_they_are = ClipJudge(OpenCvTracker()).likeness(video, truth).psnr_db
+    assert as_they_are == pytest.approx(20 * np.log10(255 / 30), abs=1e-6)
+    halved = ClipJudge(OpenCvTracker(), size=(12, 12)).likeness(video, truth).psnr_db
+    assert halved == pytest.approx(20 * np.log10(255 / 15), abs=1.0)
+    assert brought_to(video, (48, 12)).shape == (2, 48, 12, 3) and brought_to(video, None) is video
