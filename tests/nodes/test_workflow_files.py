@@ -45,7 +45,7 @@ def drawn_nodes(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_the_page_lists_what_it_can_open_and_nothing_else() -> None:
     """Every listed file is a graph whose name says what it does; no API file, no second folder is among them."""
     assert [name for name in LISTED_FOLDERS if (ROOT / name).exists()] == ["workflows"]
-    assert len(NAMES) == 10
+    assert len(NAMES) == 11
     for name in NAMES:
         assert len(read(name)["nodes"]) > 3
         assert " " in name
@@ -90,7 +90,9 @@ def test_nothing_has_to_be_copied_first(name: str) -> None:
         for slot, ending in (("image", "png"), ("file", "mp4")):
             if node["class_type"] in ("MotionStreamPicture", "MotionStreamReferenceVideo") and slot in node["inputs"]:
                 assert (BUNDLED / f"{node['inputs'][slot].removeprefix('bundled/')}.{ending}").is_file()
-    assert kinds & {"SaveVideo", "SaveImage", "MotionStreamLive"}
+        if node["class_type"] == "MotionStreamManifestRow":
+            assert (BUNDLED / node["inputs"]["manifest"].removeprefix("bundled/")).is_file()
+    assert kinds & {"SaveVideo", "SaveImage", "MotionStreamLive", "MotionStreamSaveJob"}
 
 
 @pytest.mark.parametrize("name", NAMES)
