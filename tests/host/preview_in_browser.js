@@ -49,7 +49,10 @@ for (const mode of ["classic", "vue"]) {
     await new Promise((done) => setTimeout(done, 1500));
     return video.paused;
   });
-  seen[mode] = { ran: ran.name, times, stopped, problems };
+  const pictures = await page.evaluate(
+    () => [...document.querySelectorAll("[data-node-id] img")].filter(({ src }) => src.startsWith("blob:")).length,
+  );
+  seen[mode] = { ran: ran.name, times, stopped, pictures, problems };
   await visitor.end();
 }
 console.log(JSON.stringify(seen));
