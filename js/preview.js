@@ -6,7 +6,9 @@ const LOOK_MS = 200;
 const PATIENCE_MS = 60_000;
 /** The classic graph's widget for a picture, which would leave its place empty. */
 const PICTURE = "$$canvas-image-preview";
-/** What Nodes 2.0 shows of a node that runs; files have other addresses. */
+/** The page's word that a picture came for a node that runs. */
+const SHOWS = "b_preview_with_metadata";
+/** What Nodes 2.0 shows of it; files have other addresses. */
 const LIVE = 'img[src^="blob:"]';
 
 /**
@@ -19,11 +21,12 @@ export function attachPreview(node, app, api) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const rest = () => clearTimeout(timer);
-  const begin = () => {
+  const run = (/** @type {any} */ { detail }) => {
+    if (String(detail?.displayNodeId).split(":").at(-1) !== String(node.id)) return;
     rest();
     showPictures(node);
   };
-  api?.addEventListener("execution_start", begin);
+  api?.addEventListener(SHOWS, run);
   after(node, "onExecuted", (/** @type {Output | undefined} */ output) => {
     const file = output?.animated?.[0] ? output.images?.[0]?.filename : undefined;
     if (!file?.endsWith(".mp4")) return;
@@ -44,7 +47,7 @@ export function attachPreview(node, app, api) {
   });
   after(node, "onRemoved", () => {
     rest();
-    api?.removeEventListener("execution_start", begin);
+    api?.removeEventListener(SHOWS, run);
   });
 }
 

@@ -52,8 +52,8 @@ class MotionStreamManifestRow(io.ComfyNode):
                     min=1,
                     max=MOST_ROWS,
                     control_after_generate=after_run("increment"),
-                    tooltip="Which row; 1 is the first job, the line of names is not counted. With increment, every run "
-                    "takes the next one.",
+                    tooltip="Which row; 1 is the first job, the line of names is not counted. With increment, every "
+                    "run takes the next one.",
                 ),
                 io.String.Input(
                     "column",

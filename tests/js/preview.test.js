@@ -103,7 +103,10 @@ test("in Nodes 2.0 what was shown while it ran is out of sight beside the video,
   attachPreview(node, {}, api);
   node.onExecuted(output("new.mp4"));
   assert.equal(panel.style.display, "none");
-  api.dispatchEvent(new Event("execution_start"));
+  const shows = (displayNodeId) => new CustomEvent("b_preview_with_metadata", { detail: { displayNodeId } });
+  api.dispatchEvent(shows("8"));
+  assert.equal(panel.style.display, "none");
+  api.dispatchEvent(shows("3:7")); // in a subgraph
   assert.equal(panel.style.display, "");
   t.mock.timers.tick(1000); // the look for the old video has ended: it hides nothing of the new run
   assert.equal(panel.style.display, "");

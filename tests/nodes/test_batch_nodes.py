@@ -65,7 +65,7 @@ def test_a_row_with_everything(pack: Pack, folders: Path) -> None:
 
 
 def test_the_bundled_table(pack: Pack, folders: Path) -> None:
-    """Every row has a picture, and tracks of its size that begin within it and move; an empty input folder has it too."""
+    """Every row has a picture, and tracks of its size that begin within it and move; an empty input folder lists it."""
     node = pack("nodes.batch.manifest").MotionStreamManifestRow
     pack("nodes.host.user_files").forget()
     (manifest,) = (each for each in node.define_schema().inputs if each.id == "manifest")
