@@ -50,7 +50,9 @@ for (const mode of ["classic", "vue"]) {
     return video.paused;
   });
   const pictures = await page.evaluate(
-    () => [...document.querySelectorAll("[data-node-id] img")].filter(({ src }) => src.startsWith("blob:")).length,
+    () =>
+      [...document.querySelectorAll('[data-node-id] img[src^="blob:"]')].filter((each) => each.checkVisibility())
+        .length,
   );
   seen[mode] = { ran: ran.name, times, stopped, pictures, problems };
   await visitor.end();

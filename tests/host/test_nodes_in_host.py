@@ -148,7 +148,14 @@ def test_the_teacher_and_decode_run(host: ComfyHost, example: dict[str, Any], ch
     example["d"] = {"class_type": "MotionStreamDecode", "inputs": {"vae": student["vae"], "samples": ["t", 0]}}
     save_frames(example, ["d", 0], ["t", 1])
     del example[key_of(example, "PreviewAny")]
-    assert video_frames(saved_video(host, host.run(example))).shape == (13, 128, 128, 3)
+    frames = video_frames(saved_video(host, host.run(example)))
+    assert frames.shape == (13, 128, 128, 3)
+    inputs_of(example, "MotionStreamTeacherSampler")["decode"] = False
+    save = {"video": ["t", 3], "filename_prefix": "own", "format": "auto", "codec": "auto"}
+    example["own"] = {"class_type": "SaveVideo", "inputs": save}
+    outputs = host.run(example)
+    assert "own" not in outputs  # it is told why, and does not run
+    assert (video_frames(saved_video(host, outputs)) == frames).all()
 
 
 def test_a_workflow_with_the_track_head_gives_the_same_frames(
