@@ -181,8 +181,12 @@ export async function blueprint(visitor, name, sources, isDrawn) {
   const { page, wait } = visitor;
   await page.evaluate(() => window.app.graph.clear());
   await pick(visitor, name);
+  const isHeld = (held) =>
+    window.app.graph.nodes.some(({ subgraph, flags }) => subgraph && Boolean(flags.ghost) === held);
+  await until(visitor, isHeld, true);
+  await page.mouse.move(740, 290);
   await page.mouse.click(750, 300);
-  await until(visitor, () => window.app.graph.nodes.some(({ subgraph }) => subgraph));
+  await until(visitor, isHeld, false);
   await page.evaluate((sources) => {
     const { graph, canvas } = window.app;
     const host = graph.nodes.find(({ subgraph }) => subgraph);
