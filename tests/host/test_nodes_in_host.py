@@ -158,6 +158,26 @@ def test_the_teacher_and_decode_run(host: ComfyHost, example: dict[str, Any], ch
     assert (video_frames(saved_video(host, outputs)) == frames).all()
 
 
+def test_a_stream_that_was_saved_goes_on_as_if_never_cut(host: ComfyHost, example: dict[str, Any]) -> None:
+    """25 frames at once, and 13 that are saved, loaded by the name in the report, and gone on from."""
+    streamer, report = inputs_of(example, "MotionStreamStudentStreamer"), key_of(example, "PreviewAny")
+    del streamer["motion"]
+    streamer |= {"length": 25, "seed": 11}
+    whole = video_frames(saved_video(host, host.run(example)))
+    streamer |= {"length": 13, "save_stream": "cut/here"}
+    (name,) = re.findall("^saved stream: (.*)$", host.run(example)[report]["text"][0], re.M)
+    assert (
+        name
+        in host.get("/object_info/MotionStreamLoadStream")["MotionStreamLoadStream"]["input"]["required"]["file"][0]
+    )
+    del streamer["image"], streamer["save_stream"]
+    example["cut"] = {"class_type": "MotionStreamLoadStream", "inputs": {"file": name}}
+    streamer |= {"length": 12, "go_on_from": ["cut", 0]}
+    rest = video_frames(saved_video(host, host.run(example)))
+    assert rest.shape == (12, 128, 128, 3)
+    assert np.abs(rest.astype(int) - whole[13:]).mean() < 2  # what the video codec makes of the same frames
+
+
 def test_a_workflow_with_the_track_head_gives_the_same_frames(
     host: ComfyHost, example: dict[str, Any], checkpoints: dict[str, str]
 ) -> None:
