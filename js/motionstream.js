@@ -46,6 +46,6 @@ app.registerExtension({
   name: "motionstream.Preview",
   /** @type {(node: any) => void} */
   nodeCreated(node) {
-    if (node.comfyClass?.startsWith("MotionStream")) attachPreview(node, app);
+    if (node.comfyClass?.startsWith("MotionStream")) attachPreview(node, app, api);
   },
 });

@@ -6,17 +6,27 @@ const LOOK_MS = 200;
 const PATIENCE_MS = 60_000;
 /** The classic graph's widget for a picture, which would leave its place empty. */
 const PICTURE = "$$canvas-image-preview";
+/** The page's word that a picture came for a node that runs. */
+const SHOWS = "b_preview_with_metadata";
+/** What Nodes 2.0 shows of it; files have other addresses. */
+const LIVE = 'img[src^="blob:"]';
 
 /**
  * @typedef {{images?: {filename: string}[], animated?: boolean[]}} Output
  * @typedef {{id: any, videoContainer?: HTMLElement}} Node
  */
 
-/** @type {(node: any, app?: {nodePreviewImages?: Record<string, any>}) => void} */
-export function attachPreview(node, app) {
+/** @type {(node: any, app?: {nodePreviewImages?: Record<string, any>}, api?: EventTarget) => void} */
+export function attachPreview(node, app, api) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const rest = () => clearTimeout(timer);
+  const run = (/** @type {any} */ { detail }) => {
+    if (String(detail?.displayNodeId).split(":").at(-1) !== String(node.id)) return;
+    rest();
+    showPictures(node);
+  };
+  api?.addEventListener(SHOWS, run);
   after(node, "onExecuted", (/** @type {Output | undefined} */ output) => {
     const file = output?.animated?.[0] ? output.images?.[0]?.filename : undefined;
     if (!file?.endsWith(".mp4")) return;
@@ -29,12 +39,41 @@ export function attachPreview(node, app) {
       const video = videoOf(node, file);
       // The page may put another element in the place of one: that one begins too. What somebody stopped stays so.
       if (video && video !== begun) play(video);
+      if (video) hidePictures(node, video);
       begun = video ?? begun;
       if (Date.now() < until) timer = setTimeout(look, LOOK_MS);
     };
     look();
   });
-  after(node, "onRemoved", rest);
+  after(node, "onRemoved", () => {
+    rest();
+    api?.removeEventListener(SHOWS, run);
+  });
+}
+
+/** The node's element in Nodes 2.0; the classic graph has none. @type {(node: Node) => HTMLElement | null} */
+const elementOf = ({ id }) => document.querySelector(`[data-node-id="${CSS.escape(String(id))}"]`);
+
+/**
+ * What was shown while it ran, out of sight until the next run: Nodes 2.0 would keep it below the video.
+ * @type {(node: Node, video: HTMLVideoElement) => void}
+ */
+function hidePictures(node, video) {
+  for (const picture of elementOf(node)?.querySelectorAll(LIVE) ?? []) {
+    let place = /** @type {HTMLElement} */ (picture);
+    while (place.parentElement && !place.parentElement.contains(video)) place = place.parentElement;
+    place.dataset.motionstreamRan = "";
+    place.style.display = "none";
+  }
+}
+
+/** @type {(node: Node) => void} */
+function showPictures(node) {
+  for (const place of elementOf(node)?.querySelectorAll("[data-motionstream-ran]") ?? []) {
+    const { dataset, style } = /** @type {HTMLElement} */ (place);
+    delete dataset.motionstreamRan;
+    style.display = "";
+  }
 }
 
 /**
@@ -51,7 +90,7 @@ function clearPicture(node, app) {
 
 /** The page's own element for a file, in the graph's node or in that of Nodes 2.0. @type {(node: Node, file: string) => HTMLVideoElement | undefined} */
 function videoOf(node, file) {
-  const places = [node.videoContainer, document.querySelector(`[data-node-id="${CSS.escape(String(node.id))}"]`)];
+  const places = [node.videoContainer, elementOf(node)];
   const videos = places.flatMap((place) => [...(place?.querySelectorAll("video") ?? [])]);
   return videos.find(({ src }) => new URL(src, location.href).searchParams.get("filename") === file);
 }

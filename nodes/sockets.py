@@ -19,7 +19,7 @@ StreamSocket = io.Custom("MOTIONSTREAM_STREAM")
 # Core's own type where it exists; hosts of 2025 lack the class, but match sockets by this name.
 TracksSocket = getattr(io, "Tracks", None) or io.Custom("TRACKS")
 
-_FIXED = getattr(getattr(io, "ControlAfterGenerate", None), "fixed", True)
+_CONTROL = getattr(io, "ControlAfterGenerate", None)
 _SCHEMA_FIELDS = {field.name for field in dataclasses.fields(io.Schema)}
 _ADVANCED = {"advanced": True} if "advanced" in inspect.signature(io.Int.Input.__init__).parameters else {}
 
@@ -53,6 +53,11 @@ def advanced() -> dict[str, bool]:
     return dict(_ADVANCED)
 
 
+def after_run(change: str) -> Any:
+    """How a new node's number changes with every run: "fixed" or "increment", on hosts that let a node say so."""
+    return getattr(_CONTROL, change, True)
+
+
 def seed_input(
     tooltip: str = "The noise that the video starts from. The same seed and inputs give the same video.",
     *,
@@ -68,6 +73,6 @@ def seed_input(
         default=0,
         min=0,
         max=0xFFFFFFFFFFFFFFFF,
-        control_after_generate=_FIXED if stays else True,
+        control_after_generate=after_run("fixed") if stays else True,
         tooltip=tooltip,
     )

@@ -9,12 +9,11 @@ import { addPickerStyle } from "./style.js";
 
 const BUNDLED = "bundled/";
 const MIN_HEIGHT = 132;
-const FIRST_SIZE = [340, 230];
 
-/** What each node picks: its widget, the kind of file, the ending of the bundled ones. */
+/** What each node picks: its widget, the kind of file, the ending of the bundled ones; its first size shows all of them. */
 export const PICKERS = {
-  MotionStreamPicture: { name: "image", kind: "image", ending: ".png" },
-  MotionStreamReferenceVideo: { name: "file", kind: "video", ending: ".mp4" },
+  MotionStreamPicture: { name: "image", kind: "image", ending: ".png", size: [340, 330] },
+  MotionStreamReferenceVideo: { name: "file", kind: "video", ending: ".mp4", size: [340, 230] },
 };
 
 /**
@@ -31,7 +30,7 @@ export function attachPicker(node, app, api) {
   whileInGraph(node, () => picker.read());
   node.onDragOver = (/** @type {DragEvent} */ event) => Boolean(event.dataTransfer?.items.length);
   node.onDragDrop = (/** @type {DragEvent} */ event) => picker.drop(event);
-  node.setSize(FIRST_SIZE.map((side, i) => Math.max(side, node.size[i])));
+  node.setSize(PICKERS[node.comfyClass].size.map((side, i) => Math.max(side, node.size[i])));
 }
 
 class Picker {

@@ -14,7 +14,7 @@ import { fileName, fileOf, nodeBehind, viewPath, widgetBehind } from "./io/upstr
 const DEFAULT_FPS = 16;
 const READ_AGAIN_MS = 250;
 const MIN_HEIGHT = 330;
-const FIRST_SIZE = [520, 720];
+const FIRST_SIZE = [520, 860];
 /** What the node has before anybody sets it. */
 const DEFAULT = { width: 128, height: 128 };
 const MAX_SIDE = 8192;

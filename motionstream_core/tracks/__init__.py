@@ -18,7 +18,7 @@ from .grid import point_grid
 from .npz import load_npz, save_npz
 from .parse import Reading, parse_tracks, read_coordinates, read_points
 from .retime import resample, retime
-from .select import covered, drawn_by_lot, select, visible_share
+from .select import covered, drawn_by_lot, farthest, select, visible_share
 from .smooth import smooth
 from .tracks import NUM_IDS, TrackFormatError, Tracks, assign_ids, payload_size
 from .transform import Placement, Span, middle_of, transform
@@ -47,6 +47,7 @@ __all__ = [
     "covered",
     "draw_tracks",
     "drawn_by_lot",
+    "farthest",
     "grid_in_mask",
     "load_npz",
     "middle_of",

@@ -1,4 +1,4 @@
-"""Which tracks to keep: by a mask, by how long they are seen, by lot."""
+"""Which tracks to keep: by a mask, by how long they are seen, by how far they go, by lot."""
 
 from __future__ import annotations
 
@@ -40,6 +40,15 @@ def covered(tracks: Tracks, mask: Tensor, frame: int) -> Tensor:
 def visible_share(tracks: Tracks) -> Tensor:
     """The share of frames in which each track is visible: float64 (n) in 0..1."""
     return tracks.visibility.double().mean(dim=0)
+
+
+def farthest(tracks: Tracks) -> Tensor:
+    """How far each track comes from where it is first visible, px: float32 (n), of its visible frames; 0 for a track
+    that is visible nowhere.
+    """
+    first = tracks.visibility.int().argmax(dim=0)
+    start = tracks.points[first, torch.arange(tracks.num_tracks, device=first.device)]
+    return torch.where(tracks.visibility, (tracks.points - start).norm(dim=-1), 0.0).amax(dim=0)
 
 
 def drawn_by_lot(tracks: Tracks, count: int, seed: int) -> Tensor:

@@ -16,11 +16,12 @@ from ...motionstream_core.media.picture import read_picture
 from ...motionstream_core.tracks import read_file
 from ...motionstream_core.tracks.text import text_of
 from ..host.user_files import chosen, is_chosen, listed
-from ..pictures import levels
-from ..sockets import TracksSocket, schema
+from ..pictures import BUNDLED, MEDIA, levels
+from ..sockets import TracksSocket, after_run, schema
 from ..tracks.inputs import size_input
 
 FILES = ("image", "tracks", "video", "live_log")
+EXAMPLE = "three_jobs.csv"
 MOST_ROWS = 1_000_000
 
 
@@ -40,17 +41,19 @@ class MotionStreamManifestRow(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "manifest",
-                    options=listed(SUFFIXES, outputs=False),
-                    tooltip="A .csv or .jsonl below the input folder. Files that its rows name lie beside it, or in "
-                    "folders below. New files need a refresh of the page's node definitions (R).",
+                    options=[BUNDLED + EXAMPLE, *listed(SUFFIXES, outputs=False)],
+                    default=BUNDLED + EXAMPLE,
+                    tooltip="A .csv or .jsonl below the input folder, or the bundled one. Files that its rows name lie "
+                    "beside it, or in folders below. Press R to have new tables listed.",
                 ),
                 io.Int.Input(
                     "row",
                     default=1,
                     min=1,
                     max=MOST_ROWS,
-                    control_after_generate=True,
-                    tooltip="Which row; 1 is the first job, the line of names is not counted.",
+                    control_after_generate=after_run("increment"),
+                    tooltip="Which row; 1 is the first job, the line of names is not counted. With increment, every "
+                    "run takes the next one.",
                 ),
                 io.String.Input(
                     "column",
@@ -79,7 +82,7 @@ class MotionStreamManifestRow(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, manifest: str | None) -> bool | str:
-        return is_chosen(manifest, SUFFIXES, "manifest", outputs=False)
+        return manifest == BUNDLED + EXAMPLE or is_chosen(manifest, SUFFIXES, "manifest", outputs=False)
 
     @classmethod
     def fingerprint_inputs(cls, manifest: str | None, row: int | None, **others: Any) -> str:
@@ -123,6 +126,8 @@ class MotionStreamManifestRow(io.ComfyNode):
 
 def manifest_of(name: str) -> Path:
     """The file that an option stands for. Raises as `chosen` does."""
+    if name == BUNDLED + EXAMPLE:
+        return MEDIA / EXAMPLE
     return chosen(name, SUFFIXES, "manifest", outputs=False)
 
 

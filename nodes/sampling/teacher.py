@@ -8,6 +8,7 @@ from typing import Any
 import comfy.model_management as mm
 import torch
 from comfy_api.latest import io
+from comfy_execution.graph import ExecutionBlocker
 from torch import Tensor
 
 from ...motionstream_core.models.vae.wan_vae import check_latents
@@ -27,6 +28,10 @@ SAMPLER_NAMES = [*sorted(SAMPLERS, reverse=True)]  # unipc first
 LATENT_FRAMES_AT_ONCE = 3
 DECODE_ADVICE = (
     "use the tiny VAE, or decode a smaller picture; main memory, which holds all frames, grows with the length"
+)
+OFF = (
+    "decode is off at MotionStream Teacher Sampler, so it gives no frames and no video; switch it on, or take them "
+    "from MotionStream Decode behind its latent"
 )
 
 
@@ -77,6 +82,13 @@ class MotionStreamTeacherSampler(io.ComfyNode):
                 ),
                 seconds_input(),
                 decoder_input(),
+                io.Boolean.Input(
+                    "decode",
+                    default=True,
+                    optional=True,
+                    tooltip="On: frames and video are made. Off: the latents alone, for MotionStream Decode or "
+                    "VAE Decode behind the node, so that nothing is decoded twice.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(
@@ -86,7 +98,8 @@ class MotionStreamTeacherSampler(io.ComfyNode):
                 io.Image.Output(
                     "frames",
                     display_name="frames",
-                    tooltip="The clip, decoded by decoder or vae: (T, H, W, 3) in 0..1, on the CPU.",
+                    tooltip="The clip, decoded by decoder or vae: (T, H, W, 3) in 0..1, on the CPU. Not made with "
+                    "decode off.",
                 ),
                 video_output(),
             ],
@@ -114,6 +127,7 @@ class MotionStreamTeacherSampler(io.ComfyNode):
         negative: Conditioning | None = None,
         seconds: float = 0.0,
         decoder: Any = None,
+        decode: bool = True,
     ) -> io.NodeOutput:
         view, coders = stream_model(model), stream_coders(vae, decoder)
         made = WantedLength(length, seconds, endless=False).made_by(view.spec, view.name)
@@ -140,6 +154,8 @@ class MotionStreamTeacherSampler(io.ComfyNode):
             "lower length, or width and height",
         )
         latents = model.model.latent_format.process_out(latents)
+        if not decode:
+            return io.NodeOutput({"samples": latents}, view.spec.fps, ExecutionBlocker(OFF), ExecutionBlocker(OFF))
         frames = with_memory_advice(lambda: _decode(coders.decoder, latents), DECODE_ADVICE)
         return io.NodeOutput({"samples": latents}, view.spec.fps, frames, video_of(frames, view.spec.fps))
 

@@ -14,6 +14,7 @@ from ...motionstream_core.tracks import (
     at_rest,
     covered,
     drawn_by_lot,
+    farthest,
     grid_in_mask,
     resample,
     select,
@@ -33,7 +34,7 @@ from .inputs import (
 )
 from .sizes import handed_on, read_tracks, sized_tracks
 
-KEPT = ("in mask", "visible", "random")
+KEPT = ("in mask", "visible", "random", "moving")
 PLACES = ("grid", "count")
 
 
@@ -46,9 +47,9 @@ class MotionStreamFilterTracks(io.ComfyNode):
             node_id="MotionStreamFilterTracks",
             display_name="MotionStream Filter Tracks",
             category="MotionStream/tracks",
-            description="Keeps the points that lie in a mask in one frame, that are visible long enough, or that a "
-            "seeded lot falls on; the others come out beside them. Points keep their order. Their identities are drawn "
-            "by it anew, so the same seed of a sampler may give a slightly different video.",
+            description="Keeps the points that lie in a mask in one frame, that are visible long enough, that move, "
+            "or that a seeded lot falls on; the others come out beside them. Points keep their order. Their identities "
+            "are drawn by it anew, so the same seed of a sampler may give a slightly different video.",
             search_aliases=[*ALIASES, "filter", "mask", "select", "random subset", "thin out"],
             inputs=[
                 tracks_input(),
@@ -57,7 +58,7 @@ class MotionStreamFilterTracks(io.ComfyNode):
                     options=list(KEPT),
                     default=KEPT[0],
                     tooltip="in mask: points on the mask in `frame`; visible: points seen in at least min_visible of "
-                    "the frames; random: `count` of them by lot.",
+                    "the frames; random: `count` of them by lot; moving: points that come farther than min_motion.",
                 ),
                 io.Boolean.Input("invert", default=False, tooltip="Keep the others instead."),
                 frames_input(
@@ -100,6 +101,16 @@ class MotionStreamFilterTracks(io.ComfyNode):
                     tooltip="For in mask: laid over the whole frame; of several masks, the one with the frame's "
                     "number. A point that is invisible or out of the frame is not in it.",
                 ),
+                io.Float.Input(
+                    "min_motion",
+                    default=4.0,
+                    min=0.0,
+                    max=16384.0,
+                    step=0.5,
+                    optional=True,
+                    tooltip="For moving: how many px a point has to come away from where it is first seen. What rests "
+                    "in a video, and what a tracker lost, goes.",
+                ),
             ],
             outputs=[
                 changed_tracks_output("The points that were kept, as core's TRACKS."),
@@ -120,6 +131,7 @@ class MotionStreamFilterTracks(io.ComfyNode):
         width: int,
         height: int,
         mask: Tensor | None = None,
+        min_motion: float = 4.0,
     ) -> io.NodeOutput:
         if keep == "in mask":
             if mask is None:
@@ -129,7 +141,12 @@ class MotionStreamFilterTracks(io.ComfyNode):
             kept = covered(given, _mask_of(masks, frame, given.num_frames), frame)
         else:
             given = read_tracks(tracks)
-            kept = visible_share(given) >= min_visible if keep == "visible" else drawn_by_lot(given, count, seed)
+            if keep == "visible":
+                kept = visible_share(given) >= min_visible
+            elif keep == "moving":
+                kept = farthest(given) > min_motion
+            else:
+                kept = drawn_by_lot(given, count, seed)
         if invert:
             kept = ~kept
         return io.NodeOutput(handed_on(select(given, kept), tracks), handed_on(select(given, ~kept), tracks))

@@ -44,14 +44,21 @@ def main() -> None:
             write("drag_edit_image", before_and_after(*rendered(host, "drag_edit_image")))
             write("live", sheet(*steered(host), columns=2, num_cells=4))
             write("motion_transfer", reference_and_result(rendered(host, "motion_transfer", tell=False)[0]))
+            write("table_of_jobs", rows(host))
             write("going_on", clip_and_rest(rendered(host, "going_on", tell=False)[0]))
         finally:
             host.stop()
 
 
-def rendered(host: ComfyHost, name: str, tell: bool = True) -> tuple[Tensor, Tracks | None]:
-    """Frames (t h w 3) uint8 that a workflow saves, and the tracks that its model was told."""
+def rendered(host: ComfyHost, name: str, tell: bool = True, row: int = 1) -> tuple[Tensor, Tracks | None]:
+    """Frames (t h w 3) uint8 that a workflow saves, and the tracks that its model was told.
+
+    row: of its table, where it has one.
+    """
     prompt: dict[str, Any] = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text("utf-8"))
+    for node in prompt.values():
+        if "row" in node["inputs"]:
+            node["inputs"]["row"] = row
     if tell:
         source = next(
             node["inputs"][slot]
@@ -103,6 +110,12 @@ def reference_and_result(frames: Tensor) -> Tensor:
     """Four frames of the reference above the same four of the video that was made from it."""
     reference = read(BUNDLED / "three_things_moving.mp4")
     return torch.cat([sheet(each, None, 4, 4, 170) for each in (reference, frames)])
+
+
+def rows(host: ComfyHost) -> Tensor:
+    """The first frame of each row's video, with its tracks, above the last."""
+    made = [rendered(host, "table_of_jobs", row=number) for number in (1, 2, 3)]
+    return torch.cat([sheet(*each, columns=1, num_cells=2, cell_width=200) for each in made], dim=1)
 
 
 def clip_and_rest(frames: Tensor) -> Tensor:

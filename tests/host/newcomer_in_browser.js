@@ -3,7 +3,7 @@
 //     node newcomer_in_browser.js PORT FOLDER classic|vue
 //
 // Prints one JSON object of what was seen; screenshots go into FOLDER. Run by test_newcomer.py.
-import { beside, blueprint, draws, drops, narrows, searches, typesLength } from "./newcomer/chapters.js";
+import { beside, blueprint, countsUp, draws, drops, narrows, searches, typesLength } from "./newcomer/chapters.js";
 import { cards, open, steer } from "./newcomer/templates.js";
 import { visit } from "./newcomer/visit.js";
 
@@ -18,6 +18,8 @@ for (const { name } of seen.cards) {
   await visitor.shot(name.replaceAll(/\W+/g, "_"));
   seen.templates[name] = opened;
 }
+await open(visitor, "Many videos from a table");
+seen.table = await countsUp(visitor);
 await open(visitor, "Draw what moves in a picture");
 seen.editor = await draws(visitor);
 seen.own_length = await typesLength(visitor);

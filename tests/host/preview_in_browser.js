@@ -32,13 +32,14 @@ for (const mode of ["classic", "vue"]) {
   await until(visitor, () => [...document.querySelectorAll("video")].some(({ currentTime }) => currentTime > 0));
   const times = [];
   for (let shot = 0; shot < 4; shot++) {
-    times.push(
-      await page.evaluate(() => {
-        const video = [...document.querySelectorAll("video")].find(({ currentTime }) => currentTime > 0);
-        const { currentTime, paused, muted, loop, duration } = video;
-        return { currentTime, paused, muted, loop, duration };
-      }),
-    );
+    // it begins again and again: at the very start, and while the page puts another element in its place, it is waited for
+    const video = await page.waitForFunction(() => {
+      const found = [...document.querySelectorAll("video")].find(({ currentTime }) => currentTime > 0);
+      if (!found) return null;
+      const { currentTime, paused, muted, loop, duration } = found;
+      return { currentTime, paused, muted, loop, duration };
+    });
+    times.push(await video.jsonValue());
     await visitor.shot(`preview_${shot}`);
     await visitor.wait(400);
   }
@@ -49,7 +50,12 @@ for (const mode of ["classic", "vue"]) {
     await new Promise((done) => setTimeout(done, 1500));
     return video.paused;
   });
-  seen[mode] = { ran: ran.name, times, stopped, problems };
+  const pictures = await page.evaluate(
+    () =>
+      [...document.querySelectorAll('[data-node-id] img[src^="blob:"]')].filter((each) => each.checkVisibility())
+        .length,
+  );
+  seen[mode] = { ran: ran.name, times, stopped, pictures, problems };
   await visitor.end();
 }
 console.log(JSON.stringify(seen));

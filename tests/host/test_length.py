@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.host.comfy_host import ROOT, ComfyHost, browse, with_checkpoints
-from tests.host.test_nodes_in_host import inputs_of
+from tests.host.test_nodes_in_host import inputs_of, key_of
 
 pytestmark = pytest.mark.host
 
@@ -72,6 +72,6 @@ def test_a_posted_length_is_made_and_told(
 ) -> None:
     inputs_of(example, "MotionStreamStudentStreamer").update(wanted, seed=77)
     outputs = host.run(example)
-    report = next(each["text"][0] for each in outputs.values() if "text" in each)
+    report = outputs[key_of(example, "PreviewAny")]["text"][0]
     assert words in report
     assert f"{num_frames} frames of 128 x 128 px" in report

@@ -91,7 +91,7 @@ def test_a_video_is_followed_while_it_is_read(
         "video": [key_of(prompt, "MotionStreamReferenceVideo"), 0],
         "mask": [key_of(prompt, "MotionStreamPicture"), 1],
     }
-    for kind in ("ExtractTracks", "TransferTracks", "StudentStreamer"):
+    for kind in ("ExtractTracks", "FilterTracks", "TransferTracks", "StudentStreamer"):
         del prompt[key_of(prompt, f"MotionStream{kind}")]
     del prompt[key_of(prompt, "PreviewAny")]
     prompt["f"] = {"class_type": "MotionStreamFollowVideo", "inputs": {**shared, **tracking, **sources, "length": 61}}

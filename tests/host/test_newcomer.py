@@ -177,6 +177,13 @@ def test_a_length_is_typed_into_the_streamer(seen: dict[str, Any]) -> None:
     assert seen["own_length"] == {"before": 49, "held": 61}
 
 
+def test_a_table_is_gone_through_row_by_row(seen: dict[str, Any], fresh: ComfyHost) -> None:
+    table = seen["table"]
+    assert (table["begun"], table["next"]) == (1, 2)
+    assert _file(fresh, table["run"]) == fresh.output / "motionstream" / "table" / "red_comes_over.mp4"
+    assert "row is 9, but three_jobs.csv has 3; give 1 to 3" in table["beyond"]
+
+
 def test_a_photo_that_is_dropped_is_what_runs(seen: dict[str, Any], fresh: ComfyHost) -> None:
     photo = seen["photo"]
     assert photo["picked"] == f"photo_{seen['mode']}.png"

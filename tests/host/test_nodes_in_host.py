@@ -148,7 +148,32 @@ def test_the_teacher_and_decode_run(host: ComfyHost, example: dict[str, Any], ch
     example["d"] = {"class_type": "MotionStreamDecode", "inputs": {"vae": student["vae"], "samples": ["t", 0]}}
     save_frames(example, ["d", 0], ["t", 1])
     del example[key_of(example, "PreviewAny")]
-    assert video_frames(saved_video(host, host.run(example))).shape == (13, 128, 128, 3)
+    frames = video_frames(saved_video(host, host.run(example)))
+    assert frames.shape == (13, 128, 128, 3)
+    inputs_of(example, "MotionStreamTeacherSampler")["decode"] = False
+    save = {"video": ["t", 3], "filename_prefix": "own", "format": "auto", "codec": "auto"}
+    example["own"] = {"class_type": "SaveVideo", "inputs": save}
+    outputs = host.run(example)
+    assert "own" not in outputs  # it is told why, and does not run
+    assert (video_frames(saved_video(host, outputs)) == frames).all()
+
+
+def test_a_stream_that_was_saved_goes_on_as_if_never_cut(host: ComfyHost, example: dict[str, Any]) -> None:
+    """25 frames at once, and 13 that are saved, loaded by the name in the report, and gone on from."""
+    streamer, report = inputs_of(example, "MotionStreamStudentStreamer"), key_of(example, "PreviewAny")
+    del streamer["motion"]
+    streamer |= {"length": 25, "seed": 11}
+    whole = video_frames(saved_video(host, host.run(example)))
+    streamer |= {"length": 13, "save_stream": "cut/here"}
+    (name,) = re.findall("^saved stream: (.*)$", host.run(example)[report]["text"][0], re.M)
+    (file,) = host.get("/object_info/MotionStreamLoadStream").values()
+    assert name in file["input"]["required"]["file"][1]["options"]
+    del streamer["image"], streamer["save_stream"]
+    example["cut"] = {"class_type": "MotionStreamLoadStream", "inputs": {"file": name}}
+    streamer |= {"length": 12, "go_on_from": ["cut", 0]}
+    rest = video_frames(saved_video(host, host.run(example)))
+    assert rest.shape == (12, 128, 128, 3)
+    assert np.abs(rest.astype(int) - whole[13:]).mean() < 2  # what the video codec makes of the same frames
 
 
 def test_a_workflow_with_the_track_head_gives_the_same_frames(

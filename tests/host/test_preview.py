@@ -40,3 +40,4 @@ def test_the_video_plays_by_itself(session: dict[str, Any], mode: str) -> None:
     moments = [each["currentTime"] for each in seen["times"]]
     assert len(set(moments)) == len(moments)
     assert seen["stopped"]
+    assert seen["pictures"] == 0, "the last picture of the run stays beside the video"

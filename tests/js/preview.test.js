@@ -18,7 +18,8 @@ function page(...files) {
   globalThis.CSS = { escape: String };
   globalThis.location = { href: "http://host/" };
   globalThis.document = {
-    querySelector: (selector) => (selector === '[data-node-id="7"]' ? { querySelectorAll: () => videos } : null),
+    querySelector: (selector) =>
+      selector === '[data-node-id="7"]' ? { querySelectorAll: (each) => (each === "video" ? videos : []) } : null,
   };
   return videos;
 }
@@ -86,4 +87,27 @@ test("the last live picture makes way for the video, in a subgraph too", async (
   node.graph = { id: "inner", rootGraph: root };
   node.onExecuted(output("new.mp4"));
   assert.deepEqual(Object.keys(app.nodePreviewImages), ["8"]);
+});
+
+test("in Nodes 2.0 what was shown while it ran is out of sight beside the video, until the next run", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const [video] = page("new.mp4");
+  const shell = { contains: () => true };
+  const panel = { parentElement: shell, contains: (each) => each === picture, dataset: {}, style: { display: "" } };
+  const picture = { parentElement: panel };
+  const hidden = () => ("motionstreamRan" in panel.dataset ? [panel] : []);
+  const found = { video: () => [video], 'img[src^="blob:"]': () => [picture], "[data-motionstream-ran]": hidden };
+  globalThis.document.querySelector = () => ({ querySelectorAll: (selector) => found[selector]() });
+  const api = new EventTarget();
+  const node = { id: 7 };
+  attachPreview(node, {}, api);
+  node.onExecuted(output("new.mp4"));
+  assert.equal(panel.style.display, "none");
+  const shows = (displayNodeId) => new CustomEvent("b_preview_with_metadata", { detail: { displayNodeId } });
+  api.dispatchEvent(shows("8"));
+  assert.equal(panel.style.display, "none");
+  api.dispatchEvent(shows("3:7")); // in a subgraph
+  assert.equal(panel.style.display, "");
+  t.mock.timers.tick(1000); // the look for the old video has ended: it hides nothing of the new run
+  assert.equal(panel.style.display, "");
 });

@@ -143,6 +143,8 @@ def _modules(host: FakeHost) -> dict[str, types.ModuleType]:
             "vae_dtype": lambda _device, _allowed: torch.float32,
         },
         "comfyui_version": {"__version__": "0.0.1"},
+        "comfy_execution": {},
+        "comfy_execution.graph": {"ExecutionBlocker": fake_comfy.ExecutionBlocker},
         "comfy_api": {},
         "comfy_api.latest": {"io": io, "ComfyExtension": object, "InputImpl": InputImpl, "Types": Types},
         "folder_paths": {

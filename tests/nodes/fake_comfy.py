@@ -125,6 +125,13 @@ def save_image_path(prefix: str, folder: str, _width: int = 0, _height: int = 0)
     return str(whole.parent), whole.name, counter, str(Path(prefix).parent), prefix
 
 
+class ExecutionBlocker:
+    """Stands where an output would; what is linked to it does not run, and the message is shown."""
+
+    def __init__(self, message: str | None) -> None:
+        self.message = message
+
+
 def modules() -> dict[str, dict[str, Any]]:
     """Contents of the host's modules, by name, parents first."""
     no_vae = type("WanVAE", (), {})

@@ -64,6 +64,24 @@ def test_a_row_with_everything(pack: Pack, folders: Path) -> None:
     assert pack("nodes.host.user_files").listed((".csv", ".jsonl"), outputs=False) == ["set/jobs.csv"]
 
 
+def test_the_bundled_table(pack: Pack, folders: Path) -> None:
+    """Every row has a picture, and tracks of its size that begin within it and move; an empty input folder lists it."""
+    node = pack("nodes.batch.manifest").MotionStreamManifestRow
+    pack("nodes.host.user_files").forget()
+    (manifest,) = (each for each in node.define_schema().inputs if each.id == "manifest")
+    assert manifest.fields["options"] == [manifest.fields["default"]] == ["bundled/three_jobs.csv"]
+    assert node.validate_inputs("bundled/three_jobs.csv") is True
+    made = [node.execute("bundled/three_jobs.csv", number).args for number in (1, 2, 3)]
+    assert [each[-1] for each in made] == [3, 3, 3]
+    for _, image, _, tracks, *_ in made:
+        path = tracks["track_path"]
+        assert len(path) == 49
+        assert (tracks["track_width"], tracks["track_height"]) == (image.shape[2], image.shape[1])
+        assert (path[0] >= 0).all() and (path[0] < image.shape[1]).all()
+        assert (path[-1] - path[0]).norm(dim=-1).max() > 0.25 * image.shape[1]
+    assert "bundled" in str(node.validate_inputs("bundled/other.csv"))
+
+
 @pytest.mark.parametrize(
     ("cells", "number", "column", "says"),
     [

@@ -257,28 +257,34 @@ def test_steps_are_spread_evenly(pack: Pack, parts: tuple[Any, Any]) -> None:
     assert (settings(spec, 0, 2, 0, 1).sink_frames, settings(spec, 0, 2, 0, 1).window_frames) == (2, 0)
 
 
+def teacher_inputs(pack: Pack, vae: Any, teacher: Any, **changes: Any) -> dict[str, Any]:
+    """Of nine frames in three steps."""
+    return {
+        "model": teacher,
+        "vae": vae,
+        "image": torch.rand(1, SIDE, SIDE, 3, generator=torch.Generator().manual_seed(0)),
+        "prompt": WORDS,
+        "width": SIDE,
+        "height": SIDE,
+        "length": 9,
+        "fit": "crop",
+        "steps": 3,
+        "sampler": "euler",
+        "text_weight": 1.5,
+        "motion_weight": 1.5,
+        "seed": 0,
+        "motion": tracks_of(pack, 9),
+        **changes,
+    }
+
+
 @pytest.mark.parametrize("sampler", ["euler", "unipc"])
 def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], teacher: Any, host: Any, sampler: str) -> None:
     _, vae = parts
     host.client_id = "browser"
-    node = pack("nodes.sampling.teacher").MotionStreamTeacherSampler
+    inputs = teacher_inputs(pack, vae, teacher, sampler=sampler)
     with torch.inference_mode():
-        latent, fps, frames, video = node.execute(
-            model=teacher,
-            vae=vae,
-            image=torch.rand(1, SIDE, SIDE, 3),
-            prompt=WORDS,
-            width=SIDE,
-            height=SIDE,
-            length=9,
-            fit="crop",
-            steps=3,
-            sampler=sampler,
-            text_weight=1.5,
-            motion_weight=1.5,
-            seed=0,
-            motion=tracks_of(pack, 9),
-        ).args
+        latent, fps, frames, video = pack("nodes.sampling.teacher").MotionStreamTeacherSampler.execute(**inputs).args
     assert latent["samples"].shape == (1, 16, 3, 4, 4)
     assert latent["samples"].isfinite().all()
     assert fps == 16.0
@@ -288,6 +294,22 @@ def test_the_teacher_samples_a_clip(pack: Pack, parts: tuple[Any, Any], teacher:
     assert torch.equal(video.images, frames) and torch.equal(decoded[1].images, frames)
     assert (video.frame_rate, decoded[1].frame_rate) == (16, 24)
     assert any(picture is not None for _, picture in host.updates)
+
+
+def test_the_teacher_leaves_decoding_to_another_node(
+    pack: Pack, parts: tuple[Any, Any], teacher: Any, host: Any
+) -> None:
+    """The same latents, three steps and no decoding; what is linked to frames or video is told why it does not run."""
+    _, vae = parts
+    node = pack("nodes.sampling.teacher").MotionStreamTeacherSampler
+    with torch.inference_mode():
+        decoded = node.execute(**teacher_inputs(pack, vae, teacher)).args[0]
+        host.updates.clear()
+        latent, fps, frames, video = node.execute(**teacher_inputs(pack, vae, teacher, decode=False)).args
+    assert torch.equal(latent["samples"], decoded["samples"])
+    assert fps == 16.0
+    assert [value for value, _ in host.updates] == [1, 2, 3, 3]  # the steps and their end, and no latent frame
+    assert all("decode is off at MotionStream Teacher Sampler" in blocked.message for blocked in (frames, video))
 
 
 def test_json_is_read_rescaled_and_written_again(pack: Pack) -> None:

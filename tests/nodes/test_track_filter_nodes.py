@@ -75,6 +75,13 @@ def test_by_visibility_and_by_lot(pack: Pack) -> None:
     assert {tuple(filtered(pack, keep="random", count=3, seed=seed)[0]) for seed in range(5)} != {tuple(kept)}
 
 
+def test_by_motion(pack: Pack) -> None:
+    """All go 8 px to the right, but the last, which is seen in one frame only."""
+    assert filtered(pack, keep="moving") == ([4, 12, 20, 28, 36, 44, 52], [60])
+    assert filtered(pack, keep="moving", min_motion=8.0)[0] == []
+    assert filtered(pack, keep="moving", min_motion=7.5, invert=True)[0] == [60]
+
+
 def test_the_largest_seed_is_taken(pack: Pack) -> None:
     assert len(filtered(pack, keep="random", seed=0xFFFFFFFFFFFFFFFF)[0]) == 2
 

@@ -45,7 +45,7 @@ def drawn_nodes(workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_the_page_lists_what_it_can_open_and_nothing_else() -> None:
     """Every listed file is a graph whose name says what it does; no API file, no second folder is among them."""
     assert [name for name in LISTED_FOLDERS if (ROOT / name).exists()] == ["workflows"]
-    assert len(NAMES) == 10
+    assert len(NAMES) == 11
     for name in NAMES:
         assert len(read(name)["nodes"]) > 3
         assert " " in name
@@ -73,7 +73,15 @@ def test_files_to_be_fetched_are_named_with_place_and_address(stem: str) -> None
     files = {value for node in read_api(stem).values() for value in node["inputs"].values() if _is_file(value)}
     assert files == {model for _, model in named}
     for folder, model in named:
-        assert f"`{model}` into `models/{folder}`" in words
+        assert f"**{model}** into **models/{folder}**" in words
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_notes_can_be_read_in_both_ways_to_draw_nodes(name: str) -> None:
+    """Nodes 2.0 shows what stands in backticks dark on dark."""
+    words = [node["widgets_values"][0] for node in read(name)["nodes"] if node["type"] in NOTES]
+    assert len(words) == 1
+    assert "`" not in words[0]
 
 
 def _is_file(value: Any) -> bool:
@@ -90,7 +98,9 @@ def test_nothing_has_to_be_copied_first(name: str) -> None:
         for slot, ending in (("image", "png"), ("file", "mp4")):
             if node["class_type"] in ("MotionStreamPicture", "MotionStreamReferenceVideo") and slot in node["inputs"]:
                 assert (BUNDLED / f"{node['inputs'][slot].removeprefix('bundled/')}.{ending}").is_file()
-    assert kinds & {"SaveVideo", "SaveImage", "MotionStreamLive"}
+        if node["class_type"] == "MotionStreamManifestRow":
+            assert (BUNDLED / node["inputs"]["manifest"].removeprefix("bundled/")).is_file()
+    assert kinds & {"SaveVideo", "SaveImage", "MotionStreamLive", "MotionStreamSaveJob"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -163,16 +173,16 @@ def test_the_tracks_start_on_the_shapes() -> None:
     assert np.median(pixels.max(axis=1) - pixels.min(axis=1)) > 80
 
 
-def test_the_drawing_starts_on_the_shapes_it_is_named_after() -> None:
-    """Every point of the editor's three grids lies on the shape of its colour; one of them stays, two move."""
+def test_the_drawing_starts_on_the_shapes() -> None:
+    """Every point of the three grids lies on the red, the pink, the green shape; the last stays, two move."""
     api = read_api("track_editor")
     inputs = next(n["inputs"] for n in api.values() if n["class_type"] == "MotionStreamTrackEditor")
     drawn = parse_document(inputs["document"], Canvas(1, 1, 1, 1))
     assert (drawn.canvas.width, drawn.canvas.height, drawn.canvas.num_frames) == (128, 128, inputs["length"])
     assert [(track.id, track.kind) for track in drawn.tracks] == [
-        ("red", "path"),
-        ("pink", "drag"),
-        ("green", "anchor"),
+        ("t1", "path"),
+        ("t2", "drag"),
+        ("t3", "anchor"),
     ]
     tracks = drawn.sample()
     image = np.asarray(Image.open(BUNDLED / "three_shapes.png").convert("RGB")).astype(int)

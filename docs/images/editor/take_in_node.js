@@ -74,7 +74,7 @@ const nodeId = await page.evaluate(() => {
     graph.nodes.find(({ comfyClass }) => comfyClass === kind),
   );
   loader.pos = [3000, 0];
-  node.pos = [200, 160];
+  node.pos = [260, 90];
   canvas.ds.reset?.();
   graph.setDirtyCanvas(true, true);
   node.widgets

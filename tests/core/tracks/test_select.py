@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from motionstream_core.tracks import Tracks, assign_ids, covered, drawn_by_lot, select, visible_share
+from motionstream_core.tracks import Tracks, assign_ids, covered, drawn_by_lot, farthest, select, visible_share
 
 
 def scattered(num_frames: int = 3, num_tracks: int = 200) -> Tracks:
@@ -50,6 +50,21 @@ def test_selection_keeps_order_and_ids() -> None:
 def test_visible_share() -> None:
     visibility = torch.tensor([[1, 1, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0]]).bool()
     assert visible_share(Tracks(torch.zeros(4, 3, 2), visibility, 8, 8)).tolist() == [1.0, 0.25, 0.0]
+
+
+def test_farthest_is_of_visible_frames_and_from_the_first_of_them() -> None:
+    """A point at rest, one that goes 3-4-5 and comes back, one whose leap is hidden, one seen from the second frame
+    on, one that is nowhere."""
+    nan = math.nan
+    points = torch.tensor(
+        [
+            [[5, 5], [0, 0], [0, 0], [90, 90], [nan, nan]],
+            [[5, 5], [3, 4], [70, 0], [1, 1], [nan, nan]],
+            [[5, 5], [0, 0], [0, 2], [1, 7], [nan, nan]],
+        ]
+    ).float()
+    seen = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 0, 1, 0], [1, 1, 1, 1, 0]]).bool()
+    assert farthest(Tracks(points, seen, 100, 100)).tolist() == [0, 5, 2, 6, 0]
 
 
 def test_lots_are_seeded_grow_and_are_fair() -> None:

@@ -7,6 +7,7 @@ import { drop, inNode, until } from "./visit.js";
 
 const STREAMER = "MotionStreamStudentStreamer";
 const PICTURE = "MotionStreamPicture";
+const TABLE = "MotionStreamManifestRow";
 
 /** Types a number into a widget of a node, where that way of drawing nodes has it. */
 async function type(visitor, kind, name, value) {
@@ -75,6 +76,19 @@ export async function typesLength(visitor) {
   await type(visitor, STREAMER, "length", 61);
   await visitor.shot("own_length");
   return { before, held: await inNode(visitor, STREAMER, `widget("length").value`) };
+}
+
+/** A table's example: a run takes the next row by itself, and a row that is not there is told. */
+export async function countsUp(visitor) {
+  const seen = { begun: await inNode(visitor, TABLE, `widget("row").value`), run: await visitor.run() };
+  await visitor.wait(800);
+  seen.next = await inNode(visitor, TABLE, `widget("row").value`);
+  await visitor.shot("table");
+  await inNode(visitor, TABLE, `widget("row").value = 9`);
+  seen.beyond = (await visitor.run()).words;
+  await visitor.wait(800);
+  await visitor.shot("table_beyond");
+  return seen;
 }
 
 /** How far what a node shows reaches over its edges once it is 300 px wide, and what is drawn there then. */
@@ -167,8 +181,12 @@ export async function blueprint(visitor, name, sources, isDrawn) {
   const { page, wait } = visitor;
   await page.evaluate(() => window.app.graph.clear());
   await pick(visitor, name);
+  const isHeld = (held) =>
+    window.app.graph.nodes.some(({ subgraph, flags }) => subgraph && Boolean(flags.ghost) === held);
+  await until(visitor, isHeld, true);
+  await page.mouse.move(740, 290);
   await page.mouse.click(750, 300);
-  await until(visitor, () => window.app.graph.nodes.some(({ subgraph }) => subgraph));
+  await until(visitor, isHeld, false);
   await page.evaluate((sources) => {
     const { graph, canvas } = window.app;
     const host = graph.nodes.find(({ subgraph }) => subgraph);

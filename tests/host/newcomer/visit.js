@@ -36,7 +36,7 @@ const ready = (page) =>
     { timeout: 120_000 },
   );
 
-/** What the Run button brings: how it ended, and the files that nodes showed. */
+/** What the Run button brings: how it ended (also "refused", before anything ran), and the files that nodes showed. */
 async function run({ page }) {
   const ended = page.evaluate(
     (events) =>
@@ -45,9 +45,14 @@ async function run({ page }) {
         const gather = ({ detail }) => files.push(...(detail?.output?.images ?? []));
         window.app.api.addEventListener("executed", gather);
         const finish = (name, detail) => {
+          clearInterval(watch);
           window.app.api.removeEventListener("executed", gather);
           done({ name, words: detail?.exception_message ?? "", files });
         };
+        const watch = setInterval(() => {
+          const refused = window.app.lastNodeErrors ?? {};
+          if (Object.keys(refused).length) finish("refused", { exception_message: JSON.stringify(refused) });
+        }, 500);
         for (const name of events)
           window.app.api.addEventListener(name, ({ detail }) => finish(name, detail), { once: true });
       }),
