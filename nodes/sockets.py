@@ -53,6 +53,18 @@ def advanced() -> dict[str, bool]:
     return dict(_ADVANCED)
 
 
+def credentials_input() -> io.Boolean.Input:
+    """Whether a saved video says that it was generated; last of a node's inputs."""
+    return io.Boolean.Input(
+        "content_credentials",
+        default=True,
+        optional=True,
+        tooltip="The saved video says that a model made it: XMP and a comment, which players and sites read, and a "
+        "signed C2PA manifest where a certificate is set. Off: it says nothing.",
+        **advanced(),
+    )
+
+
 def seed_input(
     tooltip: str = "The noise that the video starts from. The same seed and inputs give the same video.",
     *,

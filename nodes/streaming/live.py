@@ -24,7 +24,7 @@ from ..host.conditioning import Conditioning, require_track_head
 from ..host.memory import with_memory_advice
 from ..host.model import stream_model
 from ..host.vae import stream_vae
-from ..sockets import ModelSocket, TracksSocket, advanced, schema, seed_input
+from ..sockets import ModelSocket, TracksSocket, advanced, credentials_input, schema, seed_input
 from .inputs import clip_inputs, clip_vision_input, positive_input, steps_input
 from .length import ANY_LENGTH, WantedLength, endless_input, length_input, seconds_input
 from .live_stage import Stage, Wish, uint8_image
@@ -109,6 +109,7 @@ class MotionStreamLive(io.ComfyNode):
                 clip_vision_input(),
                 seconds_input(),
                 endless_input("Ends when you end it, whatever length says.", default=True),
+                credentials_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -154,6 +155,7 @@ class MotionStreamLive(io.ComfyNode):
         clip_vision_output: Any = None,
         seconds: float = 0.0,
         endless: bool | None = None,
+        content_credentials: bool = True,
     ) -> io.NodeOutput:
         view, coder = stream_model(model), stream_vae(vae)
         require_track_head(view.spec, "model")
@@ -195,6 +197,7 @@ class MotionStreamLive(io.ComfyNode):
             keep_frames,
             file_prefix(save_as) or PREFIX,
             read,
+            content_credentials,
         )
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
         stage = Stage(view, coder, _as_recorded(clip), text, wish, str(cls.hidden.unique_id))
