@@ -100,12 +100,13 @@ dist: $(TOOLS)/.installed ## The wheel and the archive of sources, in dist/
 docs: $(TOOLS)/.installed ## The documentation as a site, in site/; a link that leads nowhere fails it
 	NO_MKDOCS_2_WARNING=1 $(TOOLS)/mkdocs build --strict
 
-EXTRAS := live,train,gguf,credentials
+EXTRAS := live,cluster,train,gguf,credentials
 sbom: dist ## dist/sbom.cdx.json (CycloneDX): all that the wheel brings along; docs/licences.md: under which licences
 	$(PYTHON) -m venv --clear --without-pip dist/environment
 	$(TOOLS)/python -m pip --python dist/environment/bin/python install --quiet "$$(ls dist/*.whl)[$(EXTRAS)]"
 	$(TOOLS)/cyclonedx-py environment dist/environment/bin/python --pyproject pyproject.toml --mc-type library \
 		--output-reproducible --output-file dist/sbom.cdx.json
+	rm -rf dist/environment
 	$(TOOLS)/python release/licences.py dist/sbom.cdx.json docs/licences.md $(EXTRAS)
 
 registry: $(TOOLS)/.installed ## What ComfyUI's registry gets, in dist/registry, checked by the registry's own tool

@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import Any
 
 OWN = "motionstream-comfyui"
+READ_BY_HAND = {
+    "cuda-toolkit": "NVIDIA Proprietary Software",
+    "nvidia-cusparselt-cu13": "NVIDIA Proprietary Software",
+    "protobuf": "BSD-3-Clause",
+    "ray": "Apache-2.0",
+    "transformers": "Apache-2.0",
+}
+"""Of packages that state it in a form which the bill's maker does not read."""
 CLASSIFIER = "License :: "
+LONGEST = 200  # some give the whole text
 HEAD = """# Licences of what the pack stands on
 
 MotionStream itself, its bundled weights included, is Apache-2.0, and holds no code of others. These packages come
-beside it by `pip install "motionstream-comfyui[{extras}]"` on a Linux machine without a GPU, with the
-licences that they state themselves; torch for CUDA brings NVIDIA's libraries too. Made by `make sbom`.
+beside it by `pip install "motionstream-comfyui[{extras}]"` on Linux, with the licences that
+they state themselves. Made by `make sbom`.
 
 | package | version | licence |
 |---|---|---|
@@ -27,7 +36,7 @@ licences that they state themselves; torch for CUDA brings NVIDIA's libraries to
 def table(bill: Mapping[str, Any], extras: str) -> str:
     """The page. Raises ValueError for packages that state no licence, naming them."""
     rows = sorted(
-        (each["name"].lower(), each.get("version", ""), licence(each.get("licenses", ())))
+        (name := each["name"].lower(), each["version"], licence(each.get("licenses", ())) or READ_BY_HAND.get(name, ""))
         for each in bill["components"]
         if each["name"] != OWN
     )
@@ -43,7 +52,7 @@ def licence(stated: Iterable[Mapping[str, Any]]) -> str:
         inner = each.get("license", {})
         text = each.get("expression") or inner.get("id") or inner.get("name", "")
         line = text.strip().split("\n")[0].removeprefix(CLASSIFIER).removeprefix("OSI Approved :: ")
-        found.append(line if len(line) <= 80 else f"{line[:77]}...")
+        found.append(line if len(line) <= LONGEST else f"{line[:LONGEST]} ...")
     return ", ".join(dict.fromkeys(filter(None, found))).replace("|", "/")
 
 

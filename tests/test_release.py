@@ -57,7 +57,7 @@ def test_extras_stand_on_each_other() -> None:
             own = re.fullmatch(rf"{PROJECT['name']}\[(\w+)\]", name)
             assert own is None or own[1] in extras
     assert "torch" in extras["standalone"]
-    assert all(f"{PROJECT['name']}[standalone]" in extras[each] for each in ("live", "train"))
+    assert all(f"{PROJECT['name']}[standalone]" in extras[each] for each in ("live", "cluster", "train"))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`motionstream render`: image, tracks and prompt to an mp4."""
+"""`motionstream render`: image, tracks and prompt to an mp4, one or a whole table."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ from ..streaming.state_file import SUFFIX
 from ..streaming.stream import StreamSettings
 from ..tracks import ORDERS, UNITS
 from .model import add_model, model_of, teacher_settings
+from .render_manifest import OUT as FOLDER
+from .render_manifest import add_manifest, render_manifest
+
+OUT = "outputs/render.mp4"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,14 +47,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--replay", type=Path, metavar="LOG", help="a live stream's .log.json: that stream, made again")
     parser.add_argument("--frames", type=frames, help="length; default: as the tracks, in whole chunks")
-    parser.add_argument("--out", type=Path, default=Path("outputs/render.mp4"))
+    parser.add_argument("--out", help=f"default: {OUT}; of a manifest a folder or its address, default: {FOLDER}")
     parser.add_argument("--overwrite", action="store_true", help="replace --out where it is there already")
+    add_manifest(parser)
     add_credentials(parser)
     add_model(parser)
 
 
-def render(args: argparse.Namespace) -> None:
+def render(args: argparse.Namespace) -> int | None:
     """`motionstream render`."""
+    if args.manifest is not None:
+        return render_manifest(args)
+    for name in ("ray", "workers", "worker_device", "state"):
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is for a manifest: motionstream render MANIFEST")
+    args.out = Path(args.out or OUT)
     if args.replay is not None:
         return replay(args)
     if args.go_on is not None:
@@ -136,4 +147,4 @@ def replay(args: argparse.Namespace) -> None:
     print(f"video                {args.out}  ({file.num_frames} frames, {about.width}x{about.height} px)")
 
 
-COMMAND = Command("Image, tracks and prompt to an mp4.", add_options, render)
+COMMAND = Command("Image, tracks and prompt to an mp4; a table of them to a folder of mp4.", add_options, render)
