@@ -9,7 +9,7 @@ export IMAGE TRACKS PROMPT OUT MODEL
 
 .DEFAULT_GOAL := help
 .PHONY: help setup live demo check test test-fast test-host test-gpu bench gpu-check train-demo train-photo evaluate results study \
-	dist docs sbom registry
+	soak dist docs sbom registry
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,10 +41,13 @@ check: setup node_modules/.installed ## Lint, formatting, types, and the tests o
 	npm run --silent test
 
 test: setup ## Every test that needs no GPU
-	$(RUN) -m pytest -q -m "not gpu"
+	$(RUN) -m pytest -q -m "not (gpu or soak)"
+
+soak: setup ## Faults and endurance: kills, full disks, vanished files, a hundred cancelled streams (about half an hour)
+	$(RUN) -m pytest -q -m soak
 
 # Two processes of one thread each, since most tests use no more; what the first prints comes last.
-FAST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m "not (slow or thorough or gpu or host or weights)"
+FAST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m "not (slow or thorough or soak or gpu or host or weights)"
 test-fast: setup ## The inner loop, under a minute: no test marked slow or thorough
 	@log=$$(mktemp); PART=1/2 $(FAST) > $$log 2>&1 & first=$$!; PART=2/2 $(FAST); second=$$?; \
 		wait $$first; first=$$?; cat $$log; rm $$log; exit $$((first + second))

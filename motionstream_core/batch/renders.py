@@ -111,10 +111,7 @@ def _place(value: Any, folder: Path, stamps: dict[str, str]) -> str:
         raise ValueError(f"it names a file, not {value!r}")
     place = value if is_address(value) else str((folder / value).absolute())
     if place not in stamps:
-        try:
-            stamps[place] = stamp(place)
-        except OSError:
-            raise FileNotFoundError(f"there is no file {place}") from None
+        stamps[place] = stamp(place)
     return place
 
 

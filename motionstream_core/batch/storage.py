@@ -7,7 +7,7 @@ import posixpath
 from pathlib import Path
 from typing import Any
 
-from ..files import new_file
+from ..files import new_file, path_below, require_regular
 
 PART = ".part"
 
@@ -18,8 +18,8 @@ def is_address(place: str) -> bool:
 
 
 def below(folder: str, name: str) -> str:
-    """A file's place in a folder; `name` has parts parted by "/"."""
-    return f"{folder.rstrip('/')}/{name}" if is_address(folder) else str(Path(folder) / name)
+    """A file's place in a folder; `name` has parts parted by "/". Raises ValueError as `files.path_below` does."""
+    return f"{folder.rstrip('/')}/{name}" if is_address(folder) else str(path_below(folder, name, "job_id"))
 
 
 def exists(place: str) -> bool:
@@ -64,9 +64,10 @@ def put(path: Path, place: str) -> None:
 
 
 def stamp(place: str) -> str:
-    """Changes when a file of this machine does; "" for an address. Raises FileNotFoundError for a path of no file."""
+    """Changes when a file of this machine does; "" for an address. Raises as `files.require_regular` does."""
     if is_address(place):
         return ""
+    require_regular(Path(place), Path(place).name)
     found = os.stat(place)
     return f"{found.st_size}:{found.st_mtime_ns}"
 

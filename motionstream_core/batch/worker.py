@@ -19,7 +19,7 @@ from ..version import own_version
 from .renders import ModelChoice, Render
 from .storage import below, content, exists, fetched, is_address, put, remove
 
-VIDEO, SIDECAR = ".mp4", ".json"
+VIDEO, PARTIAL, SIDECAR = ".mp4", ".partial.mp4", ".json"
 FORMAT = "motionstream-render"
 HOPELESS = (ValueError, FileNotFoundError)
 """Errors of the job itself: it would fail the next time too."""
@@ -94,6 +94,7 @@ class RenderWorker:
             if told is None and not self._output.overwrite:
                 raise ValueError(f"{video} is there already, of no render known; give --overwrite to replace it")
         remove(beside)  # it would tell of another video
+        remove(below(self._output.folder, job.job_id + PARTIAL))  # of an attempt that was cancelled
         with tempfile.TemporaryDirectory(prefix="motionstream_") as folder:
             path = Path(folder) / f"video{VIDEO}" if is_address(video) else Path(video)
             about = self._render(job, path, Path(folder))

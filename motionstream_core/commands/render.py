@@ -19,8 +19,8 @@ from ..streaming.state_file import SUFFIX
 from ..streaming.stream import StreamSettings
 from ..tracks import ORDERS, UNITS
 from .model import add_model, model_of, teacher_settings
+from .render_manifest import OF_A_TABLE, add_manifest, render_manifest
 from .render_manifest import OUT as FOLDER
-from .render_manifest import add_manifest, render_manifest
 
 OUT = "outputs/render.mp4"
 
@@ -58,10 +58,10 @@ def render(args: argparse.Namespace) -> int | None:
     """`motionstream render`."""
     if args.manifest is not None:
         return render_manifest(args)
-    for name in ("ray", "workers", "worker_device", "state"):
+    for name in OF_A_TABLE:
         if getattr(args, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')} is for a manifest: motionstream render MANIFEST")
-    args.out = Path(args.out or OUT)
+    args.out = Path(OUT if args.out is None else args.out)
     if args.replay is not None:
         return replay(args)
     if args.go_on is not None:

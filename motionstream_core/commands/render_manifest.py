@@ -22,6 +22,9 @@ from .job_table import faults, table
 
 SUFFIX = ".render.sqlite"
 OUT = "outputs/renders"
+RETRIES, WORKER_CPUS = 2, 1.0
+OF_RAY = ("workers", "worker_cpus", "worker_device")
+OF_A_TABLE = (*OF_RAY, "ray", "retries", "state", "check")
 OF_ONE = ("image", "tracks", "go_on", "save_stream", "replay", "frames")
 
 
@@ -36,14 +39,14 @@ def add_manifest(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=whole(1, 100_000), help="with --ray: at most so many; default: as find place")
     parser.add_argument(
-        "--worker-cpus", type=real(0.1, 1024), default=1.0, help="with --ray: that a worker takes (default: 1)"
+        "--worker-cpus", type=real(0.1, 1024), help=f"with --ray: that a worker takes (default: {WORKER_CPUS:g})"
     )
     parser.add_argument(
         "--worker-device", choices=("cpu", "cuda"), help="with --ray; default: a GPU each, where the cluster has any"
     )
-    parser.add_argument("--retries", type=whole(0, 1000), default=2, help="of a manifest's row that fails (default: 2)")
+    parser.add_argument("--retries", type=whole(0, 1000), help=f"of a manifest's row that fails (default: {RETRIES})")
     parser.add_argument("--state", type=Path, help=f"what became of each row; default: the manifest's name + {SUFFIX}")
-    parser.add_argument("--check", action="store_true", help="check a manifest's rows and render nothing")
+    parser.add_argument("--check", action="store_true", default=None, help="check a manifest's rows and render nothing")
 
 
 def render_manifest(args: argparse.Namespace) -> int:
@@ -52,6 +55,9 @@ def render_manifest(args: argparse.Namespace) -> int:
         if getattr(args, name) is not None:
             option = "continue" if name == "go_on" else name.replace("_", "-")
             raise ValueError(f"--{option} cannot be given beside a manifest, whose rows say it")
+    for name in OF_RAY:
+        if args.ray is None and getattr(args, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is for workers of a cluster; give --ray too")
     try:
         renders, choice = _planned(args)
     except ManifestError as error:
@@ -62,7 +68,7 @@ def render_manifest(args: argparse.Namespace) -> int:
     state = State(args.state or args.manifest.with_name(args.manifest.name + SUFFIX))
     try:
         state.begin([(each.job_id, each.digest) for each in renders], ())
-        _run(renders, state, _pool(args, choice), 1 + args.retries)
+        _run(renders, state, _pool(args, choice), 1 + (RETRIES if args.retries is None else args.retries))
         return table([state.of(each.job_id) for each in renders])
     finally:
         state.close()
@@ -88,7 +94,7 @@ def _planned(args: argparse.Namespace) -> tuple[list[Render], ModelChoice]:
 
 
 def _pool(args: argparse.Namespace, choice: ModelChoice) -> Pool:
-    folder = args.out or OUT
+    folder = OUT if args.out is None else args.out
     place = folder if is_address(folder) else str(Path(folder).absolute())
     output = Output(place, args.overwrite, args.content_credentials)
     if args.ray is None:
@@ -98,7 +104,7 @@ def _pool(args: argparse.Namespace, choice: ModelChoice) -> Pool:
         output,
         args.ray,
         args.worker_device,
-        args.worker_cpus,
+        WORKER_CPUS if args.worker_cpus is None else args.worker_cpus,
         args.workers,
         say=lambda text: tqdm.write(one_line(text), file=sys.stderr),
     )

@@ -34,7 +34,7 @@ def test_every_fault_of_every_row_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as caught:
         plan(rows, tmp_path, DEFAULTS, CHOICE)
     assert caught.value.faults == [
-        f"row 1 (a), image: there is no file {tmp_path / 'gone.png'}",
+        f"row 1 (a), image: gone.png: there is no file {tmp_path / 'gone.png'}",
         "row 1 (a), seed: -1 is no whole number from 0 to 18446744073709551615",
         "row 2: column 'colour' is not known; there are job_id, image, tracks, prompt, negative, seed, length, units, "
         "order",
@@ -165,6 +165,7 @@ def test_files_at_addresses_are_fetched_and_put_whole(tmp_path: Path) -> None:
     [
         (["--image", "a.png"], "--image cannot be given beside a manifest"),
         (["--frames", "13"], "--frames cannot be given beside a manifest"),
+        (["--workers", "2"], "--workers is for workers of a cluster; give --ray too"),
     ],
 )
 def test_options_that_do_not_go_together(
