@@ -21,7 +21,8 @@ COLUMNS = ("image", "tracks", "prompt", "negative", "seed", "length", "units", "
 class ModelChoice:
     """Which model renders and how, the same for every row: the options of `render`, as plain values.
 
-    memory_bytes: of the device for weights. frame_size: (height, width) px. steps, weights: of a teacher.
+    model: the name of a bundled one, which every machine has in a place of its own, or a path. memory_bytes: of the
+    device for weights. frame_size: (height, width) px. steps, weights: of a teacher.
     """
 
     model: str

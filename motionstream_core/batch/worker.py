@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from ..demo.weights import BUNDLED
 from ..files import sha256_of
 from ..streaming.render.job import read_job, render_to_file
 from ..streaming.render.renderer import Renderer, TeacherSettings, open_renderer
@@ -60,7 +61,7 @@ class RenderWorker:
         """Load the model; which version of this package renders, and on which host. Raises as `open_renderer` does."""
         choice = self._choice
         self._renderer = open_renderer(
-            choice.model,
+            BUNDLED.get(choice.model, choice.model),
             vae=choice.vae,
             encoders=choice.encoders,
             role=choice.role,  # pyright: ignore[reportArgumentType]  (a plain value, checked by the command)

@@ -15,7 +15,7 @@ from ..batch.renders import ModelChoice, Render, plan
 from ..batch.state import DONE, FAILED, Record, State
 from ..batch.storage import is_address
 from ..batch.worker import Output
-from ..demo.weights import PHOTO_STUDENT, STUDENT
+from ..demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT, name_of
 from ..entry import one_line
 from ..options import real, whole
 from .job_table import faults, table
@@ -77,8 +77,10 @@ def render_manifest(args: argparse.Namespace) -> int:
 def _planned(args: argparse.Namespace) -> tuple[list[Render], ModelChoice]:
     rows = read_manifest(args.manifest)
     with_image = any("image" in row.values for row in rows)
+    model = args.model or (PHOTO_STUDENT if with_image else STUDENT)
+    name = name_of(model)
     choice = ModelChoice(
-        model=str((args.model or (PHOTO_STUDENT if with_image else STUDENT)).absolute()),
+        model=name if name in BUNDLED else str(model.absolute()),
         vae=None if args.vae is None else str(args.vae.absolute()),
         encoders=None if args.encoders is None else str(args.encoders.absolute()),
         role=args.role,

@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -30,13 +31,15 @@ class Table:
         self.folder, self.out, self.rows = folder, out or folder / "out", rows
         self.path, self.state = folder / "jobs.jsonl", folder / "state.sqlite"
         for each in range(rows):
-            Image.effect_noise((128, 128), 20 + 20 * each).convert("RGB").save(folder / f"{each}.png")
+            noise = np.random.default_rng(each).integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(noise).resize((128, 128)).save(folder / f"{each}.png")
         lines = ({"job_id": str(each), "image": f"{each}.png", "length": FRAMES, "seed": each} for each in range(rows))
         self.path.write_text("\n".join(map(json.dumps, lines)), "utf-8")
 
     def start(self) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "motionstream_core", "render", str(self.path), "--out", str(self.out)]
         command += ["--state", str(self.state), "--retries", "0"]
+        self._started = time.time()
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -50,11 +53,13 @@ class Table:
         """The hash of each finished video."""
         return {each.stem: sha256_of(each.with_suffix(".mp4")) for each in self.out.glob("*.json")}
 
-    def being_written(self) -> bool:
-        return any(each.stat().st_size for each in self._parts())
+    def writes(self) -> bool:
+        """Whether a video is being written by the command that was started last."""
+        return any(each.stat().st_ctime > self._started for each in self.out.glob("*.mp4.part"))
 
-    def _parts(self) -> Iterator[Path]:
-        return (each for each in self.out.glob("*.part") if each.is_file())
+    def video_s(self) -> float:
+        """How long a video took."""
+        return float(np.median([json.loads(each.read_text("utf-8"))["seconds"] for each in self.out.glob("*.json")]))
 
     def forget(self) -> None:
         """As if nothing had been made."""
@@ -74,25 +79,32 @@ def wait(until: Callable[[], bool], running: subprocess.Popen[str]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The hashes of a run that nothing disturbed."""
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """A run to its end."""
     table = Table(tmp_path_factory.mktemp("whole"))
     status, _, errors = table.run()
     assert status == 0, errors
-    return table.finished()
+    return table
 
 
-def test_twenty_kills_in_mid_render(whole: dict[str, str], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def whole(undisturbed: Table) -> dict[str, str]:
+    """The hashes of what it made."""
+    return undisturbed.finished()
+
+
+def test_twenty_kills_in_mid_render(undisturbed: Table, whole: dict[str, str], tmp_path: Path) -> None:
     table, chance, kills = Table(tmp_path), random.Random(0), 0
+    at_most_s = 1.5 * undisturbed.video_s()
     while kills < KILLS:
         running = table.start()
         try:
-            if not wait(table.being_written, running):
+            if not wait(table.writes, running):
                 assert running.returncode == 0  # it had nothing more to make
                 assert table.finished() == whole
                 table.forget()
                 continue
-            time.sleep(chance.uniform(0, 4))
+            time.sleep(chance.uniform(0, at_most_s))
             was_underway = running.poll() is None
         finally:
             running.kill()
@@ -139,7 +151,7 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written(whole: dict[str, str], 
 def test_an_input_that_vanishes(whole: dict[str, str], tmp_path: Path) -> None:
     table = Table(tmp_path)
     running = table.start()
-    assert wait(table.being_written, running)
+    assert wait(table.writes, running)
     (tmp_path / "2.png").rename(tmp_path / "away.png")
     told, errors = running.communicate(timeout=LIMIT_S)
     assert running.returncode == 1 and told.splitlines()[-1] == f"{ROWS - 1} done, 1 failed"
