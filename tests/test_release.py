@@ -23,8 +23,10 @@ PAGE = ("js/live", "js/track_editor")
 IMPORTED = re.compile(r'^(?:import|export|\}).*?"(\..+?)";', re.M)
 
 
-def tracked(*folders: str) -> set[str]:
-    listed = subprocess.run(["git", "ls-files", "-z", *folders], cwd=ROOT, check=True, capture_output=True, text=True)
+def sources(*folders: str) -> set[str]:
+    """All that git does not ignore below `folders`."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *folders]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return set(filter(None, listed.stdout.split("\0")))
 
 
@@ -80,7 +82,7 @@ def test_the_wheel_holds_the_library_its_weights_and_the_live_page(wheel: Path) 
         about = message_from_string(archive.read(stated).decode())
         entry = archive.read(stated.replace("METADATA", "entry_points.txt")).decode()
     inside = {name for name in names if ".dist-info/" not in name}
-    assert inside == tracked("motionstream_core") | {f"motionstream_core/{name}" for name in tracked(*PAGE)}
+    assert inside == sources("motionstream_core") | {f"motionstream_core/{name}" for name in sources(*PAGE)}
     assert {PurePosixPath(name).name for name in names - inside} == {
         *("METADATA", "RECORD", "WHEEL", "LICENSE", "entry_points.txt")
     }
