@@ -14,7 +14,7 @@ from .state import DONE, Record, State
 from .worker import Outcome, Output, RenderWorker
 
 LOOK_S = 1.0
-PLACE_S = 15.0
+PLACE_S = 60.0
 """For so long no worker may be ready before that is said."""
 MOST_DIE_LOADING = 5
 Started = Callable[[Render, str], None]
