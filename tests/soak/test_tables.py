@@ -129,7 +129,7 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written(whole: dict[str, str], 
         table = Table(tmp_path, out=disk / "out")
         table.out.mkdir()
         with (disk / "ballast").open("wb") as ballast:
-            ballast.write(bytes(8 * 2**20 - 64 * 2**10))
+            ballast.write(bytes(8 * 2**20 - 8 * 2**10))
         status, told, errors = table.run()
         assert status == 1 and told.splitlines()[-1] == f"{ROWS} failed"
         assert errors.count("No space left on device") == ROWS
