@@ -8,7 +8,8 @@ STAMP := $(VENV)/.installed
 export IMAGE TRACKS PROMPT OUT MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup live demo check test test-fast test-host test-gpu bench gpu-check train-demo train-photo evaluate results study
+.PHONY: help setup live demo check test test-fast test-host test-gpu bench gpu-check train-demo train-photo evaluate results study \
+	soak dist docs sbom registry
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,10 +41,13 @@ check: setup node_modules/.installed ## Lint, formatting, types, and the tests o
 	npm run --silent test
 
 test: setup ## Every test that needs no GPU
-	$(RUN) -m pytest -q -m "not gpu"
+	$(RUN) -m pytest -q -m "not (gpu or soak)"
+
+soak: setup ## Faults and endurance: kills, full disks, vanished files, a hundred cancelled streams (about half an hour)
+	$(RUN) -m pytest -q -m soak
 
 # Two processes of one thread each, since most tests use no more; what the first prints comes last.
-FAST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m "not (slow or thorough or gpu or host or weights)"
+FAST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m "not (slow or thorough or soak or gpu or host or weights)"
 test-fast: setup ## The inner loop, under a minute: no test marked slow or thorough
 	@log=$$(mktemp); PART=1/2 $(FAST) > $$log 2>&1 & first=$$!; PART=2/2 $(FAST); second=$$?; \
 		wait $$first; first=$$?; cat $$log; rm $$log; exit $$((first + second))
@@ -84,3 +88,34 @@ study: setup ## Every training and experiment behind docs/results.md anew (about
 	$(RUN) -m experiments train
 	$(RUN) -m experiments all
 	$(RUN) -m experiments report
+
+# What a release needs, with tools of its own (release/requirements.txt).
+TOOLS := .venv-release/bin
+$(TOOLS)/.installed: release/requirements.txt
+	$(PYTHON) -m venv .venv-release
+	$(TOOLS)/python -m pip install --quiet --disable-pip-version-check -r release/requirements.txt
+	@touch $@
+
+dist: $(TOOLS)/.installed ## The wheel and the archive of sources, in dist/
+	rm -f dist/*.whl dist/*.tar.gz
+	$(TOOLS)/python -m build --outdir dist
+
+docs: $(TOOLS)/.installed ## The documentation as a site, in site/; a link that leads nowhere fails it
+	NO_MKDOCS_2_WARNING=1 $(TOOLS)/mkdocs build --strict
+
+EXTRAS := live,cluster,train,gguf,credentials
+sbom: dist ## dist/sbom.cdx.json (CycloneDX): all that the wheel brings along; docs/licences.md: under which licences
+	$(PYTHON) -m venv --clear --without-pip dist/environment
+	$(TOOLS)/python -m pip --python dist/environment/bin/python install --quiet "$$(ls dist/*.whl)[$(EXTRAS)]"
+	$(TOOLS)/cyclonedx-py environment dist/environment/bin/python --pyproject pyproject.toml --mc-type library \
+		--output-reproducible --output-file dist/sbom.cdx.json
+	rm -rf dist/environment
+	$(TOOLS)/python release/licences.py dist/sbom.cdx.json docs/licences.md $(EXTRAS)
+
+registry: $(TOOLS)/.installed ## What ComfyUI's registry gets, in dist/registry, checked by the registry's own tool
+	rm -rf dist/registry
+	mkdir -p dist/registry
+	$(TOOLS)/comfy --skip-prompt --no-enable-telemetry node pack
+	$(PYTHON) -m zipfile -e node.zip dist/registry
+	mv node.zip dist/registry.zip
+	cd dist/registry && ../../$(TOOLS)/comfy --skip-prompt --no-enable-telemetry node validate

@@ -133,6 +133,8 @@ def _said(error: Exception) -> str:
     text = one_line(error)
     if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
         return f"there is not enough memory ({text or 'nothing more is known'}); ask for less: size, frames or points"
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return "torch is not installed; pip install 'motionstream-comfyui[standalone]', or use the Python of ComfyUI"
     if isinstance(error, ValueError | OSError | ImportError) and text:
         return text
     return f"{type(error).__name__}: {text} (--debug shows where it comes from)"

@@ -115,5 +115,15 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_credentials(parser: argparse.ArgumentParser) -> None:
+    """`--no-content-credentials`: content_credentials is False."""
+    parser.add_argument(
+        "--no-content-credentials",
+        dest="content_credentials",
+        action="store_false",
+        help="do not say in the video that a model made it (docs/files.md)",
+    )
+
+
 def _short(text: str) -> str:
     return repr(text) if len(text) <= 40 else f"{text[:40]!r}..."

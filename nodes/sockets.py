@@ -58,6 +58,18 @@ def after_run(change: str) -> Any:
     return getattr(_CONTROL, change, True)
 
 
+def credentials_input() -> io.Boolean.Input:
+    """Whether a saved video says that it was generated; last of a node's inputs."""
+    return io.Boolean.Input(
+        "content_credentials",
+        default=True,
+        optional=True,
+        tooltip="The saved video says that a model made it: XMP and a comment, which players and sites read, and a "
+        "signed C2PA manifest where a certificate is set. Off: it says nothing.",
+        **advanced(),
+    )
+
+
 def seed_input(
     tooltip: str = "The noise that the video starts from. The same seed and inputs give the same video.",
     *,

@@ -19,6 +19,7 @@ ROOMS = [
     "entry",
     "options",
     "files",
+    "version",
     "geometry",
     "media",
     "world",

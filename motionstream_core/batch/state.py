@@ -129,7 +129,7 @@ def _stays(record: Record, servers: Collection[str]) -> bool:
 
 def _fault(path: Path, error: sqlite3.DatabaseError) -> str:
     if "locked" in str(error):
-        return f"{path} is held by another motionstream queue; wait for its end"
+        return f"{path} is held by another motionstream command; wait for its end"
     if isinstance(error, sqlite3.OperationalError):
         return f"{path} cannot be written ({error})"
     return f"{path} is no file of states ({error}); give another name"

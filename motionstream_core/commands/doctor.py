@@ -34,7 +34,18 @@ NEEDED = (
     "diffusers",
     "tqdm",
 )
-OPTIONAL = ("opencv-python-headless", "opencv-python", "transformers", "accelerate", "matplotlib", "tensorboard")
+OPTIONAL = (
+    "opencv-python-headless",
+    "opencv-python",
+    "transformers",
+    "accelerate",
+    "matplotlib",
+    "tensorboard",
+    "gguf",
+    "c2pa-python",
+    "ray",
+    "fsspec",
+)
 VIDEO_ENCODERS = ("libx264",)
 TEXT_WIDTH = 24
 

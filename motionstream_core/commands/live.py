@@ -18,7 +18,7 @@ from ..live.open import Opened
 from ..live.page import LOOPBACK, LivePage
 from ..live.recording import repair
 from ..media.picture import read_picture
-from ..options import whole
+from ..options import add_credentials, whole
 from .model import MAX_STEPS, add_model, model_of
 
 BUNDLED_LIVE_CHUNK, BUNDLED_LIVE_STEPS, PHOTO_LIVE_STEPS = 1, 2, 1
@@ -47,6 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=whole(0, 65_535), default=8189)
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     parser.add_argument("--out", type=Path, default=Path("outputs/live"), help="folder of the recordings")
+    add_credentials(parser)
     add_model(parser)
 
 
@@ -71,7 +72,16 @@ def live(args: argparse.Namespace) -> None:
         print(f"made whole what an earlier stream left: {files.video or files.log}")
     args.out.mkdir(parents=True, exist_ok=True)
     token = "" if args.host in LOOPBACK else secrets.token_urlsafe(16)
-    page = LivePage(opened, prompt, picture, args.out, token, spec.vocabulary or None, hold=file.resolve() == STUDENT)
+    page = LivePage(
+        opened,
+        prompt,
+        picture,
+        args.out,
+        token,
+        spec.vocabulary or None,
+        hold=file.resolve() == STUDENT,
+        credentials=args.content_credentials,
+    )
     address = f"http://{'localhost' if args.host in LOOPBACK else args.host}:{args.port}/" + (
         token and f"?token={token}"
     )

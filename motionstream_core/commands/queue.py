@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import sys
 import uuid
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,9 +19,9 @@ from ..batch.run import News, Patience, Run
 from ..batch.server import GONE, Server
 from ..batch.state import DONE, FAILED, Record, State
 from ..batch.workflow import Workflow
-from ..entry import FAILED as FAULTY
 from ..entry import Command, one_line
 from ..options import real, whole
+from .job_table import faults, plural, table
 
 SUFFIX = ".queue.sqlite"
 _CONNECT_S = 10.0
@@ -59,10 +58,7 @@ def queue(args: argparse.Namespace) -> int:
     try:
         return asyncio.run(_queue(args))
     except ManifestError as error:
-        for fault in error.faults:
-            print(one_line(fault), file=sys.stderr)
-        print(f"{len(error.faults)} {_plural('fault', len(error.faults))}; nothing was sent", file=sys.stderr)
-        return FAULTY
+        return faults(error, "nothing was sent")
 
 
 async def _queue(args: argparse.Namespace) -> int:
@@ -74,13 +70,13 @@ async def _queue(args: argparse.Namespace) -> int:
         infos = {server.url: await _info(server, workflow) for server in servers}
         jobs = Checker(workflow, args.manifest.absolute().parent, infos).jobs(rows)
         if args.check:
-            print(f"{len(jobs)} {_plural('job', len(jobs))}, no faults; nothing was sent")
+            print(f"{len(jobs)} {plural('job', len(jobs))}, no faults; nothing was sent")
             return 0
         state = State(args.state or args.manifest.with_name(args.manifest.name + SUFFIX))
         try:
             state.begin([(job.job_id, job.digest) for job in jobs], urls)
             await _run(jobs, servers, state, Patience(1 + args.retries, args.patience))
-            return _table([state.of(job.job_id) for job in jobs])
+            return table([state.of(job.job_id) for job in jobs])
         finally:
             state.close()
 
@@ -112,21 +108,6 @@ async def _run(jobs: Sequence[Job], servers: Sequence[Server], state: State, pat
         await Run(jobs, state, patience, news).over(servers)
 
 
-def _table(records: Sequence[Record]) -> int:
-    """Print what became of each job; the exit status."""
-    width = max(len("job_id"), *(len(record.job_id) for record in records))
-    place = max(len("server"), *(len(record.server) for record in records))
-    print(f"{'job_id':{width}}  {'state':7}  attempts  {'seconds':>8}  {'server':{place}}  file or error")
-    for record in records:
-        seconds = "" if record.seconds is None else f"{record.seconds:.1f}"
-        what = record.error or ", ".join(record.files)
-        row = f"{record.job_id:{width}}  {record.state:7}  {record.attempts:8}  {seconds:>8}  {record.server:{place}}"
-        print(f"{row}  {one_line(what)}")
-    counts = Counter(record.state for record in records)
-    print(", ".join(f"{count} {state}" for state, count in sorted(counts.items())))
-    return 0 if counts[DONE] == len(records) else 1
-
-
 def address(text: str) -> str:
     """A server's address, without the / at its end. Raises argparse.ArgumentTypeError for any other text."""
     if not _is_address(text):
@@ -141,10 +122,6 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and has_host and not parts.query and not parts.fragment
-
-
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
 
 
 COMMAND = Command("A table of renders through a workflow, on one ComfyUI server or several.", add_options, queue)

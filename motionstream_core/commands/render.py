@@ -1,4 +1,4 @@
-"""`motionstream render`: image, tracks and prompt to an mp4."""
+"""`motionstream render`: image, tracks and prompt to an mp4, one or a whole table."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from ..entry import Command
 from ..files import require_new_file
 from ..live.open import Log, Opened, replayed
 from ..media.video_file import VideoFile
-from ..options import frames
+from ..options import add_credentials, frames
 from ..streaming.render.going_on import go_on_to_file, read_going_on, state_to
 from ..streaming.render.job import read_job, render_to_file
 from ..streaming.state_file import SUFFIX
 from ..streaming.stream import StreamSettings
 from ..tracks import ORDERS, UNITS
 from .model import add_model, model_of, teacher_settings
+from .render_manifest import OF_A_TABLE, add_manifest, render_manifest
+from .render_manifest import OUT as FOLDER
+
+OUT = "outputs/render.mp4"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,13 +47,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--replay", type=Path, metavar="LOG", help="a live stream's .log.json: that stream, made again")
     parser.add_argument("--frames", type=frames, help="length; default: as the tracks, in whole chunks")
-    parser.add_argument("--out", type=Path, default=Path("outputs/render.mp4"))
+    parser.add_argument("--out", help=f"default: {OUT}; of a manifest a folder or its address, default: {FOLDER}")
     parser.add_argument("--overwrite", action="store_true", help="replace --out where it is there already")
+    add_manifest(parser)
+    add_credentials(parser)
     add_model(parser)
 
 
-def render(args: argparse.Namespace) -> None:
+def render(args: argparse.Namespace) -> int | None:
     """`motionstream render`."""
+    if args.manifest is not None:
+        return render_manifest(args)
+    for name in OF_A_TABLE:
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is for a manifest: motionstream render MANIFEST")
+    args.out = Path(OUT if args.out is None else args.out)
     if args.replay is not None:
         return replay(args)
     if args.go_on is not None:
@@ -71,7 +83,8 @@ def render(args: argparse.Namespace) -> None:
     if job.told:
         print(f"tracks               {job.told}")
     keep = state_to(args.save_stream, renderer, name_of(args.model or default))
-    pace = render_to_file(renderer, job, args.out, StreamSettings(seed=args.seed), teacher_settings(args), keep)
+    settings, teacher = StreamSettings(seed=args.seed), teacher_settings(args)
+    pace = render_to_file(renderer, job, args.out, settings, teacher, keep, generated=args.content_credentials)
     print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
     print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
@@ -95,7 +108,8 @@ def go_on(args: argparse.Namespace) -> None:
         units=args.units,
         order=args.order,
     )
-    pace = go_on_to_file(renderer, job, args.out, args.seed, state_to(args.save_stream, renderer, name))
+    keep = state_to(args.save_stream, renderer, name)
+    pace = go_on_to_file(renderer, job, args.out, args.seed, keep, generated=args.content_credentials)
     height, width = job.before.size
     print(f"video                {args.out}  ({pace.num_frames} new frames, {width}x{height} px)")
     print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
@@ -127,10 +141,10 @@ def replay(args: argparse.Namespace) -> None:
         raise FileNotFoundError(f"--replay: the log's first image is missing beside {args.replay}")
     picture = log.picture()
     renderer.settle()
-    with VideoFile(args.out, about.fps) as file:
+    with VideoFile(args.out, about.fps, generated=args.content_credentials) as file:
         for frames in replayed(opened, log, picture):
             file.push(frames)
     print(f"video                {args.out}  ({file.num_frames} frames, {about.width}x{about.height} px)")
 
 
-COMMAND = Command("Image, tracks and prompt to an mp4.", add_options, render)
+COMMAND = Command("Image, tracks and prompt to an mp4; a table of them to a folder of mp4.", add_options, render)

@@ -89,7 +89,7 @@ def write_files(folder: FilePath) -> None:
     }
     for name, pixels in pictures.items():
         Image.fromarray(pixels).save(folder / f"{name}.png", optimize=True)
-    with VideoFile(folder / "three_things_moving.mp4", FPS, crf=20) as file:
+    with VideoFile(folder / "three_things_moving.mp4", FPS, crf=20, generated=False) as file:
         file.push(torch.from_numpy(reference.frames).float() / 255)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from ..checkpoints import LoadedModel, load_model, load_tiny_vae
 from ..evaluation.world.report import frames_tensor, to_video
 from ..files import new_file
+from ..media.credentials import png_text
 from ..media.picture import read_picture
 from ..media.video_file import VideoFile
 from ..models.vae.tiny_vae import TinyVae
@@ -113,7 +114,7 @@ def run_demo(job: Job, out: Path, seed: int = 0, device: str = "cpu") -> Report:
     sheet = out.with_suffix(".png")
     drawn = contact_sheet(frames, job.tracks, columns=4, num_cells=8, cell_width=320)
     with new_file(sheet) as picture:
-        Image.fromarray(drawn.numpy()).save(picture, format="PNG")
+        Image.fromarray(drawn.numpy()).save(picture, format="PNG", pnginfo=png_text())
     error, judged_by = _track_error(to_video(frames), job)
     return Report(
         num_frames=len(frames),

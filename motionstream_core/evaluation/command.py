@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..checkpoints import LoadedModel, load_model, load_tiny_vae
 from ..entry import Command
+from ..media.credentials import png_text
 from ..models.vae.tiny_vae import TinyVae
 from ..options import real, whole
 from ..streaming.stream import StreamSettings
@@ -122,7 +123,7 @@ def endurance(student: LoadedModel, vae: TinyVae, minutes: float, out: Path) -> 
         place = loop.frame(np.arange(second * 16, second * 16 + 16))
         for frames in (loop.clip.frames[place], kept[second]):
             sheet.append(np.concatenate(list(frames[::2]), axis=1))
-    Image.fromarray(np.concatenate(sheet)).save(out / "endurance.png")
+    Image.fromarray(np.concatenate(sheet)).save(out / "endurance.png", pnginfo=png_text())
     plot_endurance(seconds, out / "endurance_plot.png")
     for first in range(0, num_seconds, 60):
         part = seconds[first : first + 60]

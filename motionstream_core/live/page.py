@@ -24,7 +24,9 @@ from .open import Opened
 from .run import LiveAbout, LiveRun
 from .server import ROUTE, LiveHub
 
-JS = Path(__file__).parents[2] / "js"
+INSTALLED, CHECKOUT = Path(__file__).parents[1] / "js", Path(__file__).parents[2] / "js"
+JS = INSTALLED if INSTALLED.is_dir() else CHECKOUT
+"""What the page is made of: inside the package in a wheel, beside it in a checkout."""
 PICTURE_BYTES = 64 * 2**20
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 OPEN_S = 120.0
@@ -35,6 +37,7 @@ class LivePage:
     """Streams of one opened model, each begun by the page, one at a time; a stream that ended is followed by the next.
 
     token: what a client must name in its query, for a server that others can reach. folder: of the recordings.
+    credentials: the recordings say that a model made them.
     """
 
     opened: Opened
@@ -44,6 +47,7 @@ class LivePage:
     token: str = ""
     words: tuple[str, ...] | None = None
     hold: bool = False
+    credentials: bool = True
     hub: LiveHub = field(default_factory=LiveHub)
 
     def __post_init__(self) -> None:
@@ -182,6 +186,7 @@ class LivePage:
             wait_s=float("inf"),
             device=self.opened.renderer.device,
             file_url=self._file_url,
+            credentials=self.credentials,
         )
         session = self.hub.open(run)
         with self._changed:

@@ -24,6 +24,7 @@ from PIL import Image
 
 from ..files import new_file
 from ..media.colours import as_yuv, tag_colours
+from ..media.credentials import Certificate, comment, mark_mp4
 from ..media.video_file import check_even, frame_rate
 from ..streaming.events import LOG_VERSION, Event
 from ..tracks.npz import save_npz
@@ -32,6 +33,7 @@ from .told import ToldTracks, as_document
 FOLDER_SUFFIX = ".live"
 QUEUED_BYTES = 256 * 2**20
 CRF = 14
+GENERATED = "generated"
 Pixels = NDArray[np.uint8]
 
 
@@ -67,15 +69,18 @@ class Recording:
     """Writes one live stream, in a thread of its own.
 
     `push` never waits for the disk, until QUEUED_BYTES of frames wait for it: then it does, since nothing that was
-    made may be lost. Raises OSError from the calls after one that failed.
+    made may be lost. generated: the video says that a model made it (`media.credentials`). Raises OSError from the
+    calls after one that failed.
     """
 
-    def __init__(self, folder: Path, name: str, about: About, image: Pixels | None) -> None:
+    def __init__(self, folder: Path, name: str, about: About, image: Pixels | None, *, generated: bool = True) -> None:
         self.about, self._out, self._name = about, folder, name
+        if generated:
+            Certificate.of_environment()  # raises before anything is recorded
         self._folder = folder / (name + FOLDER_SUFFIX)
         self._folder.mkdir(parents=True)
         self._lock = _locked(self._folder)
-        (self._folder / "about.json").write_text(json.dumps(asdict(about)))
+        (self._folder / "about.json").write_text(json.dumps(asdict(about) | {GENERATED: generated}))
         if image is not None:
             with new_file(self._folder / "image.png") as file:
                 Image.fromarray(image).save(file, format="PNG")
@@ -203,7 +208,9 @@ def repair(folder: Path) -> list[Files]:
 
 def finish(folder: Path) -> Files:
     """The files of a recording from its folder, which is then gone."""
-    about = About(**json.loads((folder / "about.json").read_text()))
+    values = json.loads((folder / "about.json").read_text())
+    generated = values.pop(GENERATED, True)  # folders of earlier releases do not say it
+    about = About(**values)
     chunks, events, end = _read_journal(folder / "journal.jsonl")
     stem = folder.with_suffix("")
     part = Files(
@@ -211,7 +218,7 @@ def finish(folder: Path) -> Files:
     )
     assert part.video is not None
     if chunks:
-        _to_mp4(folder / "video.h264", end, part.video, about)
+        _to_mp4(folder / "video.h264", end, part.video, about, generated)
     told = ToldTracks.of(events, chunks, about.height, about.width, about.first_frames)
     with new_file(part.tracks) as file:
         save_npz(told.tracks, file)
@@ -254,27 +261,30 @@ def _read_journal(path: Path) -> tuple[list[int], list[Event], int]:
     return [frames for frames, _ in chunks], events, chunks[-1][1] if chunks else 0
 
 
-def _to_mp4(stream: Path, end: int, out: Path, about: About) -> None:
+def _to_mp4(stream: Path, end: int, out: Path, about: About, generated: bool) -> None:
     """The first `end` bytes of an H.264 stream as an mp4, without coding them anew."""
     import av
 
     os.truncate(stream, end)
     rate = frame_rate(about.fps)
-    with (
-        stream.open("rb") as coded,
-        new_file(out) as file,
-        av.open(coded, "r", format="h264") as source,
-        av.open(file, "w", format="mp4") as target,
-    ):
-        video = source.streams.video[0]
-        copy: Any = target.add_stream_from_template(video)
-        copy.time_base = 1 / (rate * 1000)
-        for number, packet in enumerate(each for each in source.demux(video) if each.size):
-            packet.pts = packet.dts = number * 1000
-            packet.duration = 1000
-            packet.time_base = copy.time_base
-            packet.stream = copy
-            target.mux(packet)
+    certificate = Certificate.of_environment() if generated else None
+    with stream.open("rb") as coded, new_file(out) as file:
+        with av.open(coded, "r", format="h264") as source, av.open(file, "w", format="mp4") as target:
+            if generated:
+                target.metadata["comment"] = comment()
+            video = source.streams.video[0]
+            copy: Any = target.add_stream_from_template(video)
+            copy.time_base = 1 / (rate * 1000)
+            for number, packet in enumerate(each for each in source.demux(video) if each.size):
+                packet.pts = packet.dts = number * 1000
+                packet.duration = 1000
+                packet.time_base = copy.time_base
+                packet.stream = copy
+                target.mux(packet)
+        if generated:
+            mark_mp4(file)
+    if certificate is not None:
+        certificate.sign(out)
 
 
 def _write(path: Path, text: str) -> None:

@@ -68,6 +68,7 @@ class LiveRun:
     make: builds the session around the hooks. picture: uint8 (h w 3), the first image. folder: of the recordings.
     wait_s, idle_s: without a start, or without a viewer, for so long it ends. started: it does not wait for a start.
     num_chunks: it ends after so many. stem: of the recordings' names. file_url: where a viewer finds a file.
+    credentials: recordings say that a model made them.
     clock: seconds.
     """
 
@@ -82,6 +83,7 @@ class LiveRun:
     stem: str = "live"
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     file_url: Callable[[Path], str | None] = lambda path: path.name
+    credentials: bool = True
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -251,7 +253,9 @@ class LiveRun:
             events = self.session.take_events()
             if self._recording is None:
                 name = free_name(self.folder, self.stem)
-                self._recording = Recording(self.folder, name, self.about.recording, self.picture)
+                self._recording = Recording(
+                    self.folder, name, self.about.recording, self.picture, generated=self.credentials
+                )
             self._recording.push(streamed.chunk.index, pixels, events)
             if self._threads is not None and len(pixels) == self.about.recording.chunk_frames:
                 lasts_s = len(pixels) / self.about.recording.fps

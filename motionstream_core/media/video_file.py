@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..files import NewFile
 from .colours import as_yuv, tag_colours
+from .credentials import Certificate, comment, mark_mp4
 
 MOST_DENOMINATOR = 1001
 
@@ -21,21 +22,25 @@ class VideoFile:
     Colours are those of sRGB by BT.709's matrix in the limited range, and the file says so: what players, editors and
     ComfyUI's own *Save Video* take HD video for. Frames go to `<path>.part`; leaving the context normally renames it,
     leaving by an exception keeps what was written so far under `<stem>.partial<suffix>`; what a full disk leaves
-    unreadable is removed. Raises ImportError where PyAV (package `av`) is missing, FileExistsError where another
-    process writes the same file.
+    unreadable is removed. generated: a model made it, and the file says so (`credentials`). Raises ImportError where
+    PyAV (package `av`) is missing, FileExistsError where another process writes the same file, and as
+    `Certificate.of_environment` does.
     """
 
-    def __init__(self, path: str | Path, fps: float, crf: int = 14) -> None:
+    def __init__(self, path: str | Path, fps: float, crf: int = 14, *, generated: bool = True) -> None:
         try:
             import av
         except ImportError as error:
             raise ImportError("writing mp4 needs PyAV; pip install av") from error
-        self.path = Path(path)
+        self.path, self._generated = Path(path), generated
+        self._certificate = Certificate.of_environment() if generated else None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._new = NewFile(self.path)
         self._fps, self._crf = frame_rate(fps), crf
         # an open file: the muxer would cut a name at its first NUL
         self._container = av.open(self._new.file, "w", format="mp4")
+        if generated:
+            self._container.metadata["comment"] = comment()
         self._stream = None
         self.num_frames = 0
 
@@ -64,10 +69,13 @@ class VideoFile:
             self._container.close()
             if self.num_frames == 0:
                 self._new.drop()
-            elif kind is None:
-                self._new.finish()
-            else:
-                self._new.finish(self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}"))
+                return
+            if self._generated:
+                mark_mp4(self._new.file)
+            partial = self.path.with_name(f"{self.path.stem}.partial{self.path.suffix}")
+            written = self._new.finish(self.path if kind is None else partial)
+            if self._certificate is not None:
+                self._certificate.sign(written)
         except BaseException:
             self._new.drop()
             if error is None:

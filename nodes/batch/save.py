@@ -19,8 +19,9 @@ from comfy_api.latest import io
 from ...motionstream_core.batch.workflow import is_link
 from ...motionstream_core.files import checked_name, free_path, new_file, path_below, sha256_of
 from ...motionstream_core.media.video_file import VideoFile
+from ...motionstream_core.version import own_version
 from ..frame_fit import opaque
-from ..sockets import schema
+from ..sockets import credentials_input, schema
 from ..streaming.output import SavedStream
 
 SUFFIX, SIDECAR = ".mp4", ".json"
@@ -28,7 +29,6 @@ OVERWRITE, SKIP, INCREMENT = "overwrite", "skip", "increment"
 PREFIX = "motionstream/jobs"
 PUSHED_AT_ONCE = 16
 PACKAGES = ("torch", "av", "numpy", "safetensors")
-ROOT = Path(__file__).parents[2]
 
 
 class MotionStreamSaveJob(io.ComfyNode):
@@ -76,6 +76,7 @@ class MotionStreamSaveJob(io.ComfyNode):
                     tooltip="The seed, to be written down, where it comes by a link; seeds that stand in nodes are "
                     "written down anyway.",
                 ),
+                credentials_input(),
             ],
             outputs=[io.String.Output("file", display_name="file", tooltip="The video's name in the output folder.")],
             hidden=[io.Hidden.prompt, io.Hidden.unique_id],
@@ -105,7 +106,13 @@ class MotionStreamSaveJob(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, job_id: str, prefix: str, if_exists: str, video: Any = None, seed: int | None = None
+        cls,
+        job_id: str,
+        prefix: str,
+        if_exists: str,
+        video: Any = None,
+        seed: int | None = None,
+        content_credentials: bool = True,
     ) -> io.NodeOutput:
         path = job_path(prefix, job_id)
         node = str(cls.hidden.unique_id)
@@ -116,7 +123,7 @@ class MotionStreamSaveJob(io.ComfyNode):
         if if_exists == INCREMENT:
             path = free_path(path)
         sidecar(path).unlink(missing_ok=True)  # it would tell of another video
-        about = _write(path, video)
+        about = _write(path, video, content_credentials)
         graph = upstream(cls.hidden.prompt or {}, node)
         ended = time.monotonic()
         content = {
@@ -176,7 +183,7 @@ def versions() -> dict[str, str]:
     found = {
         "comfyui": comfyui_version.__version__,
         "python": platform.python_version(),
-        "motionstream": _own_version(),
+        "motionstream": own_version(),
     }
     for name in PACKAGES:
         try:
@@ -186,22 +193,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _own_version() -> str:
-    lines = (ROOT / "pyproject.toml").read_text("utf-8").splitlines()
-    return next(line.split('"')[1] for line in lines if line.startswith("version = "))
-
-
 def _is_whole(path: Path) -> bool:
     return path.is_file() and sidecar(path).is_file()  # the second is written last
 
 
-def _write(path: Path, video: Any) -> dict[str, Any]:
+def _write(path: Path, video: Any, generated: bool) -> dict[str, Any]:
     """Write a VIDEO; its figures."""
     parts = video.get_components()
     if parts.audio is not None:
         logging.warning("MotionStream Save Job: %s is saved without its sound", path.name)
     frames = opaque(parts.images)
-    with VideoFile(path, float(parts.frame_rate)) as file:
+    with VideoFile(path, float(parts.frame_rate), generated=generated) as file:
         for chunk in frames.split(PUSHED_AT_ONCE):
             file.push(chunk)
     height, width = frames.shape[1:3]

@@ -24,7 +24,7 @@ from ..host.conditioning import Conditioning, require_track_head
 from ..host.memory import with_memory_advice
 from ..host.model import stream_model
 from ..host.vae import stream_coders
-from ..sockets import ModelSocket, TracksSocket, advanced, schema, seed_input
+from ..sockets import ModelSocket, TracksSocket, advanced, credentials_input, schema, seed_input
 from .inputs import clip_inputs, clip_vision_input, decoder_input, positive_input, steps_input
 from .length import ANY_LENGTH, WantedLength, endless_input, length_input, seconds_input
 from .live_stage import Stage, Wish, uint8_image
@@ -110,6 +110,7 @@ class MotionStreamLive(io.ComfyNode):
                 seconds_input(),
                 endless_input("Ends when you end it, whatever length says.", default=True),
                 decoder_input(),
+                credentials_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -156,6 +157,7 @@ class MotionStreamLive(io.ComfyNode):
         seconds: float = 0.0,
         endless: bool | None = None,
         decoder: Any = None,
+        content_credentials: bool = True,
     ) -> io.NodeOutput:
         view, coders = stream_model(model), stream_coders(vae, decoder)
         require_track_head(view.spec, "model")
@@ -197,6 +199,7 @@ class MotionStreamLive(io.ComfyNode):
             keep_frames,
             file_prefix(save_as) or PREFIX,
             read,
+            content_credentials,
         )
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
         stage = Stage(view, coders, _as_recorded(clip), text, wish, str(cls.hidden.unique_id))

@@ -48,6 +48,7 @@ class Wish:
     keep_frames: int
     prefix: str
     log: Log | None = None
+    credentials: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Stage:
                 stem=stem,
                 device=self.model.device,
                 file_url=view_url,
+                credentials=wish.credentials,
             )
             if wish.log is not None:
                 run.session.replay(wish.log.text)

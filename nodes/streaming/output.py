@@ -75,32 +75,36 @@ class StreamOutput:
 
 @dataclass(frozen=True)
 class SavedStream:
-    """Where a stream is written: a file below the host's output folder, or the temporary one (`kept` is False)."""
+    """Where a stream is written: a file below the host's output folder, or the temporary one (`kept` is False).
+
+    generated: it says that a model made it.
+    """
 
     path: Path
     subfolder: str
     kept: bool = True
+    generated: bool = True
 
     @classmethod
-    def at(cls, prefix: str, size: Size) -> SavedStream:
+    def at(cls, prefix: str, size: Size, generated: bool = True) -> SavedStream:
         """A new name after `prefix`, by the host's rules; errors as `new_path` has them."""
-        return cls._new(prefix, folder_paths.get_output_directory(), size, kept=True)
+        return cls._new(prefix, folder_paths.get_output_directory(), size, True, generated)
 
     @classmethod
-    def preview(cls, size: Size) -> SavedStream | None:
+    def preview(cls, size: Size, generated: bool = True) -> SavedStream | None:
         """A file that the page plays below the node, gone with the host's temporary files; None without a page."""
         if not has_client():
             return None
-        return cls._new(PREVIEW_PREFIX, folder_paths.get_temp_directory(), size, kept=False)
+        return cls._new(PREVIEW_PREFIX, folder_paths.get_temp_directory(), size, False, generated)
 
     @classmethod
-    def _new(cls, prefix: str, root: str, size: Size, kept: bool) -> SavedStream:
+    def _new(cls, prefix: str, root: str, size: Size, kept: bool, generated: bool) -> SavedStream:
         folder, stem, counter, subfolder = new_path(prefix, root, size)
-        return cls(folder / f"{stem}_{counter:05}_{SUFFIX}", subfolder, kept)
+        return cls(folder / f"{stem}_{counter:05}_{SUFFIX}", subfolder, kept, generated)
 
     def open(self, fps: float) -> VideoFile:
         """The file, to be written chunk by chunk: `.part` until it is whole, `.partial.mp4` where it was cancelled."""
-        return VideoFile(self.path, fps)
+        return VideoFile(self.path, fps, generated=self.generated)
 
     def shown(self) -> dict[str, Any]:
         """For the page: the video below the node."""

@@ -13,7 +13,7 @@ from ..host.memory import with_memory_advice
 from ..host.model import stream_model
 from ..host.user_files import option_of
 from ..host.vae import stream_coders
-from ..sockets import ModelSocket, advanced, schema, seed_input
+from ..sockets import ModelSocket, advanced, credentials_input, schema, seed_input
 from .going_on import Given, go_on_input, save_stream_input
 from .inputs import clip_inputs, clip_vision_input, decoder_input, positive_input, steps_input
 from .length import ANY_LENGTH, WantedLength, endless_input, length_input, seconds_input
@@ -85,6 +85,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
                 go_on_input(),
                 save_stream_input(),
                 decoder_input(),
+                credentials_input(),
             ],
             outputs=[
                 io.Image.Output(
@@ -129,6 +130,7 @@ class MotionStreamStudentStreamer(io.ComfyNode):
         go_on_from: Given | None = None,
         save_stream: str = "",
         decoder: Any = None,
+        content_credentials: bool = True,
     ) -> io.NodeOutput:
         view, coders = stream_model(model), stream_coders(vae, decoder)
         wanted = WantedLength(length, seconds, endless)
@@ -149,7 +151,8 @@ class MotionStreamStudentStreamer(io.ComfyNode):
         settings = stream_settings(view.spec, seed, sink_frames, window_frames, steps, clip.saved_settings)
         text = read_text(view, prompt, positive, "positive", clip_vision_output)
         prefix = file_prefix(save_as) or (ENDLESS_PREFIX if clip.num_latent_frames is None else "")
-        saved = SavedStream.at(prefix, clip.size) if prefix else SavedStream.preview(clip.size)
+        generated = content_credentials
+        saved = SavedStream.at(prefix, clip.size, generated) if prefix else SavedStream.preview(clip.size, generated)
         state_file = new_stream_file(save_stream, clip.size)
         run = StreamRun(view, coders, clip, text, settings, saved, state_file=state_file)
         streamed, pace = with_memory_advice(run, ADVICE)

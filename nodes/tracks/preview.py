@@ -137,7 +137,7 @@ def _saved_video(frames: Tensor, fps: float) -> dict[str, Any]:
     name = f"motionstream_{digest.hexdigest()[:16]}.mp4"
     path = Path(folder_paths.get_temp_directory()) / name
     if not path.is_file():
-        with VideoFile(path, fps, PREVIEW_CRF) as file:
+        with VideoFile(path, fps, PREVIEW_CRF, generated=False) as file:
             for frame in frames:  # one by one: each takes several times its size while it is encoded
                 mm.throw_exception_if_processing_interrupted()
                 file.push(_even(frame[None]))

@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -43,3 +45,9 @@ def test_a_signal_gets_out_of_an_event_loop(command: str, capsys: pytest.Capture
     assert enter("waiting", Place(f"{__name__}:{command}", ""), []) == 143
     assert capsys.readouterr().err == "waiting: terminated\n"
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_without_torch_it_says_what_to_install() -> None:
+    script = "import sys; sys.modules['torch'] = None; from motionstream_core.__main__ import main; main(['doctor'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stderr.startswith("motionstream doctor: torch is not installed; pip install 'motionstream-comfyui[")

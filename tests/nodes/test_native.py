@@ -346,8 +346,15 @@ def saving(host: Any) -> Any:
 def test_a_stream_is_saved_while_it_runs(pack: Pack, student: Any, vae: Any, saving: Any) -> None:
     out = stream(pack, student, vae, save_as="here/clip")
     assert saved_files(saving) == {"clip_00001_.mp4": 13}
-    assert Path(out.args[4]).is_file()
+    assert b"trainedAlgorithmicMedia" in Path(out.args[4]).read_bytes()
     assert out.ui["images"] == [{"filename": "clip_00001_.mp4", "subfolder": "here", "type": "output"}]
+
+
+def test_a_stream_does_not_say_that_a_model_made_it_where_that_is_off(
+    pack: Pack, student: Any, vae: Any, saving: Any
+) -> None:
+    out = stream(pack, student, vae, save_as="here/clip", content_credentials=False)
+    assert b"trainedAlgorithmicMedia" not in Path(out.args[4]).read_bytes()
 
 
 def test_a_name_of_a_stream_cannot_reach_another_file(

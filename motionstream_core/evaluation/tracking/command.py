@@ -74,7 +74,7 @@ def draw(trip: RoundTrip, video: AtTimes, fps: float, stem: Path) -> None:
     """`<stem>_tracks.mp4` and `<stem>_tracks.png`: the way forward over the video."""
     tracks = trip.forward
     even = (slice(video.height // 2 * 2), slice(video.width // 2 * 2))
-    with VideoFile(stem.with_name(f"{stem.name}_tracks.mp4"), fps or 25) as file:
+    with VideoFile(stem.with_name(f"{stem.name}_tracks.mp4"), fps or 25, generated=False) as file:
         for start in range(0, video.num_frames, DRAWN_AT_ONCE):
             stop = min(start + DRAWN_AT_ONCE, video.num_frames)
             first = max(0, start - DRAWN_AT_ONCE)  # tails reach back

@@ -109,16 +109,22 @@ def _before(
 
 
 def go_on_to_file(
-    renderer: Renderer, job: GoingOn, out: Path, seed: int = 0, keep: Callable[[StreamState], None] | None = None
+    renderer: Renderer,
+    job: GoingOn,
+    out: Path,
+    seed: int = 0,
+    keep: Callable[[StreamState], None] | None = None,
+    *,
+    generated: bool = True,
 ) -> Pace:
     """Write what follows to `out` as it comes; the file appears under its name when it is whole.
 
-    keep: see `state_to`.
+    keep: see `state_to`. generated: see `VideoFile`.
     """
     (prompt,) = renderer.encode([job.prompt], [job.seen])
     renderer.settle()
     own = StreamSettings() if job.before.state is None else job.before.state.settings
-    with VideoFile(out, renderer.loaded.spec.fps) as file:
+    with VideoFile(out, renderer.loaded.spec.fps, generated=generated) as file:
         pace = Pace()
         frames = renderer.going_on(
             prompt, job.before, job.tracks, job.num_frames, settings=replace(own, seed=seed), keep=keep

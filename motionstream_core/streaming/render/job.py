@@ -126,16 +126,18 @@ def render_to_file(
     settings: StreamSettings | None = None,
     teacher: TeacherSettings | None = None,
     keep: Callable[[StreamState], None] | None = None,
+    *,
+    generated: bool = True,
 ) -> Pace:
     """Write the job's video to `out` as it comes; the file appears under its name when it is whole.
 
-    keep: see `Renderer.video`.
+    keep: see `Renderer.video`. generated: see `VideoFile`.
     """
     image = None if job.image is None else image_tensor(job.image)
     prompts = [job.prompt, job.negative] if renderer.loaded.spec.role == "teacher" else [job.prompt]
     encoded = renderer.encode(prompts, [image] * len(prompts))
     renderer.settle()
-    with VideoFile(out, renderer.loaded.spec.fps) as file:
+    with VideoFile(out, renderer.loaded.spec.fps, generated=generated) as file:
         pace = Pace()
         for frames in renderer.video(
             encoded[0],

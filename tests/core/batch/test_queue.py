@@ -229,7 +229,7 @@ def test_a_state_is_held_by_one(table: Table, server: FakeServer, capsys: pytest
     first.start()
     until(lambda: bool(server.posted))
     assert table.queue(server) == 2
-    assert "held by another motionstream queue" in capsys.readouterr().err
+    assert "held by another motionstream command" in capsys.readouterr().err
     server.gate.set()
     first.join()
     assert server.jobs() == ["a", "b", "c"]

@@ -1,0 +1,123 @@
+"""A manifest's rows as renders: what each is made of, known before the first one begins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..options import MAX_FRAMES, MAX_SEED
+from ..tracks import ORDERS, UNITS
+from .manifest import ManifestError, Row
+from .storage import is_address, stamp
+
+COLUMNS = ("image", "tracks", "prompt", "negative", "seed", "length", "units", "order")
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model renders and how, the same for every row: the options of `render`, as plain values.
+
+    model: the name of a bundled one, which every machine has in a place of its own, or a path. memory_bytes: of the
+    device for weights. frame_size: (height, width) px. steps, weights: of a teacher.
+    """
+
+    model: str
+    vae: str | None = None
+    encoders: str | None = None
+    role: str | None = None
+    device: str = "cpu"
+    memory_bytes: int | None = None
+    frame_size: tuple[int, int] | None = None
+    steps: int = 50
+    weights: tuple[float, float] | None = None
+
+    @property
+    def made_of(self) -> dict[str, Any]:
+        """What a video's pixels depend on: not the device, nor where the weights wait."""
+        return {name: value for name, value in asdict(self).items() if name not in ("device", "memory_bytes")}
+
+
+@dataclass(frozen=True)
+class Render:
+    """One video. image, tracks: paths or addresses. digest: changes with all that the video is made of."""
+
+    job_id: str
+    prompt: str
+    negative: str
+    image: str | None
+    tracks: str | None
+    num_frames: int | None
+    seed: int
+    units: str
+    order: str
+    digest: str
+
+
+def plan(rows: Sequence[Row], folder: Path, defaults: Mapping[str, Any], choice: ModelChoice) -> list[Render]:
+    """A render for every row; files of this machine are looked for, their content is read when their turn comes.
+
+    folder: of the manifest, from which paths are seen. defaults: of columns that a row leaves out. Raises
+    ManifestError with every fault, each with its row.
+    """
+    faults: list[str] = []
+    stamps: dict[str, str] = {}
+    made = choice.made_of
+    renders = []
+    for row in rows:
+        own = len(faults)
+        faults += [
+            f"row {row.number}: column {each!r} is not known; there are job_id, {', '.join(COLUMNS)}"
+            for each in row.values
+            if each not in COLUMNS
+        ]
+        values = {**defaults, **row.values}
+        found: dict[str, Any] = {}
+        for column in COLUMNS:
+            try:
+                found[column] = _value(column, values.get(column), folder, stamps)
+            except (ValueError, OSError) as error:
+                faults.append(f"row {row.number} ({row.job_id}), {column}: {error}")
+        if len(faults) == own:
+            files = {place: stamps[place] for name in ("image", "tracks") if (place := found[name]) is not None}
+            digest = hashlib.sha256(json.dumps([found, files, made], sort_keys=True).encode()).hexdigest()
+            num_frames = found.pop("length")
+            renders.append(Render(job_id=row.job_id, num_frames=num_frames, digest=digest, **found))
+    if faults:
+        raise ManifestError(faults)
+    return renders
+
+
+def _value(column: str, value: Any, folder: Path, stamps: dict[str, str]) -> Any:
+    if column in ("image", "tracks"):
+        return None if value is None else _place(value, folder, stamps)
+    if column in ("seed", "length"):
+        low, high = (0, MAX_SEED) if column == "seed" else (1, MAX_FRAMES)
+        return None if value is None else _whole(value, low, high)
+    if column in ("units", "order"):
+        options = UNITS if column == "units" else ORDERS
+        if value not in options:
+            raise ValueError(f"{value!r} is none of {', '.join(options)}")
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"it takes text, not {value!r}")
+    return value
+
+
+def _place(value: Any, folder: Path, stamps: dict[str, str]) -> str:
+    if not isinstance(value, str) or any(ord(each) < 32 for each in value):
+        raise ValueError(f"it names a file, not {value!r}")
+    place = value if is_address(value) else str((folder / value).absolute())
+    if place not in stamps:
+        stamps[place] = stamp(place)
+    return place
+
+
+def _whole(value: Any, low: int, high: int) -> int:
+    text = str(value).strip()
+    if isinstance(value, bool) or not text.isdecimal() or len(text) > 20 or not low <= int(text) <= high:
+        raise ValueError(f"{value!r} is no whole number from {low} to {high}")
+    return int(text)

@@ -1,0 +1,154 @@
+"""Renders one row after another with a model that is loaded once; the same here and on the machines of a cluster."""
+
+from __future__ import annotations
+
+import json
+import socket
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..demo.weights import BUNDLED
+from ..files import sha256_of
+from ..streaming.render.job import read_job, render_to_file
+from ..streaming.render.renderer import Renderer, TeacherSettings, open_renderer
+from ..streaming.stream import StreamSettings
+from ..version import own_version
+from .renders import ModelChoice, Render
+from .storage import below, content, exists, fetched, is_address, put, remove
+
+VIDEO, PARTIAL, SIDECAR = ".mp4", ".partial.mp4", ".json"
+FORMAT = "motionstream-render"
+HOPELESS = (ValueError, FileNotFoundError)
+"""Errors of the job itself: it would fail the next time too."""
+LET_GO_S, LOOK_S = 60.0, 1.0
+"""How long a video is waited for that another process writes: one that its cluster gave up may still be ending."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """file: where the video is. error: why there is none; again: another attempt may do better."""
+
+    file: str = ""
+    error: str = ""
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where and how videos are written. folder: a path or an address. generated: see `media.video_file.VideoFile`."""
+
+    folder: str
+    overwrite: bool = False
+    generated: bool = True
+
+
+class RenderWorker:
+    """Makes videos named by their jobs: `folder/job_id.mp4`, and then `job_id.json`, which tells that it is whole.
+
+    A video whose JSON tells of the same render is not made again, whoever made it: that is how a job that was finished
+    just before its machine was lost is found.
+    """
+
+    def __init__(self, choice: ModelChoice, output: Output) -> None:
+        self._choice, self._output = choice, output
+        self._renderer: Renderer | None = None
+
+    def load(self) -> tuple[str, str]:
+        """Load the model; which version of this package renders, and on which host. Raises as `open_renderer` does."""
+        choice = self._choice
+        self._renderer = open_renderer(
+            BUNDLED.get(choice.model, choice.model),
+            vae=choice.vae,
+            encoders=choice.encoders,
+            role=choice.role,  # pyright: ignore[reportArgumentType]  (a plain value, checked by the command)
+            device=torch.device(choice.device),
+            budget_bytes=choice.memory_bytes,
+        )
+        return own_version(), socket.gethostname()
+
+    def render(self, job: Render) -> Outcome:
+        """Make a video, or find it made. Nothing is raised but what ends the process."""
+        ends = time.monotonic() + LET_GO_S
+        try:
+            while True:
+                try:
+                    return Outcome(self._made(job))
+                except FileExistsError:
+                    if time.monotonic() > ends:
+                        raise
+                    time.sleep(LOOK_S)
+        except HOPELESS as error:
+            return Outcome(error=str(error) or type(error).__name__)
+        except Exception as error:
+            return Outcome(error=f"{type(error).__name__}: {error}", again=True)
+
+    def _made(self, job: Render) -> str:
+        video, beside = (below(self._output.folder, job.job_id + suffix) for suffix in (VIDEO, SIDECAR))
+        told = _told(beside)
+        if exists(video):
+            if told is not None and told.get("digest") == job.digest:
+                return video
+            if told is None and not self._output.overwrite:
+                raise ValueError(f"{video} is there already, of no render known; give --overwrite to replace it")
+        remove(beside)  # it would tell of another video
+        remove(below(self._output.folder, job.job_id + PARTIAL))  # of an attempt that was cancelled
+        with tempfile.TemporaryDirectory(prefix="motionstream_") as folder:
+            path = Path(folder) / f"video{VIDEO}" if is_address(video) else Path(video)
+            about = self._render(job, path, Path(folder))
+            if is_address(video):
+                put(path, video)
+            about_file = Path(folder) / "about.json"
+            about_file.write_text(json.dumps(about, indent=1, ensure_ascii=False), "utf-8")
+            put(about_file, beside)
+        return video
+
+    def _render(self, job: Render, path: Path, folder: Path) -> dict[str, object]:
+        assert self._renderer is not None, "load comes first"
+        started = time.time()
+        image, tracks = (None if each is None else fetched(each, folder) for each in (job.image, job.tracks))
+        read = read_job(
+            self._renderer,
+            job.prompt,
+            image,
+            tracks,
+            num_frames=job.num_frames,
+            frame_size=self._choice.frame_size,
+            negative=job.negative,
+            units=job.units,
+            order=job.order,
+        )
+        text, motion = self._choice.weights or (None, None)
+        teacher = TeacherSettings(self._choice.steps, text, motion)
+        settings = StreamSettings(seed=job.seed)
+        pace = render_to_file(self._renderer, read, path, settings, teacher, generated=self._output.generated)
+        return {
+            "format": FORMAT,
+            "version": 1,
+            "job_id": job.job_id,
+            "digest": job.digest,
+            "sha256": sha256_of(path),
+            "frames": pace.num_frames,
+            "width": read.tracks.width,
+            "height": read.tracks.height,
+            "seed": job.seed,
+            "prompt": job.prompt,
+            "motionstream": own_version(),
+            "seconds": round(time.time() - started, 3),
+            "host": socket.gethostname(),
+        }
+
+
+def _told(place: str) -> dict[str, object] | None:
+    """What a video's JSON tells; None where there is none of ours."""
+    text = content(place)
+    if text is None:
+        return None
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) and told.get("format") == FORMAT else None

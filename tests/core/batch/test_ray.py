@@ -1,0 +1,117 @@
+"""A real Ray cluster of two nodes that loses a worker and a node in mid-render and gains a node: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from PIL import Image
+
+from motionstream_core.files import sha256_of
+
+pytest.importorskip("ray", reason="needs ray (extra cluster)")
+pytestmark = pytest.mark.slow
+
+JOBS, FRAMES, LIMIT_S = 9, 25, 600
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """A head and another node, each with a place for one worker."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        yield made
+    finally:
+        made.shutdown()
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "jobs.jsonl"
+    Image.effect_noise((128, 128), 60).convert("RGB").save(tmp_path / "a.png")
+    rows = ({"job_id": f"{each:02}", "image": "a.png", "length": FRAMES, "seed": each} for each in range(JOBS))
+    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    return path
+
+
+def command(manifest: Path, out: Path, *options: str) -> list[str]:
+    state = ["--state", str(out.with_suffix(".sqlite"))]
+    return [sys.executable, "-m", "motionstream_core", "render", str(manifest), "--out", str(out), *state, *options]
+
+
+def finished(out: Path) -> dict[str, tuple[int, str]]:
+    """When each finished video was written, and its hash."""
+    videos = (each.with_suffix(".mp4") for each in out.glob("*.json"))
+    return {each.stem: (each.stat().st_mtime_ns, sha256_of(each)) for each in videos}
+
+
+def rendering() -> list[psutil.Process]:
+    """This test's workers that are at a video."""
+    found = []
+    for each in psutil.Process().children(recursive=True):
+        try:
+            if each.cmdline()[:1] == ["ray::RenderWorker.render"]:
+                found.append(each)
+        except psutil.Error:  # gone meanwhile
+            continue
+    return found
+
+
+def wait(until: Callable[[], Any], running: subprocess.Popen[str], what: str) -> Any:
+    ends = time.monotonic() + LIMIT_S
+    while time.monotonic() < ends:
+        assert running.poll() is None, f"it ended before {what}:\n{running.communicate()}"
+        if found := until():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not come within {LIMIT_S} s")
+
+
+def test_nothing_is_lost_and_nothing_finished_is_repeated(cluster: Any, manifest: Path, tmp_path: Path) -> None:
+    second = cluster.add_node(num_cpus=1)
+    out = tmp_path / "cluster"
+    running = subprocess.Popen(
+        command(manifest, out, "--ray", cluster.address, "--retries", "5"),
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait(lambda: finished(out) and len(rendering()) == 2, running, "a render on each node, after a finished one")
+        before = finished(out)
+        killed = rendering()[0]
+        killed.kill()
+        killed.wait(LIMIT_S)
+        wait(lambda: len(rendering()) == 2, running, "a render by another worker in place of the killed one")
+        before |= finished(out)
+        cluster.remove_node(second, allow_graceful=False)
+        wait(lambda: len(finished(out)) > len(before), running, "a video after a node was killed")
+        before |= finished(out)
+        cluster.add_node(num_cpus=1)
+        told, errors = running.communicate(timeout=LIMIT_S)
+    finally:
+        running.kill()
+    assert running.returncode == 0, errors
+    assert told.splitlines()[-1] == f"{JOBS} done"
+    assert errors.count("its worker or the machine of it is gone") >= 2  # both kills hit a render
+    after = finished(out)
+    assert {job: after[job] for job in before} == before
+    assert not list(out.glob("*.part"))
+
+    alone = tmp_path / "alone"
+    subprocess.run(command(manifest, alone), env=ENVIRONMENT, check=True, capture_output=True)
+    assert {job: hashed for job, (_, hashed) in finished(alone).items()} == {
+        job: hashed for job, (_, hashed) in after.items()
+    }
