@@ -103,16 +103,15 @@ class CarriedPicture:
         cells = centers(height, width, FIELD_STRIDE)
         for index, (each, thing) in enumerate(zip(groups, things, strict=True)):
             way, say = self._way(cells, places[:, each], ways[:, each])
+            away = self._far(ways[:, each]).amax(1, keepdim=True)  # all of it or nothing: one point may be back already
             if index == ground:
-                under.append(self._layer(way, torch.ones_like(say), thing.share, mirrored=True))
+                under.append(self._layer(way, away.expand_as(say), thing.share, mirrored=True))
                 continue
-            over.append(self._layer(way, _firm(say), thing.share))
-            if thing.follows is None:
-                leaves = thing.share * self._far(ways[:, each])[:, self._nearest(each)]
-            else:
-                leaves = thing.moving * self._far(ways[:, each][:, self._nearest(each)] * thing.follows[..., None])
-                under.append(self._given(way, thing.follows))
-            went = torch.maximum(went, F.max_pool2d(leaves, 3, 1, 1))  # and what its edge is mixed with
+            over.append(self._layer(way, away * _firm(say), thing.share))
+            if thing.follows is not None:
+                given, whole = self._given(way, thing.follows)
+                under.append((given, whole * away[..., None]))
+            went = torch.maximum(went, F.max_pool2d(thing.moving * away[..., None], 3, 1, 1))  # with its mixed edge
         came = blank
         if under:  # what nothing comes to is closed from what is around it then
             known = 1 - (2 * went).clamp(max=1) if ground is None else self._rest(things, ground).expand_as(blank)
@@ -132,12 +131,12 @@ class CarriedPicture:
     def _layer(self, way: Tensor, firm: Tensor, share: Tensor, mirrored: bool = False) -> Layer:
         """What one group carries: frames (3 t h w), and the share (t h w) of every pixel that it covers.
 
-        way, firm: (t p 2) px and (t p) of cells, how far they have come, and whether they have. share: (h w), what of
-        the picture's pixels is the group's own. mirrored: also beyond the picture's edges, where others end.
+        way, firm: (t p 2) px and (t p) of cells, how far they have come, and whether anything has. share: (h w), what
+        of the picture's pixels is the group's own. mirrored: also beyond the picture's edges, where others end.
         """
         height, width = self.picture.shape[1:]
         size = -(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE)
-        firm = (firm * self._far(way)).unflatten(1, size)
+        firm = firm.unflatten(1, size)
         both = torch.cat([self.picture, share[None]])
         frames = both.new_zeros(4, len(way), height, width)
         window = _window(firm.amax(0) > 0, height, width)
@@ -154,7 +153,7 @@ class CarriedPicture:
         shift, part = _enlarged(field, height, width).split([2, 1], dim=1)
         pixels = centers(height, width, 1).T.unflatten(1, (height, width))
         frames = _sampled(torch.cat([self.picture, torn(follows)]), pixels - shift)
-        return frames[:3], is_whole(part[:, 0], frames[3], frames[4]) * self._far(shift.movedim(1, 3))
+        return frames[:3], is_whole(part[:, 0], frames[3], frames[4])
 
     def _regroup(self, ways: Tensor, shown: Tensor) -> None:
         """Number the points that are shown by whom they go with: neighbours in the picture whose ways are alike.
@@ -183,12 +182,6 @@ class CarriedPicture:
         numbers = sorted(set(self._groups[moved].tolist()), key=lambda n: -int((self._groups[moved] == n).sum()))
         groups = [torch.nonzero((self._groups == number) & moved)[:, 0] for number in numbers[:MAX_GROUPS]]
         return sorted(groups, key=lambda rows: float(ways[rows].norm(dim=-1).mean()))
-
-    def _nearest(self, rows: Tensor) -> Tensor:
-        """Which of the points `rows` each pixel of the picture (h w) is nearest to."""
-        height, width = self.picture.shape[1:]
-        apart = squares(centers(height, width, 1), self._anchors[None, rows])[0]
-        return apart.argmin(-1).unflatten(0, (height, width))
 
     def _follow(self, tracks: Tracks) -> list[tuple[Tensor, Tensor]]:
         """Of each frame places (m 2) px of the points known by then, and which of them have a say (m)."""
