@@ -172,6 +172,8 @@ class ComfyHost:
             if entry.resolve() == pack.resolve():
                 return entry
         link = custom_nodes / (LINK_NAME if pack == ROOT else f"{pack.name}_beside_it")
+        if link.is_symlink():  # tests that were killed left it
+            link.unlink()
         link.symlink_to(pack, target_is_directory=True)
         self._own_links.append(link)
         return link
