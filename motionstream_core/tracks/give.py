@@ -130,9 +130,9 @@ def given_part(follows: Tensor, at: Tensor, way: Tensor) -> Tensor:
 
 
 def torn(follows: Tensor) -> Tensor:
-    """The part that each pixel goes, and the largest difference of it between neighbours there (2 h w)."""
+    """The part that each pixel goes, and the largest difference of it between neighbours within 3 px (2 h w)."""
     down, right = F.pad(follows.diff(dim=0).abs(), (0, 0, 0, 1)), F.pad(follows.diff(dim=1).abs(), (0, 1))
-    return torch.cat([follows[None], F.max_pool2d(torch.maximum(down, right)[None], 3, 1, 1)])
+    return torch.cat([follows[None], F.max_pool2d(torch.maximum(down, right)[None], 7, 1, 3)])
 
 
 def is_whole(part: Tensor, own: Tensor, steep: Tensor) -> Tensor:

@@ -141,8 +141,8 @@ class TinyVae(nn.Module):
 
         In half precision weights lie channels last, which is what fast convolutions take.
         """
-        half = dtype.itemsize < 4
-        self.decoder.to(dtype=dtype, memory_format=torch.channels_last if half else torch.contiguous_format)
+        layout = torch.channels_last if dtype.itemsize < 4 else torch.contiguous_format
+        self.decoder.to(dtype=dtype, memory_format=layout)  # pyright: ignore[reportCallIssue]
         return self
 
     def encode(self, frames: Tensor) -> Tensor:
