@@ -15,10 +15,10 @@ import torch
 
 from benchmarks.gpu_check import __main__ as command
 from benchmarks.gpu_check import environment
+from benchmarks.gpu_check.correctness import PRESETS
 from benchmarks.gpu_check.record import Record
 from benchmarks.gpu_check.training import TINY_LATENT_FRAMES, stage_steps
 from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part
-from motionstream_core.training.recipes.wan import WAN_PRESETS
 
 ROOT = Path(__file__).parents[1]
 LACKED = ("diffusers", "transformers", "av", "flash_attn", "pydantic", "aiohttp", "psutil", "cv2", "matplotlib", "gguf")
@@ -152,7 +152,7 @@ def test_without_a_gpu_it_says_how_to_rehearse(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("preset", WAN_PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_no_loss_mixes_devices_or_waits_for_one(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the meta device: tensors without data, for which both are errors. Batches and draws come from the CPU."""
     meta = torch.device("meta")

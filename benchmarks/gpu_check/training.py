@@ -13,13 +13,7 @@ from motionstream_core.checkpoints import LoadedModel, ModelSpec
 from motionstream_core.training.data import View
 from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches
 from motionstream_core.training.engine.optimizers import OptimizerSettings
-from motionstream_core.training.recipes.estimate import (
-    ClipCost,
-    causal_cost,
-    clip_cost,
-    distill_cost,
-    teacher_cost,
-)
+from motionstream_core.training.recipes.micro_costs import causal_cost, distill_costs, teacher_cost
 from motionstream_core.training.recipes.wan import LATENT_FRAMES
 from motionstream_core.training.stages.causal_loss import CausalMasks, causal_loss
 from motionstream_core.training.stages.distill import Distiller, DistillTraining
@@ -34,6 +28,7 @@ PRESET = "wan2.1-1.3b"
 OPTIMIZER = OptimizerSettings("adamw", 1e-5)
 ONE = MicroBatches(1)
 TINY_LATENT_FRAMES = 6
+MASKS = CausalMasks(own_share=1.0)
 
 Step = Callable[[], dict[str, float]]
 
@@ -61,7 +56,7 @@ def stage_steps(
 
 
 def _teacher(engine: Engine, loaded: LoadedModel, batch: object, view: View) -> Step:
-    training = TeacherTraining((Phase(1, 1, view),), OPTIMIZER)
+    training = _teaching(view)
     part = engine.part("teacher", loaded.model.train().requires_grad_(True), OPTIMIZER, training.ema_decay)
 
     def loss(micro: int, size: int) -> torch.Tensor:
@@ -73,7 +68,7 @@ def _teacher(engine: Engine, loaded: LoadedModel, batch: object, view: View) -> 
 
 def _causal(engine: Engine, loaded: LoadedModel, num_latent_frames: int) -> Step:
     source = trajectories(loaded.spec, training_batch(loaded.spec, num_latent_frames))
-    loss = causal_loss(source, loaded.spec, CausalMasks(own_share=1.0), 0, engine.device)
+    loss = causal_loss(source, loaded.spec, MASKS, 0, engine.device)
     part = engine.part("causal", loaded.model.train().requires_grad_(True), OPTIMIZER, 0.99)
     return lambda: engine.accumulate(part, ONE, lambda micro, size: loss(loaded.model, 0, micro, size))
 
@@ -82,7 +77,7 @@ def _distill(
     engine: Engine, real: LoadedModel, fake: LoadedModel, own: LoadedModel, clips: OneBatch, view: View
 ) -> tuple[Step, Step]:
     """Of the critic, and of the student."""
-    training = DistillTraining(batches=ONE, view=view, student=OPTIMIZER, critic=OPTIMIZER)
+    training = _distilling(view)
     critic = engine.part("critic", fake.model.requires_grad_(True), OPTIMIZER)
     student = engine.part("student", own.model.requires_grad_(True), OPTIMIZER, training.ema_decay)
     frozen = LoadedModel(engine.frozen(real.model), real.spec)
@@ -94,10 +89,18 @@ def _distill(
     )
 
 
+def _teaching(view: View) -> TeacherTraining:
+    return TeacherTraining((Phase(1, 1, view),), OPTIMIZER)
+
+
+def _distilling(view: View) -> DistillTraining:
+    return DistillTraining(batches=ONE, view=view, student=OPTIMIZER, critic=OPTIMIZER)
+
+
 def run(record: Record, device: torch.device, tiny: bool) -> None:
     """See the module."""
     num_latent_frames = TINY_LATENT_FRAMES if tiny else LATENT_FRAMES
-    cost = clip_cost(preset_spec(PRESET, tiny, "teacher"), num_latent_frames)
+    tflops = step_tflop(PRESET, tiny, num_latent_frames)
     rate = matrix_rate(device, 64 if tiny else 8192)
     compute = Compute(device, "bf16", activation_checkpointing=True)
     for stage, step in stage_steps(PRESET, compute, tiny, num_latent_frames, device):
@@ -105,20 +108,21 @@ def run(record: Record, device: torch.device, tiny: bool) -> None:
             forget_peak(device)
             step()  # makes the optimizer's state and chooses kernels
             taken = seconds(device, step)
-            tflop = _tflop(stage, cost)
+            tflop = tflops[stage]
             told = {"seconds": round(taken, 3), "peak GiB": peak_gib(device), "TFLOP": round(tflop, 4)}
             record.tell(PART, stage, told | {"share of the matrix rate": round(tflop / taken / rate, 3)})
         del step  # or its networks would stand beside the next stage's
 
 
-def _tflop(stage: str, cost: ClipCost) -> float:
-    """Of one step, as the recipes' estimate counts it."""
-    if stage == "teacher":
-        pflop = teacher_cost(cost, 1, 1, 1.0).pflop
-    elif stage == "causal":
-        pflop = causal_cost(cost, 1, 1, 1.0).pflop
-    else:
-        both = distill_cost(cost, 1, 1, 1, 1.0).pflop
-        alone = distill_cost(cost, 1, 1, 0, 1.0).pflop
-        pflop = alone if stage == "distill" else both - alone
-    return pflop * 1e3
+def step_tflop(preset: str, tiny: bool, num_latent_frames: int) -> dict[str, float]:
+    """Arithmetic of one step of each stage, counted on the meta device from the losses that train."""
+    teacher, student = (preset_spec(preset, tiny, role) for role in ("teacher", "student"))
+    batch = training_batch(teacher, num_latent_frames)
+    view, num_tracks = View(num_latent_frames, max(batch.latents.shape[3:])), batch.points.shape[2]
+    of_student, of_critic = distill_costs(teacher, student, _distilling(view), num_tracks)
+    return {
+        "teacher": teacher_cost(teacher, _teaching(view), num_tracks).tflop,
+        "causal": causal_cost(student, MASKS, view, 1, num_tracks).tflop,
+        "critic": of_critic.tflop,
+        "distill": of_student.tflop,
+    }
