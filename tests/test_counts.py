@@ -23,7 +23,6 @@ from motionstream_core.checkpoints import ModelSpec
 from motionstream_core.models.attention import attention
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.stream import StreamSettings, stream_chunks
-from motionstream_core.training.recipes.wan import WAN_PRESETS
 
 META = torch.device("meta")
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
@@ -91,7 +90,7 @@ def test_blocks_that_are_reckoned_are_those_that_are_run() -> None:
         assert (stage_costs(shape), held_bytes(shape, fp8=True)) == reckoned
 
 
-@pytest.mark.parametrize("preset", WAN_PRESETS)
+@pytest.mark.parametrize("preset", ["wan2.1-1.3b", "wan2.2-5b"])
 def test_a_real_stream_costs_as_much_by_pytorchs_counter(preset: str) -> None:
     """With attention written out as matrix products, which that counter sees on a CPU too."""
     stream = random_stream(narrow(preset), tiny_vae(narrow(preset), tiny=True), torch.device("cpu"), torch.float32, 4)

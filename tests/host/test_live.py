@@ -65,6 +65,7 @@ def test_the_stage_shifts_no_values_and_keeps_its_size(session: dict[str, Any]) 
         "motionstream/live",
         0,
         True,
+        True,
     ]
     assert session["size"] == session["size_at_end"]
     assert session["size"][0] == 760 and session["size"][1] >= 1000  # taller where its rows need more

@@ -1,8 +1,8 @@
 """Workflows as this pack once saved them: they open in both node modes, mean what they meant, and give the same frames.
 
 tests/data/saved_workflows holds, of every form that an example had, what the page saved (`drawn`) and what a script
-posted (`posted`); frames.json holds small pictures of the videos that are made of them. They are made anew only where a
-bundled model, or what is known of its picture, has changed.
+posted (`posted`); frames.json holds small pictures of the videos that are made of them. They are made anew
+(`make_saved_frames.py`) only where a bundled model, or what is known of its picture, has changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FOLDER = ROOT / "tests" / "data" / "saved_workflows"
 FILES = {path.stem: path for path in sorted(FOLDER.glob("*.json")) if path.stem != "frames"}
 FRAMES: dict[str, Any] = json.loads((FOLDER / "frames.json").read_text("utf-8"))
 SIDE = 8
-LEVELS = 4  # of 256: what another processor's rounding and the video codec may change in a mean of 16 x 16 px
+LEVELS = 8  # of 256: what another processor's rounding and the video codec may change in a mean of 16 x 16 px
 INPUTS = {
     "motionstream_example.png": "three_shapes.png",
     "motionstream_example_mask.png": "three_shapes.mask.png",
@@ -62,12 +62,17 @@ def test_it_opens_and_means_what_it_meant(opened: dict[str, Any], name: str) -> 
 def test_it_gives_the_same_frames(host: ComfyHost, checkpoints: dict[str, str], name: str) -> None:
     if not checkpoints["student"].startswith("bundled"):
         pytest.skip("the bundled weights are not there")
+    frames = made_frames(host, name)
+    assert len(frames) == FRAMES[name]["length"]
+    assert np.abs(small(frames) - np.array(FRAMES[name]["small"])).max() <= LEVELS
+
+
+def made_frames(host: ComfyHost, name: str) -> np.ndarray:
+    """What a saved workflow makes: frames (t h w 3), uint8."""
     for old, new in INPUTS.items():
         shutil.copy(ROOT / "js" / "picker" / "bundled" / new, host.input / old)
     path = saved_video(host, host.run(json.loads(FILES[name].read_text("utf-8"))["posted"]))
-    frames = np.asarray(Image.open(path).convert("RGB"))[None] if path.suffix == ".png" else video_frames(path)
-    assert len(frames) == FRAMES[name]["length"]
-    assert np.abs(small(frames) - np.array(FRAMES[name]["small"])).max() <= LEVELS
+    return np.asarray(Image.open(path).convert("RGB"))[None] if path.suffix == ".png" else video_frames(path)
 
 
 def small(frames: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from motionstream_core.files import sha256_of
 pytest.importorskip("ray", reason="needs ray (extra cluster)")
 pytestmark = pytest.mark.slow
 
-JOBS, FRAMES, LIMIT_S = 9, 25, 600
+JOBS, FRAMES, LIMIT_S = 24, 97, 600
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 

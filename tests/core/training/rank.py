@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -53,12 +54,19 @@ class Clips(LatentClips):
     def epoch_batch(self, position: int, size: int, view: View, seed: int) -> Batch:
         step, batch = position // BATCH_SIZE, super().epoch_batch(position, size, view, seed)
         if self.rank == 1 and step == self.given.get("die_at"):
+            self._wait_for_a_checkpoint()
             os.kill(os.getpid(), signal.SIGKILL)
         if self.rank == 1 and step == self.given.get("stop_at"):
             os.kill(os.getpid(), signal.SIGTERM)
         if self.rank == 1 and step == self.given.get("poison"):
             return batch.with_latents(batch.latents * torch.nan)
         return batch
+
+    def _wait_for_a_checkpoint(self) -> None:
+        """Steps this small may be over before what they saved is written."""
+        ends = time.monotonic() + 60
+        while time.monotonic() < ends and not list(Path(self.given["folder"]).glob("*.state/step_" + "[0-9]" * 8)):
+            time.sleep(0.05)
 
 
 def speaking_teacher(spec: ModelSpec, seed: int) -> LoadedModel:

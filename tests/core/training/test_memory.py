@@ -53,11 +53,11 @@ def test_the_context_of_a_rollout_takes_what_its_chunks_saw_once() -> None:
         token = torch.zeros(1, 3 * 1560, backbone.num_heads, backbone.head_dim, device="meta", dtype=torch.bfloat16)
         for _ in range(LATENT_FRAMES // 3):
             cache.begin(3)
-            held += [cache.snapshot(layer) for layer in range(backbone.num_layers)]
+            held += [cache.layer(index).snapshot() for index in range(backbone.num_layers)]
             with torch.no_grad(), cache.keeping():
                 cache.begin(3)
-                for layer in range(backbone.num_layers):
-                    cache.attend(layer, token, token, token)
+                for index in range(backbone.num_layers):
+                    cache.layer(index).attend(token, token, token)
     frame = 2 * 1560 * 1536 * 30 * 2  # keys and values of one latent frame
     buffers = 1560 * 1536 * 30 * 2 * (9 + 9 + 3)
     # chunk 1 sees the sink; every later one the sink again and the chunk before it
