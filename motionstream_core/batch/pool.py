@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from ..entry import one_line
 from ..version import own_version
 from .renders import ModelChoice, Render
 from .state import DONE, Record, State
@@ -126,7 +127,7 @@ class _Cluster:
             self._died_loading += 1
             if self._died_loading >= MOST_DIE_LOADING:
                 raise RuntimeError(
-                    f"--ray: {self._died_loading} workers died while they loaded: {_line(error)}"
+                    f"--ray: {self._died_loading} workers died while they loaded: {one_line(error)}"
                 ) from None
             return
         if version != own_version():
@@ -141,7 +142,7 @@ class _Cluster:
         except self._ray.exceptions.RayError as error:  # of the cluster: `render` itself raises none
             self._hosts.pop(actor)
             self._ray.kill(actor)  # one that was only cut off would hold its place
-            return Outcome(error=f"its worker or the machine of it is gone: {_line(error)}", again=True)
+            return Outcome(error=f"its worker or the machine of it is gone: {one_line(error)}", again=True)
         self._idle.append(actor)
         return outcome
 
@@ -185,9 +186,4 @@ def _connect(ray: Any, address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=True)
     except (ConnectionError, ValueError, RuntimeError) as error:
         remedy = "ray start --head begins one"
-        raise ValueError(f"--ray: no cluster answers at {address} ({_line(error)}); {remedy}") from None
-
-
-def _line(error: Exception) -> str:
-    """The first line of an error's words."""
-    return str(error).strip().split("\n", 1)[0]
+        raise ValueError(f"--ray: no cluster answers at {address} ({one_line(error)}); {remedy}") from None

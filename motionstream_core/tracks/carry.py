@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .cutout import GROUND, Piece, centers, cut_out, squares
-from .give import given_part, is_whole, torn
+from .give import given_part, is_whole
 from .tracks import Tracks
 
 REACH = 12 / 128
@@ -77,7 +77,7 @@ class CarriedPicture:
     def carry(self, tracks: Tracks) -> Carried:
         """The next frames, under tracks of a frame of any size."""
         carried = self._composed(self._follow(tracks.rescaled(*self.picture.shape[1:])))
-        self._settle(set(tracks.ids.tolist()), carried.frames[:, -1].clone())  # not a view that holds the whole chunk
+        self._settle(set(tracks.ids.tolist()), carried.frames[:, -1])
         return carried
 
     def _composed(self, rows: list[tuple[Tensor, Tensor]]) -> Carried:
@@ -109,7 +109,7 @@ class CarriedPicture:
                 continue
             over.append(self._layer(way, away * _firm(say), thing.share))
             if thing.follows is not None:
-                given, whole = self._given(way, thing.follows)
+                given, whole = self._given(way, thing)
                 under.append((given, whole * away[..., None]))
             went = torch.maximum(went, F.max_pool2d(thing.moving * away[..., None], 3, 1, 1))  # with its mixed edge
         came = blank
@@ -144,15 +144,16 @@ class CarriedPicture:
         frames[..., rows, columns] = _compensated(both, way.unflatten(1, size), SAME * self._side, mirrored, window)
         return frames[:3], _enlarged(firm[:, None], height, width)[:, 0] * frames[3]
 
-    def _given(self, way: Tensor, follows: Tensor) -> Layer:
+    def _given(self, way: Tensor, thing: Piece) -> Layer:
         """As `_layer`, what hangs on a group's thing, and gives way."""
+        assert thing.follows is not None
         height, width = self.picture.shape[1:]
         cells, size = centers(height, width, FIELD_STRIDE), (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
-        part = given_part(follows, cells, way)
+        part = given_part(thing.follows, cells, way)
         field = torch.cat([part[..., None] * way, part[..., None]], dim=-1).unflatten(1, size).movedim(3, 1)
         shift, part = _enlarged(field, height, width).split([2, 1], dim=1)
         pixels = centers(height, width, 1).T.unflatten(1, (height, width))
-        frames = _sampled(torch.cat([self.picture, torn(follows)]), pixels - shift)
+        frames = _sampled(torch.cat([self.picture, thing.seams]), pixels - shift)
         return frames[:3], is_whole(part[:, 0], frames[3], frames[4])
 
     def _regroup(self, ways: Tensor, shown: Tensor) -> None:
@@ -263,7 +264,7 @@ class CarriedPicture:
             if thing.follows is not None:
                 part = given_part(thing.follows, at, way)[0]
                 given = part[:, None] * way[0]
-                whole = is_whole(part, *_looked_up(torn(thing.follows), at - given))
+                whole = is_whole(part, *_looked_up(thing.seams, at - given))
                 way = torch.where(come[:, None], way, given)
                 come |= whole * self._far(given) > 0.5
             here = _looked_up(thing.moving[None], at)[0]
@@ -313,7 +314,8 @@ class CarriedPicture:
         if kept.all():
             return
         if (self._far(self._places - self._anchors)[~kept] > 0.5).any():
-            self.picture, self._anchors, self._shares = frame, self._places, (None, [])
+            self.picture = frame.clone()  # no view, which would hold the whole chunk
+            self._anchors, self._shares = self._places, (None, [])
         self._ids = [track_id for track_id in self._ids if track_id in told]
         self._anchors, self._places, self._groups = self._anchors[kept], self._places[kept], self._groups[kept]
 

@@ -8,6 +8,7 @@ OpenCV. Where no edge is about what was cut out it is not torn off: what hangs o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .give import FAINT, RIM, follows_of
+from .give import FAINT, RIM, follows_of, seams
 
 FARTHEST = 3.0
 """No pixel that is farther from all points of a group is its own; in reaches."""
@@ -50,10 +51,16 @@ class Piece:
     share: Tensor
     follows: Tensor | None = None
 
-    @property
+    @cached_property
     def moving(self) -> Tensor:
         """How much of every pixel (h w) goes anywhere."""
         return self.share if self.follows is None else self.share.maximum((self.follows / FAINT).clamp(max=1))
+
+    @cached_property
+    def seams(self) -> Tensor:
+        """Where what follows may tear (2 h w), see `give.seams`; for one that anything hangs on."""
+        assert self.follows is not None
+        return seams(self.follows)
 
 
 def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float) -> list[Piece]:

@@ -129,12 +129,12 @@ def given_part(follows: Tensor, at: Tensor, way: Tensor) -> Tensor:
     return low + (high - low) * (-below / (above - below).clamp(min=1e-6)).clamp(0, 1)
 
 
-def torn(follows: Tensor) -> Tensor:
+def seams(follows: Tensor) -> Tensor:
     """The part that each pixel goes, and the largest difference of it between neighbours within 3 px (2 h w)."""
     down, right = F.pad(follows.diff(dim=0).abs(), (0, 0, 0, 1)), F.pad(follows.diff(dim=1).abs(), (0, 1))
     return torch.cat([follows[None], F.max_pool2d(torch.maximum(down, right)[None], 7, 1, 3)])
 
 
 def is_whole(part: Tensor, own: Tensor, steep: Tensor) -> Tensor:
-    """Whether what came by `part` of a way hangs together, from 0 to 1; own, steep: `torn` where it came from."""
+    """Whether what came by `part` of a way hangs together, from 0 to 1; own, steep: `seams` where it came from."""
     return (2 - steep / STEEP).clamp(0, 1) * (2 - (own - part).abs() / TORN).clamp(0, 1) * (own / FAINT).clamp(max=1)

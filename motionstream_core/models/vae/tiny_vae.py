@@ -23,9 +23,7 @@ from .wan_vae import IMAGE_CHANNELS, WAN21_MEAN, WAN21_STD, WAN22_MEAN, WAN22_ST
 NUM_STAGES = 3
 BLOCKS_PER_STAGE = 3
 MAX_SIZE = 4096  # of channels and widths
-PIECE_PIXELS = (
-    2**21
-)  # of all frames that are encoded at once: a latent frame of 1280 x 704 has more, one of 832 x 480 fits
+PIECE_PIXELS = 2**21  # of frames encoded at once: a latent frame of 1280 x 704 has more, one of 832 x 480 fits
 LATENT_LIMIT = 3.0  # Gaussian latents rarely pass it; a few-step student's outliers do
 
 
