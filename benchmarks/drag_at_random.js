@@ -48,12 +48,14 @@ const result = await page.evaluate(
     while (performance.now() - began < seconds * 1000) {
       await wait(500 + 1100 * random());
       const [x, y] = [box.x + box.width * (0.3 + 0.4 * random()), box.y + box.height * (0.3 + 0.4 * random())];
+      const turn = 2 * Math.PI * random();
+      const [dx, dy] = [45 * Math.cos(turn), 45 * Math.sin(turn)];
       send("pointerdown", x, y);
       for (let step = 1; step <= 15; step++) {
         await wait(30);
-        send("pointermove", x + 3 * step, y);
+        send("pointermove", x + (dx * step) / 15, y + (dy * step) / 15);
       }
-      send("pointerup", x + 45, y);
+      send("pointerup", x + dx, y + dy);
     }
     clearInterval(looking);
     const shown = (stage.shown.frames - first) / ((performance.now() - began) / 1000);

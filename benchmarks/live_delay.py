@@ -1,6 +1,6 @@
 """The bundled model's page under a random hand: how long from a drag to the first picture that answers it.
 
-    python benchmarks/live_delay.py [--seconds 60] [--chunk 2]
+    python benchmarks/live_delay.py [--seconds 60] [--chunk 1] [--steps 2]
 
 Chromium shows the page and drags in it now and then, at moments of no rhythm; the page itself measures from the event
 of the pointer's going down to when it draws the first frame of the chunk that answers. Also: milliseconds to a chunk's
@@ -28,8 +28,8 @@ SCRIPT = Path(__file__).with_name("drag_at_random.js")
 def main() -> None:
     parser = argparse.ArgumentParser(description="Delay from a drag to the picture that answers it")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--chunk", type=int, nargs="+", default=[2, 3], help="latent frames at a time")
-    parser.add_argument("--steps", type=int, default=3, help="denoise steps of a chunk")
+    parser.add_argument("--chunk", type=int, nargs="+", default=[1], help="latent frames at a time")
+    parser.add_argument("--steps", type=int, default=2, help="denoise steps of a chunk")
     args = parser.parse_args()
     example, renderer = drawn_example(2), open_renderer(PHOTO_STUDENT)
     for chunk in args.chunk:

@@ -31,7 +31,7 @@ from .state import StreamState
 from .stream import StreamSettings
 
 SUFFIX = ".stream.safetensors"
-FORMAT, VERSION = "motionstream-stream", 1
+FORMAT, VERSION = "motionstream-stream", 2
 MAX_SIDE_PX, MAX_CHUNK, MAX_REMEMBERED, MAX_STEP = 2**14, 10**9, 10_000, 1000
 HEADER = "motionstream_stream"
 PICTURE = "picture."

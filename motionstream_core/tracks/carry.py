@@ -62,17 +62,23 @@ class CarriedPicture:
     side: float = 0.0
     """Of the whole frame, px, where the picture is a part of one; 0: its own smaller side."""
     _shares: tuple[object, list[Piece]] = (None, [])
-    """What `_things` came to last, and of which points."""
+    """What `_things` came to last, and of which points: where they stand, group by group, and what rests."""
     _ids: list[int] = field(default_factory=list)
     _anchors: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
     _places: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
     _groups: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
     """Of every point the number of those that it went with when it was last seen."""
     _num_groups: int = 0
+    _carrying: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
+    """Of every point whether it moved anything when frames were last made."""
+    _beside: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
+    """What rested when these points were first those that move: what comes and goes later cuts nothing anew."""
+    _empty: list[int] = field(default_factory=list)
+    """The points that were first seen in a hole."""
 
     def copy(self) -> CarriedPicture:
         """The same state, apart from this one; its tensors never change and are shared."""
-        return replace(self, _ids=list(self._ids))
+        return replace(self, _ids=list(self._ids), _empty=list(self._empty))
 
     def carry(self, tracks: Tracks) -> Carried:
         """The next frames, under tracks of a frame of any size."""
@@ -88,15 +94,18 @@ class CarriedPicture:
         shown = torch.stack([F.pad(row, (0, count - len(row))) for _, row in rows])
         ways = places - self._anchors
         shown &= ~self._outvoted(ways[-1], shown.any(0))
+        before = self._groups
         self._regroup(ways[-1], shown[-1])
         moved = (self._far(ways) * shown).amax(0) > 0.5
+        if not (torch.equal(moved, self._carrying) and torch.equal(self._groups[moved], before[moved])):
+            self._carrying, self._beside = moved, self._anchors[~moved & shown.any(0)]
         blank = torch.zeros(len(rows), height, width)
         frames = self.picture[:, None].expand(-1, len(rows), -1, -1)
         if not moved.any():
             return Carried(frames, blank, blank)
         places = torch.where(shown[..., None], places, FAR)
         groups = self._moving_groups(moved, ways[-1])
-        things = self._things(groups, ~moved & shown.any(0))
+        things = self._things(groups, self._beside)
         largest = max(range(len(things)), key=lambda k: float(things[k].share.mean()))
         ground = largest if things[largest].share.mean() >= GROUND else None
         went, over, under = blank, list[Layer](), list[Layer]()
@@ -187,7 +196,7 @@ class CarriedPicture:
     def _follow(self, tracks: Tracks) -> list[tuple[Tensor, Tensor]]:
         """Of each frame places (m 2) px of the points known by then, and which of them have a say (m)."""
         points, visible, ids = tracks.points.float().cpu(), tracks.visibility.tolist(), tracks.ids.tolist()
-        rows = []
+        rows, empty = [], set(self._empty)
         for frame in range(tracks.num_frames):
             known = {track_id: row for row, track_id in enumerate(self._ids)}
             seen = [column for column in range(len(ids)) if visible[frame][column]]
@@ -195,15 +204,17 @@ class CarriedPicture:
             if old:
                 at, to = [known[ids[column]] for column in old], points[frame, old]
                 self._places = self._moved(at, to)
-            new = [column for column in seen if ids[column] not in known]
+            new = [column for column in seen if ids[column] not in known and ids[column] not in empty]
             if new:
                 at = points[frame, new]
                 way, holds = self._shift(at)
                 self._ids += [ids[column] for column, any_ in zip(new, holds.tolist(), strict=True) if any_]
+                empty |= {ids[column] for column, any_ in zip(new, holds.tolist(), strict=True) if not any_}
                 self._anchors = torch.cat([self._anchors, (at - way)[holds]])
                 self._places = torch.cat([self._places, at[holds]])
-                self._groups = F.pad(self._groups, (0, int(holds.sum())))
+                self._groups, self._carrying = (F.pad(x, (0, int(holds.sum()))) for x in (self._groups, self._carrying))
             rows.append((self._places, self._shown({ids[column] for column in seen}, set(ids))))
+        self._empty = sorted(empty & set(ids))
         return rows
 
     def _shown(self, seen: set[int], told: set[int]) -> Tensor:
@@ -253,12 +264,16 @@ class CarriedPicture:
         """How far (p 2) px what is shown now at `at` (p 2) has come, and whether anything is (p), or else a hole."""
         rests, shown = torch.zeros_like(at), torch.ones(len(at), dtype=torch.bool)
         ways = self._places - self._anchors
-        moved = self._far(ways) > 0.5
+        moved, beside = self._far(ways) > 0.5, self._beside
         if not moved.any():
             return rests, shown
+        if (moved & ~self._carrying).any():  # something has set off since frames were last made
+            beside = self._anchors[~moved]
+        else:
+            moved = self._carrying
         groups = self._moving_groups(moved, ways)
         shift = rests
-        for rows, thing in zip(groups, self._things(groups, ~moved), strict=True):
+        for rows, thing in zip(groups, self._things(groups, beside), strict=True):
             way, say = self._way(at, self._places[None, rows], ways[None, rows])
             come = _firm(say[0]) * _looked_up(thing.share[None], at - way[0])[0] > 0.5
             if thing.follows is not None:
@@ -288,13 +303,14 @@ class CarriedPicture:
         """Whether ways (... 2) px lead anywhere, from 0 to 1."""
         return 1 - torch.exp(-ways.square().sum(-1) / (2 * (MOVED * self._side) ** 2))
 
-    def _things(self, groups: list[Tensor], rests: Tensor) -> list[Piece]:
-        """Of every group of points (rows), beside those that rest (m), what of the picture is its own."""
-        key = [rows.tolist() for rows in groups], rests.tolist(), self._ids[:]
+    def _things(self, groups: list[Tensor], beside: Tensor) -> list[Piece]:
+        """Of every group of points (rows), beside places (m 2) that rest, what of the picture is its own."""
+        order = sorted(range(len(groups)), key=lambda k: int(groups[k][0]))  # what has come farthest changes
+        anchors = [self._anchors[groups[k]] for k in order]
+        key = [each.tolist() for each in anchors], beside.tolist()
         if self._shares[0] != key:
-            anchors = [self._anchors[rows] for rows in groups]
-            self._shares = key, cut_out(self.picture, anchors, self._anchors[rests], REACH * self._side)
-        return self._shares[1]
+            self._shares = key, cut_out(self.picture, anchors, beside, REACH * self._side)
+        return [self._shares[1][order.index(k)] for k in range(len(groups))]
 
     def _rest(self, things: list[Piece], ground: int) -> Tensor:
         """The share (h w) of the picture that neither goes along nor is the edge of what does: its points rest."""
@@ -315,9 +331,10 @@ class CarriedPicture:
             return
         if (self._far(self._places - self._anchors)[~kept] > 0.5).any():
             self.picture = frame.clone()  # no view, which would hold the whole chunk
-            self._anchors, self._shares = self._places, (None, [])
+            self._anchors, self._carrying, self._shares = self._places, torch.zeros_like(kept), (None, [])
         self._ids = [track_id for track_id in self._ids if track_id in told]
         self._anchors, self._places, self._groups = self._anchors[kept], self._places[kept], self._groups[kept]
+        self._carrying = self._carrying[kept]
 
 
 def _connected(together: Tensor) -> Tensor:

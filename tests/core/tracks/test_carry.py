@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from unittest.mock import Mock
+
 import pytest
 import torch
 from torch import Tensor
 
 from motionstream_core.tracks import Tracks
+from motionstream_core.tracks import carry as carry_module
 from motionstream_core.tracks.carry import CarriedPicture
+from motionstream_core.tracks.cutout import cut_out
 
 SIZE = 128
 
@@ -151,6 +156,33 @@ def test_a_copy_goes_its_own_way() -> None:
     other.copy().carry(tracks_of(along(points + torch.tensor([10.0, 0]), (0, 30), 12), ids=[1, 2, 3, 4]))
     again = other.carry(rest)
     assert torch.equal(again.frames, expected.frames) and torch.equal(again.went, expected.went)
+
+
+def test_a_thing_in_hand_is_cut_out_once_whatever_comes_and_goes_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, points = piece(noise(), 40, 60)
+    rests = grid()[(grid() - torch.tensor([40.0, 60])).abs().amax(1) > 20]
+    places = torch.cat([along(points, (30, 0), 25), rests.expand(25, -1, -1)], dim=1)
+    cuts = Mock(wraps=cut_out)
+    monkeypatch.setattr(carry_module, "cut_out", cuts)
+    carry, seen = CarriedPicture(picture), torch.ones(25, 4 + len(rests), dtype=torch.bool)
+    seen[5:, 4:] = torch.rand(20, len(rests), generator=torch.Generator().manual_seed(3)) > 0.3
+    for start in range(0, 25, 5):
+        part, told = slice(start, start + 5), 4 + len(rests) - start
+        fewer = tracks_of(places[part, :told], list(range(told)), seen[part, :told])
+        again, expected = replace(carry.copy(), _shares=(None, [])).carry(fewer), carry.carry(fewer)
+        assert torch.equal(again.frames, expected.frames)  # and what was forgotten comes out again as it was
+    assert (inner(expected.frames[:, -1], 70, 60) - inner(picture, 40, 60)).abs().max() < 0.02
+    assert cuts.call_count == 1 + 5
+
+
+def test_a_point_in_a_hole_carries_nothing_when_it_leaves_it_either() -> None:
+    picture, points = piece(noise(), 40, 60)
+    carry, moved = CarriedPicture(picture), along(points, (40, 0), 13)
+    carry.carry(tracks_of(moved, ids=[1, 2, 3, 4]))
+    late, rest = along(torch.tensor([[40.0, 60.0]]), (0, 50), 13), moved[-1:].expand(13, -1, -1)
+    alone = carry.copy().carry(tracks_of(rest, ids=[1, 2, 3, 4]))
+    both = carry.carry(tracks_of(torch.cat([rest, late], dim=1), ids=[1, 2, 3, 4, 5]))
+    assert torch.equal(both.frames, alone.frames)
 
 
 def test_what_is_remembered_does_not_grow_without_end() -> None:
