@@ -49,14 +49,19 @@ class InputLayout:
 
 @dataclass(frozen=True)
 class Forecast:
-    """frames (3 t h w) in [0, 1] that a run of latent frames will be like; known (t h w): share that is no guess."""
+    """frames (3 t h w) in [0, 1] that a run of latent frames will be like, and these latents (1 c f h w) themselves.
+
+    known (t h w): share of every pixel that is no guess. stride: frames to a latent frame; a stream's first has one.
+    """
 
     frames: Tensor
     known: Tensor
+    latents: Tensor
+    stride: int
 
-    def part(self, start: int, stop: int) -> Forecast:
-        """Frames [start, stop)."""
-        return Forecast(self.frames[:, start:stop], self.known[start:stop])
+    def part(self, frames: slice, latents: slice) -> Forecast:
+        """A part of the run."""
+        return Forecast(self.frames[:, frames], self.known[frames], self.latents[:, :, latents], self.stride)
 
 
 @dataclass(frozen=True)

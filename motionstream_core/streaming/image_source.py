@@ -117,7 +117,8 @@ class CarriedImage:
         if frames.shape[1] > 1:
             latents.append(self._encoded(frames))
         moved = latent_shares(torch.stack([carried.came, carried.went]), self.stride, whole=start == 0)[None]
-        return ImageSlot(torch.cat(latents, dim=2), moved, Forecast(carried.frames, 1 - carried.went))
+        told = torch.cat(latents, dim=2)
+        return ImageSlot(told, moved, Forecast(carried.frames, 1 - carried.went, told, self.stride.time))
 
     def begin(self, tracks: Tracks) -> None:
         """The picture was shown already, under `tracks` of that one frame: what they stand on goes along from there."""

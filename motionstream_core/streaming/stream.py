@@ -155,13 +155,14 @@ def _decoded(
 
     `finite` is asked for when the decoder has its work, so that the device does not wait for the answer.
     """
-    pieces, done = [], 0
-    for latents in [rolled.latents] if told is None else rolled.latents.split(1, dim=2):
+    pieces, done, num_latents = [], 0, rolled.latents.shape[2] if told is None else 1
+    for index, latents in enumerate(rolled.latents.split(num_latents, dim=2)):
         frames = decoder.push(latents)
         if not pieces:
             require_finite_latents(finite, f"chunk {rolled.chunk.index}")
         if rolled.forecast is not None:
-            frames = with_detail(frames, rolled.forecast.part(done, done + len(frames)))
+            of = rolled.forecast.part(slice(done, done + len(frames)), slice(index, index + num_latents))
+            frames = with_detail(frames, of, latents)
         done += len(frames)
         pieces.append(frames)
         if told is not None:

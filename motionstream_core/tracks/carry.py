@@ -23,6 +23,8 @@ REACH = 12 / 128
 """Deviation of a point's say over what lies around it; like all lengths here, a share of the frame's smaller side."""
 MOVED = 1 / 128
 """A point that is nearer to its start rests."""
+BEGUN = 0.25
+"""Of that, what something that does move has to have gone to be shown as it moves."""
 SAME = 4 / 128
 """Points whose ways differ by less carry what is between them together; of others only the nearest has a say."""
 TOGETHER = 0.03
@@ -108,19 +110,23 @@ class CarriedPicture:
         things = self._things(groups, self._beside)
         largest = max(range(len(things)), key=lambda k: float(things[k].share.mean()))
         ground = largest if things[largest].share.mean() >= GROUND else None
-        went, over, under = blank, list[Layer](), list[Layer]()
+        went, begun, over, under = blank, blank, list[Layer](), list[Layer]()
         cells = centers(height, width, FIELD_STRIDE)
         for index, (each, thing) in enumerate(zip(groups, things, strict=True)):
             way, say = self._way(cells, places[:, each], ways[:, each])
-            away = self._far(ways[:, each]).amax(1, keepdim=True)  # all of it or nothing: one point may be back already
+            # all of it or nothing, since one point may be back already; what has hardly begun shows as it was
+            away = self._far(ways[:, each] / BEGUN).amax(1)[:, None, None]
             if index == ground:
-                under.append(self._layer(way, away.expand_as(say), thing.share, mirrored=True))
+                under.append(self._layer(way, torch.ones_like(say), thing.share, mirrored=True))
+                begun = begun.maximum(away)
                 continue
-            over.append(self._layer(way, away * _firm(say), thing.share))
+            over.append(self._layer(way, _firm(say), thing.share))
+            leaves, comes = F.max_pool2d(thing.moving[None], 3, 1, 1), over[-1][1]  # with its mixed edge
             if thing.follows is not None:
-                given, whole = self._given(way, thing)
-                under.append((given, whole * away[..., None]))
-            went = torch.maximum(went, F.max_pool2d(thing.moving * away[..., None], 3, 1, 1))  # with its mixed edge
+                under.append(self._given(way, thing))
+                comes = comes.maximum(under[-1][1])
+            went = went.maximum(leaves)
+            begun = begun.maximum(away * ((leaves > 0) | (comes > 0)))
         came = blank
         if under:  # what nothing comes to is closed from what is around it then
             known = 1 - (2 * went).clamp(max=1) if ground is None else self._rest(things, ground).expand_as(blank)
@@ -135,7 +141,8 @@ class CarriedPicture:
         for carried, there in over:
             frames = torch.lerp(frames, carried, there[None])
             came = torch.maximum(came, there)
-        return Carried(frames, came, went * (1 - came))
+        frames = torch.lerp(self.picture[:, None], frames, begun[None])
+        return Carried(frames, came * begun, went * (1 - came) * begun)
 
     def _layer(self, way: Tensor, firm: Tensor, share: Tensor, mirrored: bool = False) -> Layer:
         """What one group carries: frames (3 t h w), and the share (t h w) of every pixel that it covers.

@@ -32,6 +32,8 @@ SOFT_PX = 2.0
 """Softness of the border between what moves and what rests, by the shorter way."""
 BLUR_PX = 0.7
 """Deviation of its softness where the colours tell."""
+BEYOND = 0.5
+"""How far the picture goes on beyond its edge, as what is nobody's, so that no edge bounds a thing; in reaches."""
 TAKEN = 4.0
 """A pixel of which one part in so many belongs to a thing is nothing of its ground's."""
 ROUNDS = 3
@@ -69,7 +71,7 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
     others: (m 2) px, points that go with none. reach: px, how far a point speaks for its surroundings.
     """
     height, width = picture.shape[1:]
-    like = torch.zeros(height, width, dtype=torch.bool)
+    like, margin = torch.zeros(height, width, dtype=torch.bool), round(BEYOND * reach)
     away = [squares(centers(height, width, 1), each[None])[0].amin(-1).unflatten(0, (height, width)) for each in groups]
     within = [each < (FARTHEST * reach) ** 2 for each in away]
     kernels = [_marked(_joined(each, JOINED * reach), like) for each in groups]
@@ -81,7 +83,8 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
         radius = reach * (1 + 1 / len(groups[index]))  # the fewer the points, the farther each speaks
         likely = (share > 0.5) & (away[index] < radius**2)
         whole = share.mean() >= GROUND or bool(within[index].all())
-        cut.append(None if whole else _by_colour(picture, kernels[index] & ~foreign, likely, within[index] & ~foreign))
+        kernel, possible = kernels[index] & ~foreign, within[index] & ~foreign
+        cut.append(None if whole else _by_colour(picture, kernel, likely, possible, margin))
     taken = torch.stack([torch.zeros(height, width), *(each for each in cut if each is not None)]).sum(0)
     left = 1 - F.max_pool2d((TAKEN * taken[None]).clamp(max=1), 3, 1, 1)[0]  # not what their edges are mixed with
     pieces, alone = [], any(own is None for own in cut)  # nothing hangs on what moves over a ground that moves
@@ -123,8 +126,11 @@ def _by_way(picture: Tensor, kernels: list[Tensor], within: list[Tensor], rest: 
     return shares
 
 
-def _by_colour(picture: Tensor, kernel: Tensor, likely: Tensor, possible: Tensor) -> Tensor:
-    """The share (h w) of the picture that is like its kernel, hangs together with it, and is not like the rest."""
+def _by_colour(picture: Tensor, kernel: Tensor, likely: Tensor, possible: Tensor, margin: int) -> Tensor:
+    """The share (h w) of the picture that is like its kernel, hangs together with it, and is not like the rest.
+
+    margin: px that the picture goes on beyond its edges, as rest.
+    """
     import cv2
 
     states = np.full(kernel.shape, cv2.GC_BGD, np.uint8)
@@ -134,12 +140,15 @@ def _by_colour(picture: Tensor, kernel: Tensor, likely: Tensor, possible: Tensor
     known = np.isin(states, mine)
     if not known.any() or known.all():  # its points are beyond the picture, or there is nothing else in it
         return torch.from_numpy(known.astype(np.float32))
-    pixels = np.ascontiguousarray((picture.movedim(0, 2) * 255 + 0.5).byte().numpy())
+    pixels = np.pad((picture.movedim(0, 2) * 255 + 0.5).byte().numpy(), ((margin,) * 2, (margin,) * 2, (0, 0)), "edge")
+    states = np.pad(states, margin, constant_values=cv2.GC_BGD)
     cv2.setRNGSeed(0)  # the colours of either side are clustered from random starts
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(pixels, states, None, background, foreground, ROUNDS, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
-    own = _reached(np.isin(states, mine), kernel.numpy())
-    own = ~_reached(~own, ~possible.numpy())  # what it encloses is its own
+    own = np.isin(states, mine)[margin : margin + kernel.shape[0], margin : margin + kernel.shape[1]]
+    own = _reached(own, kernel.numpy())
+    outside = ~np.pad(possible.numpy()[1:-1, 1:-1], 1)
+    own = ~_reached(~own, outside)  # what it encloses is its own, and a picture's edge encloses nothing
     share = own.astype(np.float32)
     share = (share + cv2.dilate(share, np.ones((3, 3)))) / 2  # the pixels of a rim are mixed with its own
     return torch.from_numpy(cv2.GaussianBlur(share, (0, 0), BLUR_PX))

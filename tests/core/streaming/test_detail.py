@@ -20,20 +20,29 @@ def blurred(frames: Tensor) -> Tensor:
     return F.avg_pool2d(F.pad(frames, (1, 1, 1, 1), mode="replicate"), 3, 1)
 
 
-def forecast_of(frames: Tensor, known: float = 1.0) -> Forecast:
-    return Forecast(frames, torch.full(frames.shape[1:], known))
+def latents_of(num_latent_frames: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(1, 16, num_latent_frames, SIZE[0] // 8, SIZE[1] // 8, generator=generator)
+
+
+def forecast_of(frames: Tensor, known: float = 1.0, num_latent_frames: int = 1) -> Forecast:
+    return Forecast(frames, torch.full(frames.shape[1:], known), latents_of(num_latent_frames), 4)
+
+
+OTHER = latents_of() + 1
+"""What no model makes that follows its forecast."""
 
 
 def test_what_a_decoder_blurred_is_sharp_again() -> None:
     picture = textured()
-    shown = with_detail(blurred(picture).movedim(0, 3), forecast_of(picture))
+    shown = with_detail(blurred(picture).movedim(0, 3), forecast_of(picture), OTHER)
     assert (blurred(picture) - picture).abs().mean() > 0.03
     assert (shown - picture.movedim(0, 3)).abs().mean() < 0.003
 
 
 def test_what_is_a_guess_stays_the_decoders() -> None:
     picture = textured()
-    shown = with_detail(blurred(picture).movedim(0, 3), forecast_of(picture, known=0.0))
+    shown = with_detail(blurred(picture).movedim(0, 3), forecast_of(picture, known=0.0), OTHER)
     torch.testing.assert_close(shown, blurred(picture).movedim(0, 3))
 
 
@@ -41,7 +50,7 @@ def test_what_the_model_shows_otherwise_stands_and_the_rest_is_sharp() -> None:
     picture = textured()
     decoded = blurred(picture)
     decoded[:, :, 32:64, 64:] = torch.tensor([0.9, 0.1, 0.1]).view(3, 1, 1, 1)
-    shown = with_detail(decoded.movedim(0, 3), forecast_of(picture)).movedim(3, 0)
+    shown = with_detail(decoded.movedim(0, 3), forecast_of(picture), OTHER).movedim(3, 0)
     assert (shown - decoded)[:, :, 40:56, 72:].abs().max() < 0.02
     assert (shown - picture)[..., :48].abs().mean() < 0.003
 
@@ -50,11 +59,33 @@ def test_what_the_model_shows_otherwise_stands_and_the_rest_is_sharp() -> None:
 def test_light_that_falls_is_kept_the_more_the_plainer_it_is(shade: float) -> None:
     """A shade that the VAE may have made is undone, one that the model must mean is not; either way it is sharp."""
     picture = textured()
-    shown = with_detail((blurred(picture) - shade).movedim(0, 3), forecast_of(picture)).movedim(3, 0)
+    shown = with_detail((blurred(picture) - shade).movedim(0, 3), forecast_of(picture), OTHER).movedim(3, 0)
     left = (picture - shown).mean().item()
     assert left < 0.5 * shade if shade < 0.1 else left > 0.9 * shade
 
 
 def test_a_forecast_of_another_size_is_an_error() -> None:
     with pytest.raises(RuntimeError):
-        with_detail(torch.zeros(2, 64, 64, 3), forecast_of(textured(2)))
+        with_detail(torch.zeros(2, 64, 64, 3), forecast_of(textured(2)), OTHER)
+
+
+@pytest.mark.parametrize("num_frames", [9, 12], ids=["a stream's beginning", "later"])
+def test_cells_that_were_made_as_they_were_told_show_the_forecast_itself(num_frames: int) -> None:
+    """Whatever the decoder makes of them, a guess too: it smears what is fast over where it was."""
+    picture, latents = textured(num_frames), latents_of(3)
+    latents[:, :, 1, :6] += 1.0  # the second latent frame's upper half is the model's own
+    latents += 0.05 * torch.randn(latents.shape, generator=torch.Generator().manual_seed(2))
+    smeared = torch.full((3, num_frames, *SIZE), 0.9)
+    forecast = forecast_of(picture, known=0.0, num_latent_frames=3)
+    shown = with_detail(smeared.movedim(0, 3), forecast, latents).movedim(3, 0)
+    own = torch.zeros(num_frames, dtype=torch.bool)
+    own[num_frames - 8 : num_frames - 4] = True
+    assert torch.equal(shown[:, own, :40], smeared[:, own, :40])
+    assert torch.equal(shown[:, own, 56:], picture[:, own, 56:])
+    assert torch.equal(shown[:, ~own], picture[:, ~own])
+
+
+def test_between_agreement_and_difference_both_have_a_say() -> None:
+    picture, latents = textured(4), latents_of() + 0.2
+    shown = with_detail(torch.zeros(4, *SIZE, 3), forecast_of(picture, known=0.0), latents).movedim(3, 0)
+    torch.testing.assert_close(shown, picture / 2)

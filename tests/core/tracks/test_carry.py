@@ -38,6 +38,19 @@ def along(start: Tensor, way: tuple[float, float], num_frames: int) -> Tensor:
     return start + torch.linspace(0, 1, num_frames)[:, None, None] * torch.tensor(way)
 
 
+def smooth(picture: Tensor) -> Tensor:
+    """A picture that can be read between its pixels."""
+    return torch.nn.functional.avg_pool2d(picture[None], 7, 1, 3, count_include_pad=False)[0]
+
+
+def shifted(picture: Tensor, dx: float, dy: float) -> Tensor:
+    """The picture, moved by less than a pixel or more."""
+    line = torch.arange(SIZE) + 0.5
+    y, x = torch.meshgrid(line - dy, line - dx, indexing="ij")
+    back = torch.stack([x, y], dim=-1)[None] / (SIZE / 2) - 1
+    return torch.nn.functional.grid_sample(picture[None], back, align_corners=False)[0]
+
+
 def piece(picture: Tensor, x: float, y: float, radius: int = 14) -> tuple[Tensor, Tensor]:
     """A square of noise about (x, y), whole px, drawn over the picture; the points that a hand would set on it."""
     drawn, texture = picture.clone(), noise(9)[:, : 2 * radius, : 2 * radius]
@@ -67,6 +80,22 @@ def test_a_pan_moves_all_of_it() -> None:
     expected = torch.roll(noise(), (-4, 6), dims=(1, 2))
     assert (carried.frames[:, 2] - expected)[:, 12:-12, 12:-12].abs().max() < 0.01
     assert (carried.came[2, 12:-12, 12:-12] > 0.99).all()
+
+
+@pytest.mark.parametrize("num_frames", [5, 13])
+def test_a_pan_that_begins_slowly_is_sharp_from_its_first_frame(num_frames: int) -> None:
+    picture = smooth(noise())
+    frames = CarriedPicture(picture).carry(tracks_of(along(grid(), (3, -2), num_frames))).frames
+    for frame, share in zip(frames.unbind(1), torch.linspace(0, 1, num_frames).tolist(), strict=True):
+        assert (frame - shifted(picture, 3 * share, -2 * share))[:, 12:-12, 12:-12].abs().max() < 0.03
+
+
+def test_a_piece_that_has_hardly_moved_lets_nothing_through() -> None:
+    picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
+    picture = smooth(picture)
+    frames = CarriedPicture(picture).carry(tracks_of(along(points, (3, 0), 13))).frames
+    for frame, share in zip(frames.unbind(1), torch.linspace(0, 1, 13).tolist(), strict=True):
+        assert (inner(frame, 40, 60) - inner(shifted(picture, 3 * share, 0), 40, 60)).abs().max() < 0.03
 
 
 def test_a_zoom_about_the_middle_is_the_enlarged_picture() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from motionstream_core.demo.example import drawn_example
 from motionstream_core.tracks.cutout import cut_out
 
 SIZE, REACH = 128, 12.0
@@ -59,6 +60,18 @@ def test_a_point_at_rest_keeps_its_place() -> None:
     (piece,) = cut_out(picture, [about(60, 64)], rest, REACH)
     share = piece.share
     assert share[64, 80] < 0.5 < share[64, 60]
+
+
+@pytest.mark.parametrize("spacing", [3, 4])
+def test_ground_between_a_thing_and_the_pictures_edge_is_no_part_of_it(spacing: int) -> None:
+    """A purple square and a green triangle near the left edge, where the ground is lightest and darkest."""
+    picture = torch.from_numpy(drawn_example(2).image).movedim(2, 0).float() / 255
+    red, green, blue = picture
+    for thing in (green > red + 0.2, blue > green + 0.2):
+        inside = torch.nonzero(thing).flip(1)
+        points = inside[(inside % spacing == 0).all(1)] + 0.5
+        (piece,) = cut_out(picture, [points], NO_OTHERS, REACH)
+        assert overlap(piece.share, thing) > 0.7
 
 
 def test_points_all_over_the_picture_take_all_of_it() -> None:
