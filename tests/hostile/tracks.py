@@ -73,6 +73,8 @@ def try_coordinates(text: str) -> str | None:
     tracks = parse_tracks(text, height=48, width=64)
     try:
         value = json.loads(text, object_pairs_hook=_pairs)
+        if value and all(isinstance(each, str) for each in value):  # texts of one track each, or of a list of them
+            value = [track for each in value for track in _track_lists(json.loads(each, object_pairs_hook=_pairs))]
     except ValueError:
         return None  # a Python literal
     return None if _are_tracks(value, tracks) else "it is no list of tracks, or was read as others"
@@ -84,10 +86,14 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+def _track_lists(value: Any) -> list[Any]:
+    return value if isinstance(value[0], list) and isinstance(value[0][0], list | dict) else [value]
+
+
 def _are_tracks(value: Any, tracks: Tracks) -> bool:
     if value == []:
         return tracks.num_tracks == 0
-    lists = value if isinstance(value[0], list) and isinstance(value[0][0], list | dict) else [value]
+    lists = _track_lists(value)
     if len(lists) != tracks.num_tracks or max(map(len, lists)) != tracks.num_frames:
         return False
     for n, samples in enumerate(lists):
