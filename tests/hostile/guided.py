@@ -1,7 +1,7 @@
 """`python -m tests.hostile.guided FAMILY [SECONDS]`: a family's inputs, changed on and on towards code not yet run.
 
-Needs `pip install atheris` (Linux, Python to 3.11). It begins with what the family draws, prints what it has reached, and
-ends with 77 and the input in `crash-...` where one crashed, was taken wrongly or took too long.
+Needs `pip install atheris` (Linux). It begins with what the family draws, prints what it has reached, and ends with 77
+and the input in `crash-...` where one crashed, was taken wrongly or took too long.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import atheris  # pyright: ignore[reportMissingModuleSource]  # an extra tool of whoever runs this
-else:
-    import atheris
+import atheris
 
 with atheris.instrument_imports(include=["motionstream_core.tracks", "motionstream_core.live", "tests.hostile"]):
     from .families import FAMILIES
@@ -40,7 +37,7 @@ def main() -> None:
             wrong = family.act(given)
         except REFUSALS as error:
             assert str(error).strip() and len(str(error)) <= LONGEST_MESSAGE, (
-                "a refusal without words, or with too many"
+                "a refusal of no words or too many"
             )
         else:
             assert wrong is None, wrong
