@@ -36,9 +36,7 @@ def main() -> None:
         try:
             wrong = family.act(given)
         except REFUSALS as error:
-            assert str(error).strip() and len(str(error)) <= LONGEST_MESSAGE, (
-                "a refusal of no words or too many"
-            )
+            assert str(error).strip() and len(str(error)) <= LONGEST_MESSAGE, "a refusal of no words or too many"
         else:
             assert wrong is None, wrong
 
