@@ -14,9 +14,9 @@ from torch import Tensor
 
 GIVES = 2.5
 """How far what hangs on a thing gives way; in reaches."""
-UNLIKE = 0.1
+UNLIKE = 0.13
 """Difference, of 1, from which the two sides of a thing's border do not hang together."""
-MOST = 0.7
+MOST = 0.6
 """Where so much of a border has two sides alike it is none."""
 RIM = 0.05
 """A pixel of which a thing has more goes all the way."""
