@@ -169,8 +169,9 @@ class CarriedPicture:
         field = torch.cat([part[..., None] * way, part[..., None]], dim=-1).unflatten(1, size).movedim(3, 1)
         shift, part = _enlarged(field, height, width).split([2, 1], dim=1)
         pixels = centers(height, width, 1).T.unflatten(1, (height, width))
-        frames = _sampled(torch.cat([self.picture, thing.seams]), pixels - shift)
-        return frames[:3], is_whole(part[:, 0], frames[3], frames[4])
+        frames = _sampled(torch.cat([self.picture, thing.seams, thing.share[None]]), pixels - shift)
+        hangs = 1 - frames[5]  # and is none of the thing itself
+        return frames[:3], is_whole(part[:, 0], frames[3], frames[4]) * hangs
 
     def _regroup(self, ways: Tensor, shown: Tensor) -> None:
         """Number the points that are shown by whom they go with: neighbours in the picture whose ways are alike.

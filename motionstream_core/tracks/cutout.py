@@ -24,6 +24,8 @@ JOINED = 1.5
 """What lies between points that are nearer to each other is theirs; in reaches."""
 GROUND = 0.5
 """A group that has more of the picture is what the others move over."""
+SURE = 0.85
+"""So many of a group's points, those nearest to their middle, are on the thing: a grid's corners may not be."""
 EDGE_LENGTH = 6.0
 """So much longer a step is across an edge of the picture than elsewhere."""
 CONTRAST = 0.08
@@ -83,8 +85,9 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
         radius = reach * (1 + 1 / len(groups[index]))  # the fewer the points, the farther each speaks
         likely = (share > 0.5) & (away[index] < radius**2)
         whole = share.mean() >= GROUND or bool(within[index].all())
-        kernel, possible = kernels[index] & ~foreign, within[index] & ~foreign
-        cut.append(None if whole else _by_colour(picture, kernel, likely, possible, margin))
+        sure = _marked(_joined(_inner(groups[index]), JOINED * reach), like) & ~foreign
+        possible = within[index] & ~foreign
+        cut.append(None if whole else _by_colour(picture, sure, likely | kernels[index], possible, margin))
     taken = torch.stack([torch.zeros(height, width), *(each for each in cut if each is not None)]).sum(0)
     left = 1 - F.max_pool2d((TAKEN * taken[None]).clamp(max=1), 3, 1, 1)[0]  # not what their edges are mixed with
     pieces, alone = [], any(own is None for own in cut)  # nothing hangs on what moves over a ground that moves
@@ -163,6 +166,12 @@ def _reached(pixels: NDArray[np.bool_], start: NDArray[np.bool_]) -> NDArray[np.
     reached = np.zeros(count, np.bool_)
     reached[numbers[start & pixels]] = True
     return reached[numbers] & pixels
+
+
+def _inner(points: Tensor) -> Tensor:
+    """The share SURE of points (m 2) that is nearest to their middle."""
+    away = (points - points.mean(0)).norm(dim=-1)
+    return points[away < away.quantile(SURE) + 0.01]
 
 
 def _joined(points: Tensor, reach: float) -> Tensor:

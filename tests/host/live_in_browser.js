@@ -7,12 +7,20 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 
 import { launch } from "../js/page/browser.js";
+import { writeFilm } from "../js/page/camera_scene.js";
 
 const [port, workflowFile, shots, mode] = process.argv.slice(2);
 const folder = resolve(shots);
 const workflow = JSON.parse(readFileSync(workflowFile, "utf8"));
 const seen = { problems: [], prompts: [] };
-const browser = await launch();
+// Before the webcam a thing goes to the right and back, for three seconds, over and over.
+const FILM = Array.from({ length: 90 }, (_, i) => [70 + 20 * Math.sin((2 * Math.PI * i) / 90), 60]);
+writeFilm(`${folder}/camera.y4m`, FILM);
+const browser = await launch([
+  "--use-fake-device-for-media-stream",
+  "--use-fake-ui-for-media-stream",
+  `--use-file-for-fake-video-capture=${folder}/camera.y4m`,
+]);
 const context = await browser.newContext({ viewport: { width: 1500, height: 1100 }, hasTouch: true });
 const page = await context.newPage();
 page.setDefaultTimeout(120_000); // a busy machine takes its time
@@ -210,6 +218,26 @@ await page.keyboard.press("n");
 const anchored = await inStage("stage.screen.numCome");
 await until(`stage.screen.numCome > ${anchored} + 16`);
 seen.after_anchor = await words();
+
+// A webcam takes what lies at the crosshair along.
+const grabbed = await middle("pink");
+await inStage(
+  `(({ x, y }) => stage.tools.nudge(more[0] - x, more[1] - y, performance.now()))(stage.tools.model.cursor ?? { x: 64, y: 64 })`,
+  grabbed,
+);
+await page.locator(".mste-surface").focus();
+await page.keyboard.press("w");
+await page.locator(".mste-webcam-square[data-seeking=false]").waitFor();
+await page.keyboard.press("d");
+await inStage(WATCH);
+await wait(4000);
+await shot("webcam");
+await wait(4000);
+seen.webcam = { grabbed, ...(await watched()) };
+await page.keyboard.press("d");
+await page.keyboard.press("w");
+await page.keyboard.press("Escape"); // the crosshair goes
+seen.webcam_is_on = await page.locator(".mste-webcam").isVisible();
 
 // Another run waits, and is told of.
 await run();

@@ -111,6 +111,16 @@ def test_it_pauses_goes_back_and_anchors_anew(session: dict[str, Any]) -> None:
     assert session["after_anchor"] == "Drag what you see"
 
 
+def test_a_webcam_takes_along_what_is_grabbed(session: dict[str, Any]) -> None:
+    """A thing sways before it by 20 px to either side, of 160; the grid and the pink square do, too, by as much."""
+    wide = 2 * 20 * 128 / 120  # the view covers the frame
+    hands = [held[0][0] for _, held in session["webcam"]["hands"] if held]
+    pinks = [picture["pink"][0] for picture in session["webcam"]["pictures"] if picture["pink"]]
+    assert max(hands) - min(hands) == pytest.approx(wide, rel=0.15)
+    assert max(pinks) - min(pinks) == pytest.approx(wide, rel=0.25)
+    assert not session["webcam_is_on"]
+
+
 def test_a_second_job_is_told_of_and_gets_the_stage(session: dict[str, Any]) -> None:
     assert session["queued"].startswith("1 more in the queue")
     assert session["next"].startswith("Enter starts")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from motionstream_core.demo.example import drawn_example
 from motionstream_core.tracks import Tracks
 from motionstream_core.tracks import carry as carry_module
 from motionstream_core.tracks.carry import CarriedPicture
@@ -96,6 +97,26 @@ def test_a_piece_that_has_hardly_moved_lets_nothing_through() -> None:
     frames = CarriedPicture(picture).carry(tracks_of(along(points, (3, 0), 13))).frames
     for frame, share in zip(frames.unbind(1), torch.linspace(0, 1, 13).tolist(), strict=True):
         assert (inner(frame, 40, 60) - inner(shifted(picture, 3 * share, 0), 40, 60)).abs().max() < 0.03
+
+
+def test_a_hand_on_a_plain_thing_leaves_its_neighbour_and_no_haze() -> None:
+    """The purple square is swayed by a hand's grid; the red triangle beside it stays, and the ground has no purple."""
+    picture = torch.from_numpy(drawn_example(2).image).movedim(2, 0).float() / 255
+    purple = picture[2] > picture[1] + 0.2
+    line = torch.linspace(-13, 13, 5)
+    points = torch.nonzero(purple).float().mean(0).flip(0) + torch.stack(
+        torch.meshgrid(line, line, indexing="xy"), dim=-1
+    ).reshape(-1, 2)
+    carry, frames = CarriedPicture(picture), list[Tensor]()
+    ways = (along(points, (24, 8), 13), along(points + torch.tensor([24.0, 8.0]), (-20, 10), 13))
+    for hand, moved in enumerate(ways):
+        ids = [hand + 1000 * k for k in range(len(points))]
+        frames += [carry.carry(tracks_of(moved, ids)).frames, carry.carry(Tracks.empty(2, SIZE, SIZE)).frames]
+    red = (picture[0] > picture[1] + 0.4) & (picture[0] > picture[2] + 0.4)
+    for frame in torch.cat(frames, dim=1).unbind(1):
+        assert (frame - picture)[:, red].abs().max() < 0.1
+        tinged = frame[2] > frame[1] + 0.06
+        assert tinged.sum() < 1.25 * purple.sum()
 
 
 def test_a_zoom_about_the_middle_is_the_enlarged_picture() -> None:

@@ -74,6 +74,17 @@ def test_ground_between_a_thing_and_the_pictures_edge_is_no_part_of_it(spacing: 
         assert overlap(piece.share, thing) > 0.7
 
 
+def test_a_grids_corners_that_stand_beside_a_thing_take_no_ground_along() -> None:
+    """A hand's upright grid over a square that stands on its corner."""
+    picture = torch.from_numpy(drawn_example(2).image).movedim(2, 0).float() / 255
+    thing = picture[2] > picture[1] + 0.2
+    line = torch.linspace(-13, 13, 5)
+    middle = torch.nonzero(thing).float().mean(0).flip(0)
+    grid = middle + torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).reshape(-1, 2)
+    (piece,) = cut_out(picture, [grid], NO_OTHERS, REACH)
+    assert overlap(piece.share, thing) > 0.77
+
+
 def test_points_all_over_the_picture_take_all_of_it() -> None:
     line = torch.arange(8.0, SIZE, 16)
     grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).reshape(-1, 2)
