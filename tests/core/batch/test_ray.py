@@ -61,7 +61,7 @@ def rendering() -> list[psutil.Process]:
     found = []
     for each in psutil.Process().children(recursive=True):
         try:
-            if each.cmdline()[:1] == ["ray::RenderWorker.render"]:
+            if each.cmdline()[:1] == ["ray::PoolWorker.work"]:
                 found.append(each)
         except psutil.Error:  # gone meanwhile
             continue
