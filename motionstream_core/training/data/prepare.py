@@ -214,14 +214,15 @@ def _over(worker: ShardWorker, pool: Pool, part: Part, attempts: int, say: Calla
     done = total - sum(left.values())
     if not pool.is_here:
         worker = replace(worker, report=None)  # of this process alone
-    jobs: deque[Part] = deque([part] if pool.is_here else left)
-    for _, outcome in ended(pool, worker, jobs, attempts, lambda job, where: None, lambda job, error: say(error)):
+    apart = left or {(number, count): 0 for number, _ in shards[:1]}  # one at least, whose worker checks the folder
+    jobs: deque[Part] = deque([part] if pool.is_here else apart)
+    for job, outcome in ended(pool, worker, jobs, attempts, lambda job, where: None, lambda job, error: say(error)):
         if outcome.value is None and not outcome.again:
             raise ValueError(outcome.error)
         if outcome.value is None:
             yield outcome.error
         elif report and not pool.is_here:
-            done += outcome.value
+            done += left.get(job, 0)
             report(done, total)
 
 
