@@ -53,7 +53,7 @@ test-fast: setup ## The inner loop, under a minute: no test marked slow or thoro
 		wait $$first; first=$$?; cat $$log; rm $$log; exit $$((first + second))
 
 test-host: setup node_modules/.installed ## Tests inside the ComfyUI that COMFYUI_PATH names, in a browser too
-	$(RUN) -m pytest -q -m host
+	$(RUN) -m pytest -q -m "host and not soak"
 
 test-gpu: setup ## Tests that need a CUDA device
 	$(RUN) -m pytest -q -m gpu
