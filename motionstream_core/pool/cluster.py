@@ -112,8 +112,10 @@ class _Run(Generic[J, R]):
         except self._ray.exceptions.RayActorError as error:
             self._died_loading += 1
             if self._died_loading >= MOST_DIE_LOADING:
-                raise RuntimeError(
-                    f"--ray: {self._died_loading} workers died while they loaded: {one_line(error)}"
+                last = str(error).strip().rsplit("\n", 1)[-1]  # Ray's own words come first, then what it was
+                raise ValueError(
+                    f"--ray: {self._died_loading} workers died before they were ready: {one_line(last)}; every machine "
+                    "needs this package, in this version, and the memory for its model"
                 ) from None
             return
         if version != own_version():
