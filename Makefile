@@ -40,7 +40,7 @@ check: setup node_modules/.installed ## Lint, formatting, types, and the tests o
 	npm run --silent check
 	npm run --silent test
 
-test: setup ## Every test that needs no GPU
+test: setup node_modules/.installed ## Every test that needs no GPU
 	$(RUN) -m pytest -q -m "not (gpu or soak)"
 
 soak: setup ## Faults and endurance: kills, full disks, vanished files, a hundred cancelled streams (about half an hour)
