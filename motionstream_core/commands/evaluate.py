@@ -58,7 +58,6 @@ def evaluate(args: argparse.Namespace) -> None:
     """`motionstream evaluate`."""
     pool = pool_of(args, say)
     footage = find_footage(args.dataset.absolute(), args.split)[: args.clips]
-    args.out.mkdir(parents=True, exist_ok=True)
     asked = Asked(
         choice_of(args),
         footage,
@@ -95,6 +94,7 @@ def evaluate(args: argparse.Namespace) -> None:
         "seed": str(args.seed),
         "computed on": ", ".join(done.computed_on),
     }
+    args.out.mkdir(parents=True, exist_ok=True)
     write_csv(args.out / "clips.csv", done.results, width)
     write_page(args.out / "report.html", done.results, about, width, notes)
     for note in notes:
