@@ -104,15 +104,15 @@ class ClipRuns:
         """The result of a clip whose input is there, once those of all others are.
 
         among: the clips of this run. The prompts of those that have no result are encoded with the first one's, so
-        that the encoders are in memory once, and before the model.
+        that the encoders are in memory once, and before the model. Raises as they do: that is no fault of a clip.
         """
         kept = self._kept(footage)
         if kept is not None:
             return kept
+        if footage.name not in self._encoded:
+            others = [each for each in among if each != footage and self._has_input(each)]
+            self._encode([footage, *(each for each in others if self._kept(each) is None)])
         try:
-            if footage.name not in self._encoded:
-                others = [each for each in among if each != footage and self._has_input(each)]
-                self._encode([footage, *(each for each in others if self._kept(each) is None)])
             return self._run(footage, self._input(footage), self._encoded.pop(footage.name))
         except (OSError, ValueError) as error:
             return _skipped(footage, error)
