@@ -40,7 +40,7 @@ check: setup node_modules/.installed ## Lint, formatting, types, and the tests o
 	npm run --silent check
 	npm run --silent test
 
-test: setup ## Every test that needs no GPU
+test: setup node_modules/.installed ## Every test that needs no GPU
 	$(RUN) -m pytest -q -m "not (gpu or soak)"
 
 soak: setup ## Faults and endurance: kills, full disks, vanished files, a hundred cancelled streams (about half an hour)
@@ -53,7 +53,7 @@ test-fast: setup ## The inner loop, under a minute: no test marked slow or thoro
 		wait $$first; first=$$?; cat $$log; rm $$log; exit $$((first + second))
 
 test-host: setup node_modules/.installed ## Tests inside the ComfyUI that COMFYUI_PATH names, in a browser too
-	$(RUN) -m pytest -q -m host
+	$(RUN) -m pytest -q -m "host and not soak"
 
 test-gpu: setup ## Tests that need a CUDA device
 	$(RUN) -m pytest -q -m gpu
