@@ -89,7 +89,9 @@ function clearPicture(node, app) {
   if (app?.nodePreviewImages) delete app.nodePreviewImages[`${inner}${node.id}`];
   node.imgs = undefined;
   const place = node.widgets?.findIndex((/** @type {any} */ { name }) => name === PICTURE) ?? -1;
-  if (place >= 0) node.widgets.splice(place, 1)[0].onRemove?.();
+  if (place < 0) return;
+  node.widgets.splice(place, 1)[0].onRemove?.();
+  node.setDirtyCanvas?.(true, true);
 }
 
 /** The page's own element for a file, in the graph's node or in that of Nodes 2.0. @type {(node: Node, file: string) => HTMLVideoElement | undefined} */
