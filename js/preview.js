@@ -31,16 +31,20 @@ export function attachPreview(node, app, api) {
     const file = output?.animated?.[0] ? output.images?.[0]?.filename : undefined;
     if (!file?.endsWith(".mp4")) return;
     rest();
-    clearPicture(node, app);
     const until = Date.now() + PATIENCE_MS;
     /** @type {HTMLVideoElement | undefined} */
     let begun;
+    let height = 0;
     const look = () => {
+      clearPicture(node, app); // the page may have been at it still, and put it there only now
       const video = videoOf(node, file);
       // The page may put another element in the place of one: that one begins too. What somebody stopped stays so.
       if (video && video !== begun) play(video);
       if (video) hidePictures(node, video);
       begun = video ?? begun;
+      // The classic graph makes room for the video while it draws the node, and leaves the node drawn without.
+      if (node.size && node.size[1] !== height) node.setDirtyCanvas?.(true, true);
+      height = node.size?.[1] ?? 0;
       if (Date.now() < until) timer = setTimeout(look, LOOK_MS);
     };
     look();
@@ -85,7 +89,9 @@ function clearPicture(node, app) {
   if (app?.nodePreviewImages) delete app.nodePreviewImages[`${inner}${node.id}`];
   node.imgs = undefined;
   const place = node.widgets?.findIndex((/** @type {any} */ { name }) => name === PICTURE) ?? -1;
-  if (place >= 0) node.widgets.splice(place, 1)[0].onRemove?.();
+  if (place < 0) return;
+  node.widgets.splice(place, 1)[0].onRemove?.();
+  node.setDirtyCanvas?.(true, true);
 }
 
 /** The page's own element for a file, in the graph's node or in that of Nodes 2.0. @type {(node: Node, file: string) => HTMLVideoElement | undefined} */

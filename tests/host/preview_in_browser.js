@@ -50,11 +50,12 @@ for (const mode of ["classic", "vue"]) {
     await new Promise((done) => setTimeout(done, 1500));
     return video.paused;
   });
-  const pictures = await page.evaluate(
-    () =>
-      [...document.querySelectorAll('[data-node-id] img[src^="blob:"]')].filter((each) => each.checkVisibility())
-        .length,
-  );
+  const pictures = await page.evaluate((kind) => {
+    const inPage = [...document.querySelectorAll('[data-node-id] img[src^="blob:"]')];
+    const node = window.app.graph.nodes.find(({ comfyClass }) => comfyClass === kind);
+    const inGraph = node.widgets.filter(({ name }) => name === "$$canvas-image-preview");
+    return inPage.filter((each) => each.checkVisibility()).length + inGraph.length;
+  }, STREAMER);
   seen[mode] = { ran: ran.name, times, stopped, pictures, problems };
   await visitor.end();
 }

@@ -89,6 +89,32 @@ test("the last live picture makes way for the video, in a subgraph too", async (
   assert.deepEqual(Object.keys(app.nodePreviewImages), ["8"]);
 });
 
+test("a live picture that the page shows late makes way too", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  page("new.mp4");
+  const node = { id: 7, imgs: undefined, widgets: [{ name: "video-preview" }] };
+  attachPreview(node, {});
+  node.onExecuted(output("new.mp4"));
+  node.imgs = [{}];
+  node.widgets.unshift({ name: "$$canvas-image-preview" });
+  t.mock.timers.tick(200);
+  assert.deepEqual([node.imgs, node.widgets], [undefined, [{ name: "video-preview" }]]);
+});
+
+test("a node that grew while it was drawn is drawn again, once", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  page("new.mp4");
+  let drawn = 0;
+  const node = { id: 7, size: [300, 400], setDirtyCanvas: () => drawn++ };
+  attachPreview(node);
+  node.onExecuted(output("new.mp4"));
+  t.mock.timers.tick(1000);
+  assert.equal(drawn, 1);
+  node.size[1] = 600;
+  t.mock.timers.tick(1000);
+  assert.equal(drawn, 2);
+});
+
 test("in Nodes 2.0 what was shown while it ran is out of sight beside the video, until the next run", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   const [video] = page("new.mp4");

@@ -11,6 +11,7 @@ const CSS = `
 .mste-row[inert] { opacity: 0.4; }
 .mste-fields { display: contents; }
 .mste-camera { color: #cfa8ff; }
+.mste-camera .mste-fields > select:last-of-type { width: 104px; }
 .mste button, .mste select, .mste input { font: inherit; color: inherit; background: var(--raised); border: 1px solid var(--line);
   border-radius: 4px; padding: 1px 5px; margin: 0; height: 22px; box-sizing: border-box; min-width: 0; }
 .mste button { cursor: pointer; }

@@ -18,6 +18,8 @@ import { CAMERA_COLOUR, colourOf, labelOf } from "./colours.js";
 import { inView } from "./curves.js";
 import { swallow } from "./elements.js";
 
+const HEAD_PX = 5; // half the width of the mark at the frame that is shown
+
 const CURSORS = {
   ruler: "col-resize",
   start: "ew-resize",
@@ -167,8 +169,8 @@ export class TimelineView {
     context.fillStyle = "#ffd34d";
     context.fillRect(x - 0.75, 0, 1.5, height);
     context.beginPath();
-    context.moveTo(x - 5, 0);
-    context.lineTo(x + 5, 0);
+    context.moveTo(x - HEAD_PX, 0);
+    context.lineTo(x + HEAD_PX, 0);
     context.lineTo(x, 7);
     context.fill();
   }
@@ -187,7 +189,7 @@ export class TimelineView {
     for (let frame = 0; frame < numFrames; frame += step) {
       const x = frameToX(this.layout, frame);
       context.fillRect(x, RULER_PX - 4, 1, 4);
-      if (x < width - 22) context.fillText(String(frame), x + 3, RULER_PX / 2);
+      if (x < width - 25) context.fillText(String(frame), x + HEAD_PX + 1, RULER_PX / 2); // clear of the head over it
     }
   }
 

@@ -179,7 +179,7 @@ async function pick(visitor, name) {
 /** A blueprint taken from the node search, fed with a picture, drawn in where it is, and run. */
 export async function blueprint(visitor, name, sources, isDrawn) {
   const { page, wait } = visitor;
-  await page.evaluate(() => window.app.graph.clear());
+  await page.evaluate(() => window.app.clean()); // the graph, and what was shown at nodes of the same numbers
   await pick(visitor, name);
   const isHeld = (held) =>
     window.app.graph.nodes.some(({ subgraph, flags }) => subgraph && Boolean(flags.ghost) === held);
