@@ -28,7 +28,7 @@ from motionstream_core.training.stages.distill import DistillTraining
 
 SMALL = ModelSpec(
     role="teacher",
-    backbone=WanConfig(dim=32, ffn_dim=48, num_heads=2, num_layers=2, in_channels=12, out_channels=4, text_dim=8),
+    backbone=WanConfig(dim=32, ffn_dim=48, num_heads=2, num_layers=3, in_channels=12, out_channels=4, text_dim=8),
     layout=InputLayout((("noise", 4), ("image", 4), ("track", 4))),
     track_head=TrackHeadConfig(id_dim=8, out_channels=4),
     vae_stride=VaeStride(4, 8),
