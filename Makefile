@@ -42,7 +42,7 @@ check: setup node_modules/.installed ## Lint, formatting, types, and the tests o
 
 # Two processes of one thread each, since most tests use no more. All tests of a file run in one of them, one by one.
 IN_TWO := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
-test: setup ## Every test that needs neither a GPU nor a ComfyUI
+test: setup node_modules/.installed ## Every test that needs neither a GPU nor a ComfyUI
 	$(IN_TWO) -m "not (gpu or soak or host)"
 
 test-fast: setup ## The inner loop, under a minute: no test marked slow or thorough
