@@ -52,7 +52,7 @@ soak: setup ## Faults and endurance: kills, full disks, vanished files, a hundre
 	$(RUN) -m pytest -q -m soak
 
 test-host: setup node_modules/.installed ## Tests inside the ComfyUI that COMFYUI_PATH names, in a browser too
-	$(RUN) -m pytest -q -m host
+	$(RUN) -m pytest -q -m "host and not soak"
 
 test-gpu: setup ## Tests that need a CUDA device
 	$(RUN) -m pytest -q -m gpu

@@ -20,6 +20,7 @@ ROOMS = [
     "options",
     "files",
     "version",
+    "pool",
     "geometry",
     "media",
     "world",

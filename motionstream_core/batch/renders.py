@@ -5,40 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..options import MAX_FRAMES, MAX_SEED
 from ..tracks import ORDERS, UNITS
 from .manifest import ManifestError, Row
+from .model_choice import ModelChoice
 from .storage import is_address, stamp
 
 COLUMNS = ("image", "tracks", "prompt", "negative", "seed", "length", "units", "order")
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """Which model renders and how, the same for every row: the options of `render`, as plain values.
-
-    model: the name of a bundled one, which every machine has in a place of its own, or a path. memory_bytes: of the
-    device for weights. frame_size: (height, width) px. steps, weights: of a teacher.
-    """
-
-    model: str
-    vae: str | None = None
-    encoders: str | None = None
-    role: str | None = None
-    device: str = "cpu"
-    memory_bytes: int | None = None
-    frame_size: tuple[int, int] | None = None
-    steps: int = 50
-    weights: tuple[float, float] | None = None
-
-    @property
-    def made_of(self) -> dict[str, Any]:
-        """What a video's pixels depend on: not the device, nor where the weights wait."""
-        return {name: value for name, value in asdict(self).items() if name not in ("device", "memory_bytes")}
 
 
 @dataclass(frozen=True)

@@ -9,32 +9,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from ..demo.weights import BUNDLED
 from ..files import sha256_of
 from ..streaming.render.job import read_job, render_to_file
-from ..streaming.render.renderer import Renderer, TeacherSettings, open_renderer
+from ..streaming.render.renderer import Renderer
 from ..streaming.stream import StreamSettings
 from ..version import own_version
-from .renders import ModelChoice, Render
+from .model_choice import ModelChoice
+from .renders import Render
 from .storage import below, content, exists, fetched, is_address, put, remove
 
 VIDEO, PARTIAL, SIDECAR = ".mp4", ".partial.mp4", ".json"
 FORMAT = "motionstream-render"
-HOPELESS = (ValueError, FileNotFoundError)
-"""Errors of the job itself: it would fail the next time too."""
 LET_GO_S, LOOK_S = 60.0, 1.0
 """How long a video is waited for that another process writes: one that its cluster gave up may still be ending."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """file: where the video is. error: why there is none; again: another attempt may do better."""
-
-    file: str = ""
-    error: str = ""
-    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,34 +44,20 @@ class RenderWorker:
         self._choice, self._output = choice, output
         self._renderer: Renderer | None = None
 
-    def load(self) -> tuple[str, str]:
-        """Load the model; which version of this package renders, and on which host. Raises as `open_renderer` does."""
-        choice = self._choice
-        self._renderer = open_renderer(
-            BUNDLED.get(choice.model, choice.model),
-            vae=choice.vae,
-            encoders=choice.encoders,
-            role=choice.role,  # pyright: ignore[reportArgumentType]  (a plain value, checked by the command)
-            device=torch.device(choice.device),
-            budget_bytes=choice.memory_bytes,
-        )
-        return own_version(), socket.gethostname()
+    def load(self, device: str) -> None:
+        """Load the model. Raises as `open_renderer` does."""
+        self._renderer = self._choice.open(device)
 
-    def render(self, job: Render) -> Outcome:
-        """Make a video, or find it made. Nothing is raised but what ends the process."""
+    def work(self, job: Render) -> str:
+        """Make a video, or find it made; where it is."""
         ends = time.monotonic() + LET_GO_S
-        try:
-            while True:
-                try:
-                    return Outcome(self._made(job))
-                except FileExistsError:
-                    if time.monotonic() > ends:
-                        raise
-                    time.sleep(LOOK_S)
-        except HOPELESS as error:
-            return Outcome(error=str(error) or type(error).__name__)
-        except Exception as error:
-            return Outcome(error=f"{type(error).__name__}: {error}", again=True)
+        while True:
+            try:
+                return self._made(job)
+            except FileExistsError:
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(LOOK_S)
 
     def _made(self, job: Render) -> str:
         video, beside = (below(self._output.folder, job.job_id + suffix) for suffix in (VIDEO, SIDECAR))
@@ -121,9 +94,7 @@ class RenderWorker:
             units=job.units,
             order=job.order,
         )
-        text, motion = self._choice.weights or (None, None)
-        teacher = TeacherSettings(self._choice.steps, text, motion)
-        settings = StreamSettings(seed=job.seed)
+        settings, teacher = StreamSettings(seed=job.seed), self._choice.teacher
         pace = render_to_file(self._renderer, read, path, settings, teacher, generated=self._output.generated)
         return {
             "format": FORMAT,

@@ -5,23 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
+from ..batch.judging import AUTO, OFF, Asked, judged
 from ..demo.weights import STUDENT, name_of
-from ..entry import Command
-from ..evaluation.clips.cases import Protocol
+from ..entry import Command, one_line
 from ..evaluation.clips.counterfactuals import COUNTERFACTUALS
 from ..evaluation.clips.datasets import find_footage
-from ..evaluation.clips.judge import ClipJudge
 from ..evaluation.clips.page import write_page
-from ..evaluation.clips.runs import ClipRuns, Plan
 from ..evaluation.clips.table import paper_rows, text_table, total_rows, write_csv
-from ..evaluation.perceptual import Lpips, load_lpips
 from ..options import frames, part, size, whole
-from ..streaming.stream import StreamSettings
-from ..tracks.extract.cotracker import CoTracker3
-from ..tracks.extract.tracker import OpenCvTracker, Tracker
-from .model import add_model, model_of, teacher_settings
+from ..pool.options import add_pool, attempts_of, pool_of
+from .job_table import say
+from .model import add_model, choice_of
 
 MAX_GRID = 300
 
@@ -56,53 +50,56 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--lpips", default="auto", help="auto: where its weights are found; off; or VGG-16's safetensors"
     )
     parser.add_argument("--out", type=Path, default=Path("outputs/evaluate"), help="folder; run again to resume")
+    add_pool(parser, "clips", "--workers")
     add_model(parser)
 
 
 def evaluate(args: argparse.Namespace) -> None:
     """`motionstream evaluate`."""
-    footage = find_footage(args.dataset, args.split)[: args.clips]
-    renderer = model_of(args)
-    spec = renderer.loaded.spec
-    protocol = Protocol(
-        frame_size=args.size or spec.frame_size,
+    pool = pool_of(args, say)
+    footage = find_footage(args.dataset.absolute(), args.split)[: args.clips]
+    asked = Asked(
+        choice_of(args),
+        footage,
+        args.out.absolute(),
+        stamp=" ".join(map(_stamp, (args.model or STUDENT, args.vae, args.encoders))),
         max_frames=args.frames,
-        fps=None if args.every_frame else spec.fps,
-        grid=args.grid,
+        every_frame=args.every_frame,
         spread=args.spread,
+        grid=args.grid,
+        variants=_variants(args.variants),
+        prompt=args.prompt,
+        negative=args.negative,
+        seed=args.seed,
+        cotracker=_cotracker(args),
+        lpips=args.lpips if args.lpips in (AUTO, OFF) else str(Path(args.lpips).absolute()),
+        compare_at=args.compare_at,
+        part=args.part,
     )
-    lpips, notes = _lpips(args.lpips, renderer.device)
-    judge = ClipJudge(_tracker(args, renderer.device), lpips, args.compare_at)
-    plan = Plan(
-        protocol,
-        _variants(args.variants),
-        args.prompt,
-        args.negative,
-        StreamSettings(seed=args.seed),
-        teacher_settings(args),
-        model=" ".join(map(_stamp, (args.model or STUDENT, args.vae, args.encoders))),
-    )
-    args.out.mkdir(parents=True, exist_ok=True)
-    runs = ClipRuns(renderer, footage, plan, judge, args.out, lambda line: print(line, flush=True))
-    results = runs.run(args.part)
-    if args.part != (0, 1):
-        print(f"{len(results)} clips; the same command without --part makes the table")
+    if not asked.mine:
+        print(f"no clip falls to this part: there are {len(footage)}")
         return
+    done = judged(asked, pool, attempts_of(args), lambda line: print(one_line(line), flush=True))
+    if args.part != (0, 1):
+        print(f"{len(done.results)} clips; the same command without --part makes the table")
+        return
+    protocol, notes = done.conditions.protocol, [done.conditions.note] if done.conditions.note else []
     width = protocol.frame_size[1]
     about = {
-        "model": f"{args.model or name_of(STUDENT)} ({spec.role})",
+        "model": f"{args.model or name_of(STUDENT)} ({done.conditions.role})",
         "dataset": f"{args.dataset}, {len(footage)} clips",
         "frames": f"{width}x{protocol.frame_size[0]} px, at most {protocol.max_frames}, "
         + ("every frame" if protocol.fps is None else f"{protocol.fps:g} a second"),
-        "tracks": f"grid of {protocol.grid} x {protocol.grid}, followed by {judge.tracker.name}",
+        "tracks": f"grid of {protocol.grid} x {protocol.grid}, followed by {done.conditions.tracker}",
         "seed": str(args.seed),
-        "computed on": torch.cuda.get_device_name(renderer.device) if renderer.device.type == "cuda" else "CPU",
+        "computed on": ", ".join(done.computed_on),
     }
-    write_csv(args.out / "clips.csv", results, width)
-    write_page(args.out / "report.html", results, about, width, notes)
+    args.out.mkdir(parents=True, exist_ok=True)
+    write_csv(args.out / "clips.csv", done.results, width)
+    write_page(args.out / "report.html", done.results, about, width, notes)
     for note in notes:
         print(note)
-    print(text_table([*total_rows(results, width), *paper_rows(results)]))
+    print(text_table([*total_rows(done.results, width), *paper_rows(done.results)]))
     print(f"report  {args.out / 'report.html'}\nfigures {args.out / 'clips.csv'}")
 
 
@@ -114,24 +111,13 @@ def _stamp(path: Path | None) -> str:
     return f"{path.resolve()} {max((each.stat().st_mtime_ns for each in files), default=0)}"
 
 
-def _tracker(args: argparse.Namespace, device: torch.device) -> Tracker:
+def _cotracker(args: argparse.Namespace) -> Path | None:
+    """Its checkpoint, where it is what follows the points."""
     if args.tracks == "opencv":
-        return OpenCvTracker()
+        return None
     if args.cotracker is None:
         raise ValueError("--tracks cotracker needs --cotracker FILE, the checkpoint scaled_offline.pth")
-    return CoTracker3.load(args.cotracker, device)
-
-
-def _lpips(asked: str, device: torch.device) -> tuple[Lpips | None, list[str]]:
-    """The network, or none with a line that says why."""
-    if asked == "off":
-        return None, ["LPIPS was left out."]
-    try:
-        return load_lpips(None if asked == "auto" else asked).to(device), []
-    except FileNotFoundError as error:
-        if asked != "auto":
-            raise
-        return None, [f"LPIPS was left out: {error}"]
+    return args.cotracker.absolute()
 
 
 def _variants(text: str) -> tuple[str, ...]:

@@ -6,10 +6,17 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from tqdm import tqdm
+
 from ..batch.manifest import ManifestError
 from ..batch.state import DONE, Record
 from ..entry import FAILED as FAULTY
 from ..entry import one_line
+
+
+def say(text: str) -> None:
+    """A line beside the progress bar, where there is one."""
+    tqdm.write(one_line(text), file=sys.stderr)
 
 
 def faults(error: ManifestError, outcome: str) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..demo.weights import STUDENT
+from ..batch.model_choice import ModelChoice
+from ..demo.weights import BUNDLED, STUDENT, name_of
 from ..options import add_device, real, seed, size, whole
 from ..streaming.render.renderer import Renderer, TeacherSettings, open_renderer
 
@@ -51,6 +52,22 @@ def model_of(args: argparse.Namespace, bundled: Path = STUDENT) -> Renderer:
         role=args.role,
         device=args.device,
         budget_bytes=None if args.memory is None else int(args.memory * 2**30),
+    )
+
+
+def choice_of(args: argparse.Namespace, bundled: Path = STUDENT) -> ModelChoice:
+    """The model that was asked for, or `bundled`, for workers to open wherever they are."""
+    model = args.model or bundled
+    name = name_of(model)
+    return ModelChoice(
+        model=name if name in BUNDLED else str(model.absolute()),
+        vae=None if args.vae is None else str(args.vae.absolute()),
+        encoders=None if args.encoders is None else str(args.encoders.absolute()),
+        role=args.role,
+        memory_bytes=None if args.memory is None else int(args.memory * 2**30),
+        frame_size=args.size,
+        steps=args.steps,
+        weights=None if args.weights is None else (args.weights[0], args.weights[1]),
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -38,7 +41,8 @@ class VideoFile:
         self._new = NewFile(self.path)
         self._fps, self._crf = frame_rate(fps), crf
         # an open file: the muxer would cut a name at its first NUL
-        self._container = av.open(self._new.file, "w", format="mp4")
+        self._sink = _Sink(self._new.file)
+        self._container = av.open(self._sink, "w", format="mp4")
         if generated:
             self._container.metadata["comment"] = comment()
         self._stream = None
@@ -67,6 +71,8 @@ class VideoFile:
             if self._stream is not None:
                 self._container.mux(self._stream.encode())
             self._container.close()
+            if self._sink.error is not None:
+                raise self._sink.error
             if self.num_frames == 0:
                 self._new.drop()
                 return
@@ -80,6 +86,38 @@ class VideoFile:
             self._new.drop()
             if error is None:
                 raise
+
+
+class _Sink:
+    """A file for PyAV that fails once. error: how; what comes after it is swallowed.
+
+    The muxer goes on after an error, and of several in one call PyAV raises the last and prints the others' tracebacks.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        return self._once(lambda: self._file.write(data), len(data))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._once(lambda: self._file.seek(offset, whence), offset)
+
+    def tell(self) -> int:
+        return self._once(self._file.tell, 0)
+
+    def seekable(self) -> bool:
+        return True
+
+    def _once(self, call: Callable[[], int], otherwise: int) -> int:
+        if self.error is not None:
+            return otherwise
+        try:
+            return call()
+        except OSError as error:
+            self.error = error
+            raise
 
 
 def frame_rate(fps: float) -> Fraction:

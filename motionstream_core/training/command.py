@@ -14,8 +14,10 @@ from pathlib import Path
 
 import torch
 
-from ..entry import Command
+from ..entry import Command, one_line
 from ..options import add_device, part, real, whole
+from ..pool.options import add_pool, attempts_of, pool_of
+from ..pool.pool import Pool
 from .engine.engine import Compute
 from .engine.log import Log
 from .engine.loop import Stopped
@@ -83,6 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="prepare: width / height of videos taken",
     )
     add("--workers", type=whole(0, 1024), default=0, help="prepare: processes that decode and track")
+    add_pool(parser, "prepare: shards of clips")
     add("--replicas", type=whole(1, 100_000), default=1, help="groups of ranks that hold the model each (HSDP)")
     add("--base", type=Path, help="teacher: weights to start from (Wan 2.1: Fun-InP)")
     add("--control", type=Path, help="teacher: Fun-Control's weights, for the track slot")
@@ -100,6 +103,8 @@ def _log(args: argparse.Namespace) -> Log:
 def _run_world(args: argparse.Namespace, device: torch.device) -> None:
     if args.stage not in (*STAGES, "all", "bundle"):
         raise ValueError(f"preset {args.preset!r} has the stages {', '.join(STAGES)}, and no {args.stage!r}")
+    if args.ray is not None:
+        raise ValueError("--ray is for the stage prepare of a Wan preset")
     compute = Compute(device, args.precision, args.shard, args.activation_checkpointing)
     run = WorldRun(args.out, compute, _log(args), PRESETS[args.preset], keep_exports=args.keep_exports)
     for name in STAGES if args.stage == "all" else [args.stage]:
@@ -133,9 +138,23 @@ def _run_wan(args: argparse.Namespace, device: torch.device) -> None:
         _log(args),
         preset,
         material,
+        _pool(args, ranks),
+        attempts_of(args),
         keep_exports=args.keep_exports,
     )
     WAN_STAGES[args.stage](run)
+
+
+def _pool(args: argparse.Namespace, ranks: int) -> Pool | None:
+    """Where `prepare` works; None: here. Raises ValueError for options that do not go together."""
+    pool = pool_of(args, lambda text: print(one_line(text), file=sys.stderr, flush=True))
+    if args.ray is None:
+        return None
+    if args.stage != "prepare":
+        raise ValueError(f"--ray is for the stage prepare; the stage {args.stage} takes several devices by torchrun")
+    if args.shard or ranks > 1:
+        raise ValueError("--ray and torchrun both share the shards out; take one of them")
+    return pool
 
 
 def _estimate(args: argparse.Namespace) -> int:

@@ -21,6 +21,10 @@ pytestmark = pytest.mark.host
 
 @pytest.fixture
 def jobs(example: dict[str, Any]) -> dict[str, Any]:
+    return with_save_job(example)
+
+
+def with_save_job(example: dict[str, Any]) -> dict[str, Any]:
     """The example, with Save Job at its end."""
     streamer = key_of(example, "MotionStreamStudentStreamer")
     for kind in ("SaveVideo", "PreviewAny"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,6 @@ from .scene_cases import scene_tracks
 OWN = "reconstruction"
 BOUNDS = ("still", "vae")
 SHOWN_TRACKS, PX_PER_SHOWN_TRACK = 120, 24  # tracks over a picture should not hide it
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -73,46 +72,50 @@ class ClipResult:
 
 
 class ClipRuns:
-    """Runs a plan over a dataset into the folder `out`. Raises ValueError for a model that takes no tracks."""
+    """Runs a plan over the clips of a dataset into the folder `out`: of each its input first, then its result.
 
-    def __init__(
-        self, renderer: Renderer, footage: Sequence[Footage], plan: Plan, judge: ClipJudge, out: Path, report: Report
-    ) -> None:
+    Several processes may share a dataset and a folder. Raises ValueError for a model that takes no tracks.
+    """
+
+    def __init__(self, renderer: Renderer, footage: Sequence[Footage], plan: Plan, judge: ClipJudge, out: Path) -> None:
         if renderer.loaded.spec.track_head is None:
             raise ValueError(
                 "this model has no track head, it was not made to follow tracks; there is nothing to judge"
             )
         self.renderer, self.footage, self.plan, self.judge, self.out = renderer, tuple(footage), plan, judge, out
-        self._say, self._warm = report, False
+        self._encoded: dict[str, tuple[EncodedPrompt, EncodedPrompt]] = {}
+        self._warm = False
 
-    def run(self, part: tuple[int, int] = (0, 1)) -> list[ClipResult]:
-        """Every clip's result, in order. Clips that are complete in `out` for this plan are read from there.
+    def begin(self, footage: Footage) -> ClipResult | None:
+        """Write the input tracks of a clip. None, or its result where nothing is left to do.
 
-        part: (i, n) takes every n-th clip from the i-th on, so that several processes share a dataset and a folder.
+        That is one that is complete in `out` for this plan, or that the clip cannot be judged and why.
         """
-        mine = self.footage[part[0] :: part[1]]
-        done = {each.name: kept for each in mine if (kept := self._kept(each)) is not None}
-        if done:
-            self._say(f"{len(done)} of {len(mine)} clips are complete and are not made again")
-        pending = [each for each in mine if each.name not in done]
-        inputs: dict[str, Tracks] = {}
-        for each in pending:
-            try:
-                inputs[each.name] = self._input(each)
-            except (OSError, ValueError) as error:
-                done[each.name] = self._skipped(each, error)
-        pending = [each for each in pending if each.name in inputs]
-        for each, prompt in zip(pending, self._prompts(pending), strict=True):
-            self._say(f"{each.name}: {len(done) + 1} of {len(mine)}")
-            try:
-                done[each.name] = self._run(each, inputs[each.name], prompt)
-            except (OSError, ValueError) as error:
-                done[each.name] = self._skipped(each, error)
-        return [done[each.name] for each in mine]
+        kept = self._kept(footage)
+        if kept is not None:
+            return kept
+        try:
+            self._input(footage)
+        except (OSError, ValueError) as error:
+            return _skipped(footage, error)
+        return None
 
-    def _skipped(self, footage: Footage, error: Exception) -> ClipResult:
-        self._say(f"{footage.name}: skipped, {error}")
-        return ClipResult(footage.name, footage.layout, "", 0, 0, {}, skipped=str(error))
+    def finish(self, footage: Footage, among: Sequence[Footage]) -> ClipResult:
+        """The result of a clip whose input is there, once those of all others are.
+
+        among: the clips of this run. The prompts of those that have no result are encoded with the first one's, so
+        that the encoders are in memory once, and before the model. Raises as they do: that is no fault of a clip.
+        """
+        kept = self._kept(footage)
+        if kept is not None:
+            return kept
+        if footage.name not in self._encoded:
+            others = [each for each in among if each != footage and self._has_input(each)]
+            self._encode([footage, *(each for each in others if self._kept(each) is None)])
+        try:
+            return self._run(footage, self._input(footage), self._encoded.pop(footage.name))
+        except (OSError, ValueError) as error:
+            return _skipped(footage, error)
 
     def folder(self, name: str) -> Path:
         if Path(name).name != name or name in ("", ".", ".."):
@@ -153,22 +156,23 @@ class ClipRuns:
     def _has_input(self, footage: Footage) -> bool:
         return (_read_json(self.folder(footage.name) / "input.json") or {}).get("of") == self._input_key(footage)
 
-    def _prompts(self, pending: Sequence[Footage]) -> list[tuple[EncodedPrompt, EncodedPrompt]]:
-        """(prompt, negative) of each clip, encoded all together: the encoders are in memory once."""
-        if not pending:
-            return []
-        images = [image_tensor(first_frame(each, self.plan.protocol)) for each in pending]
-        captions = [self.caption(each) for each in pending]
+    def _encode(self, clips: Sequence[Footage]) -> None:
+        """(prompt, negative) of each clip."""
+        images = [image_tensor(first_frame(each, self.plan.protocol)) for each in clips]
+        captions, names = [self.caption(each) for each in clips], [each.name for each in clips]
         if self.renderer.loaded.spec.role == "student":
-            return [(each, each) for each in self.renderer.encode(captions, images)]
-        encoded = self.renderer.encode(captions + [self.plan.negative] * len(pending), images + images)
-        return list(zip(encoded[: len(pending)], encoded[len(pending) :], strict=True))
+            encoded = self.renderer.encode(captions, images)
+            negatives = encoded
+        else:
+            both = self.renderer.encode(captions + [self.plan.negative] * len(clips), images + images)
+            encoded, negatives = both[: len(clips)], both[len(clips) :]
+        self._encoded |= dict(zip(names, zip(encoded, negatives, strict=True), strict=True))
 
     def _run(self, footage: Footage, own: Tracks, prompts: tuple[EncodedPrompt, EncodedPrompt]) -> ClipResult:
         truth, _ = read_clip(footage, self.plan.protocol, self.renderer.loaded.spec.lengths.moving.at_most)
         folder = self.folder(footage.name)
         figures: dict[str, dict[str, float | None]] = self._bounds(truth, own)
-        notes = tuple(_read_json(folder / "input.json", required=True)["notes"])
+        notes = list(_read_json(folder / "input.json", required=True)["notes"])
         for variant in (OWN, *(self.plan.variants if footage.layout != "scenes" else ())):
             tracks = own if variant == OWN else self._variant_tracks(variant, footage, own)
             if tracks is None:
@@ -179,7 +183,7 @@ class ClipRuns:
             except ValueError as error:
                 if variant == OWN:
                     raise
-                self._say(f"{footage.name}: {variant}: left out, {error}")
+                notes.append(f"{variant} was left out: {error}")
                 continue
             if variant == OWN:
                 measured |= asdict(self.judge.likeness(video, truth))
@@ -190,10 +194,8 @@ class ClipRuns:
             }
             figures[variant] = measured
             save_side_by_side(folder / variant, truth, video, own, tracks, self.renderer.loaded.spec.fps)
-            self._say(f"{footage.name}: {variant}: EPE {measured['epe_px']:.2f} px")
-        result = ClipResult(
-            footage.name, footage.layout, self.caption(footage), len(truth), own.num_tracks, figures, notes
-        )
+        caption, num_frames = self.caption(footage), len(truth)
+        result = ClipResult(footage.name, footage.layout, caption, num_frames, own.num_tracks, figures, tuple(notes))
         _write_json(folder / "result.json", {"of": self._result_key(footage), **asdict(result)})
         return result
 
@@ -263,6 +265,10 @@ class ClipRuns:
         asked = asdict(replace(self.plan, prompt=self.caption(footage)))
         others = [each.name for each in self.footage] if "other" in self.plan.variants else []
         return _digest(self._input_key(footage), self.judge.tracker.name, asked, lpips, self.judge.size, others)
+
+
+def _skipped(footage: Footage, error: Exception) -> ClipResult:
+    return ClipResult(footage.name, footage.layout, "", 0, 0, {}, skipped=str(error))
 
 
 def save_side_by_side(stem: Path, truth: Video, video: Video, own: Tracks, tracks: Tracks, fps: float) -> None:

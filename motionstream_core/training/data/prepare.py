@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ...checkpoints.spec import ModelSpec
+from ...pool.pool import Pool, ended
 from ...tracks.extract.tracker import Tracker, grid_queries
 from .encoders import ClipEncoders
 from .footage import Footage, FootageError, read_footage
@@ -80,17 +82,21 @@ class PrepareSettings:
 
 @dataclass(frozen=True)
 class Loader:
-    """Source to raw clips: what worker processes do. It raises nothing that a video can cause."""
+    """Source to raw clips: what worker processes do. It raises nothing that a video can cause.
+
+    seen_from: where relative paths begin.
+    """
 
     settings: PrepareSettings
     tracker: Tracker | None
+    seen_from: Path
 
     def __call__(self, source: Source) -> tuple[list[RawClip], list[Drop]]:
         if not source.caption:
             return [], [Drop(str(source.video), "no caption", "its caption is missing or empty")]
         settings = self.settings
         try:
-            frames = read_footage(source.video, settings.footage)
+            frames = read_footage(self.seen_from / source.video, settings.footage)
             wanted = settings.min_frames or settings.num_frames
             if len(frames) < wanted:
                 raise FootageError("too short", f"{len(frames)} frames at {settings.fps:g} fps, wanted {wanted}")
@@ -121,50 +127,112 @@ def tracked(clip: RawClip, tracker: Tracker, settings: PrepareSettings) -> tuple
     return replace(clip, points=tracks.points.numpy(), visibility=visibility), fault
 
 
-def prepare_videos(
-    sources: Sequence[Source],
-    settings: PrepareSettings,
-    encoders: ClipEncoders,
-    tracker: Tracker,
-    folder: Path,
-    num_workers: int = 0,
-    part: tuple[int, int] = (0, 1),
-    report: Callable[[int, int], None] | None = None,
-) -> PrepareReport:
-    """Write the shards of `sources` that are not finished yet, and report.json and report.csv beside them.
+Part = tuple[int, int]
+Tools = Callable[[str], tuple[ClipEncoders, Tracker]]
+"""Opens, on a torch device, what a worker needs; picklable where workers are elsewhere."""
 
-    num_workers: processes that decode and track; 0 does it in this one. part: (i, n) takes every n-th shard from the
-    i-th on. report: gets (sources done, sources) of this part. Bad videos are dropped and reported, never fatal.
-    Raises ValueError for no sources, an impossible part, or a folder that was begun with other settings.
+
+@dataclass
+class ShardWorker:
+    """Writes the shards of a part that are not finished yet.
+
+    num_workers: processes that decode and track; 0 does it in the worker's. report: gets (sources done, sources) of a
+    part. seen_from: where relative paths of videos begin, on whatever machine.
     """
-    if not sources:
+
+    sources: Sequence[Source]
+    settings: PrepareSettings
+    open_tools: Tools
+    folder: Path
+    num_workers: int = 0
+    report: Callable[[int, int], None] | None = None
+    seen_from: Path = field(default_factory=Path.cwd)
+    _tools: tuple[ClipEncoders, Tracker] | None = field(default=None, init=False)
+
+    def load(self, device: str) -> None:
+        """Open the encoders and the tracker."""
+        self._tools = self.open_tools(device)
+
+    def work(self, job: Part) -> int:
+        """Write them; how many sources the part has.
+
+        Raises ValueError for a folder that was begun with other settings.
+        """
+        assert self._tools is not None, "load comes first"
+        encoders, tracker = self._tools
+        encoders.stride.num_latent_frames(self.settings.num_frames)
+        _check_manifest(self.folder, _manifest(self.sources, self.settings, encoders, tracker), job)
+        shards = _shards(self.sources, self.settings.sources_per_shard, job)
+        total = sum(len(run) for _, run in shards)
+        unfinished = [(number, run) for number, run in shards if not sidecar(self.folder, number).exists()]
+        done = total - sum(len(run) for _, run in unfinished)
+        loader = Loader(self.settings, tracker if tracker.in_workers else None, self.seen_from)
+        loaded = ordered_map(loader, (source for _, run in unfinished for source in run), self.num_workers)
+        with closing(loaded):
+            for number, run in unfinished:
+                shard = ShardWriter(encoders, self.settings.frame_size, self.settings.fps)
+                for source in run:
+                    _add(shard, source, next(loaded), tracker, self.settings)
+                    done += 1
+                    if self.report:
+                        self.report(done, total)
+                shard.write(self.folder, number)
+        return total
+
+
+def prepare_videos(
+    worker: ShardWorker,
+    pool: Pool,
+    part: Part = (0, 1),
+    attempts: int = 1,
+    say: Callable[[str], None] = lambda text: None,
+) -> PrepareReport:
+    """Write the shards that are not finished yet over `pool`, and report.json and report.csv beside them.
+
+    In this process a part is one job, whose worker processes read on while a shard is written; elsewhere every shard is
+    a job. part: (i, n) takes every n-th shard from the i-th on. attempts: of a job that may do better another time;
+    say: is told of each that is tried again. Bad videos are dropped and reported, never fatal. Raises ValueError for no
+    sources, an impossible part, or a folder that was begun with other settings; RuntimeError where jobs failed every
+    time, once all others are done.
+    """
+    if not worker.sources:
         raise ValueError("there are no videos to prepare")
     if not 0 <= part[0] < part[1]:
         raise ValueError(f"part is {part[0]}/{part[1]}; it must be i/n with 0 <= i < n")
-    encoders.stride.num_latent_frames(settings.num_frames)
-    folder.mkdir(parents=True, exist_ok=True)
-    _check_manifest(folder, _manifest(sources, settings, encoders, tracker), part)
-    size = settings.sources_per_shard
-    shards = [
+    worker.folder.mkdir(parents=True, exist_ok=True)
+    if failed := list(_over(worker, pool, part, attempts, say)):
+        raise RuntimeError(f"{len(failed)} shards are not there; run it again. The first: {failed[0]}")
+    return write_report(worker.folder, len(worker.sources), part)
+
+
+def _over(worker: ShardWorker, pool: Pool, part: Part, attempts: int, say: Callable[[str], None]) -> Iterator[str]:
+    """Do the jobs of a part; why some were given up."""
+    report, size = worker.report, worker.settings.sources_per_shard
+    shards, count = _shards(worker.sources, size, part), -(-len(worker.sources) // size)
+    left = {(number, count): len(run) for number, run in shards if not sidecar(worker.folder, number).exists()}
+    total = sum(len(run) for _, run in shards)
+    done = total - sum(left.values())
+    if not pool.is_here:
+        worker = replace(worker, report=None)  # of this process alone
+    apart = left or {(number, count): 0 for number, _ in shards[:1]}  # one at least, whose worker checks the folder
+    jobs: deque[Part] = deque([part] if pool.is_here else apart)
+    for job, outcome in ended(pool, worker, jobs, attempts, lambda job, where: None, lambda job, error: say(error)):
+        if outcome.value is None and not outcome.again:
+            raise ValueError(outcome.error)
+        if outcome.value is None:
+            yield outcome.error
+        elif report and not pool.is_here:
+            done += left.get(job, 0)
+            report(done, total)
+
+
+def _shards(sources: Sequence[Source], size: int, part: Part) -> list[tuple[int, Sequence[Source]]]:
+    """Number and sources of each shard of a part."""
+    return [
         (number, sources[first : first + size])
         for number, first in enumerate(range(0, len(sources), size))
         if number % part[1] == part[0]
     ]
-    total = sum(len(run) for _, run in shards)
-    unfinished = [(number, run) for number, run in shards if not sidecar(folder, number).exists()]
-    done = total - sum(len(run) for _, run in unfinished)
-    loader = Loader(settings, tracker if tracker.in_workers else None)
-    loaded = ordered_map(loader, (source for _, run in unfinished for source in run), num_workers)
-    with closing(loaded):
-        for number, run in unfinished:
-            shard = ShardWriter(encoders, settings.frame_size, settings.fps)
-            for source in run:
-                _add(shard, source, next(loaded), tracker, settings)
-                done += 1
-                if report:
-                    report(done, total)
-            shard.write(folder, number)
-    return write_report(folder, len(sources), part)
 
 
 def _add(

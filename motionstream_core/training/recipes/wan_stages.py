@@ -19,11 +19,12 @@ from ...models.conditioning import InputLayout
 from ...models.track_wan import TrackWan
 from ...models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
 from ...models.vae.wan_vae import WanVae
+from ...pool.pool import InProcess, Pool
 from ...tracks.extract.cotracker import CoTracker3
 from ...tracks.extract.tracker import OpenCvTracker, Tracker
 from ..data import RandomClips
-from ..data.encoders import WanEncoders
-from ..data.prepare import PrepareSettings, prepare_videos
+from ..data.encoders import ClipEncoders, WanEncoders
+from ..data.prepare import PrepareSettings, ShardWorker, prepare_videos
 from ..data.sources import read_sources
 from ..data.synthesise import read_prompts, wan_text_to_video
 from ..data.synthesise import synthesise as synthesise_videos
@@ -84,10 +85,12 @@ class Material:
 
 @dataclass(frozen=True)
 class WanRun(Run):
-    """A run on footage."""
+    """A run on footage. pool: where `prepare` works, None: here; attempts: of a job of it."""
 
     preset: WanPreset
     material: Material
+    pool: Pool | None = None
+    attempts: int = 1
 
     def clips(self, name: str = CLIP_FOLDERS[0]) -> VideoClips:
         """Prepared clips, with as many tracks told as the preset says."""
@@ -146,22 +149,39 @@ def synthesise(run: WanRun) -> None:
     synthesise_videos(prompts, generate, run.folder / SYNTHETIC, spec.fps, part, run.count("synthesise"))
 
 
+@dataclass(frozen=True)
+class WanTools:
+    """What prepares videos for a Wan model: `prepare.Tools`, wherever it is called."""
+
+    model: Path
+    spec: ModelSpec
+    cotracker: Path | None
+
+    def __call__(self, device: str) -> tuple[ClipEncoders, Tracker]:
+        """Raises as `WanEncoders.load` and `CoTracker3.load` do."""
+        where = torch.device(device)
+        tracker = OpenCvTracker() if self.cotracker is None else CoTracker3.load(self.cotracker, where)
+        return WanEncoders.load(self.model, self.spec, where), tracker
+
+
 def prepare(run: WanRun) -> None:
-    """Videos to clips; every rank takes shards of its own, of this machine's `part`."""
-    material, spec, device = run.material, run.preset.teacher, run.compute.device
-    sources = read_sources(material.need("videos", "prepare"))
-    settings = PrepareSettings.of_spec(spec, run.preset.latent_frames, aspect_range=material.aspect_range(run.preset))
-    encoders = WanEncoders.load(material.need("model", "prepare"), spec, device)
-    tracker: Tracker = OpenCvTracker()
-    if material.cotracker is not None:
-        tracker = CoTracker3.load(material.cotracker, device)
-    folder = run.folder / material.clips
-    count = run.count("prepare")
+    """Videos to clips, over the run's pool, or in this process, where every rank takes shards of its own."""
+    material, spec = run.material, run.preset.teacher
+    cotracker = None if material.cotracker is None else material.need("cotracker", "prepare").absolute()
+    worker = ShardWorker(
+        read_sources(material.need("videos", "prepare")),
+        PrepareSettings.of_spec(spec, run.preset.latent_frames, aspect_range=material.aspect_range(run.preset)),
+        WanTools(material.need("model", "prepare").absolute(), spec, cotracker),
+        (run.folder / material.clips).absolute(),
+        material.num_workers,
+        run.count("prepare"),
+    )
+    pool = run.pool or InProcess(str(run.compute.device))
     part = material.share(run.engine.rank, run.engine.num_ranks)
-    made = prepare_videos(sources, settings, encoders, tracker, folder, material.num_workers, part, count)
+    made = prepare_videos(worker, pool, part, run.attempts, run.log.note)
     # no rank waits for another here, which may be hours behind: who ends last reports everything
     dropped = ", ".join(f"{number} {reason}" for reason, number in made.reasons.items()) or "none"
-    run.log.note(f"{made.num_clips} clips in {folder} so far; dropped: {dropped} (report.csv names them)")
+    run.log.note(f"{made.num_clips} clips in {worker.folder} so far; dropped: {dropped} (report.csv names them)")
 
 
 def teacher(run: WanRun) -> None:

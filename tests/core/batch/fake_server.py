@@ -44,7 +44,10 @@ Fate = Callable[[str, int], str]
 
 
 class FakeServer:
-    """`posted`: (job_id, prompt_id, graph) of every prompt ever taken. `gate` closed: what runs does not end."""
+    """`posted`: (job_id, prompt_id, graph) of every prompt ever taken. `gate` closed: what runs does not end.
+
+    takes_s: what runs takes at least so long.
+    """
 
     def __init__(self) -> None:
         with socket.socket() as probe:
@@ -53,6 +56,7 @@ class FakeServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self.posted: list[tuple[str, str, dict[str, Any]]] = []
         self.uploads: list[str] = []
+        self.takes_s = 0.0
         self.fate: Fate = lambda job_id, times: ""
         self.refuses: set[str] = set()
         self.info = INFO
@@ -147,6 +151,7 @@ class FakeServer:
         while next(iter(self._running)) != prompt_id or not self.gate.is_set():
             await asyncio.sleep(0.01)
         await self._tell("progress", prompt_id, value=1, max=2, node="3")
+        await asyncio.sleep(self.takes_s)
         error = self.fate(job_id, self.jobs().count(job_id))
         file = {"filename": f"{job_id}.mp4", "subfolder": "queue", "type": "output"}
         entry: dict[str, Any] = {"outputs": {"4": {"images": [file]}}, "status": {"status_str": "success"}}

@@ -1,4 +1,7 @@
-"""A real Ray cluster of two nodes that loses a worker and a node in mid-render and gains a node: nothing is lost."""
+"""A real Ray cluster of two nodes that loses a worker and a node in mid-render and gains a node: nothing is lost.
+
+What else shares its pool makes there what it makes in one process.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,12 @@ import pytest
 from PIL import Image
 
 from motionstream_core.files import sha256_of
+from motionstream_core.pool.cluster import RayPool
+from motionstream_core.pool.pool import InProcess
+from motionstream_core.training.data.prepare import ShardWorker, prepare_videos
+from motionstream_core.training.data.sources import Source
+from tests.core.evaluation.clips.test_runs import write_clips
+from tests.core.training.test_prepare import SETTINGS, contents, film, pooled_tools
 
 pytest.importorskip("ray", reason="needs ray (extra cluster)")
 pytestmark = pytest.mark.slow
@@ -25,7 +34,7 @@ JOBS, FRAMES, LIMIT_S = 18, 97, 600
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head and another node, each with a place for one worker."""
     from ray.cluster_utils import Cluster
@@ -59,7 +68,7 @@ def rendering() -> list[psutil.Process]:
     found = []
     for each in psutil.Process().children(recursive=True):
         try:
-            if each.cmdline()[:1] == ["ray::RenderWorker.render"]:
+            if each.cmdline()[:1] == ["ray::PoolWorker.work"]:
                 found.append(each)
         except psutil.Error:  # gone meanwhile
             continue
@@ -125,3 +134,58 @@ def test_nothing_is_lost_and_nothing_finished_is_repeated(cluster: Any, tmp_path
     made = finished(alone)
     assert len(made) == len(chosen)
     assert all(hashed == after[job][1] for job, (_, hashed) in made.items())
+
+
+def test_an_evaluation_over_a_cluster_is_that_of_one_process(cluster: Any, tmp_path: Path) -> None:
+    dataset = tmp_path / "clips"
+    dataset.mkdir()
+    write_clips(dataset)
+
+    def evaluated(name: str, *more: str) -> tuple[str, Path]:
+        fixed = ["--out", str(tmp_path / name), "--grid", "8", "--variants", "other", "--lpips", "off", *more]
+        call = [sys.executable, "-m", "motionstream_core", "evaluate", str(dataset), "--device", "cpu", *fixed]
+        done = subprocess.run(call, env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout, tmp_path / name
+
+    def made(out: Path) -> dict[str, Any]:
+        """What was made of each clip, without how long it took."""
+        found: dict[str, Any] = {}
+        for path in sorted(out.glob("clips/*/*")):
+            found[f"{path.parent.name}/{path.name}"] = path.read_bytes()
+            if path.name == "result.json":
+                result = json.loads(path.read_text("utf-8"))
+                for figures in result["variants"].values():
+                    for time_name in ("frames_per_second", "latency_s", "first_frame_s"):
+                        figures.pop(time_name, None)
+                found[f"{path.parent.name}/{path.name}"] = result
+        return found
+
+    _, alone = evaluated("alone")
+    told, shared = evaluated("shared", "--ray", cluster.address)
+    assert "short: skipped, it has 3 frames" in told
+    assert made(shared) == made(alone)
+    assert {"one/other.mp4", "two/reconstruction.mp4", "two/result.json"} <= made(alone).keys()
+    assert "2 of 3 clips are complete" in evaluated("shared", "--ray", cluster.address)[0]
+
+
+def test_shards_of_clips_over_a_cluster_are_those_of_one_process(cluster: Any, tmp_path: Path) -> None:
+    sources = [Source(film(tmp_path / f"{name}.mp4", 8, seed=seed), name) for seed, name in enumerate("abcde")]
+    sources[2] = Source(tmp_path / "gone.mp4", "gone")
+
+    def worker(out: Path, report: Callable[[int, int], None] | None = None) -> ShardWorker:
+        return ShardWorker(sources, SETTINGS, pooled_tools, out, report=report)
+
+    alone, shared, seen = tmp_path / "alone", tmp_path / "shared", list[tuple[int, int]]()
+    told = prepare_videos(worker(alone), InProcess("cpu"))
+    pool = RayPool(cluster.address)
+    assert prepare_videos(worker(shared, lambda *pair: seen.append(pair)), pool) == told
+    assert contents(shared) == contents(alone)
+    assert seen[-1] == (5, 5) and len(seen) == 3  # a shard holds two
+
+    (shared / "video_00001.json").unlink()
+    again = list[tuple[int, int]]()
+    prepare_videos(worker(shared, lambda *pair: again.append(pair)), pool)
+    assert again == [(5, 5)] and contents(shared) == contents(alone)
+    with pytest.raises(ValueError, match="other sources"):
+        prepare_videos(ShardWorker(sources[1:], SETTINGS, pooled_tools, shared), pool)

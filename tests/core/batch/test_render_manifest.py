@@ -14,15 +14,18 @@ from PIL import Image
 from motionstream_core.__main__ import main
 from motionstream_core.batch import storage
 from motionstream_core.batch.manifest import ManifestError, Row, read_manifest
-from motionstream_core.batch.pool import Started, run
-from motionstream_core.batch.renders import ModelChoice, Render, plan
+from motionstream_core.batch.model_choice import ModelChoice
+from motionstream_core.batch.recorded import run
+from motionstream_core.batch.renders import Render, plan
 from motionstream_core.batch.state import DONE, FAILED, Record, State
-from motionstream_core.batch.worker import Outcome, Output, RenderWorker
+from motionstream_core.batch.worker import Output, RenderWorker
 from motionstream_core.files import sha256_of
 from motionstream_core.media.video import VideoFrames
+from motionstream_core.pool.pool import Outcome, Started, attempt
 
 DEFAULTS = {"prompt": "", "negative": "", "seed": 0, "units": "auto", "order": "auto"}
 CHOICE = ModelChoice("model.safetensors")
+WORKER = RenderWorker(CHOICE, Output("nowhere"))
 
 
 def test_every_fault_of_every_row_is_told_at_once(tmp_path: Path) -> None:
@@ -53,7 +56,7 @@ def test_a_digest_changes_with_what_the_video_is_made_of_and_with_nothing_else(t
         return made.digest
 
     first = digest()
-    assert digest() == digest(seed=0) == digest(ModelChoice("model.safetensors", device="cuda")) == first
+    assert digest() == digest(seed=0) == digest(ModelChoice("model.safetensors", memory_bytes=1)) == first
     others = [digest(seed=1), digest(prompt="x"), digest(length=13), digest(ModelChoice("other.safetensors"))]
     image.write_bytes(b"22")
     assert len({first, digest(), *others}) == 6
@@ -79,10 +82,14 @@ def test_ten_thousand_rows_are_planned_in_seconds(tmp_path: Path) -> None:
 class Scripted:
     """A pool whose workers end as a script says."""
 
-    def __init__(self, script: dict[str, list[Outcome]]) -> None:
+    is_here = False
+
+    def __init__(self, script: dict[str, list[Outcome[str]]]) -> None:
         self.script = script
 
-    def outcomes(self, waiting: deque[Render], started: Started) -> Iterator[tuple[Render, Outcome]]:
+    def outcomes(
+        self, worker: RenderWorker, waiting: deque[Render], started: Started[Render]
+    ) -> Iterator[tuple[Render, Outcome[str]]]:
         while waiting:
             job = waiting.popleft()
             started(job, "there")
@@ -90,18 +97,18 @@ class Scripted:
 
 
 def test_what_may_do_better_is_tried_again_and_what_cannot_is_not(tmp_path: Path) -> None:
-    lost, broken = Outcome(error="lost", again=True), Outcome(error="broken")
+    lost, broken = Outcome[str](error="lost", again=True), Outcome[str](error="broken")
     script = {"a": [lost, Outcome("a.mp4")], "b": [broken], "c": [lost, lost, lost], "d": [Outcome("d.mp4")]}
     renders = plan([Row(1, each, {}) for each in "abcd"], tmp_path, DEFAULTS, CHOICE)
     state, told = State(tmp_path / "state.sqlite"), list[Record]()
     state.begin([(each.job_id, each.digest) for each in renders], ())
-    run(renders, state, Scripted(script), 3, told.append)
+    run(renders, state, Scripted(script), WORKER, 3, told.append)
     ended = {each.job_id: (state.of(each.job_id).state, state.of(each.job_id).attempts) for each in renders}
     assert ended == {"a": (DONE, 2), "b": (FAILED, 1), "c": (FAILED, 3), "d": (DONE, 1)}
     assert state.of("a").files == ("a.mp4",) and state.of("c").error == "lost"
     state.begin([(each.job_id, each.digest) for each in renders], ())  # once more: what is done is not given out again
     again = {"b": [broken], "c": [Outcome("c.mp4")]}
-    run(renders, state, Scripted(again), 3, told.append)
+    run(renders, state, Scripted(again), WORKER, 3, told.append)
     assert [state.of(each).state for each in "abcd"] == [DONE, FAILED, DONE, DONE]
     assert again == {"b": [], "c": []}
     state.close()
@@ -140,7 +147,7 @@ def test_a_table_is_rendered_and_not_rendered_twice(tmp_path: Path, capsys: pyte
 def test_what_is_not_of_a_render_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"somebody's")
     (render,) = plan([Row(1, "a", {})], tmp_path, DEFAULTS, CHOICE)
-    outcome = RenderWorker(CHOICE, Output(str(tmp_path))).render(render)
+    outcome = attempt(RenderWorker(CHOICE, Output(str(tmp_path))), render)
     assert "is there already" in outcome.error and "--overwrite" in outcome.error and not outcome.again
     assert (tmp_path / "a.mp4").read_bytes() == b"somebody's"
 
@@ -165,7 +172,7 @@ def test_files_at_addresses_are_fetched_and_put_whole(tmp_path: Path) -> None:
     [
         (["--image", "a.png"], "--image cannot be given beside a manifest"),
         (["--frames", "13"], "--frames cannot be given beside a manifest"),
-        (["--workers", "2"], "--workers is for workers of a cluster; give --ray too"),
+        (["--workers", "2"], "--ray-workers is for workers of a cluster; give --ray too"),
     ],
 )
 def test_options_that_do_not_go_together(
@@ -177,4 +184,4 @@ def test_options_that_do_not_go_together(
 
 def test_options_of_a_table_without_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", "--workers", "2"]) == 2
-    assert "--workers is for a manifest: motionstream render MANIFEST" in capsys.readouterr().err
+    assert "--ray-workers is for a manifest: motionstream render MANIFEST" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,10 +20,14 @@ pytest.importorskip("cv2", reason="preparing videos needs OpenCV")
 
 from motionstream_core.geometry import VaeStride
 from motionstream_core.media.video_file import VideoFile
+from motionstream_core.pool.pool import InProcess
 from motionstream_core.tracks import Tracks
-from motionstream_core.tracks.extract.tracker import OpenCvTracker
+from motionstream_core.tracks.extract.tracker import OpenCvTracker, Tracker
+from motionstream_core.training.data import prepare
+from motionstream_core.training.data.encoders import ClipEncoders
 from motionstream_core.training.data.footage import Footage, FootageError, fit_frame, read_footage
-from motionstream_core.training.data.prepare import PrepareSettings, prepare_videos
+from motionstream_core.training.data.prepare import PrepareSettings, ShardWorker
+from motionstream_core.training.data.shards import PrepareReport
 from motionstream_core.training.data.sources import Source, read_sources
 from motionstream_core.training.data.workers import ordered_map
 
@@ -96,6 +100,26 @@ class BlindTracker:
         visibility = torch.zeros(points.shape[:2], dtype=torch.bool)
         visibility[0] = True
         return Tracks(points, visibility, *frames.shape[1:3])
+
+
+def pooled_tools(device: str) -> tuple[ClipEncoders, Tracker]:
+    """What a worker opens."""
+    return PooledEncoders(), OpenCvTracker()
+
+
+def prepare_videos(
+    sources: Sequence[Source],
+    settings: PrepareSettings,
+    encoders: ClipEncoders,
+    tracker: Tracker,
+    folder: Path,
+    num_workers: int = 0,
+    part: tuple[int, int] = (0, 1),
+    report: Callable[[int, int], None] | None = None,
+) -> PrepareReport:
+    """In this process, with these encoders and this tracker."""
+    worker = ShardWorker(sources, settings, lambda device: (encoders, tracker), folder, num_workers, report)
+    return prepare.prepare_videos(worker, InProcess("cpu"), part)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

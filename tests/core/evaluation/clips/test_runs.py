@@ -25,9 +25,8 @@ FRAMES = 13
 CLIPS = ("one", "two")
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clips")
+def write_clips(folder: Path) -> None:
+    """Two clips with captions, and one that is too short."""
     captions = {}
     for index, name in enumerate(CLIPS):
         clip = held_out_case(3 + index, "panned", FRAMES).clip
@@ -37,6 +36,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "captions.json").write_text(json.dumps(captions), "utf-8")
     with VideoFile(folder / "short.mp4", 16) as file:
         file.push(torch.zeros(3, 128, 128, 3))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    write_clips(folder)
     return folder
 
 
