@@ -40,17 +40,16 @@ check: setup node_modules/.installed ## Lint, formatting, types, and the tests o
 	npm run --silent check
 	npm run --silent test
 
-test: setup node_modules/.installed ## Every test that needs no GPU
-	$(RUN) -m pytest -q -m "not (gpu or soak)"
+# Two processes of one thread each, since most tests use no more. All tests of a file run in one of them, one by one.
+IN_TWO := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+test: setup node_modules/.installed ## Every test that needs neither a GPU nor a ComfyUI
+	$(IN_TWO) -m "not (gpu or soak or host)"
+
+test-fast: setup ## The inner loop, under a minute: no test marked slow or thorough
+	$(IN_TWO) -m "not (slow or thorough or soak or gpu or host or weights)"
 
 soak: setup ## Faults and endurance: kills, full disks, vanished files, a hundred cancelled streams (about half an hour)
 	$(RUN) -m pytest -q -m soak
-
-# Two processes of one thread each, since most tests use no more; what the first prints comes last.
-FAST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -m "not (slow or thorough or soak or gpu or host or weights)"
-test-fast: setup ## The inner loop, under a minute: no test marked slow or thorough
-	@log=$$(mktemp); PART=1/2 $(FAST) > $$log 2>&1 & first=$$!; PART=2/2 $(FAST); second=$$?; \
-		wait $$first; first=$$?; cat $$log; rm $$log; exit $$((first + second))
 
 test-host: setup node_modules/.installed ## Tests inside the ComfyUI that COMFYUI_PATH names, in a browser too
 	$(RUN) -m pytest -q -m "host and not soak"

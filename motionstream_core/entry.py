@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import signal
 import sys
@@ -149,6 +150,14 @@ def _terminable() -> Iterator[None]:
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            end()
+        else:
+            loop.call_soon_threadsafe(end)  # raised here, a library might take it for a fault of its connection
+
+    def end() -> NoReturn:
         raise Terminated
 
     before: Any = signal.signal(signal.SIGTERM, stop)

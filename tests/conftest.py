@@ -25,9 +25,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.thorough)
 
 
-@pytest.hookimpl(trylast=True)  # of what the markers have left
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """PART=I/N in the environment runs the I-th of N parts, in order: `make test-fast` has one for each core."""
-    if part := os.environ.get("PART"):
-        number, count = map(int, part.split("/"))
-        items[:] = items[len(items) * (number - 1) // count : len(items) * number // count]
+    """Files that take long come first: the end of a run in several processes is filled by the quick ones."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)

@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -28,6 +30,18 @@ async def _ended() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+async def _in_a_library() -> None:
+    """One that takes whatever is raised in it for a fault of its own, as aiohttp does while it reads."""
+
+    def reads() -> None:
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+
+    asyncio.get_running_loop().call_soon(reads)
+    await asyncio.sleep(20)
+
+
 def _no_options(_parser: argparse.ArgumentParser) -> None:
     pass
 
@@ -36,10 +50,10 @@ def _waits(main: object) -> Command:
     return Command("waits", _no_options, lambda _args: asyncio.run(main()))  # type: ignore[operator]
 
 
-IN_A_CALLBACK, IN_A_TASK = _waits(_in_a_callback), _waits(_in_a_task)
+IN_A_CALLBACK, IN_A_TASK, IN_A_LIBRARY = _waits(_in_a_callback), _waits(_in_a_task), _waits(_in_a_library)
 
 
-@pytest.mark.parametrize("command", ["IN_A_CALLBACK", "IN_A_TASK"])
+@pytest.mark.parametrize("command", ["IN_A_CALLBACK", "IN_A_TASK", "IN_A_LIBRARY"])
 def test_a_signal_gets_out_of_an_event_loop(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGTERM)
     assert enter("waiting", Place(f"{__name__}:{command}", ""), []) == 143

@@ -12,6 +12,7 @@ from experiments.bounds import bounds
 from experiments.chunk_size import chunk_size
 from experiments.coordinates import coordinates
 from experiments.distillation import distillation
+from experiments.effect_classifier import trained_classifier
 from experiments.guidance_grid import guidance_grid
 from experiments.record import store
 from experiments.release import release
@@ -37,6 +38,7 @@ def numbers(rows: Sequence[Row]) -> list[float]:
 
 @pytest.mark.slow
 def test_every_experiment_runs_and_is_reported(trained: Study, tmp_path: Path) -> None:
+    trained_classifier(trained.folder / "effects.safetensors", trained.vae, num_clips=4, num_steps=1)
     done = {
         "bounds": bounds(trained, [1], num_cases=1, num_steps=1),
         "track_slot": track_slot(trained, [1], num_cases=1, num_steps=1, repeats=1),

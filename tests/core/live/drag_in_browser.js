@@ -60,7 +60,8 @@ for (let step = 1; step <= steps; step++) {
 }
 const arrived = await now();
 await page.screenshot({ path: screenshot });
-await page.waitForTimeout(1000 * after);
+const making = await page.evaluate(() => window.motionstreamLive.chunk.made_ms);
+await page.waitForTimeout(1000 * after + 4 * making); // a busy machine shows it later
 const seen = await page.evaluate(() => {
   cancelAnimationFrame(window.looking);
   return window.seen;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -69,7 +70,10 @@ def test_what_is_wrong_is_said_before_anything_runs(
 
 @pytest.mark.slow
 def test_the_command_prints_its_address_serves_and_ends(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "motionstream_core", "live", "--no-browser", "--port", "8291"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "motionstream_core", "live", "--no-browser", "--port", port]
     process = subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

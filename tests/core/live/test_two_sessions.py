@@ -61,8 +61,8 @@ def places_of(weights: list[torch.nn.Parameter]) -> list[set[int]]:
     """Of each weight the storages in this process that hold its values."""
     living: dict[int, list[Tensor]] = {}
     for each in gc.get_objects():
-        # isinstance would ask some of torch's own objects what they are; other tests leave some without data
-        if issubclass(type(each), Tensor) and each.device.type == "cpu":
+        # isinstance would ask some of torch's own objects what they are; other tests leave tensors without data
+        if type(each) in (Tensor, torch.nn.Parameter) and each.device.type == "cpu":
             living.setdefault(each.numel(), []).append(each)
     return [
         {

@@ -34,6 +34,8 @@ from motionstream_core.training.recipes.wan import WAN_PRESETS
 
 META = torch.device("meta")
 NARROW = {"dim": 48, "ffn_dim": 64, "num_heads": 2, "num_layers": 2, "text_dim": 16, "text_len": 12}
+ONE_EACH = {preset.student: name for name, preset in reversed(WAN_PRESETS.items())}  # some differ in training alone
+PRESETS = pytest.mark.parametrize("preset", sorted(ONE_EACH.values()))
 CHUNKS = 5  # with a sink and a window of one chunk each, the last two evict
 
 
@@ -129,7 +131,7 @@ def run(
 
 
 @pytest.mark.parametrize("rule", get_args(RopeRule))
-@pytest.mark.parametrize("preset", WAN_PRESETS)
+@PRESETS
 def test_the_one_question_comes_when_the_device_has_all_its_work(
     preset: str, rule: RopeRule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,14 +151,14 @@ def test_a_steady_chunk_sends_its_noise_and_its_tracks(rule: RopeRule, monkeypat
     assert steady.count("sent") == len(spec.step_list) + tracks + (rule == "absolute")
 
 
-@pytest.mark.parametrize("preset", WAN_PRESETS)
+@PRESETS
 def test_wans_own_vae_asks_nothing_either(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told = run(narrow(preset, "sink_fixed"), monkeypatch, full_vae=True)
     assert [each for each in told if each != "sent"] == ["asked", "decoded", "finite?"] * CHUNKS
 
 
 @pytest.mark.parametrize("batched", [True, False])
-@pytest.mark.parametrize("preset", WAN_PRESETS)
+@PRESETS
 def test_joint_guidance_asks_nothing(preset: str, batched: bool) -> None:
     """All passes of a step, in one batch or one behind the other; and nothing is sent."""
     spec = narrow(preset, "sink_fixed")

@@ -49,9 +49,10 @@ def test_replicas_train_as_one_process_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(WAN_PRESETS))
+@pytest.mark.parametrize("name", ["wan2.1-1.3b", "paper-5b"])
 def test_two_bf16_ranks_go_through_every_stage_as_one_does(name: str, tmp_path: Path) -> None:
-    """The numbers are those of one process, as far as bf16 sees."""
+    """The numbers are those of one process, as far as bf16 sees. Either network, chunk plan and way to regress; one
+    process goes through the other recipes in test_wan_stages.py."""
     curves = {}
     for num_ranks in (1, 2):
         folder = tmp_path / str(num_ranks)
