@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; others than this machine need a token"
     )
-    parser.add_argument("--port", type=whole(0, 65_535), default=8189)
+    parser.add_argument("--port", type=whole(1, 65_535), default=8189)
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     parser.add_argument("--out", type=Path, default=Path("outputs/live"), help="folder of the recordings")
     add_credentials(parser)
