@@ -1,7 +1,7 @@
 // The README's animation: the live page in Chromium, two drags, as the browser painted it.
 //
 //     python -m motionstream_core live --no-browser --image PHOTO &
-//     node docs/images/animation/record_live.js FOLDER "[[[62,62],[92,74]],[[92,74],[58,56]]]"
+//     node docs/images/animation/record_live.js FOLDER "[[[48,48],[64,34]],[[64,34],[46,50]]]"
 //     python docs/images/animation/join_live.py FOLDER docs/images/live.webp
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
