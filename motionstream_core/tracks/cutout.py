@@ -84,10 +84,11 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
         foreign = torch.stack([rest, *marks[:index], *marks[index + 1 :]]).any(0) & ~marks[index]
         radius = reach * (1 + 1 / len(groups[index]))  # the fewer the points, the farther each speaks
         likely = (share > 0.5) & (away[index] < radius**2)
-        whole = share.mean() >= GROUND or bool(within[index].all())
+        if share.mean() >= GROUND or bool(within[index].all()):
+            cut.append(None)
+            continue
         sure = _marked(_joined(_inner(groups[index]), JOINED * reach), like) & ~foreign
-        possible = within[index] & ~foreign
-        cut.append(None if whole else _by_colour(picture, sure, likely | kernels[index], possible, margin))
+        cut.append(_by_colour(picture, sure, likely | kernels[index], within[index] & ~foreign, margin))
     taken = torch.stack([torch.zeros(height, width), *(each for each in cut if each is not None)]).sum(0)
     left = 1 - F.max_pool2d((TAKEN * taken[None]).clamp(max=1), 3, 1, 1)[0]  # not what their edges are mixed with
     pieces, alone = [], any(own is None for own in cut)  # nothing hangs on what moves over a ground that moves
@@ -171,7 +172,7 @@ def _reached(pixels: NDArray[np.bool_], start: NDArray[np.bool_]) -> NDArray[np.
 def _inner(points: Tensor) -> Tensor:
     """The share SURE of points (m 2) that is nearest to their middle."""
     away = (points - points.mean(0)).norm(dim=-1)
-    return points[away < away.quantile(SURE) + 0.01]
+    return points[away < away.quantile(SURE) + 0.01]  # px: of points that are as far all or none, rounded as they are
 
 
 def _joined(points: Tensor, reach: float) -> Tensor:
