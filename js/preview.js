@@ -28,34 +28,46 @@ export function attachPreview(node, app, api) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const rest = () => clearTimeout(timer);
+  const watch = (/** @type {() => void} */ look) => {
+    rest();
+    const until = Date.now() + PATIENCE_MS;
+    let drawn = "";
+    const again = () => {
+      look();
+      // The classic graph makes room while it draws the node, and leaves the node drawn without.
+      const now = `${node.size?.[1]} ${node.widgets?.length}`;
+      if (now !== drawn) node.setDirtyCanvas?.(true, true);
+      drawn = now;
+      if (Date.now() < until) timer = setTimeout(again, LOOK_MS);
+    };
+    again();
+  };
   const run = (/** @type {any} */ { detail }) => {
     if (String(detail?.displayNodeId).split(":").at(-1) !== String(node.id)) return;
-    rest();
     show(node, "pictures");
-    clearVideo(node, app);
+    leaveVideo(node, app);
+    watch(() => {
+      if (widgetsOf(node, PICTURES).length) removeWidgets(node, [VIDEO]);
+    });
   };
   api?.addEventListener(SHOWS, run);
   after(node, "onExecuted", (/** @type {Output | undefined} */ output) => {
     const file = output?.animated?.[0] ? output.images?.[0]?.filename : undefined;
     if (!file?.endsWith(".mp4")) return;
-    rest();
-    const until = Date.now() + PATIENCE_MS;
+    if (!node.videoContainer) removeWidgets(node, [VIDEO]); // of the run before
     /** @type {HTMLVideoElement | undefined} */
     let begun;
-    let height = 0;
-    const look = () => {
-      clearPicture(node, app); // the page may have been at it still, and put it there only now
+    watch(() => {
+      leavePicture(node, app); // the page may have been at it still, and put it there only now
       const video = videoOf(node, file);
       // The page may put another element in the place of one: that one begins too. What somebody stopped stays so.
       if (video && video !== begun) play(video);
-      if (video) show(node, "video");
+      if (video) {
+        show(node, "video");
+        removeWidgets(node, PICTURES);
+      }
       begun = video ?? begun;
-      // The classic graph makes room for the video while it draws the node, and leaves the node drawn without.
-      if (node.size && node.size[1] !== height) node.setDirtyCanvas?.(true, true);
-      height = node.size?.[1] ?? 0;
-      if (Date.now() < until) timer = setTimeout(look, LOOK_MS);
-    };
-    look();
+    });
   });
   after(node, "onRemoved", () => {
     rest();
@@ -77,25 +89,24 @@ function show(node, what) {
 }
 
 /**
- * The last picture that was shown while it ran makes way: the classic graph would take it for the video, and fail.
+ * The last picture that was shown while it ran is none any longer, or the classic graph would take it for the video, and
+ * fail. Its widget keeps the place until the video is there.
  * @type {(node: any, app?: Page) => void}
  */
-function clearPicture(node, app) {
+function leavePicture(node, app) {
   if (app?.nodePreviewImages) delete app.nodePreviewImages[placeOf(node)];
   node.imgs = undefined;
-  if (removeWidgets(node, PICTURES)) node.setDirtyCanvas?.(true, true);
 }
 
 /**
- * The video of the run before makes way: while it is there the classic graph takes every picture for one, and shows none.
+ * The node is none of a video any longer, or the classic graph would take every picture for one, and show none. The
+ * video of the run before stays in sight until a picture is there.
  * @type {(node: any, app?: Page) => void}
  */
-function clearVideo(node, app) {
+function leaveVideo(node, app) {
   if (!node.videoContainer) return;
   if (app?.nodeOutputs) delete app.nodeOutputs[placeOf(node)];
   node.videoContainer = node.previewMediaType = node.images = undefined;
-  removeWidgets(node, [VIDEO]);
-  node.setDirtyCanvas?.(true, true);
 }
 
 /** Under which the page keeps what a node shows. @type {(node: any) => string} */
@@ -104,14 +115,15 @@ function placeOf(node) {
   return `${inner}${node.id}`;
 }
 
-/** Whether there were any. @type {(node: any, names: string[]) => boolean} */
+/** @type {(node: any, names: string[]) => any[]} */
+const widgetsOf = (node, names) => (node.widgets ?? []).filter((/** @type {any} */ { name }) => names.includes(name));
+
+/** @type {(node: any, names: string[]) => void} */
 function removeWidgets(node, names) {
-  const gone = (node.widgets ?? []).filter((/** @type {any} */ { name }) => names.includes(name));
-  for (const widget of gone) {
+  for (const widget of widgetsOf(node, names)) {
     node.widgets.splice(node.widgets.indexOf(widget), 1);
     widget.onRemove?.();
   }
-  return gone.length > 0;
 }
 
 /** The page's own element for a file, in the graph's node or in that of Nodes 2.0. @type {(node: Node, file: string) => HTMLVideoElement | undefined} */

@@ -79,8 +79,9 @@ test("the last live picture makes way for the video, in a subgraph too", async (
   page("new.mp4");
   const app = { nodePreviewImages: { 7: ["blob:a"], "inner:7": ["blob:b"], 8: ["blob:c"] } };
   const root = { id: "root" };
+  const videoContainer = { querySelectorAll: () => [] };
   const widgets = [{ name: "seed" }, { name: "$$canvas-image-preview" }, { name: "video-preview" }];
-  const node = { id: 7, graph: root, imgs: [{}], widgets };
+  const node = { id: 7, graph: root, imgs: [{}], widgets, videoContainer };
   attachPreview(node, app);
   node.onExecuted(output("new.mp4"));
   assert.deepEqual([Object.keys(app.nodePreviewImages), node.imgs], [["8", "inner:7"], undefined]);
@@ -96,7 +97,8 @@ test("the last live picture makes way for the video, in a subgraph too", async (
 test("a live picture that the page shows late makes way too", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   page("new.mp4");
-  const node = { id: 7, imgs: undefined, widgets: [{ name: "video-preview" }] };
+  const videoContainer = { querySelectorAll: () => [] };
+  const node = { id: 7, imgs: undefined, videoContainer, widgets: [{ name: "video-preview" }] };
   attachPreview(node, {});
   node.onExecuted(output("new.mp4"));
   node.imgs = [{}];
@@ -108,7 +110,7 @@ test("a live picture that the page shows late makes way too", async (t) => {
 test("one that comes after the video's file is known, which the page takes for a moving picture, makes way too", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   page("new.mp4");
-  const node = { id: 7, widgets: [{ name: "video-preview" }] };
+  const node = { id: 7, videoContainer: { querySelectorAll: () => [] }, widgets: [{ name: "video-preview" }] };
   attachPreview(node, {});
   node.onExecuted(output("new.mp4"));
   let removed = 0;
@@ -118,26 +120,35 @@ test("one that comes after the video's file is known, which the page takes for a
   assert.deepEqual([node.imgs, node.widgets, removed], [undefined, [{ name: "video-preview" }], 1]);
 });
 
-test("in the classic graph the next run's pictures take the place of the video before them", () => {
+test("in the classic graph the next run's pictures take the place of the video before them, and its video theirs", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   const api = new EventTarget();
   const app = { nodeOutputs: { 7: output("old.mp4"), 8: output("other.mp4") } };
   const shows = (displayNodeId) =>
     api.dispatchEvent(new CustomEvent("b_preview_with_metadata", { detail: { displayNodeId } }));
-  const node = {
-    id: 7,
-    images: [{}],
-    previewMediaType: "video",
-    widgets: [{ name: "seed" }, { name: "video-preview" }],
-  };
+  const videos = [];
+  const container = { querySelectorAll: () => videos };
+  const node = { id: 7, images: [{}], previewMediaType: "video", videoContainer: container };
+  node.widgets = [{ name: "seed" }, { name: "video-preview" }];
+  const names = () => node.widgets.map(({ name }) => name);
   page();
-  node.videoContainer = { querySelectorAll: () => [] };
   attachPreview(node, app, api);
   shows("8");
-  assert.deepEqual([Object.keys(app.nodeOutputs), node.widgets.length], [["7", "8"], 2]);
+  assert.deepEqual([Object.keys(app.nodeOutputs), node.videoContainer], [["7", "8"], container]);
   shows("7");
-  assert.deepEqual(Object.keys(app.nodeOutputs), ["8"]);
-  assert.deepEqual([node.widgets, node.videoContainer], [[{ name: "seed" }], undefined]);
+  assert.deepEqual([Object.keys(app.nodeOutputs), node.videoContainer], [["8"], undefined]);
   assert.deepEqual([node.images, node.previewMediaType], [undefined, undefined]);
+  assert.deepEqual(names(), ["seed", "video-preview"], "the room is kept until there is a picture");
+  node.widgets.push({ name: "$$canvas-image-preview" });
+  t.mock.timers.tick(200);
+  assert.deepEqual(names(), ["seed", "$$canvas-image-preview"]);
+  node.onExecuted(output("new.mp4"));
+  assert.deepEqual(names(), ["seed", "$$canvas-image-preview"], "the room is kept until the video is there");
+  node.videoContainer = container;
+  node.widgets.push({ name: "video-preview" });
+  videos.push({ src: "http://host/api/view?filename=new.mp4", play: () => Promise.resolve() });
+  t.mock.timers.tick(200);
+  assert.deepEqual(names(), ["seed", "video-preview"]);
 });
 
 test("a node that grew while it was drawn is drawn again, once", async (t) => {
