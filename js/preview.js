@@ -35,7 +35,7 @@ export function attachPreview(node, app, api) {
     const again = () => {
       look();
       // The classic graph makes room while it draws the node, and leaves the node drawn without.
-      const now = `${node.size?.[1]} ${node.widgets?.length}`;
+      const now = [node.size?.[1], ...widgetsOf(node, [...PICTURES, VIDEO]).map(({ name }) => name)].join();
       if (now !== drawn) node.setDirtyCanvas?.(true, true);
       drawn = now;
       if (Date.now() < until) timer = setTimeout(again, LOOK_MS);

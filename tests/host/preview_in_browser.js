@@ -82,7 +82,7 @@ for (const mode of ["classic", "vue"]) {
   // run again: its pictures come in the place of the video, and make way for the next one
   const again = visitor.run();
   let during = await shows(visitor);
-  for (let look = 0; look < 300 && !during.pictures; look++) {
+  for (let look = 0; look < 300 && (during.videos || !during.pictures); look++) {
     await visitor.wait(100);
     during = await shows(visitor);
   }

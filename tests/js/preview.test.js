@@ -128,7 +128,9 @@ test("in the classic graph the next run's pictures take the place of the video b
     api.dispatchEvent(new CustomEvent("b_preview_with_metadata", { detail: { displayNodeId } }));
   const videos = [];
   const container = { querySelectorAll: () => videos };
-  const node = { id: 7, images: [{}], previewMediaType: "video", videoContainer: container };
+  let drawn = 0;
+  const setDirtyCanvas = () => drawn++;
+  const node = { id: 7, images: [{}], previewMediaType: "video", videoContainer: container, setDirtyCanvas };
   node.widgets = [{ name: "seed" }, { name: "video-preview" }];
   const names = () => node.widgets.map(({ name }) => name);
   page();
@@ -147,8 +149,10 @@ test("in the classic graph the next run's pictures take the place of the video b
   node.videoContainer = container;
   node.widgets.push({ name: "video-preview" });
   videos.push({ src: "http://host/api/view?filename=new.mp4", play: () => Promise.resolve() });
+  drawn = 0;
   t.mock.timers.tick(200);
   assert.deepEqual(names(), ["seed", "video-preview"]);
+  assert.equal(drawn, 1, "as many widgets as before, and others");
 });
 
 test("a node that grew while it was drawn is drawn again, once", async (t) => {
