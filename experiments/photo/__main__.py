@@ -220,11 +220,12 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="processes that draw clips"
     )
-    parser.add_argument("--scale", type=float, default=1.0, help="of all batches, for a trial on a small machine")
+    parser.add_argument("--scale", type=float, default=1.0, help="of all batches, for a small machine")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help="bf16 on a GPU, or where the CPU has it")
     args = parser.parse_args()
     began = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    engine = Engine(Compute(device, "bf16" if device.type == "cuda" else "fp32"))
+    engine = Engine(Compute(device, args.precision or ("bf16" if device.type == "cuda" else "fp32")))
     raw = args.out / "clips"
     raw.mkdir(parents=True, exist_ok=True)
     for worker in range(args.workers):

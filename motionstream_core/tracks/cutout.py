@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .give import FAINT, RIM, follows_of, seams
+from .give import FAINT, RIM, follows_of, joined_border, seams
+from .plain import plain_about
 
 FARTHEST = 3.0
 """No pixel that is farther from all points of a group is its own; in reaches."""
@@ -36,6 +37,8 @@ BLUR_PX = 0.7
 """Deviation of its softness where the colours tell."""
 BEYOND = 0.5
 """How far the picture goes on beyond its edge, as what is nobody's, so that no edge bounds a thing; in reaches."""
+LOOSE = 0.5
+"""What has less of an edge about it may be plain ground."""
 TAKEN = 4.0
 """A pixel of which one part in so many belongs to a thing is nothing of its ground's."""
 ROUNDS = 3
@@ -49,11 +52,12 @@ class Piece:
 
     share (h w): how much of every pixel is the thing's own. follows (h w): of the points' way the part that every pixel
     goes; 1 where the thing is, less beyond it, where it hangs together with what is there, 0 elsewhere. None: it hangs
-    together with nothing.
+    together with nothing. beneath (h w): where other things stand over it wherever it goes; None: nowhere.
     """
 
     share: Tensor
     follows: Tensor | None = None
+    beneath: Tensor | None = None
 
     @cached_property
     def moving(self) -> Tensor:
@@ -97,8 +101,18 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
             pieces.append(Piece(share * left))
             continue
         share = own / taken.clamp(min=1)
-        pieces.append(Piece(share, None if alone else follows_of(picture, share, rest | (taken - own > RIM), reach)))
+        pieces.append(Piece(share) if alone else _with_ground(picture, share, rest | (taken - own > RIM), reach))
     return pieces
+
+
+def _with_ground(picture: Tensor, share: Tensor, barred: Tensor, reach: float) -> Piece:
+    """The piece of a share (h w) with what hangs on it, none of which is barred (h w)."""
+    joined, part = joined_border(picture, share, reach)
+    ground = plain_about(picture, share > 1 - RIM, reach) if part > LOOSE else None
+    if ground is None:
+        return Piece(share, follows_of(share, joined, barred, reach))
+    share = share * ground
+    return Piece(share, follows_of(share, joined, barred | ~ground, reach), ~ground)
 
 
 def squares(at: Tensor, places: Tensor) -> Tensor:
