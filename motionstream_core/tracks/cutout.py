@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .give import FAINT, RIM, follows_of, joined_border, seams
-from .plain import plain_about
+from .plain import Plain
 
 FARTHEST = 3.0
 """No pixel that is farther from all points of a group is its own; in reaches."""
@@ -80,6 +80,13 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
     like, margin = torch.zeros(height, width, dtype=torch.bool), round(BEYOND * reach)
     away = [squares(centers(height, width, 1), each[None])[0].amin(-1).unflatten(0, (height, width)) for each in groups]
     within = [each < (FARTHEST * reach) ** 2 for each in away]
+    plain = Plain(picture, reach)
+    near = torch.stack(away).amin(0) < reach**2
+    if near.float().mean() < GROUND:  # not a camera's points, all over the picture
+        beside = [plain.beside(each, near) for each in groups]
+        beside = [out & ~out[_middle(each)] for each, out in zip(groups, beside, strict=True)]
+        others = torch.cat([others, *(each[out] for each, out in zip(groups, beside, strict=True))])
+        groups = [each[~out] for each, out in zip(groups, beside, strict=True)]
     kernels = [_marked(_joined(each, JOINED * reach), like) for each in groups]
     marks, rest = [_marked(each, like) for each in groups], _marked(others, like)
     shares = _by_way(picture, kernels, within, rest, int(FARTHEST * reach))
@@ -101,14 +108,14 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
             pieces.append(Piece(share * left))
             continue
         share = own / taken.clamp(min=1)
-        pieces.append(Piece(share) if alone else _with_ground(picture, share, rest | (taken - own > RIM), reach))
+        pieces.append(Piece(share) if alone else _with_ground(picture, plain, share, rest | (taken - own > RIM), reach))
     return pieces
 
 
-def _with_ground(picture: Tensor, share: Tensor, barred: Tensor, reach: float) -> Piece:
+def _with_ground(picture: Tensor, plain: Plain, share: Tensor, barred: Tensor, reach: float) -> Piece:
     """The piece of a share (h w) with what hangs on it, none of which is barred (h w)."""
     joined, part = joined_border(picture, share, reach)
-    ground = plain_about(picture, share > 1 - RIM, reach) if part > LOOSE else None
+    ground = plain.ground_at(share > 1 - RIM) if part > LOOSE else None
     if ground is None:
         return Piece(share, follows_of(share, joined, barred, reach))
     share = share * ground
@@ -181,6 +188,11 @@ def _reached(pixels: NDArray[np.bool_], start: NDArray[np.bool_]) -> NDArray[np.
     reached = np.zeros(count, np.bool_)
     reached[numbers[start & pixels]] = True
     return reached[numbers] & pixels
+
+
+def _middle(points: Tensor) -> int:
+    """Which of points (m 2) is nearest to their middle: there a hand is on its thing, or it drags the ground."""
+    return int((points - points.mean(0)).norm(dim=-1).argmin())
 
 
 def _inner(points: Tensor) -> Tensor:

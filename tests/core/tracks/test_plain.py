@@ -9,7 +9,8 @@ from torch import Tensor
 from motionstream_core.demo.example import drawn_example
 from motionstream_core.tracks import Tracks
 from motionstream_core.tracks.carry import CarriedPicture
-from motionstream_core.tracks.plain import plain_about
+from motionstream_core.tracks.cutout import cut_out
+from motionstream_core.tracks.plain import Plain
 
 SIZE, REACH = 128, 12.0
 
@@ -73,8 +74,33 @@ def test_what_is_taken_up_after_ground_went_beneath_it_is_the_thing() -> None:
 
 def test_a_thing_of_one_colour_is_no_ground() -> None:
     stone = disc(64, 64, 20)
-    picture = torch.where(stone, torch.tensor([0.7, 0.6, 0.9])[:, None, None], meadow())
-    assert plain_about(picture, disc(64, 64, 3), REACH) is None
-    ground = plain_about(picture, disc(20, 64, 3), REACH)
+    plain = Plain(torch.where(stone, torch.tensor([0.7, 0.6, 0.9])[:, None, None], meadow()), REACH)
+    assert plain.ground_at(disc(64, 64, 3)) is None
+    ground = plain.ground_at(disc(20, 64, 3))
     assert ground is not None
     assert (ground != stone).float().mean() > 0.97
+
+
+def test_points_beside_a_thing_are_told_from_those_on_it() -> None:
+    """But not where they are all over the ground that they stand on."""
+    stone = disc(64, 64, 12)
+    plain = Plain(torch.where(stone, torch.tensor([0.7, 0.6, 0.9])[:, None, None], meadow()), REACH)
+    points = torch.tensor([[64.0, 64], [60, 70], [80, 80], [46, 50], [-3, 64]])
+    near = disc(64, 64, 40)
+    assert plain.beside(points, near).tolist() == [False, False, True, True, False]
+    assert not plain.beside(points, torch.ones_like(near)).any()
+
+
+@pytest.mark.parametrize(("thing", "least"), [("square", 0.82), ("red", 0.75), ("green", 0.7)])
+@pytest.mark.parametrize("off", [(0, 0), (4, 3), (-5, 4), (0, -6)])
+def test_a_hands_grid_takes_a_thing_up_and_no_ground(thing: str, least: float, off: tuple[int, int]) -> None:
+    picture = torch.from_numpy(drawn_example(2).image).movedim(2, 0).float() / 255
+    red, green, blue = picture
+    there = {"square": blue > green + 0.2, "red": red > torch.maximum(green, blue) + 0.2, "green": green > red + 0.2}
+    truth = there[thing]
+    middle = torch.nonzero(truth).float().mean(0).flip(0) + torch.tensor(off)
+    line = torch.linspace(-13, 13, 5)
+    grid = middle + torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).reshape(-1, 2)
+    (piece,) = cut_out(picture, [grid], torch.zeros(0, 2), REACH)
+    overlap = torch.minimum(piece.share, truth.float()).sum() / torch.maximum(piece.share, truth.float()).sum()
+    assert overlap > least
