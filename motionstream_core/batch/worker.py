@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import sha256_of
-from ..streaming.render.job import read_job, render_to_file
+from ..streaming.render.job import read_job, write_frames
 from ..streaming.render.renderer import Renderer
 from ..streaming.stream import StreamSettings
 from ..version import own_version
@@ -95,7 +95,8 @@ class RenderWorker:
             order=job.order,
         )
         settings, teacher = StreamSettings(seed=job.seed), self._choice.teacher
-        pace = render_to_file(self._renderer, read, path, settings, teacher, generated=self._output.generated)
+        frames, fps = read.frames(self._renderer, settings, teacher), self._renderer.loaded.spec.fps
+        pace = write_frames(frames, path, fps, generated=self._output.generated)
         return {
             "format": FORMAT,
             "version": 1,

@@ -21,7 +21,6 @@ from ..engine.checkpoint import shape_faults
 
 PATCH = "patch_embedding.weight"
 # What the files of Wan and VideoX-Fun are fed (aigc-apps/VideoX-Fun; control latents stand where our tracks do).
-WAN21_T2V = InputLayout((("noise", 16),))
 WAN21_FUN_INP = InputLayout((("noise", 16), ("mask", 4), ("image", 16)))
 WAN21_FUN_CONTROL = InputLayout((("noise", 16), ("track", 16), ("image", 16)))
 WAN22_TI2V_5B = InputLayout((("noise", 48),))
