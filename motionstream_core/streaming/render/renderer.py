@@ -66,6 +66,10 @@ class Renderer:
         self._prompts, self.encoder, self.decoder = prompts, encoder, decoder
         self._settled = False
 
+    def prepare(self, prompts: Sequence[str]) -> None:
+        """Encode the prompts of jobs that come one by one, before the first video; `encode` then has them."""
+        self._prompts.prepare(prompts)
+
     def encode(self, prompts: Sequence[str], images: Sequence[Tensor | None]) -> list[EncodedPrompt]:
         """All prompts of a job, each with its first image (3 h w) in [0, 1]: encode them all before the first video."""
         return self._prompts.encode(prompts, images)
