@@ -11,11 +11,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ...models.encoders import ImageEncoder, TextEncoder
+from ...models.encoders import ImageEncoder
 from ...models.offload import place, weight_bytes
 from ...models.wan import CrossContext
 from ..conditions import encode_prompt
 from ..network import SpecifiedNetwork
+from .parts import Parts
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class OwnWords:
 
 
 class WanPrompts:
-    """UMT5 and, for a model with image cross-attention, CLIP from a folder in diffusers' layout.
+    """UMT5 and, for a model with image cross-attention, CLIP, from where `parts` has them.
 
     Each encoder is loaded, used for the whole job and freed before the next comes, so that none of them shares the
     device's memory with another or with the transformer. For jobs that come one by one `prepare` does so with the text
@@ -74,14 +75,14 @@ class WanPrompts:
 
     def __init__(
         self,
-        folder: str | Path,
+        parts: Parts,
         text_dim: int,
         image_dim: int | None,
         device: torch.device,
         dtype: torch.dtype = torch.bfloat16,
         budget_bytes: int | None = None,
     ) -> None:
-        self.folder, self.text_dim, self.image_dim = Path(folder), text_dim, image_dim
+        self.parts, self.text_dim, self.image_dim = parts, text_dim, image_dim
         self.device, self.dtype, self.budget_bytes = device, dtype, budget_bytes
         self._prepared: dict[str, Tensor] = {}
         self._waiting: ImageEncoder | None = None
@@ -95,8 +96,8 @@ class WanPrompts:
     def encode(self, prompts: Sequence[str], images: Sequence[Tensor | None]) -> list[EncodedPrompt]:
         """See `PromptSource.encode`.
 
-        Raises FileNotFoundError naming a missing subfolder, ImportError without transformers, ValueError where an
-        encoder is of another width than the model takes, or an image is missing.
+        Raises as `Parts.load_text` and `load_image` do, and ValueError where an encoder is of another width than the
+        model takes, or an image is missing.
         """
         texts = self._texts(prompts)
         if self.image_dim is None:
@@ -107,8 +108,8 @@ class WanPrompts:
     def _texts(self, prompts: Sequence[str]) -> list[Tensor]:
         made = dict(self._prepared)
         if new := [prompt for prompt in dict.fromkeys(prompts) if prompt not in made]:
-            encoder = TextEncoder.load(self.folder, self.dtype)
-            _require_width("text", encoder.width, self.text_dim, self.folder / "text_encoder")
+            encoder = self.parts.load_text(self.dtype)
+            _require_width("text", encoder.width, self.text_dim, self.parts.where("text_encoder"))
             self._settle(encoder.model, self.budget_bytes)
             # one by one: beside others a prompt would be padded, and half precision would round it otherwise
             made |= {prompt: encoder.encode([prompt], self.device)[0] for prompt in new}
@@ -128,8 +129,8 @@ class WanPrompts:
         return made
 
     def _image_encoder(self, budget_bytes: int | None) -> ImageEncoder:
-        encoder = ImageEncoder.load(self.folder, self.dtype)
-        _require_width("image token", encoder.width, self.image_dim, self.folder / "image_encoder")
+        encoder = self.parts.load_image(self.dtype)
+        _require_width("image token", encoder.width, self.image_dim, self.parts.where("image_encoder"))
         self._settle(encoder.model, budget_bytes)
         return encoder
 

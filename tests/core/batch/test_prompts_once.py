@@ -23,6 +23,7 @@ from motionstream_core.files import sha256_of
 from motionstream_core.models.encoders import ImageEncoder, TextEncoder
 from motionstream_core.pool.pool import attempt
 from motionstream_core.streaming import image_source
+from motionstream_core.streaming.render.parts import Parts
 from motionstream_core.streaming.render.renderer import Renderer
 from tests.core.wan_folder import save_track_v0
 
@@ -61,8 +62,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def text(encoder: TextEncoder, captions: Sequence[str], device: torch.device) -> str:
         return f"text {' | '.join(captions)}"
 
-    tell(TextEncoder, "load", lambda *args: "load text")
-    tell(ImageEncoder, "load", lambda *args: "load image")
+    tell(Parts, "load_text", lambda *args: "load text")
+    tell(Parts, "load_image", lambda *args: "load image")
     tell(TextEncoder, "encode", text)
     tell(ImageEncoder, "encode", lambda *args: "image")
     tell(Renderer, "settle", settled)
