@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from .container_crop import Crop, crop_of
 from .display import Display
 from .faults import MediaError, checked_file, name_of
 from .frames import WINDOW_FRAMES, Frames
@@ -32,7 +33,7 @@ CUT_OFF_S = 1.0
 class VideoFrames:
     """The recorded frames of a video file, each once, as displayed; memory is the window's.
 
-    A turn, a mirroring and oblong pixels that the file states are applied, and interlaced frames deinterlaced
+    A crop, a turn, a mirroring and oblong pixels that the file states are applied, and interlaced frames deinterlaced
     (`display` tells). num_frames: recorded ones. times_s: when they are shown, from the first one on; where they come
     evenly, exactly k / fps. fps: see `TimedFrames`; other consumers than those that go by `times_s` take `at_rate`.
 
@@ -55,7 +56,8 @@ class VideoFrames:
                 raise MediaError(f"has no frame from {start_s:g} s to {stop_s:g} s; it lasts {times_s[-1]:g} s")
             self._times = times[kept[0] : kept[-1] + 1]
             times_s = times_s[kept] - times_s[kept[0]]
-            self.display = Display.of(frame, float(stream.sample_aspect_ratio or 1))
+            crop = _crop(self._source, container, stream)
+            self.display = Display.of(frame, float(stream.sample_aspect_ratio or 1), crop)
             self.height, self.width = self.display.shown(frame).shape[:2]
             fps, self.is_even = steady_rate(times_s, float(stream.average_rate or stream.guessed_rate or 0))
         self.num_frames, self.fps = len(self._times), fps or 1.0  # a single frame may state no rate
@@ -151,8 +153,10 @@ def video_info(path: Path) -> VideoInfo:
         last_s = _last_time(container, stream)
         if last_s is None:
             raise MediaError("has frames that carry no times")
-        width = round(stream.width * float(stream.sample_aspect_ratio or 1))
-        return VideoInfo(path, width, stream.height, fps, last_s)
+        crop = _crop(path, container, stream)
+        crop = crop if crop.fits(stream.width, stream.height) else Crop()
+        width = round((stream.width - crop.left - crop.right) * float(stream.sample_aspect_ratio or 1))
+        return VideoInfo(path, width, stream.height - crop.top - crop.bottom, fps, last_s)
 
 
 @contextmanager
@@ -198,9 +202,22 @@ def _hint(source: str | Path | BinaryIO) -> str:
 def _video_stream(container: Any) -> Any:
     """The first video that is no cover picture."""
     for stream in container.streams.video:
-        if not stream.disposition.name or "attached_pic" not in stream.disposition.name:
+        if not _is_cover(stream):
             return stream
     raise MediaError("has no video in it, only sound")
+
+
+def _is_cover(stream: Any) -> bool:
+    return "attached_pic" in (stream.disposition.name or "")
+
+
+def _crop(source: str | Path | BinaryIO, container: Any, stream: Any) -> Crop:
+    """What the container says of this one of its videos."""
+    place = sum(not _is_cover(each) for each in container.streams.video if each.index < stream.index)
+    if not isinstance(source, str | Path):
+        return crop_of(source, place)
+    with open(source, "rb") as file:
+        return crop_of(file, place)
 
 
 def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any]:
