@@ -1,7 +1,8 @@
 """The part of a stored picture that its container says to show: mp4's clean aperture, Matroska's PixelCrop.
 
-QuickTime, ffmpeg (7.1 and later) and, of Matroska, VLC and mpv crop by them; PyAV does not hand them on. Sources: ISO/IEC 14496-12 (12.1.4),
-QuickTime File Format, RFC 9559 (5.1.4.1.28). What is no such file, or is broken, has no crop.
+QuickTime, ffmpeg (7.1 and later) and, of Matroska, VLC and mpv crop by them; PyAV does not hand them on. Sources:
+ISO/IEC 14496-12 (12.1.4), QuickTime File Format, RFC 9559 (5.1.4.1.28). What is no such file, or is broken, has no
+crop.
 """
 
 from __future__ import annotations
