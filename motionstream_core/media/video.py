@@ -26,6 +26,7 @@ FORMATS = (
     *("wav", "mp3", "aac", "flac"),  # known in order to say that they hold no video
 )
 """FFmpeg's demuxers that may open a file. Those that follow links to other files and addresses are not among them."""
+WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 CUT_OFF_S = 1.0
 """A Matroska file whose header states this much more than what is there was cut off."""
 
@@ -122,9 +123,11 @@ class VideoFrames:
         """Decoded frames, from the keyframe at or before the time `seek` on; None: from the beginning."""
         with opened(self._source) as (container, stream):
             stream.thread_type = "AUTO"
+            decoder = _decoder(stream)
             if seek is not None and seek > (stream.start_time or 0):
                 container.seek(seek, stream=stream, backward=True)
-            yield from container.decode(stream)
+            for packet in container.demux(stream):
+                yield from decoder.decode(packet)
 
 
 def videos_below(folder: Path) -> list[Path]:
@@ -207,6 +210,20 @@ def _video_stream(container: Any) -> Any:
     raise MediaError("has no video in it, only sound")
 
 
+def _decoder(stream: Any) -> Any:
+    """What decodes a stream. FFmpeg's own decoders of VP8 and VP9 leave transparency out, and show what it hides."""
+    own = stream.codec_context
+    if stream.metadata.get("alpha_mode") != "1" or own.name not in WITH_ALPHA:
+        return own
+    from av.codec.codec import UnknownCodecError
+    from av.codec.context import CodecContext
+
+    try:
+        return CodecContext.create(WITH_ALPHA[own.name], "r")
+    except UnknownCodecError:
+        raise MediaError(f"is transparent, which this PyAV cannot read: it lacks {WITH_ALPHA[own.name]}") from None
+
+
 def _is_cover(stream: Any) -> bool:
     return "attached_pic" in (stream.disposition.name or "")
 
@@ -232,11 +249,12 @@ def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any
     first: Any = None
     limit = None if stop_s == np.inf else (stream.start_time or 0) + (stop_s + CUT_OFF_S) / stream.time_base
     ended = 0.0
+    decoder = _decoder(stream)
     for packet in container.demux():
         if packet.dts is not None and packet.size:
             ended = max(ended, float((packet.dts + (packet.duration or 0)) * packet.time_base))
         if packet.stream is stream and first is None:
-            first = next(iter(packet.decode()), None)
+            first = next(iter(decoder.decode(packet)), None)
         # what an edit list cuts off is stored, but not shown
         if packet.stream is stream and packet.size and not packet.is_discard:
             found.append(packet.pts)

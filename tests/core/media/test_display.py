@@ -146,6 +146,27 @@ def test_animations_are_read_with_their_own_times_and_opaque(tmp_path: Path, nam
         assert frame[2, 2].tolist() == [255, 255, 255]  # not the red that is hidden there
 
 
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_transparent_webm_shows_white_and_not_what_it_hides(tmp_path: Path, codec: str) -> None:
+    """As browsers record and show them: the right part opaque, another one in every frame, the rest red and hidden."""
+    number_of_frames = 70  # read by a seek, too
+    with av.open(str(tmp_path / "a.webm"), "w") as container:
+        stream = container.add_stream(codec, rate=16, options={"auto-alt-ref": "0", "g": "20"})
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 96, 64, "yuva420p", 2_000_000
+        for number in range(number_of_frames):
+            rgba = np.full((64, 96, 4), (200, 30, 30, 0), np.uint8)
+            rgba[:, 48:] = (30, 30 + 3 * number, 200, 255)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgba, format="rgba")))
+        container.mux(stream.encode())
+    video = VideoFrames(tmp_path / "a.webm")
+    assert video.num_frames == number_of_frames
+    for start in (0, 60, 30):
+        frames = video.read(start, start + 4).astype(int)
+        assert np.abs(frames[:, 4:60, 4:40] - 255).max() <= 2
+        expected = [[[[30, 30 + 3 * number, 200]]] for number in range(start, start + 4)]
+        assert np.abs(frames[:, 4:60, 56:92] - expected).max() <= 12
+
+
 def test_alpha_over_a_colour() -> None:
     rgba = np.array([[[10, 200, 90, 0], [10, 200, 90, 255], [10, 200, 90, 128]]], np.uint8)
     expected = [[[50, 60, 70], [10, 200, 90], [30, 130, 80]]]
