@@ -121,6 +121,7 @@ def test_rates() -> None:
     assert fps == pytest.approx(24) and is_even
     assert steady_rate(np.array([0, 1, 2, 3, 3.001, 3.002]), 1.0) == (pytest.approx(1), False)
     assert steady_rate(np.zeros(1), 30.0) == (30.0, True)
+    assert steady_rate(np.array([0, 0.05, 0.1, 0.6, 1.1]), 0.0) == (pytest.approx(20), False)  # as many of either
     assert even_times(2.0, 1.5).tolist() == pytest.approx([0, 2 / 3, 4 / 3, 2])
 
 
