@@ -203,11 +203,11 @@ def _hint(source: str | Path | BinaryIO) -> str:
 
 
 def _video_stream(container: Any) -> Any:
-    """The first video that is no cover picture."""
-    for stream in container.streams.video:
-        if not _is_cover(stream):
-            return stream
-    raise MediaError("has no video in it, only sound")
+    """The video that the file says to show, else the first; no cover picture."""
+    videos = [each for each in container.streams.video if not _is_cover(each)]
+    if not videos:
+        raise MediaError("has no video in it, only sound")
+    return next((each for each in videos if "default" in (each.disposition.name or "")), videos[0])
 
 
 def _decoder(stream: Any) -> Any:

@@ -146,6 +146,22 @@ def test_animations_are_read_with_their_own_times_and_opaque(tmp_path: Path, nam
         assert frame[2, 2].tolist() == [255, 255, 255]  # not the red that is hidden there
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("default", [None, 0, 1])
+def test_of_two_videos_the_one_that_the_file_says_to_show(tmp_path: Path, suffix: str, default: int | None) -> None:
+    with av.open(str(tmp_path / f"a.{suffix}"), "w") as container:
+        streams = [container.add_stream("libx264", rate=16) for _ in range(2)]
+        for number, stream in enumerate(streams):
+            stream.width, stream.height, stream.pix_fmt = 48 + 48 * number, 32, "yuv420p"
+            stream.disposition = av.stream.Disposition(1 if number == default else 0)
+        for stream in streams:
+            grey = np.full((32, stream.width, 3), 90, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode())
+    assert VideoFrames(tmp_path / f"a.{suffix}").width == 48 + 48 * (default or 0)
+
+
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
 def test_transparent_webm_shows_white_and_not_what_it_hides(tmp_path: Path, codec: str) -> None:
     """As browsers record and show them: the right part opaque, another one in every frame, the rest red and hidden."""
