@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .display import WHITE, over
 from .faults import MediaError, checked_file, name_of
+from .profile import in_srgb
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif")
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
@@ -33,16 +34,22 @@ class Picture:
 def read_picture(source: str | Path | bytes, background: tuple[int, int, int] = WHITE) -> Picture:
     """A picture file, or the content of one, turned upright as its camera says.
 
-    Grey of 16 bits and floating grey in 0..1 are scaled to 8 bits. What is transparent shows `background`; of an
-    animation the first frame is taken. Raises FileNotFoundError, and MediaError naming the file: for another format
-    than FORMATS, for one that is broken or has more than MOST_PIXELS, and for numbers whose range nobody can know.
+    Colours of an ICC profile are brought to sRGB. Grey of 16 bits and floating grey in 0..1 are scaled to 8 bits. What
+    is transparent shows `background`; of an animation the first frame is taken. Raises FileNotFoundError, and
+    MediaError naming the file: for another format than FORMATS, for one that is broken or has more than MOST_PIXELS,
+    and for numbers whose range nobody can know.
     """
     with _opened(source) as picture:
         upright = ImageOps.exif_transpose(picture)
+        hidden = upright.info.get("transparency")
         if upright.mode in (*SIXTEEN_BITS, "I", "F"):
             grey = (_levels(upright, picture.format) * 255 + 0.5).astype(np.uint8)
-            return Picture(np.repeat(grey[..., None], 3, axis=2), np.full_like(grey, 255))
-        rgba = np.asarray(upright.convert("RGBA"))
+            alpha = np.where(np.asarray(upright) == hidden, 0, 255).astype(np.uint8)
+            rgba = np.dstack([grey, grey, grey, alpha])
+        else:
+            if isinstance(hidden, tuple) and max(hidden) > 255:  # of 16 bits, of which Pillow keeps the upper eight
+                upright.info["transparency"] = tuple(level >> 8 for level in hidden)
+            rgba = np.asarray(in_srgb(upright).convert("RGBA"))
     return Picture(over(rgba, background), rgba[..., 3].copy())
 
 
