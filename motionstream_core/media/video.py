@@ -26,6 +26,7 @@ FORMATS = (
     *("wav", "mp3", "aac", "flac"),  # known in order to say that they hold no video
 )
 """FFmpeg's demuxers that may open a file. Those that follow links to other files and addresses are not among them."""
+STILLS_BRAND = "mif1"  # ISO/IEC 23008-12
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 CUT_OFF_S = 1.0
 """A Matroska file whose header states this much more than what is there was cut off."""
@@ -203,10 +204,11 @@ def _hint(source: str | Path | BinaryIO) -> str:
 
 
 def _video_stream(container: Any) -> Any:
-    """The video that the file says to show, else the first; no cover picture."""
-    videos = [each for each in container.streams.video if not _is_cover(each)]
+    """The video that the file says to show, else the first; no still picture."""
+    videos = [each for each in container.streams.video if not _is_still(container, each)]
     if not videos:
-        raise MediaError("has no video in it, only sound")
+        only = "sound" if container.streams.audio else "still pictures"
+        raise MediaError(f"has no video in it, only {only}")
     return next((each for each in videos if "default" in (each.disposition.name or "")), videos[0])
 
 
@@ -224,13 +226,15 @@ def _decoder(stream: Any) -> Any:
         raise MediaError(f"is transparent, which this PyAV cannot read: it lacks {WITH_ALPHA[own.name]}") from None
 
 
-def _is_cover(stream: Any) -> bool:
-    return "attached_pic" in (stream.disposition.name or "")
+def _is_still(container: Any, stream: Any) -> bool:
+    """Whether a stream is a cover picture, or one of a file of pictures (AVIF, HEIC), which has no duration."""
+    is_item = STILLS_BRAND in container.metadata.get("compatible_brands", "") and stream.duration is None
+    return is_item or "attached_pic" in (stream.disposition.name or "")
 
 
 def _crop(source: str | Path | BinaryIO, container: Any, stream: Any) -> Crop:
     """What the container says of this one of its videos."""
-    place = sum(not _is_cover(each) for each in container.streams.video if each.index < stream.index)
+    place = sum(not _is_still(container, each) for each in container.streams.video if each.index < stream.index)
     if not isinstance(source, str | Path):
         return crop_of(source, place)
     with open(source, "rb") as file:

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from motionstream_core.media.display import over
 from motionstream_core.media.faults import MediaError
@@ -160,6 +160,19 @@ def test_of_two_videos_the_one_that_the_file_says_to_show(tmp_path: Path, suffix
         for stream in streams:
             container.mux(stream.encode())
     assert VideoFrames(tmp_path / f"a.{suffix}").width == 48 + 48 * (default or 0)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
+def test_an_animated_avif_moves_and_a_still_one_is_no_video(tmp_path: Path) -> None:
+    """An animated one holds its first picture as a still as well, in a stream before the one that moves."""
+    pictures = [Image.new("RGB", (64, 48), (40 + 50 * number, 90, 90)) for number in range(4)]
+    pictures[0].save(tmp_path / "a.avif", save_all=True, append_images=pictures[1:], duration=[100, 50, 200, 100])
+    video = VideoFrames(tmp_path / "a.avif")
+    assert video.times_s == pytest.approx([0, 0.1, 0.15, 0.35])
+    assert np.abs(video.read(0, 4)[:, 20, 20, 0] - (40 + 50 * np.arange(4))).max() <= 4
+    pictures[0].save(tmp_path / "still.avif")
+    with pytest.raises(MediaError, match=r"still\.avif has no video in it, only still pictures"):
+        VideoFrames(tmp_path / "still.avif")
 
 
 @pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
