@@ -19,6 +19,8 @@ from .profile import in_srgb
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif")
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
 """What a file may be, whatever its name says. Others are never tried: PostScript would be run as a program."""
+HEIF_BRANDS = {brand: "HEIC" for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")}
+HEIF_BRANDS |= {b"avif": "AVIF, which this Pillow cannot read", b"avis": "AVIF, which this Pillow cannot read"}
 MOST_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
@@ -87,11 +89,23 @@ def _opened(source: str | Path | bytes) -> Iterator[Image.Image]:
     except MediaError as error:
         raise error.of(name) from None
     except UnidentifiedImageError:
-        raise MediaError(f"is no picture that can be read; known are {', '.join(FORMATS)}", name) from None
+        raise MediaError(f"is no picture that can be read; known are {', '.join(known)}{_hint(source)}", name) from None
     except Image.DecompressionBombError:
         raise MediaError(f"has more than {2 * MOST_PIXELS // 10**6} megapixels", name) from None
     except (OSError, ValueError, SyntaxError, IndexError, EOFError) as error:
         raise MediaError(f"is broken: {error}", name) from error
+
+
+def _hint(source: str | Path | bytes) -> str:
+    """What a file of pictures as phones write them is, and what to do with it."""
+    if isinstance(source, bytes):
+        head = source[:12]
+    else:
+        with open(source, "rb") as file:
+            head = file.read(12)
+    found = HEIF_BRANDS.get(head[8:]) if head[4:8] == b"ftyp" else None
+    is_known = found is None or (found.startswith("AVIF") and "AVIF" in Image.OPEN)
+    return "" if is_known else f". It is {found}: save it as JPEG or PNG"
 
 
 def _levels(picture: Image.Image, file_format: str | None) -> NDArray[np.float64]:

@@ -50,6 +50,17 @@ def test_numbers_of_an_unknown_range_are_refused(tmp_path: Path, values: np.ndar
         read_picture(tmp_path / "a.tif")
 
 
+def test_heic_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))  # as phones' apps rename them
+    with pytest.raises(MediaError, match=r"a\.jpg is no picture .*, GIF\. It is HEIC: save it as JPEG or PNG$"):
+        read_picture(tmp_path / "a.jpg")
+    monkeypatch.setitem(Image.OPEN, "AVIF", Image.OPEN["PNG"])
+    monkeypatch.delitem(Image.OPEN, "AVIF")  # a Pillow without it
+    content = b"\0\0\0\x18ftypavif\0\0\0\0mif1avif" + bytes(99)
+    with pytest.raises(MediaError, match=r"known are [^V]*, GIF\. It is AVIF, which this Pillow cannot read: save it"):
+        read_picture(content)
+
+
 def png_of_16_bits(colour_type: int, values: np.ndarray, hidden: tuple[int, ...]) -> bytes:
     """By hand (PNG 1.2: IHDR, tRNS, IDAT), since Pillow writes no such file. values: (h w c)."""
 
