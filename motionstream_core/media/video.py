@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class VideoFrames:
         self.name = name_of(source, "video")
         stop_s = start_s + duration_s if duration_s > 0 else np.inf
         with opened(self._source) as (container, stream):
-            times, frame = _scanned(container, stream, stop_s)
+            times, self._twice, frame = _scanned(container, stream, stop_s)
             times_s = np.array([float((time - times[0]) * stream.time_base) for time in times])
             kept = np.flatnonzero((times_s >= start_s - TOLERANCE) & (times_s < stop_s - TOLERANCE))
             if not len(kept):
@@ -107,7 +108,7 @@ class VideoFrames:
             index = bisect.bisect_left(wanted, frame.pts) if frame.pts is not None else len(wanted)
             if index < len(wanted) and wanted[index] == frame.pts:
                 found[index] = self._shown(frame)
-            if len(found) == len(wanted):
+            if len(found) == len(wanted) and wanted[-1] not in self._twice:
                 return found
             if (frame.pts or 0) > wanted[-1]:
                 break
@@ -241,8 +242,9 @@ def _crop(source: str | Path | BinaryIO, container: Any, stream: Any) -> Crop:
         return crop_of(file, place)
 
 
-def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any]:
-    """(sorted times of the frames that are shown, up to a little after `stop_s`; the first frame), out of the packets.
+def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], set[int], Any]:
+    """(sorted times of the frames that are shown, up to a little after `stop_s`; those of several frames, of which the
+    last is shown; the first frame), out of the packets.
 
     Nothing is decoded but that frame.
     """
@@ -268,13 +270,14 @@ def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any
         stated_s = container.duration / 1e6 if container.duration else 0.0
         if "matroska" in container.format.name and stated_s > ended + CUT_OFF_S:
             raise MediaError(f"is cut off: its header states {stated_s:.1f} s, and it ends after {ended:.1f} s")
-    times = sorted(time for time in found if time is not None)
-    if not found or None in found or len(set(found)) != len(found):
-        fault = "has frames that carry no distinct times; convert it to mp4 first"
-        raise MediaError(fault if found else "holds no frame")
+    if not found:
+        raise MediaError("holds no frame")
+    counts = Counter(time for time in found if time is not None)
+    if None in found or len(counts) < len(found) / 2:
+        raise MediaError("has frames that carry no distinct times; convert it to an mp4 of constant rate first")
     if first is None:
         raise MediaError("holds no frame that can be decoded")
-    return times, first
+    return sorted(counts), {time for time, count in counts.items() if count > 1}, first
 
 
 def _last_time(container: Any, stream: Any) -> float | None:
