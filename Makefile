@@ -103,7 +103,7 @@ dist: $(TOOLS)/.installed ## The wheel and the archive of sources, in dist/
 docs: $(TOOLS)/.installed ## The documentation as a site, in site/; a link that leads nowhere fails it
 	NO_MKDOCS_2_WARNING=1 $(TOOLS)/mkdocs build --strict
 
-EXTRAS := live,cluster,train,gguf,credentials
+EXTRAS := live,cluster,train,encoders,gguf,credentials
 sbom: dist ## dist/sbom.cdx.json (CycloneDX): all that the wheel brings along; docs/licences.md: under which licences
 	$(PYTHON) -m venv --clear --without-pip dist/environment
 	$(TOOLS)/python -m pip --python dist/environment/bin/python install --quiet "$$(ls dist/*.whl)[$(EXTRAS)]"

@@ -23,7 +23,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         help="diffusers folder or file; default: a bundled one, for pictures, or for coloured shapes without --image",
     )
     parser.add_argument("--vae", type=Path, help="decodes in place of the model's own: a tiny VAE's file or a folder")
-    parser.add_argument("--encoders", type=Path, help="for a lone file: folder with text_encoder, tokenizer and vae")
+    parser.add_argument(
+        "--encoders",
+        type=Path,
+        help="for a file: folder whose text_encoder, tokenizer, vae (image_encoder, image_processor) it takes; what is "
+        "not there, an all-in-one checkpoint has inside",
+    )
     parser.add_argument("--role", choices=("student", "teacher"), help="of a file that does not say what it is")
     parser.add_argument("--prompt", default="", help="what is seen; evaluating: of clips without a caption")
     parser.add_argument("--negative", default="", help="a teacher's negative prompt")

@@ -27,6 +27,7 @@ from ..going_on import Before, begin
 from ..state import StreamState, resumable_stream
 from ..state_file import Maker
 from ..stream import StreamSettings, named, sample_teacher
+from .parts import Part, find_parts
 from .prompts import EncodedPrompt, OwnWords, PromptSource, WanPrompts
 
 TINY_VAE_FILE = "tiny_vae.safetensors"
@@ -65,6 +66,10 @@ class Renderer:
         self.loaded, self.device, self._budget = loaded, device, budget_bytes
         self._prompts, self.encoder, self.decoder = prompts, encoder, decoder
         self._settled = False
+
+    def prepare(self, prompts: Sequence[str]) -> None:
+        """Encode the prompts of jobs that come one by one, before the first video; `encode` then has them."""
+        self._prompts.prepare(prompts)
 
     def encode(self, prompts: Sequence[str], images: Sequence[Tensor | None]) -> list[EncodedPrompt]:
         """All prompts of a job, each with its first image (3 h w) in [0, 1]: encode them all before the first video."""
@@ -205,7 +210,8 @@ def open_renderer(
         words of its own takes `tiny_vae.safetensors` beside it when none is given.
     dtype: what it computes in; None is bf16 on GPUs and on CPUs that are fast in it (`models.precision`), else float32.
     role: of a file that does not tell whether it is a student's (`checkpoints.load.read_checkpoint`).
-    encoders: for a file without words of its own, the folder that holds the encoders and the VAE.
+    encoders: a folder whose encoders and VAE a file takes, one without words of its own; what the folder lacks, the
+        file must hold itself (`parts.find_parts`).
     budget_bytes: of the device for the weights of the transformer and of each encoder in its turn; None takes what is
         free beside the stream's cache and `reserve_bytes`.
 
@@ -213,7 +219,6 @@ def open_renderer(
     """
     device = device or torch.device("cpu")
     path = Path(model)
-    folder = path if path.is_dir() else Path(encoders) if encoders is not None else None
     if path.is_dir():
         require_parts(path, ("transformer",))
     dtype = dtype or (torch.bfloat16 if device.type != "cpu" or cpu_is_fast_in_bf16() else torch.float32)
@@ -225,20 +230,15 @@ def open_renderer(
     if loaded.spec.vocabulary:
         tiny = _vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
         return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes)
-    if folder is None:
-        raise ValueError(
-            f"{path} holds a transformer alone; name the folder of its text encoder, tokenizer and VAE with --encoders"
-        )
-    require_parts(folder, ("tokenizer", "text_encoder"))
     backbone = loaded.spec.backbone
-    if backbone.image_dim is not None:
-        require_parts(folder, ("image_encoder", "image_processor"))
-    if vae is None or loaded.spec.image_rule != "none":
-        require_parts(folder, ("vae",))
-    decoder = _vae(Path(vae), dtype) if vae is not None else None
-    encoder = decoder if decoder is not None and loaded.spec.image_rule == "none" else _vae(folder / "vae", dtype)
-    prompts = WanPrompts(folder, backbone.text_dim, backbone.image_dim, device, dtype, free)
-    return Renderer(loaded, prompts, encoder, decoder or encoder, device, budget_bytes)
+    needed: list[Part] = ["tokenizer", "text_encoder"]
+    needed += ["image_encoder"] if backbone.image_dim is not None else []
+    needed += ["vae"] if vae is None or loaded.spec.image_rule != "none" else []
+    parts = find_parts(path, None if encoders is None else Path(encoders), needed)
+    encoder = _vae(parts.where("vae") if "vae" in needed else Path(str(vae)), dtype)
+    decoder = _vae(Path(vae), dtype) if vae is not None and "vae" in needed else encoder
+    prompts = WanPrompts(parts, backbone.text_dim, backbone.image_dim, device, dtype, free)
+    return Renderer(loaded, prompts, encoder, decoder, device, budget_bytes)
 
 
 def reserve_bytes(spec: ModelSpec, dtype: torch.dtype) -> int:
