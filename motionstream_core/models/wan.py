@@ -150,7 +150,7 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(
             ops.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), ops.Linear(config.ffn_dim, config.dim)
         )
-        self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
+        self.modulation = _modulation(6, config.dim)
 
     def context_keys(self, text: Tensor, image: Tensor | None = None) -> tuple[Tensor, ...]:
         """This block's keys and values (b l k d) of embedded text and, where there are any, of embedded CLIP tokens."""
@@ -182,7 +182,7 @@ class Head(nn.Module):
         super().__init__()
         self.norm = ops.LayerNorm(config.dim, eps=config.eps, elementwise_affine=False)
         self.head = ops.Linear(config.dim, config.out_channels * config.patch[1] * config.patch[2])
-        self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / config.dim**0.5)
+        self.modulation = _modulation(2, config.dim)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         shift, scale = (self.modulation.to(time)[:, None] + time[:, :, None]).unbind(2)
@@ -364,6 +364,13 @@ def _supplied(ops: Any, name: str, own: Any) -> Any:
 def _rms_norm(config: WanConfig, ops: Any) -> nn.Module:
     """A norm over all heads' features together."""
     return _supplied(ops, "RMSNorm", RMSNorm)(config.dim, eps=config.eps)
+
+
+def _modulation(num_parts: int, dim: int) -> nn.Parameter:
+    """Random shifts, scales and gates (1 num_parts dim), to be learned."""
+    drawn = torch.randn(1, num_parts, dim)
+    # on the meta device nothing is drawn, and any arithmetic imports PyTorch's compiler: a second of every start
+    return nn.Parameter(drawn if drawn.is_meta else drawn / dim**0.5)
 
 
 def _heads(x: Tensor, num_heads: int) -> Tensor:
