@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from ..batch.model_choice import ModelChoice
 from ..demo.weights import BUNDLED, STUDENT, name_of
+from ..models.fp8 import Arithmetic
 from ..options import add_device, real, seed, size, whole
 from ..streaming.render.renderer import Renderer, TeacherSettings, open_renderer
 
@@ -39,6 +41,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     add_device(parser)
     parser.add_argument(
+        "--arithmetic",
+        choices=get_args(Arithmetic),
+        default="plain",
+        help="fp8: the transformer's large matrices in 8 bits, for GPUs of compute capability 8.9 and higher",
+    )
+    parser.add_argument(
         "--memory", type=real(0, MAX_GIB), metavar="GIB", help="of the GPU for weights; the rest waits on the CPU"
     )
 
@@ -52,6 +60,7 @@ def model_of(args: argparse.Namespace, bundled: Path = STUDENT) -> Renderer:
         role=args.role,
         device=args.device,
         budget_bytes=None if args.memory is None else int(args.memory * 2**30),
+        arithmetic=args.arithmetic,
     )
 
 
@@ -68,6 +77,7 @@ def choice_of(args: argparse.Namespace, bundled: Path = STUDENT) -> ModelChoice:
         frame_size=args.size,
         steps=args.steps,
         weights=None if args.weights is None else (args.weights[0], args.weights[1]),
+        arithmetic=args.arithmetic,
     )
 
 

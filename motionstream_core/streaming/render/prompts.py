@@ -60,7 +60,7 @@ class WanPrompts:
 
     Each encoder is loaded, used for the whole job and freed before the next comes, so that none of them shares the
     device's memory with another or with the transformer. budget_bytes: of the device for one encoder's weights; the
-    rest waits in the CPU's memory (`models.on_demand`). None moves it all.
+    rest waits in the CPU's memory (`models.offload`). None moves it all.
     """
 
     def __init__(
