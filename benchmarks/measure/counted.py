@@ -17,6 +17,7 @@ from motionstream_core.models.offload import place, weight_bytes
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
 from motionstream_core.streaming.image_source import StillImage
 from motionstream_core.streaming.render.renderer import Vae, streaming_decoder
+from motionstream_core.streaming.render.warm_up import first_steady_chunk
 from motionstream_core.streaming.stream import StreamSettings, named, stream_cache, stream_chunks
 
 from .cost import Cost, Counter
@@ -58,15 +59,6 @@ class Shape:
         with META:
             model = build_model(self.spec)
         return LoadedModel(model.to(self.dtype).eval().requires_grad_(False), self.spec)
-
-
-def steady_chunk(spec: ModelSpec, settings: StreamSettings) -> int:
-    """Number of the first chunk behind a full sink and window; from it on all chunks cost the same."""
-    remembered = (settings.sink_frames or 0) + (settings.window_frames or 0)
-    index = 1
-    while spec.chunk_plan.chunk(index).start < remembered:
-        index += 1
-    return index
 
 
 @torch.inference_mode()
@@ -128,7 +120,7 @@ def _held(shape: Shape, fp8: bool, offloaded: bool) -> Held:
 def _steady(loaded: LoadedModel, shape: Shape, counter: Counter) -> Stages[Cost, Cost]:
     """One steady chunk and its cache pass, seen by `counter`."""
     spec, settings, vae = shape.spec, named(shape.settings, loaded), copy.deepcopy(shape.vae).to(META)
-    index = steady_chunk(spec, settings)
+    index = first_steady_chunk(spec, settings)
     num_frames = spec.vae_stride.num_frames(spec.chunk_plan.chunk(index).stop)
     conditions, decoder = _conditions(loaded, shape.dtype, num_frames), streaming_decoder(vae)
     cache = stream_cache(loaded, conditions.latent_size, settings)

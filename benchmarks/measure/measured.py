@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from motionstream_core.streaming.render.renderer import streaming_decoder
+from motionstream_core.streaming.render.warm_up import first_steady_chunk
 from motionstream_core.streaming.stream import StreamSettings, named, stream_chunks
 
 from .cost import Cost
-from .counted import steady_chunk
 from .models import Stream
 from .stages import STAGES, STEP, Stages
 from .timing import Clock, forget_peak, peak_gib, settle, spread
@@ -56,7 +56,7 @@ def measured(
         if not first_ms and not picture_alone:
             first_ms = (now - begun + stream.begun_s) * 1e3
         before, num_frames = now, len(streamed.frames)
-    warm = max(num_chunks // WARM_SHARE, min(steady_chunk(stream.loaded.spec, settings) + 1, num_chunks - 1))
+    warm = max(num_chunks // WARM_SHARE, min(first_steady_chunk(stream.loaded.spec, settings) + 1, num_chunks - 1))
     steady = chunk_ms[warm:]
     return {
         "frames a chunk": num_frames,

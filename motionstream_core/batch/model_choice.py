@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
@@ -29,13 +29,15 @@ class ModelChoice:
     steps: int = 50
     weights: tuple[float, float] | None = None
     arithmetic: Arithmetic = "plain"
+    compiled: bool = False
 
     @property
     def made_of(self) -> dict[str, Any]:
         """What a video's pixels depend on: not where the weights wait."""
         made = {name: value for name, value in asdict(self).items() if name != "memory_bytes"}
-        if self.arithmetic == "plain":  # as tables say that were begun before there was another
-            del made["arithmetic"]
+        for field in (each for each in fields(self) if each.name in ("arithmetic", "compiled")):
+            if made[field.name] == field.default:  # as tables say that were begun before there was a choice
+                del made[field.name]
         return made
 
     @property
@@ -54,4 +56,5 @@ class ModelChoice:
             device=torch.device(device),
             budget_bytes=self.memory_bytes,
             arithmetic=self.arithmetic,
+            compiled=self.compiled,
         )

@@ -18,7 +18,7 @@ from ..streaming.render.job import read_job, render_to_file
 from ..streaming.state_file import SUFFIX
 from ..streaming.stream import StreamSettings
 from ..tracks import ORDERS, UNITS
-from .model import add_model, model_of, teacher_settings
+from .model import add_model, model_of, teacher_settings, warm
 from .render_manifest import OF_A_TABLE, add_manifest, render_manifest
 from .render_manifest import OUT as FOLDER
 
@@ -84,6 +84,7 @@ def render(args: argparse.Namespace) -> int | None:
         print(f"tracks               {job.told}")
     keep = state_to(args.save_stream, renderer, name_of(args.model or default))
     settings, teacher = StreamSettings(seed=args.seed), teacher_settings(args)
+    warm(args, renderer, renderer.loaded, (job.tracks.height, job.tracks.width), settings)
     pace = render_to_file(renderer, job, args.out, settings, teacher, keep, generated=args.content_credentials)
     print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
@@ -109,6 +110,7 @@ def go_on(args: argparse.Namespace) -> None:
         order=args.order,
     )
     keep = state_to(args.save_stream, renderer, name)
+    warm(args, renderer, renderer.loaded, job.before.size, StreamSettings())
     pace = go_on_to_file(renderer, job, args.out, args.seed, keep, generated=args.content_credentials)
     height, width = job.before.size
     print(f"video                {args.out}  ({pace.num_frames} new frames, {width}x{height} px)")
@@ -140,6 +142,7 @@ def replay(args: argparse.Namespace) -> None:
     if renderer.loaded.spec.image_rule != "none" and log.image is None:
         raise FileNotFoundError(f"--replay: the log's first image is missing beside {args.replay}")
     picture = log.picture()
+    warm(args, renderer, opened.loaded, opened.size, opened.settings)
     renderer.settle()
     with VideoFile(args.out, about.fps, generated=args.content_credentials) as file:
         for frames in replayed(opened, log, picture):

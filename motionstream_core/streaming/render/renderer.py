@@ -51,7 +51,8 @@ class Renderer:
     encoder, decoder: the VAEs that images go in by and latents come out by, often one and the same. The transformer
     moves to `device` when the first video is asked for, which leaves the memory to the prompts' encoders before.
     budget_bytes: of the device for the transformer's weights, None for all of them (`models.offload`).
-    weights: fingerprint of the checkpoint's weights, where the model holds them in another form.
+    weights: fingerprint of the checkpoint's weights, where the model holds them in another form. compiled: the
+    transformer's blocks are run by torch.compile (`WanModel.compile_blocks`).
     """
 
     def __init__(
@@ -63,11 +64,12 @@ class Renderer:
         device: torch.device,
         budget_bytes: int | None = None,
         weights: str | None = None,
+        compiled: bool = False,
     ) -> None:
         _require_fit(loaded, encoder, decoder)
         self.loaded, self.device, self._budget, self._weights = loaded, device, budget_bytes, weights
         self._prompts, self.encoder, self.decoder = prompts, encoder, decoder
-        self._settled = False
+        self._compiled, self._settled = compiled, False
 
     def encode(self, prompts: Sequence[str], images: Sequence[Tensor | None]) -> list[EncodedPrompt]:
         """All prompts of a job, each with its first image (3 h w) in [0, 1]: encode them all before the first video."""
@@ -182,12 +184,22 @@ class Renderer:
         return streaming_decoder(self.decoder).push(latents)
 
     def settle(self) -> None:
-        """Bring everything to the device; the first video does it by itself."""
+        """Bring everything to the device; the first video does it by itself.
+
+        Raises ValueError where blocks are to be compiled whose weights have no room there.
+        """
         if self._settled:
             return
         self.encoder.to(self.device)
         self.decoder.to(self.device)
-        place(self.loaded.model, self.device, self._budget, pin=True)
+        waiting = place(self.loaded.model, self.device, self._budget, pin=True)
+        if self._compiled and waiting:
+            raise ValueError(
+                f"compile: {waiting / 2**30:.1f} GiB of the weights have no room on the device and wait on the CPU, "
+                "where compiled blocks cannot fetch them; leave the option out"
+            )
+        if self._compiled:
+            self.loaded.model.compile_blocks()
         self._settled = True
 
 
@@ -201,6 +213,7 @@ def open_renderer(
     dtype: torch.dtype | None = None,
     budget_bytes: int | None = None,
     arithmetic: Arithmetic = "plain",
+    compiled: bool = False,
 ) -> Renderer:
     """A renderer of local files; nothing is downloaded.
 
@@ -214,6 +227,7 @@ def open_renderer(
     budget_bytes: of the device for the weights of the transformer and of each encoder in its turn; None takes what is
         free beside the stream's cache and `reserve_bytes`.
     arithmetic: how the transformer's large matrices are multiplied by: in `dtype`, or in fp8 (`models.fp8`).
+    compiled: see `Renderer`.
 
     Raises FileNotFoundError naming the part that is missing, ValueError for parts that do not go together, and for fp8
     where the device or the model does not have it.
@@ -236,7 +250,7 @@ def open_renderer(
         budget_bytes = None if weight_bytes(loaded.model) <= left else left
     if loaded.spec.vocabulary:
         tiny = _vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
-        return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes, weights)
+        return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes, weights, compiled)
     if folder is None:
         raise ValueError(
             f"{path} holds a transformer alone; name the folder of its text encoder, tokenizer and VAE with --encoders"
@@ -250,7 +264,7 @@ def open_renderer(
     decoder = _vae(Path(vae), dtype) if vae is not None else None
     encoder = decoder if decoder is not None and loaded.spec.image_rule == "none" else _vae(folder / "vae", dtype)
     prompts = WanPrompts(folder, backbone.text_dim, backbone.image_dim, device, dtype, free)
-    return Renderer(loaded, prompts, encoder, decoder or encoder, device, budget_bytes, weights)
+    return Renderer(loaded, prompts, encoder, decoder or encoder, device, budget_bytes, weights, compiled)
 
 
 def reserve_bytes(spec: ModelSpec, dtype: torch.dtype) -> int:
