@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -26,10 +26,19 @@ from benchmarks.beside_core import beside_core
 from benchmarks.measure.counted import Shape, stage_costs
 from benchmarks.measure.machine import device_about, versions
 from benchmarks.measure.measured import measured, with_costs
-from benchmarks.measure.models import Stream, bundled_stream, full_vae, preset_spec, random_stream, tiny_vae
+from benchmarks.measure.models import (
+    Stream,
+    bundled_stream,
+    full_vae,
+    preset_spec,
+    random_stream,
+    tiny_vae,
+    with_options,
+)
 from benchmarks.measure.picture import drawn
 from benchmarks.measure.timing import copy_rate, product_rate
 from motionstream_core.checkpoints import ModelSpec
+from motionstream_core.models.fp8 import Arithmetic
 from motionstream_core.streaming.stream import StreamSettings, named, step_list
 
 BUNDLED = ("pictures", "shapes")
@@ -66,6 +75,8 @@ class Case:
     steps: int | None
     vae: str
     dtype: str
+    arithmetic: Arithmetic = "plain"
+    compiled: bool = False
 
     def settings(self, spec: ModelSpec) -> StreamSettings:
         """Sink, window and steps."""
@@ -74,7 +85,10 @@ class Case:
         return StreamSettings(0, sink, window, None if self.steps is None else step_list(spec, self.steps))
 
     def stream(self, device: torch.device, num_chunks: int, narrow: bool) -> Stream:
-        """The stream itself. Raises ValueError for a full VAE of a model that has none."""
+        """The stream itself. Raises ValueError for a full VAE of a model that has none, or fp8 where it cannot be."""
+        return with_options(self._plain_stream(device, num_chunks, narrow), self.arithmetic, self.compiled)
+
+    def _plain_stream(self, device: torch.device, num_chunks: int, narrow: bool) -> Stream:
         chunk = None if self.layout is None else Layout.parse(self.layout).chunk
         dtype = DTYPES[self.dtype]
         if self.model in BUNDLED:
@@ -129,7 +143,7 @@ def run(case: Case, device: torch.device, num_chunks: int, narrow: bool = False)
     tokens = spec.chunk_plan.chunk_frames * (height // cell) * (width // cell)
     rate = product_rate(device, (tokens, backbone.dim, backbone.ffn_dim), DTYPES[case.dtype])
     steps = named(settings, stream.loaded).step_list or ()
-    costs = stage_costs(Shape(spec, stream.vae, settings, DTYPES[case.dtype]))
+    costs = stage_costs(Shape(spec, stream.vae, settings, DTYPES[case.dtype], case.arithmetic))
     about = vars(case) | {"size": f"{width}x{height}", "chunks": num_chunks, "matrix TFLOP/s": float(f"{rate:.4g}")}
     return about | with_costs(told, costs, len(steps), rate)
 
@@ -137,7 +151,8 @@ def run(case: Case, device: torch.device, num_chunks: int, narrow: bool = False)
 def table(told: dict[str, Any]) -> list[str]:
     """A case in Markdown."""
     names = [told["model"], told["size"], told["layout"], told["steps"] and f"{told['steps']} steps"]
-    what = ", ".join(str(each) for each in [*names, f"{told['vae']} VAE", told["dtype"]] if each)
+    names += [f"{told['vae']} VAE", told["dtype"], told["arithmetic"] != "plain" and told["arithmetic"]]
+    what = ", ".join(str(each) for each in [*names, told["compiled"] and "compiled"] if each)
     latency = told["boundary to picture ms"]
     lines = [
         "",
@@ -165,7 +180,8 @@ def core_table(told: dict[str, Any]) -> list[str]:
 
 
 def _cases(args: argparse.Namespace) -> list[Case]:
-    return [Case(*each) for each in itertools.product(args.model, args.layout, args.steps, args.vae, args.dtype)]
+    asked = (args.model, args.layout, args.steps, args.vae, args.dtype, args.arithmetic)
+    return [Case(*each, compiled=args.compiled) for each in itertools.product(*asked)]
 
 
 def parsed(device: torch.device, given: Sequence[str] | None) -> argparse.Namespace:
@@ -179,6 +195,8 @@ def parsed(device: torch.device, given: Sequence[str] | None) -> argparse.Namesp
     parser.add_argument("--steps", nargs="+", type=int, default=[None], help="denoise steps of a chunk")
     parser.add_argument("--vae", nargs="+", choices=("tiny", "full"), default=["tiny"])
     parser.add_argument("--dtype", nargs="+", choices=list(DTYPES), default=["bf16" if on_gpu else "fp32"])
+    parser.add_argument("--arithmetic", nargs="+", choices=get_args(Arithmetic), default=["plain"])
+    parser.add_argument("--compile", dest="compiled", action="store_true", help="the transformer's blocks")
     parser.add_argument("--narrow", action="store_true", help="1.3b and 5b as a rehearsal; their times mean nothing")
     parser.add_argument("--chunks", type=int, default=60)
     parser.add_argument("--out", type=Path, default=Path("outputs/bench"), help="a folder")

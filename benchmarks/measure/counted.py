@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
+from motionstream_core.models.fp8 import Arithmetic, to_fp8
 from motionstream_core.models.kv_cache import CacheState, remembered_frames
 from motionstream_core.models.offload import place, weight_bytes
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
@@ -49,6 +50,7 @@ class Shape:
     vae: Vae
     settings: StreamSettings = field(default_factory=StreamSettings)
     dtype: torch.dtype = torch.bfloat16
+    arithmetic: Arithmetic = "plain"
 
     def with_layers(self, num_layers: int) -> Shape:
         """With so many of the transformer's blocks."""
@@ -58,7 +60,10 @@ class Shape:
         """Without data."""
         with META:
             model = build_model(self.spec)
-        return LoadedModel(model.to(self.dtype).eval().requires_grad_(False), self.spec)
+        model = model.to(self.dtype).eval().requires_grad_(False)
+        if self.arithmetic == "fp8":
+            to_fp8(model)
+        return LoadedModel(model, self.spec)
 
 
 @torch.inference_mode()

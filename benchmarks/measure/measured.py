@@ -99,7 +99,8 @@ def with_costs(told: dict[str, Any], costs: Mapping[str, Cost], num_steps: int, 
 def _rate(cost: Cost, ms: float, tflop_s: float) -> dict[str, float]:
     tflop = cost.flop / 1e12
     rate = tflop / ms * 1e3 if ms else 0.0
-    shares = {"TFLOP/s": rate, "share of the floor": rate / tflop_s}
+    floor = cost.flop_in_bf16 / 1e9 / tflop_s
+    shares = {"TFLOP/s": rate, "share of the floor": floor / ms if ms else 0.0}
     return {"TFLOP": tflop, "GB moved": cost.bytes / 1e9} | {
         name: float(f"{each:.4g}") for name, each in shares.items()
     }
