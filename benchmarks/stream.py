@@ -4,8 +4,8 @@ python -m benchmarks.stream [--model 1.3b 5b] [--layout c3s1w1 c1s1w1] [--chunks
 
 Models: pictures and shapes, the bundled ones; 1.3b (832x480) and 5b (1280x704), of random weights, with --narrow
 narrow and for small frames. Every combination of what is given is measured. A layout c3s1w1 is a chunk of three latent
-frames, a sink and a window of one chunk each. Where COMFYUI_PATH names a checkout of ComfyUI (and COMFYUI_PYTHON its
-Python), its own autoregressive sampler is measured beside it.
+frames, a sink and a window of one chunk each. Other code is measured beside it where a checkout is named: ComfyUI's own
+autoregressive sampler (COMFYUI_PATH, and COMFYUI_PYTHON its Python), Self-Forcing's pipeline (SELF_FORCING_PATH).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, get_args
 import torch
 
 from benchmarks.beside_core import beside_core
+from benchmarks.beside_self_forcing import beside_self_forcing
 from benchmarks.measure.counted import Shape, stage_costs
 from benchmarks.measure.machine import device_about, versions
 from benchmarks.measure.measured import measured, with_costs
@@ -45,6 +46,7 @@ BUNDLED = ("pictures", "shapes")
 PRESETS = {"1.3b": "wan2.1-1.3b", "5b": "wan2.2-5b"}
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 LAYOUT = re.compile(r"c(\d+)s(\d+)w(\d+)")
+BESIDE = {"core": ("COMFYUI_PATH", beside_core), "Self-Forcing": ("SELF_FORCING_PATH", beside_self_forcing)}
 COPY_BYTES = {"cuda": 2**31, "cpu": 2**27}
 
 
@@ -114,7 +116,7 @@ def main(given: Sequence[str] | None = None) -> None:
     results["memory TB/s"] = round(copy_rate(device, COPY_BYTES[device.type]), 4)
     print(f"{results['device']}, torch {torch.__version__}, commit {results['versions']['commit']}")
     args.out.mkdir(parents=True, exist_ok=True)
-    path, checkout = args.out / "stream.json", os.environ.get("COMFYUI_PATH")
+    path = args.out / "stream.json"
     try:
         for case in _cases(args):
             results["cases"].append(told := run(case, device, args.chunks, args.narrow))
@@ -122,10 +124,11 @@ def main(given: Sequence[str] | None = None) -> None:
             path.write_text(json.dumps(results, indent=1), "utf-8")
     except (ModuleNotFoundError, ValueError) as error:
         raise SystemExit(f"benchmarks.stream: {error}") from None
-    if checkout:
-        results["beside core"] = told = beside_core(Path(checkout), args.chunks)
-        print("\n".join(core_table(told)))
-        path.write_text(json.dumps(results, indent=1), "utf-8")
+    for name, (variable, measure) in BESIDE.items():
+        if os.environ.get(variable):
+            results[f"beside {name}"] = told = measure(Path(os.environ[variable]), args.chunks)
+            print("\n".join(beside_table(told, name)))
+            path.write_text(json.dumps(results, indent=1), "utf-8")
     print(f"results: {path}")
     try:
         print(f"picture: {drawn(results, args.out / 'stream.png')}")
@@ -169,13 +172,18 @@ def table(told: dict[str, Any]) -> list[str]:
     return lines
 
 
-def core_table(told: dict[str, Any]) -> list[str]:
-    """Beside core, in Markdown."""
-    lines = ["", f"**Beside core's SamplerARVideo** ({told['about']})", "", "| | ours | core's | core's / ours |"]
-    lines.append("|---|---|---|---|")
-    for name in told["ours"]:
-        ours, core = told["ours"][name], told["core"][name]
-        lines.append(f"| {name} | {ours:.4g} | {core:.4g} | {core / ours:.2f} |")
+def beside_table(told: dict[str, Any], name: str) -> list[str]:
+    """Beside another code, in Markdown."""
+    lines = [
+        "",
+        f"**Beside {name}** ({told['about']})",
+        "",
+        f"| | ours | {name} | {name} / ours |",
+        "|---|---|---|---|",
+    ]
+    for what, ours in told["ours"].items():
+        theirs = told[name][what]
+        lines.append(f"| {what} | {ours:.4g} | {theirs:.4g} | {theirs / ours:.2f} |")
     return lines
 
 

@@ -70,5 +70,6 @@ def warm_up(
     except RuntimeError as error:
         if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
             raise
-        why = str(error).strip().splitlines()[0]
+        cause = getattr(error, "inner_exception", error)
+        why = f"{type(cause).__name__}: {str(cause).strip().splitlines()[0]}"
         raise RuntimeError(f"compile: PyTorch's compiler cannot work here ({why}); leave the option out") from error
