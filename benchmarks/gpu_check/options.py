@@ -1,4 +1,4 @@
-"""Part 4: what products in fp8 and compiled blocks are worth, in turns with the plain stream, and what they change."""
+"""Part 4: fp8, compiled blocks, CUDA graphs: in turns with the plain stream, and what else they make."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure.models import opened, preset_spec, random_stream, tiny_vae, with_options
-from benchmarks.measure.timing import seconds
+from benchmarks.measure.timing import median_ms, seconds
+from motionstream_core.streaming.render.renderer import streaming_decoder
 from motionstream_core.streaming.render.warm_up import first_steady_chunk
-from motionstream_core.streaming.stream import StreamSettings, named
+from motionstream_core.streaming.rollout import remember
+from motionstream_core.streaming.stream import StreamSettings, named, stream_cache
 
 from .record import Record
 
@@ -33,7 +35,10 @@ def run(record: Record, device: torch.device, tiny: bool) -> None:
         "fp8, compiled": {"arithmetic": "fp8", "compiled": True, **compiler},
     }
     _in_turns(record, device, tiny, variants)
-    if device.type == "cuda":  # last, since nobody saw yet what it does
+    if device.type == "cuda":
+        with record.checking(PART, "decoding beside the cache pass"):
+            record.tell(PART, "decoding beside the cache pass", _side_by_side(device, tiny))
+        # last, since nobody saw yet what it does
         _in_turns(record, device, tiny, {PLAIN: {}, GRAPHS: {"compiled": True, "mode": "reduce-overhead"}})
 
 
@@ -65,6 +70,35 @@ def _in_turns(record: Record, device: torch.device, tiny: bool, variants: dict[s
         if name in ALLOWED:
             apart = max(_apart(ours, wanted) for ours, wanted in zip(made[name], made[PLAIN], strict=True))
             record.compare(PART, f"{name}, latents", apart, ALLOWED[name])
+
+
+@torch.inference_mode()
+def _side_by_side(device: torch.device, tiny: bool) -> dict[str, float]:
+    """ms of a chunk's decoding and cache pass one after the other, and on two streams of the device."""
+    spec = preset_spec("wan2.1-1.3b", tiny)
+    vae = tiny_vae(spec, tiny).decode_in(torch.bfloat16).to(device)
+    stream = random_stream(spec, vae, device, torch.bfloat16, num_chunks=2)
+    conditions, decoder = stream.conditions(spec.chunk_plan.chunk(1)), streaming_decoder(vae)
+    cache = stream_cache(stream.loaded, stream.conditions.latent_size, StreamSettings())
+    shape = 1, spec.backbone.out_channels, spec.chunk_plan.chunk_frames, *stream.conditions.latent_size
+    latents = torch.randn(shape, device=device, dtype=torch.bfloat16)
+    own, other = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+
+    def keep() -> None:
+        remember(stream.loaded.model, spec.layout, conditions, latents, cache)
+
+    def in_order() -> None:
+        decoder.push(latents)
+        keep()
+
+    def at_once() -> None:
+        other.wait_stream(own)
+        with torch.cuda.stream(other):
+            decoder.push(latents)
+        keep()
+        own.wait_stream(other)
+
+    return {"one after the other ms": median_ms(device, in_order), "at once ms": median_ms(device, at_once)}
 
 
 def _next(chunks: Any) -> Tensor:
