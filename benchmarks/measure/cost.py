@@ -68,7 +68,7 @@ class Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = _on_meta((args, kwargs))
+        given = on_meta((args, kwargs))
         if func in QUESTIONS and given:
             return QUESTIONS[func]
         if func is ATTENTION and given:
@@ -80,7 +80,7 @@ class Counter(TorchDispatchMode):
                 return made
         known = {each.untyped_storage()._cdata for each in given}
         made = func(*args, **kwargs)
-        fresh = [each for each in _on_meta(made) if each.untyped_storage()._cdata not in known]
+        fresh = [each for each in on_meta(made) if each.untyped_storage()._cdata not in known]
         written = [*_mutated(func, args, kwargs), *fresh]
         if written and func._schema.name.split("::")[1] not in UNWRITTEN:
             self._add(_flop(func, args, kwargs, made), _read(func, given, args), written, func is FP8_PRODUCT)
@@ -96,7 +96,8 @@ class Counter(TorchDispatchMode):
         self.cost += Cost(flop, sum(map(_bytes, [*unique.values(), *written])), 1, flop * in_fp8)
 
 
-def _on_meta(value: Any) -> list[Tensor]:
+def on_meta(value: Any) -> list[Tensor]:
+    """The tensors without data in it, whatever holds them."""
     return [each for each in tree_leaves(value) if isinstance(each, Tensor) and each.is_meta]
 
 
@@ -120,7 +121,7 @@ def _mutated(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
     for argument in func._schema.arguments[len(args) :]:
         if argument.alias_info is not None and argument.alias_info.is_write and argument.name in kwargs:
             values.append(kwargs[argument.name])
-    return _on_meta(values)
+    return on_meta(values)
 
 
 def _read(func: Any, given: list[Tensor], args: Any) -> list[Tensor]:

@@ -23,6 +23,7 @@ E4M3 = torch.float8_e4m3fn
 LARGEST = torch.finfo(E4M3).max
 LEAST_SIZE = 1e-12  # of a row, so that one of zeros has a scale
 LEAST_CAPABILITY = (8, 9)
+MANTISSA, EXPONENT = 0x7FFFFF, 0x7F800000  # of a float32
 SIDE = 16  # both sides of a matrix are multiples of it, as GPUs want them
 
 
@@ -31,10 +32,11 @@ def require_fp8(device: torch.device, dtype: torch.dtype) -> None:
 
     A CPU has them: slower than its others, and the same numbers.
     """
-    if device.type == "cpu":
-        return
     fault = None
-    if device.type != "cuda" or torch.version.hip is not None:
+    if device.type == "cpu":
+        if dtype == torch.float16:
+            fault = "makes bfloat16 or float32 on a CPU, and this model is to compute in torch.float16"
+    elif device.type != "cuda" or torch.version.hip is not None:
         fault = f"needs an NVIDIA GPU, and this device is {device}"
     elif (has := torch.cuda.get_device_capability(device)) < LEAST_CAPABILITY:
         needed = "8.9 or higher (Ada, Hopper, Blackwell)"
@@ -89,7 +91,11 @@ class Fp8Linear(nn.Module):
 
 
 def rounded(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (n d) in e4m3, each with its largest value at e4m3's, and their scales (n 1) float32; x is the product."""
-    size = torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True, dtype=torch.float32)
-    scale = size.clamp(min=LEAST_SIZE) / LARGEST
-    return (x / scale).to(E4M3), scale
+    """Rows (n d) in e4m3, as large as that goes, and a scale (n 1) float32 for each: x is about their product.
+
+    Scales are powers of two, by which bf16 is divided exactly: no activation is widened on the way.
+    """
+    size = torch.linalg.vector_norm(x, torch.inf, dim=-1, keepdim=True).float()
+    bits = (size.clamp(min=LEAST_SIZE) / LARGEST).view(torch.int32)
+    scale = ((bits + MANTISSA) & EXPONENT).view(torch.float32)  # the next power of two
+    return (x / scale.to(x.dtype)).to(E4M3), scale

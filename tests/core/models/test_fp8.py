@@ -38,8 +38,8 @@ def nearest(x: Tensor) -> Tensor:
 
 
 def by_rows(x: Tensor) -> Tensor:
-    """x (n d) as rows in e4m3 times a scale each that takes the row's largest value to 448; float64."""
-    scale = x.double().abs().amax(dim=-1, keepdim=True) / 448
+    """x (n d) as rows in e4m3, each times the least power of two by which it is no larger than 448; float64."""
+    scale = torch.exp2(torch.ceil(torch.log2(x.double().abs().amax(dim=-1, keepdim=True) / 448)))
     return nearest(x.double() / scale) * scale
 
 
@@ -135,6 +135,8 @@ def test_devices_without_it_are_refused(
         require_fp8(torch.device(device), dtype)
     require_fp8(torch.device("cuda:1"), torch.bfloat16)
     require_fp8(torch.device("cpu"), torch.float32)
+    with pytest.raises(ValueError, match="bfloat16 or float32 on a CPU"):
+        require_fp8(torch.device("cpu"), torch.float16)
 
 
 def test_odd_matrices_are_refused() -> None:
