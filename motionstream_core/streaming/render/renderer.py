@@ -16,6 +16,7 @@ from ...checkpoints.read import read_stored
 from ...checkpoints.spec import ModelSpec, Role
 from ...checkpoints.vae_weights import load_vae
 from ...models.encoders import require_parts
+from ...models.fp8 import Arithmetic, require_fp8, to_fp8
 from ...models.offload import place, weight_bytes
 from ...models.precision import cpu_is_fast_in_bf16
 from ...models.vae.tiny_vae import TinyVae
@@ -50,7 +51,9 @@ class Renderer:
 
     encoder, decoder: the VAEs that images go in by and latents come out by, often one and the same. The transformer
     moves to `device` when the first video is asked for, which leaves the memory to the prompts' encoders before.
-    budget_bytes: of the device for the transformer's weights, None for all of them (`models.on_demand`).
+    budget_bytes: of the device for the transformer's weights, None for all of them (`models.offload`).
+    weights: fingerprint of the checkpoint's weights, where the model holds them in another form. compiled: the
+    transformer's blocks are run by torch.compile (`WanModel.compile_blocks`).
     """
 
     def __init__(
@@ -61,11 +64,13 @@ class Renderer:
         decoder: Vae,
         device: torch.device,
         budget_bytes: int | None = None,
+        weights: str | None = None,
+        compiled: bool = False,
     ) -> None:
         _require_fit(loaded, encoder, decoder)
-        self.loaded, self.device, self._budget = loaded, device, budget_bytes
+        self.loaded, self.device, self._budget, self._weights = loaded, device, budget_bytes, weights
         self._prompts, self.encoder, self.decoder = prompts, encoder, decoder
-        self._settled = False
+        self._compiled, self._settled = compiled, False
 
     def prepare(self, prompts: Sequence[str]) -> None:
         """Encode the prompts of jobs that come one by one, before the first video; `encode` then has them."""
@@ -173,7 +178,8 @@ class Renderer:
 
     def maker(self, name: str) -> Maker:
         """What a saved stream says of this model, called `name`."""
-        return Maker(name, self.loaded.spec.to_json(), fingerprint(self.loaded.model.state_dict()))
+        weights = self._weights or fingerprint(self.loaded.model.state_dict())
+        return Maker(name, self.loaded.spec.to_json(), weights)
 
     @torch.no_grad()
     def reconstruction(self, frames: Tensor) -> Tensor:
@@ -183,12 +189,22 @@ class Renderer:
         return streaming_decoder(self.decoder).push(latents)
 
     def settle(self) -> None:
-        """Bring everything to the device; the first video does it by itself."""
+        """Bring everything to the device; the first video does it by itself.
+
+        Raises ValueError where blocks are to be compiled whose weights have no room there.
+        """
         if self._settled:
             return
         self.encoder.to(self.device)
         self.decoder.to(self.device)
-        place(self.loaded.model, self.device, self._budget, pin=True)
+        waiting = place(self.loaded.model, self.device, self._budget, pin=True)
+        if self._compiled and waiting:
+            raise ValueError(
+                f"compile: {waiting / 2**30:.1f} GiB of the weights have no room on the device and wait on the CPU, "
+                "where compiled blocks cannot fetch them; leave the option out"
+            )
+        if self._compiled:
+            self.loaded.model.compile_blocks()
         self._settled = True
 
 
@@ -201,6 +217,8 @@ def open_renderer(
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     budget_bytes: int | None = None,
+    arithmetic: Arithmetic = "plain",
+    compiled: bool = False,
 ) -> Renderer:
     """A renderer of local files; nothing is downloaded.
 
@@ -214,22 +232,30 @@ def open_renderer(
         file must hold itself (`parts.find_parts`).
     budget_bytes: of the device for the weights of the transformer and of each encoder in its turn; None takes what is
         free beside the stream's cache and `reserve_bytes`.
+    arithmetic: how the transformer's large matrices are multiplied by: in `dtype`, or in fp8 (`models.fp8`).
+    compiled: see `Renderer`.
 
-    Raises FileNotFoundError naming the part that is missing, ValueError for parts that do not go together.
+    Raises FileNotFoundError naming the part that is missing, ValueError for parts that do not go together, and for fp8
+    where the device or the model does not have it.
     """
     device = device or torch.device("cpu")
     path = Path(model)
     if path.is_dir():
         require_parts(path, ("transformer",))
     dtype = dtype or (torch.bfloat16 if device.type != "cpu" or cpu_is_fast_in_bf16() else torch.float32)
-    loaded = load_model(path, dtype, role=role)
+    if arithmetic == "fp8":
+        require_fp8(device, dtype)
+    loaded, weights = load_model(path, dtype, role=role), None
+    if arithmetic == "fp8":
+        weights = fingerprint(loaded.model.state_dict())
+        to_fp8(loaded.model)
     free = free_bytes(device, reserve_bytes(loaded.spec, dtype)) if budget_bytes is None else budget_bytes
     if budget_bytes is None and free is not None:
         left = max(0, free - loaded.spec.cache_bytes(loaded.spec.frame_size, dtype.itemsize))
         budget_bytes = None if weight_bytes(loaded.model) <= left else left
     if loaded.spec.vocabulary:
         tiny = _vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
-        return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes)
+        return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes, weights, compiled)
     backbone = loaded.spec.backbone
     needed: list[Part] = ["tokenizer", "text_encoder"]
     needed += ["image_encoder"] if backbone.image_dim is not None else []
@@ -238,7 +264,7 @@ def open_renderer(
     encoder = _vae(parts.where("vae") if "vae" in needed else Path(str(vae)), dtype)
     decoder = _vae(Path(vae), dtype) if vae is not None and "vae" in needed else encoder
     prompts = WanPrompts(parts, backbone.text_dim, backbone.image_dim, device, dtype, free)
-    return Renderer(loaded, prompts, encoder, decoder, device, budget_bytes)
+    return Renderer(loaded, prompts, encoder, decoder, device, budget_bytes, weights, compiled)
 
 
 def reserve_bytes(spec: ModelSpec, dtype: torch.dtype) -> int:

@@ -58,8 +58,15 @@ def test_a_digest_changes_with_what_the_video_is_made_of_and_with_nothing_else(t
     first = digest()
     assert digest() == digest(seed=0) == digest(ModelChoice("model.safetensors", memory_bytes=1)) == first
     others = [digest(seed=1), digest(prompt="x"), digest(length=13), digest(ModelChoice("other.safetensors"))]
+    others.append(digest(ModelChoice("model.safetensors", arithmetic="fp8")))
     image.write_bytes(b"22")
-    assert len({first, digest(), *others}) == 6
+    assert len({first, digest(), *others}) == 7
+
+
+def test_a_table_begun_before_there_was_fp8_is_gone_on_with() -> None:
+    """Its digests were made of these names."""
+    known = {"model", "vae", "encoders", "role", "frame_size", "steps", "weights"}
+    assert CHOICE.made_of.keys() == known
 
 
 def test_ten_thousand_rows_are_planned_in_seconds(tmp_path: Path) -> None:
