@@ -16,7 +16,7 @@ from ..streaming.stream import StreamSettings
 from ..version import own_version
 from .model_choice import ModelChoice
 from .renders import Render
-from .storage import below, content, exists, fetched, is_address, put, remove
+from .storage import below, content, exists, fetched, is_address, put, remove, require_writable
 
 VIDEO, PARTIAL, SIDECAR = ".mp4", ".partial.mp4", ".json"
 FORMAT = "motionstream-render"
@@ -45,7 +45,8 @@ class RenderWorker:
         self._renderer: Renderer | None = None
 
     def load(self, device: str) -> None:
-        """Load the model. Raises as `open_renderer` does."""
+        """Load the model. Raises as `open_renderer` does, and OSError where videos cannot be put to their address."""
+        require_writable(self._output.folder)
         self._renderer = self._choice.open(device)
 
     def work(self, job: Render) -> str:
