@@ -57,16 +57,8 @@ def ask(server: str, what: str, data: bytes = b"") -> None:
 
 
 def write(manifest: Path, inputs: str, rows: int = ROWS) -> Path:
-    lines = (
-        {
-            "job_id": f"set/{each}",
-            "image": f"{inputs}a.png",
-            "tracks": f"{inputs}a.json",
-            "length": FRAMES,
-            "seed": each,
-        }
-        for each in range(rows)
-    )
+    made_of = {"image": f"{inputs}a.png", "tracks": f"{inputs}a.json", "length": FRAMES}
+    lines = ({"job_id": f"set/[{each}]", "seed": each, **made_of} for each in range(rows))
     manifest.write_text("\n".join(map(json.dumps, lines)), "utf-8")
     return manifest
 
@@ -118,7 +110,7 @@ def test_a_killed_run_is_resumed_and_all_is_as_it_is_on_this_machine(
     assert main(call) == 0
     assert hashes(files, "bucket/out") == whole and len(whole) == ROWS
     now = written(files, "bucket/out")
-    assert sorted(now) == [f"bucket/out/set/{each}.{kind}" for each in range(ROWS) for kind in ("json", "mp4")]
+    assert sorted(now) == [f"bucket/out/set/[{each}].{kind}" for each in range(ROWS) for kind in ("json", "mp4")]
     finished = [f"bucket/out/set/{job}.{kind}" for job in before for kind in ("json", "mp4")]
     assert [now[each] for each in finished] == [then[each] for each in finished]
 
