@@ -1,6 +1,6 @@
 """Hours of one stream, written as it comes: do memory, pace or picture drift, is the file whole? (docs/reliability.md)
 
-    PYTHONPATH=. python benchmarks/endurance.py FOLDER [--minutes 120] [--size 128]
+    python -m benchmarks.endurance FOLDER [--minutes 120] [--size 128]
 
 The bundled model for pictures leads two things round and round (`evaluation.world.endurance`), on the processor, by one
 thread. FOLDER gets `stream.mp4`, `report.json` and `pictures.png`: the first minute above, the last one below, at the
@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,12 +144,13 @@ def beside(minutes: tuple[Frames, ...]) -> Image.Image:
     return Image.fromarray(rows).resize((2 * rows.shape[1], 2 * rows.shape[0]), Image.Resampling.LANCZOS)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
+    """Returns the report, without its chunks."""
     parser = argparse.ArgumentParser(description="Hours of one stream")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=whole(1, 600), default=120, help="of video")
     parser.add_argument("--size", type=whole(32, 1024), default=128)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     renderer, loop, path = open_renderer(PHOTO_STUDENT), looping_case(size_px=args.size), args.folder / "stream.mp4"
     minute = 60 * round(renderer.loaded.spec.fps)
@@ -170,6 +171,7 @@ def main() -> None:
     (args.folder / "report.json").write_text(json.dumps(report | {"chunks": found}, indent=1), "utf-8")
     beside((first, last)).save(args.folder / "pictures.png")
     print("\n" + json.dumps(report, indent=1))
+    return report
 
 
 if __name__ == "__main__":
