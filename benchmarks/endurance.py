@@ -121,7 +121,7 @@ def read(path: Path, minute: int, last_from: int) -> tuple[dict[str, Any], Frame
             times.append(round(frame.time * rate))
             for kept, start in ((first, 0), (last, last_from)):
                 if start <= number < start + minute:
-                    kept.append(frame.to_ndarray(format="rgb24"))
+                    kept.append(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
     whole = times == list(range(len(times)))
     return {"frames": len(times), "each at its time": whole}, np.stack(first), np.stack(last)
 
