@@ -48,7 +48,7 @@ test: setup node_modules/.installed ## Every test that needs neither a GPU nor a
 test-fast: setup ## The inner loop, under a minute: no test marked slow or thorough
 	$(IN_TWO) -m "not (slow or thorough or soak or gpu or host or weights)"
 
-soak: setup ## Faults and endurance: kills, full disks, vanished files, a hundred cancelled streams (about half an hour)
+soak: setup ## Faults and endurance: kills, full disks, vanished files, a hundred cancelled streams, twenty minutes of one (about an hour)
 	$(RUN) -m pytest -q -m soak
 
 test-host: setup node_modules/.installed ## Tests inside the ComfyUI that COMFYUI_PATH names, in a browser too

@@ -17,7 +17,7 @@ from ..streaming.stream import StreamSettings
 from ..version import own_version
 from .model_choice import ModelChoice
 from .renders import Render
-from .storage import below, content, exists, fetched, is_address, names_below, put, remove
+from .storage import below, content, exists, fetched, is_address, names_below, put, remove, require_writable
 
 VIDEO, PARTIAL, SIDECAR = ".mp4", ".partial.mp4", ".json"
 FORMAT = "motionstream-render"
@@ -65,7 +65,11 @@ class RenderWorker:
         self._renderer: Renderer | None = None
 
     def load(self, device: str) -> None:
-        """Load the model. Raises as `open_renderer` and `Renderer.prepare` do."""
+        """Load the model.
+
+        Raises as `open_renderer` and `Renderer.prepare` do, and OSError where videos cannot be put to their address.
+        """
+        require_writable(self._output.folder)
         self._renderer = self._choice.open(device)
         is_teacher = self._renderer.loaded.spec.role == "teacher"
         self._renderer.prepare([*self._prompts, *(self._negatives if is_teacher else ())])

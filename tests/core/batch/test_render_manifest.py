@@ -176,6 +176,13 @@ def test_files_at_addresses_are_fetched_and_put_whole(tmp_path: Path) -> None:
     assert storage.names_below("memory://none") == storage.names_below(str(tmp_path / "none")) == set()
     storage.remove(place)
     assert storage.content(place) is None
+    storage.require_writable("memory://out")
+    assert memory.find("/out") == []
+    with pytest.raises(ValueError, match=r"nowhere:// is known to no package"):
+        storage.require_writable("nowhere://a/b")
+    with pytest.raises(FileNotFoundError, match=r"there is no file memory://in/gone.png"):
+        storage.fetched("memory://in/gone.png", tmp_path)
+    assert not (tmp_path / "gone.png").exists()
     with pytest.raises(ValueError, match=r"nowhere:// is known to no package"):
         storage.exists("nowhere://a/b")
 
