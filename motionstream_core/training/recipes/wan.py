@@ -77,7 +77,8 @@ class WanPreset:
     tracks: how many are told of every sample.
     aspect_range: least and greatest width / height of videos that the stage prepare takes; None allows a factor of 1.5
         from the frame's own.
-    probe_clips, probe_steps: fixed clips that are looked at whenever a stage saves, and the teacher's steps for them.
+    probe_clips, probe_steps: clips held out of every folder, which are looked at whenever a stage saves, and the
+        teacher's steps for them.
     """
 
     teacher: ModelSpec
@@ -117,7 +118,6 @@ def _teacher_phase(
         optimizer=OptimizerSettings("adamw", learning_rate, ADAMW_BETAS),
         ema_decay=0.99,
         decay_share=0.0,
-        probe_size=0,
         save_every=200,
         log_every=10,
     )

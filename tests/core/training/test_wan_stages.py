@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from motionstream_core.checkpoints import build_model, load_model, save_tiny_vae
 from motionstream_core.media.video import VideoFrames
+from motionstream_core.training.data.videos import VideoClips
 from motionstream_core.training.engine.engine import Compute
 from motionstream_core.training.engine.log import Log
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 from motionstream_core.training.recipes.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
-from tests.core.training.narrow_wan import decoder_for, latent_frames, narrow, write_base, write_clips
+from tests.core.training.narrow_wan import NUM_CLIPS, decoder_for, latent_frames, narrow, write_base, write_clips
 
 CPU = torch.device("cpu")
 NAMES = pytest.mark.parametrize("name", list(WAN_PRESETS))
 
 
+Drawn = dict[tuple[str, int], set[tuple[Path, int]]]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
+    """Which clips were read, by the folder and by how many whoever read them may draw from."""
+    places: Drawn = defaultdict(set)
+    sample = VideoClips._sample
+
+    def watched(clips: VideoClips, clip: int, *rest: Any) -> Any:
+        places[clips.folder.name, len(clips)].add(clips._places[clip])
+        return sample(clips, clip, *rest)
+
+    monkeypatch.setattr(VideoClips, "_sample", watched)
+    return places
+
+
 @NAMES
-def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path) -> None:
+def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path, drawn: Drawn) -> None:
     preset = narrow(WAN_PRESETS[name])
     for folder in CLIP_FOLDERS:
         write_clips(tmp_path / folder, preset.teacher)
@@ -51,6 +71,10 @@ def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path
     head = [key for key in first if key.startswith("track_head.")]
     assert head and all(torch.equal(first[key], second[key]) for key in head)  # held still in the second phase
     assert any(not torch.equal(first[key], second[key]) for key in first)
+
+    for folder in CLIP_FOLDERS:
+        held_out, trained = drawn[folder, preset.probe_clips], drawn[folder, NUM_CLIPS - preset.probe_clips]
+        assert len(held_out) == preset.probe_clips and trained and not held_out & trained
 
     for stage in ("teacher", "teacher-2", "causal", "student"):
         with (tmp_path / "log" / f"{stage}-gap.csv").open(encoding="utf-8") as file:
