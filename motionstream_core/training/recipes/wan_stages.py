@@ -17,7 +17,7 @@ from ...checkpoints import ModelSpec, build_model, load_tiny_vae, save_tiny_vae
 from ...checkpoints.wan_weights import read_wan_weights
 from ...models.conditioning import InputLayout
 from ...models.track_wan import TrackWan
-from ...models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
+from ...models.vae.tiny_vae import TinyVae
 from ...models.vae.wan_vae import WanVae
 from ...pool.pool import InProcess, Pool
 from ...tracks.extract.cotracker import CoTracker3
@@ -126,8 +126,7 @@ class WanRun(Run):
 def tiny_vae(run: WanRun) -> None:
     """Train a tiny decoder on the latents of Wan's VAE."""
     material, spec = run.material, run.preset.teacher
-    vae = TinyVae(TAEW2_1 if spec.backbone.out_channels == TAEW2_1.latent_channels else TAEW2_2)
-    teacher = WanVae.from_pretrained(material.need("model", "tiny-vae") / "vae")
+    vae, teacher = TinyVae(run.preset.tiny_vae), WanVae.from_pretrained(material.need("model", "tiny-vae") / "vae")
     videos = material.need("videos", "tiny-vae")
     trained = train_video_decoder(
         PAPER_DECODER, run.engine, vae, teacher, videos, run.folder, run.log, spec.fps, material.vgg

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from motionstream_core.checkpoints import build_model, load_model, save_tiny_vae
+from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae, save_tiny_vae
 from motionstream_core.media.video import VideoFrames
+from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.training.data.videos import VideoClips
 from motionstream_core.training.engine.engine import Compute
 from motionstream_core.training.engine.log import Log
+from motionstream_core.training.recipes import wan_stages
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 from motionstream_core.training.recipes.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
 from tests.core.training.narrow_wan import NUM_CLIPS, decoder_for, latent_frames, narrow, write_base, write_clips
@@ -94,6 +96,19 @@ def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
     WAN_STAGES["teacher"](run)  # finished: nothing is done again
     assert before == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
+
+
+@NAMES
+def test_the_tiny_decoder_that_is_trained_is_the_presets(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = narrow(WAN_PRESETS[name])
+    preset = replace(preset, tiny_vae=replace(decoder_for(preset).config, decoder_widths=(9, 8, 8, 8)))
+    monkeypatch.setattr(WanVae, "from_pretrained", lambda path: None)
+    monkeypatch.setattr(wan_stages, "train_video_decoder", lambda training, engine, vae, *rest: vae)
+    material = Material(model=tmp_path, videos=tmp_path)
+    WAN_STAGES["tiny-vae"](WanRun(tmp_path, Compute(CPU), Log(tmp_path / "log"), preset, material))
+    assert load_tiny_vae(tmp_path / "tiny_vae.safetensors").config == preset.tiny_vae
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
