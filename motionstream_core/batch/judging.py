@@ -12,6 +12,7 @@ import torch
 from ..evaluation.clips.cases import Protocol
 from ..evaluation.clips.datasets import Footage
 from ..evaluation.clips.judge import ClipJudge
+from ..evaluation.clips.memories import ChunkMemory, MemoryGrid
 from ..evaluation.clips.runs import BOUNDS, ClipResult, ClipRuns, Plan
 from ..evaluation.perceptual import Lpips, load_lpips
 from ..pool.pool import Pool, ended
@@ -41,6 +42,7 @@ class Asked:
     spread: bool = False
     grid: int = 50
     variants: tuple[str, ...] = ()
+    memories: MemoryGrid | None = None
     prompt: str = ""
     negative: str = ""
     seed: int = 0
@@ -63,6 +65,7 @@ class Conditions:
     protocol: Protocol
     tracker: str
     note: str
+    memories: tuple[ChunkMemory, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,11 @@ class JudgeWorker:
         protocol = Protocol(size, asked.max_frames, fps, asked.grid, asked.spread)
         lpips, note = _lpips(asked.lpips, where)
         tracker = OpenCvTracker() if asked.cotracker is None else CoTracker3.load(asked.cotracker, where)
+        memories = () if asked.memories is None else asked.memories.of(spec)
         plan = Plan(
             protocol,
             asked.variants,
+            memories,
             asked.prompt,
             asked.negative,
             StreamSettings(seed=asked.seed),
@@ -110,7 +115,7 @@ class JudgeWorker:
         )
         runs = ClipRuns(renderer, asked.footage, plan, ClipJudge(tracker, lpips, asked.compare_at), asked.out)
         name = torch.cuda.get_device_name(where) if where.type == "cuda" else "CPU"
-        self._loaded = runs, Conditions(spec.role, protocol, tracker.name, note), name
+        self._loaded = runs, Conditions(spec.role, protocol, tracker.name, note, memories), name
 
     def work(self, job: Step) -> Told:
         """Make a clip's input, or its result."""

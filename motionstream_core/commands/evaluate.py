@@ -10,14 +10,17 @@ from ..demo.weights import STUDENT, name_of
 from ..entry import Command, one_line
 from ..evaluation.clips.counterfactuals import COUNTERFACTUALS
 from ..evaluation.clips.datasets import find_footage
+from ..evaluation.clips.memories import MemoryGrid
+from ..evaluation.clips.memory_plot import plot_memories
 from ..evaluation.clips.page import write_page
 from ..evaluation.clips.table import paper_rows, text_table, total_rows, write_csv
-from ..options import frames, part, size, whole
+from ..options import frames, part, size, whole, wholes
 from ..pool.options import add_pool, attempts_of, pool_of
 from .job_table import say
 from .model import add_model, choice_of
 
 MAX_GRID = 300
+MAX_CHUNKS = 100
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +49,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--grid", type=whole(1, MAX_GRID), default=50, help="rows and columns of followed points (default: 50)"
     )
     parser.add_argument("--variants", default="all", help=f"all, none, or some of {','.join(COUNTERFACTUALS)}")
+    for name, what in (
+        ("chunks", "latent frames of a chunk"),
+        ("sinks", "chunks in the sink"),
+        ("windows", "chunks in the window"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            type=wholes(0 if name != "chunks" else 1, MAX_CHUNKS),
+            metavar="N,N,...",
+            help=f"a student is also tried with so many {what} (figure 6a; those not named: one chunk, as trained)",
+        )
     parser.add_argument(
         "--lpips", default="auto", help="auto: where its weights are found; off; or VGG-16's safetensors"
     )
@@ -68,6 +82,7 @@ def evaluate(args: argparse.Namespace) -> None:
         spread=args.spread,
         grid=args.grid,
         variants=_variants(args.variants),
+        memories=_memories(args),
         prompt=args.prompt,
         negative=args.negative,
         seed=args.seed,
@@ -96,7 +111,14 @@ def evaluate(args: argparse.Namespace) -> None:
     }
     args.out.mkdir(parents=True, exist_ok=True)
     write_csv(args.out / "clips.csv", done.results, width)
-    write_page(args.out / "report.html", done.results, about, width, notes)
+    plot = None
+    if done.conditions.memories:
+        try:
+            plot_memories(args.out / "memories.png", done.results, done.conditions.memories, width)
+            plot = args.out / "memories.png"
+        except ModuleNotFoundError as error:
+            notes.append(f"memories.png was left out: {error.name} is not installed.")
+    write_page(args.out / "report.html", done.results, about, width, notes, plot)
     for note in notes:
         print(note)
     print(text_table([*total_rows(done.results, width), *paper_rows(done.results)]))
@@ -118,6 +140,12 @@ def _cotracker(args: argparse.Namespace) -> Path | None:
     if args.cotracker is None:
         raise ValueError("--tracks cotracker needs --cotracker FILE, the checkpoint scaled_offline.pth")
     return args.cotracker.absolute()
+
+
+def _memories(args: argparse.Namespace) -> MemoryGrid | None:
+    """What was asked for of --chunks, --sinks and --windows."""
+    asked = {name: value for name in ("chunks", "sinks", "windows") if (value := getattr(args, name)) is not None}
+    return MemoryGrid(**asked) if asked else None
 
 
 def _variants(text: str) -> tuple[str, ...]:
