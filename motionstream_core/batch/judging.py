@@ -100,7 +100,7 @@ class JudgeWorker:
         fps = None if asked.every_frame else spec.fps
         size = asked.choice.frame_size or spec.frame_size
         protocol = Protocol(size, asked.max_frames, fps, asked.grid, asked.spread)
-        lpips, note = _lpips(asked.lpips, where)
+        lpips, note = lpips_of(asked.lpips, where)
         tracker = OpenCvTracker() if asked.cotracker is None else CoTracker3.load(asked.cotracker, where)
         memories = () if asked.memories is None else asked.memories.of(spec)
         plan = Plan(
@@ -198,8 +198,8 @@ def _difference(one: Conditions, other: Conditions) -> str:
     )
 
 
-def _lpips(asked: str, device: torch.device) -> tuple[Lpips | None, str]:
-    """The network, or none with a line that says why."""
+def lpips_of(asked: str, device: torch.device) -> tuple[Lpips | None, str]:
+    """LPIPS as `Asked.lpips` says, or none with a line that says why."""
     if asked == OFF:
         return None, "LPIPS was left out."
     try:

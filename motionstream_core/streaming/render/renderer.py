@@ -223,7 +223,7 @@ def open_renderer(
         left = max(0, free - loaded.spec.cache_bytes(loaded.spec.frame_size, dtype.itemsize))
         budget_bytes = None if weight_bytes(loaded.model) <= left else left
     if loaded.spec.vocabulary:
-        tiny = _vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
+        tiny = open_vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
         return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes)
     if folder is None:
         raise ValueError(
@@ -235,8 +235,8 @@ def open_renderer(
         require_parts(folder, ("image_encoder", "image_processor"))
     if vae is None or loaded.spec.image_rule != "none":
         require_parts(folder, ("vae",))
-    decoder = _vae(Path(vae), dtype) if vae is not None else None
-    encoder = decoder if decoder is not None and loaded.spec.image_rule == "none" else _vae(folder / "vae", dtype)
+    decoder = open_vae(Path(vae), dtype) if vae is not None else None
+    encoder = decoder if decoder is not None and loaded.spec.image_rule == "none" else open_vae(folder / "vae", dtype)
     prompts = WanPrompts(folder, backbone.text_dim, backbone.image_dim, device, dtype, free)
     return Renderer(loaded, prompts, encoder, decoder or encoder, device, budget_bytes)
 
@@ -252,8 +252,8 @@ def free_bytes(device: torch.device, reserve: int) -> int | None:
     return max(0, torch.cuda.mem_get_info(device)[0] - reserve) if device.type == "cuda" else None
 
 
-def _vae(path: Path, dtype: torch.dtype) -> Vae:
-    """A full VAE in `dtype`; a tiny one decodes in it, and encodes in float32."""
+def open_vae(path: Path, dtype: torch.dtype) -> Vae:
+    """A file or folder: a full VAE in `dtype`, or a tiny one, which decodes in it and encodes in float32."""
     if kind_of(read_stored(path, "vae")) != "tiny VAE":
         return load_vae(path, dtype)
     return load_tiny_vae(path).decode_in(dtype)
