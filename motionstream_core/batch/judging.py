@@ -43,6 +43,7 @@ class Asked:
     grid: int = 50
     variants: tuple[str, ...] = ()
     memories: MemoryGrid | None = None
+    keep: bool = False
     prompt: str = ""
     negative: str = ""
     seed: int = 0
@@ -107,6 +108,7 @@ class JudgeWorker:
             protocol,
             asked.variants,
             memories,
+            asked.keep,
             asked.prompt,
             asked.negative,
             StreamSettings(seed=asked.seed),

@@ -2,6 +2,7 @@
 
 <out>/clips/<clip>/tracks.npz, input.json     what the model was given, and of which clip that is true
 <out>/clips/<clip>/<variant>.mp4, .jpg        truth on the left, the model on the right, their tracks over both
+<out>/clips/<clip>/made.mp4, true.mp4         where they are kept: the model's video and the true clip, plain
 <out>/clips/<clip>/result.json                figures of all variants; written last, so that it says "complete"
 """
 
@@ -37,6 +38,8 @@ from .scene_cases import scene_tracks
 
 OWN = "reconstruction"
 BOUNDS = ("still", "vae")
+MADE, TRUE = "made.mp4", "true.mp4"
+KEPT_CRF = 8  # nearly lossless: whole sets are judged by these files
 SHOWN_TRACKS, PX_PER_SHOWN_TRACK = 120, 24  # tracks over a picture should not hide it
 
 
@@ -45,14 +48,15 @@ class Plan:
     """What is asked of every clip.
 
     variants: COUNTERFACTUALS to try beside the clip's own tracks. memories: of a student, to try on the clip's own
-    tracks. prompt: for clips without a caption; {clip} in it is
-    the clip's name, with spaces. negative: a teacher's. model: says which model this is; a result of another is not
-    taken for this one's.
+    tracks. keep: the plain video of the clip's own tracks and the true clip, for judges of whole sets. prompt: for
+    clips without a caption; {clip} in it is the clip's name, with spaces. negative: a teacher's. model: says which
+    model this is; a result of another is not taken for this one's.
     """
 
     protocol: Protocol
     variants: tuple[str, ...] = COUNTERFACTUALS
     memories: tuple[ChunkMemory, ...] = ()
+    keep: bool = False
     prompt: str = ""
     negative: str = ""
     settings: StreamSettings = StreamSettings()  # noqa: RUF009  # frozen
@@ -218,6 +222,10 @@ class ClipRuns:
             measured |= asdict(self.judge.likeness(video, truth))
         spec = renderer.loaded.spec
         save_side_by_side(stem, truth, video, own, tracks, spec.fps)
+        if self.plan.keep and stem.name == OWN:
+            for name, frames in ((MADE, video), (TRUE, truth)):
+                with VideoFile(stem.with_name(name), spec.fps, crf=KEPT_CRF) as file:
+                    file.push(torch.from_numpy(frames.copy()).float() / 255)
         return measured | {
             "frames_per_second": pace.frames_per_second,
             "latency_s": pace.seconds_per_chunk if spec.role == "student" else None,
