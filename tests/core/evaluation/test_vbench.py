@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +37,12 @@ class VBenchI2V:
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "site" / "vbench2_beta_i2v").mkdir(parents=True)
     (tmp_path / "site" / "vbench2_beta_i2v" / "__init__.py").write_text(PACKAGE, "utf-8")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    monkeypatch.delitem(sys.modules, "vbench2_beta_i2v", raising=False)
+    yield
+    sys.modules.pop("vbench2_beta_i2v")
 
 
 def kept_clip(folder: Path, name: str, value: int) -> ClipResult:
