@@ -19,8 +19,9 @@ from .wan import WanPreset
 PAPER_CLIPS = 600_000  # of OpenVid-1M
 GRID_POINTS = 50 * 50
 TF32_SHARE = 0.5  # of the bf16 peak: the VAE encodes in fp32, whose convolutions GPUs compute in TF32
-# seconds of a CPU core that OpenCV's tracker takes for the grid: a frame, and a megapixel of it (measured)
-TRACKED_FRAME_S, TRACKED_MEGAPIXEL_S = 0.1, 0.1
+# Seconds of CPU that OpenCV's tracker takes for the grid, a frame and a megapixel of it: 11.7 s for 81 frames of
+# 832 x 480 and 5.2 s for 41 of 416 x 240 were measured, on one thread of a Xeon that others kept busy.
+TRACKED_FRAME_S, TRACKED_MEGAPIXEL_S = 0.12, 0.06
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ def prepare_cost(spec: ModelSpec, num_frames: int) -> PrepareCost:
     except ImportError as error:
         raise ImportError("the estimate of stage prepare needs the package 'transformers'") from error
     height, width = spec.frame_size
+    vae = wan_vae(spec.backbone.out_channels)
     with META:
-        vae = _vae(spec.backbone.out_channels)
         text = UMT5EncoderModel(UMT5Config(**UMT5_XXL))
         image = CLIPVisionModel(CLIPVisionConfig(**CLIP_VIT_H)) if spec.backbone.image_dim else None
         tokens, pixels = (
@@ -92,10 +92,12 @@ def encoding_tflop(vae: WanVae, frame_size: tuple[int, int], num_latent_frames: 
     return second + (num_latent_frames - 2) * (third - second)
 
 
-def _vae(num_channels: int) -> WanVae:
+def wan_vae(num_channels: int) -> WanVae:
+    """Wan's VAE with so many latent channels, without weights."""
     from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
-    return WanVae(AutoencoderKLWan(**VAES[num_channels]))
+    with META:
+        return WanVae(AutoencoderKLWan(**VAES[num_channels]))
 
 
 @torch.no_grad()
