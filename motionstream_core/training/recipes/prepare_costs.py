@@ -65,8 +65,9 @@ def prepare_cost(spec: ModelSpec, num_frames: int) -> PrepareCost:
     height, width = spec.frame_size
     vae = wan_vae(spec.backbone.out_channels)
     with META:
-        text = UMT5EncoderModel(UMT5Config(**UMT5_XXL))
-        image = CLIPVisionModel(CLIPVisionConfig(**CLIP_VIT_H)) if spec.backbone.image_dim else None
+        text = UMT5EncoderModel(UMT5Config(**UMT5_XXL, attn_implementation="eager"))
+        clip = CLIPVisionConfig(**CLIP_VIT_H, attn_implementation="eager")
+        image = CLIPVisionModel(clip) if spec.backbone.image_dim else None
         tokens, pixels = (
             torch.zeros(1, CAPTION_TOKENS, dtype=torch.int64),
             torch.zeros(1, 3, CLIP_SIDE_PX, CLIP_SIDE_PX),
@@ -76,7 +77,7 @@ def prepare_cost(spec: ModelSpec, num_frames: int) -> PrepareCost:
         encoded += min(encoded, GREY_CLIP_LATENT_FRAMES)
     return PrepareCost(
         encoding_tflop(vae, (height, width), encoded),
-        _tflop(lambda: text(tokens, attention_mask=torch.ones_like(tokens))),
+        _tflop(lambda: text(tokens)),
         0.0 if image is None else _tflop(lambda: image(pixels)),
     )
 
