@@ -254,15 +254,15 @@ def open_renderer(
         left = max(0, free - loaded.spec.cache_bytes(loaded.spec.frame_size, dtype.itemsize))
         budget_bytes = None if weight_bytes(loaded.model) <= left else left
     if loaded.spec.vocabulary:
-        tiny = _vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
+        tiny = open_vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
         return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes, weights, compiled)
     backbone = loaded.spec.backbone
     needed: list[Part] = ["tokenizer", "text_encoder"]
     needed += ["image_encoder"] if backbone.image_dim is not None else []
     needed += ["vae"] if vae is None or loaded.spec.image_rule != "none" else []
     parts = find_parts(path, None if encoders is None else Path(encoders), needed)
-    encoder = _vae(parts.where("vae") if "vae" in needed else Path(str(vae)), dtype)
-    decoder = _vae(Path(vae), dtype) if vae is not None and "vae" in needed else encoder
+    encoder = open_vae(parts.where("vae") if "vae" in needed else Path(str(vae)), dtype)
+    decoder = open_vae(Path(vae), dtype) if vae is not None and "vae" in needed else encoder
     prompts = WanPrompts(parts, backbone.text_dim, backbone.image_dim, device, dtype, free)
     return Renderer(loaded, prompts, encoder, decoder, device, budget_bytes, weights, compiled)
 
@@ -278,8 +278,8 @@ def free_bytes(device: torch.device, reserve: int) -> int | None:
     return max(0, torch.cuda.mem_get_info(device)[0] - reserve) if device.type == "cuda" else None
 
 
-def _vae(path: Path, dtype: torch.dtype) -> Vae:
-    """A full VAE in `dtype`; a tiny one decodes in it, and encodes in float32."""
+def open_vae(path: Path, dtype: torch.dtype) -> Vae:
+    """A file or folder: a full VAE in `dtype`, or a tiny one, which decodes in it and encodes in float32."""
     if kind_of(read_stored(path, "vae")) != "tiny VAE":
         return load_vae(path, dtype)
     return load_tiny_vae(path).decode_in(dtype)
