@@ -18,6 +18,7 @@ from ..tracks import read_file
 from ..tracks.text import text_of
 from .inputs import Info, fitting
 from .manifest import ManifestError, Row
+from .storage import fetched, is_address
 from .workflow import EVERYWHERE, LOG, PICTURE, TRACKS, VIDEO, WELL_KNOWN, Graph, Place, Workflow, is_link
 
 ON_SERVER = ("bundled/",)
@@ -65,15 +66,18 @@ class Job:
 class Checker:
     """Makes jobs of rows and gathers what is wrong with them.
 
-    folder: where the files of the rows lie. infos: what each server, by its address, tells of every class of node of
-    the workflow; empty for a class that it does not have.
+    folder: where the files of the rows lie. copies: a folder for what lies at addresses, until all jobs are sent.
+    infos: what each server, by its address, tells of every class of node of the workflow; empty for a class that it
+    does not have.
     """
 
     workflow: Workflow
     folder: Path
+    copies: Path
     infos: Mapping[str, Mapping[str, Info]]
     faults: list[str] = field(default_factory=list)
     _places: dict[str, list[Place]] = field(default_factory=dict)
+    _fetched: dict[str, Path] = field(default_factory=dict)
     _hashes: dict[Path, str] = field(default_factory=dict)
     _seen: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
@@ -81,8 +85,6 @@ class Checker:
         """A job for every row. Raises ManifestError with every fault of the servers, the columns and the rows."""
         self._check_servers()
         self._find_places(rows)
-        if self.faults:
-            raise ManifestError(self.faults)
         jobs = [self._job(row) for row in rows]
         if self.faults:
             raise ManifestError(self.faults)
@@ -99,7 +101,7 @@ class Checker:
             job_places = self.workflow.job_places()
         except ValueError as error:
             self.faults.append(str(error))
-            return
+            job_places = []
         self._places["job_id"] = job_places
         for row in rows:
             for column in row.values:
@@ -150,6 +152,8 @@ class Checker:
         """`value` as the input takes it on every server."""
         kind, fitted = self.workflow.kind(place.node), value
         for url, info in self.infos.items():
+            if not info.get(kind):  # a fault of its own
+                continue
             try:
                 fitted = fitting(info[kind], place.input, value, any_option)
             except ValueError as error:
@@ -159,8 +163,7 @@ class Checker:
     def _file(self, value: Any, kind: str, inputs: Mapping[str, Any]) -> SentFile:
         if not isinstance(value, str) or "\0" in value:
             raise ValueError(f"it names a file, not {value!r}")
-        path = (self.folder / value).absolute()
-        require_regular(path, value)
+        path = self._path(value)
         asked = _asked(inputs) if kind == TRACKS else Asked()
         key = (path, kind, asked)
         if key not in self._seen:
@@ -174,6 +177,18 @@ class Checker:
         if path not in self._hashes:
             self._hashes[path] = sha256_of(path)
         return SentFile(path, self._hashes[path])
+
+    def _path(self, value: str) -> Path:
+        """Where the file is that a cell names, or a copy of what lies at an address."""
+        if not is_address(value):
+            path = (self.folder / value).absolute()
+            require_regular(path, value)
+            return path
+        if value not in self._fetched:
+            folder = self.copies / str(len(self._fetched))
+            folder.mkdir(exist_ok=True)
+            self._fetched[value] = fetched(value, folder)
+        return self._fetched[value]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+import tempfile
 import uuid
 from collections.abc import Sequence
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -65,20 +67,35 @@ async def _queue(args: argparse.Namespace) -> int:
     workflow = Workflow.read(args.workflow)
     rows = read_manifest(args.manifest)
     urls = list(dict.fromkeys(args.server))
-    async with aiohttp.ClientSession() as session:
+    async with AsyncExitStack() as held:
+        session = await held.enter_async_context(aiohttp.ClientSession())
+        copies = held.enter_context(tempfile.TemporaryDirectory(prefix="motionstream_"))
         servers = [Server(url, session, uuid.uuid4().hex) for url in urls]
-        infos = {server.url: await _info(server, workflow) for server in servers}
-        jobs = Checker(workflow, args.manifest.absolute().parent, infos).jobs(rows)
+        infos = await _infos(servers, workflow)
+        jobs = Checker(workflow, args.manifest.absolute().parent, Path(copies), infos).jobs(rows)
         if args.check:
             print(f"{len(jobs)} {plural('job', len(jobs))}, no faults; nothing was sent")
             return 0
-        state = State(args.state or args.manifest.with_name(args.manifest.name + SUFFIX))
-        try:
-            state.begin([(job.job_id, job.digest) for job in jobs], urls)
-            await _run(jobs, servers, state, Patience(1 + args.retries, args.patience))
-            return table([state.of(job.job_id) for job in jobs])
-        finally:
-            state.close()
+        state = held.enter_context(closing(State(args.state or args.manifest.with_name(args.manifest.name + SUFFIX))))
+        state.begin([(job.job_id, job.digest) for job in jobs], urls)
+        await _run(jobs, servers, state, Patience(1 + args.retries, args.patience))
+        return table([state.of(job.job_id) for job in jobs])
+
+
+async def _infos(servers: Sequence[Server], workflow: Workflow) -> dict[str, dict[str, dict[str, object]]]:
+    """What every server tells of the workflow's nodes. Raises ManifestError with all that do not answer."""
+    told = await asyncio.gather(*(_info(each, workflow) for each in servers), return_exceptions=True)
+    infos, silent = dict[str, dict[str, dict[str, object]]](), list[str]()
+    for server, each in zip(servers, told, strict=True):
+        if isinstance(each, ValueError):
+            silent.append(str(each))
+        elif isinstance(each, BaseException):
+            raise each
+        else:
+            infos[server.url] = each
+    if silent:
+        raise ManifestError(silent)
+    return infos
 
 
 async def _info(server: Server, workflow: Workflow) -> dict[str, dict[str, object]]:

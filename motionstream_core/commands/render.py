@@ -17,7 +17,7 @@ from ..streaming.render.job import read_job, write_frames
 from ..streaming.state_file import SUFFIX
 from ..streaming.stream import StreamSettings
 from ..tracks import ORDERS, UNITS
-from .model import add_model, model_of, teacher_settings
+from .model import add_model, model_of, teacher_settings, warm
 from .render_manifest import OF_A_TABLE, add_manifest, render_manifest
 from .render_manifest import OUT as FOLDER
 
@@ -84,6 +84,7 @@ def render(args: argparse.Namespace) -> int | None:
     keep = state_to(args.save_stream, renderer, name_of(args.model or default))
     settings, teacher = StreamSettings(seed=args.seed), teacher_settings(args)
     made, fps = job.frames(renderer, settings, teacher, keep), renderer.loaded.spec.fps
+    warm(args, renderer, renderer.loaded, (job.tracks.height, job.tracks.width), settings)
     pace = write_frames(made, args.out, fps, generated=args.content_credentials)
     print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
@@ -110,6 +111,7 @@ def go_on(args: argparse.Namespace) -> None:
     )
     keep = state_to(args.save_stream, renderer, name)
     made, fps = job.frames(renderer, args.seed, keep), renderer.loaded.spec.fps
+    warm(args, renderer, renderer.loaded, job.before.size, StreamSettings())
     pace = write_frames(made, args.out, fps, generated=args.content_credentials)
     height, width = job.before.size
     print(f"video                {args.out}  ({pace.num_frames} new frames, {width}x{height} px)")
@@ -141,6 +143,7 @@ def replay(args: argparse.Namespace) -> None:
     if renderer.loaded.spec.image_rule != "none" and log.image is None:
         raise FileNotFoundError(f"--replay: the log's first image is missing beside {args.replay}")
     picture = log.picture()
+    warm(args, renderer, opened.loaded, opened.size, opened.settings)
     renderer.settle()
     made = replayed(opened, log, picture)
     pace = write_frames(made, args.out, about.fps, generated=args.content_credentials)

@@ -103,6 +103,7 @@ def test_twenty_kills_of_who_sends_and_of_who_renders(host: ComfyHost, example: 
                     client.communicate()
                     client = queue.start()
                 kills += 1
+                print(f"{kills} kills", flush=True)  # shown by -s, for it takes long
             else:
                 ended_well(client)
                 assert queue.finished() == whole

@@ -108,7 +108,7 @@ def endure(
     context = encode_prompt(loaded.model, loaded.spec, loop.scene.caption)
     tracks = KnownTracks(loop.tracks(stride.num_frames(latent_frames)))
     conditions = StreamConditions(loaded.model, loaded.spec, context, tracks, image=image, vae=vae)
-    judge = _Judge(loop, fps)
+    judge = Judge(loop, fps)
     kept: dict[int, Video] = {}
     seconds: list[Second] = []
     pending: Video = loop.clip.frames[:0]
@@ -134,7 +134,7 @@ def last_chunk(num_frames: int, time_stride: int, chunk_frames: int) -> int:
     return -(-num_frames // (time_stride * chunk_frames)) + 1
 
 
-class _Judge:
+class Judge:
     """Compares seconds of a stream with the loop's truth and with the stream's own first second."""
 
     def __init__(self, loop: Loop, fps: int) -> None:

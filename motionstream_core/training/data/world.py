@@ -78,13 +78,17 @@ def prepare_world(
     device: torch.device,
     clips_per_shard: int = 128,
     report: Callable[[int, int], None] | None = None,
+    first_clip: int = 0,
 ) -> None:
-    """Write the shards of `num_clips` training clips that are not there yet; `report` gets (shards done, shards)."""
+    """Write the shards of `num_clips` clips that are not there yet; `report` gets (shards done, shards).
+
+    first_clip: `draw_clip`'s number of the first of them.
+    """
     num_shards = -(-num_clips // clips_per_shard)
     for shard in range(num_shards):
         path = folder / f"world_{shard:05d}.safetensors"
         if not path.exists():
-            first = shard * clips_per_shard
+            first = first_clip + shard * clips_per_shard
             write_shard(path, vae, range(first, first + clips_per_shard), mix, device)
         if report:
             report(shard + 1, num_shards)

@@ -252,6 +252,42 @@ def test_no_server_answers(table: Table, monkeypatch: pytest.MonkeyPatch, capsys
     assert "does not answer; start ComfyUI there" in capsys.readouterr().err
 
 
+def test_all_faults_are_told_at_once(
+    table: Table, server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.write("job_id,image,colour,seed", "a,gone.png,red,1", "b,picture.png,blue,many")
+    assert table.queue(server) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("row 1: column 'colour'")
+    assert told[1].startswith("row 1 (a), image: gone.png: there is no file")
+    assert told[2] == "row 2 (b), seed: it takes a whole number, not 'many'"
+    assert told[3:] == ["3 faults; nothing was sent"]
+    monkeypatch.setattr("motionstream_core.commands.queue._CONNECT_S", 0.1)
+    away = FakeServer(), FakeServer()
+    assert table.queue(server, *away) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [each.split()[1] for each in told[:-1]] == [each.url for each in away]
+    assert told[-1] == "2 faults; nothing was sent"
+
+
+def test_an_input_at_an_address_is_sent_as_one_of_this_machine_is(
+    table: Table, server: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory = pytest.importorskip("fsspec", reason="needs fsspec").filesystem("memory")
+    memory.pipe_file("/in/picture.png", (table.folder / "picture.png").read_bytes())
+    memory.pipe_file("/in/broken.png", b"no picture")
+    table.write("job_id,image", "a,picture.png", "b,memory://in/picture.png", "c,memory://in/picture.png")
+    assert table.queue(server) == 0
+    assert len(set(server.uploads)) == len({graph["1"]["inputs"]["image"] for _, _, graph in server.posted}) == 1
+    capsys.readouterr()
+    table.write("job_id,image", "a,memory://in/gone.png", "b,memory://in/broken.png", "c,nowhere://a.png")
+    assert table.queue(server) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "row 1 (a), image: there is no file memory://in/gone.png"
+    assert told[1].startswith("row 2 (b), image: ") and "broken.png" in told[1]
+    assert told[2] == "row 3 (c), image: nowhere://a.png: nowhere:// is known to no package that is installed"
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8188", "ftp://host", "http://", "http://host:port"])
 def test_addresses(url: str, table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*table.arguments(), url]) == 2

@@ -8,12 +8,12 @@ import torch
 
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
-from motionstream_core.evaluation.world.endurance import PERIOD_FRAMES, _Judge, endure, last_chunk, looping_case
+from motionstream_core.evaluation.world.endurance import PERIOD_FRAMES, Judge, endure, last_chunk, looping_case
 
 
 def test_the_true_loop_shows_no_drift() -> None:
     loop = looping_case()
-    judge = _Judge(loop, 16)
+    judge = Judge(loop, 16)
     frames = loop.clip.frames[loop.frame(np.arange(12 * 16))]
     seconds = [judge(number, frames[number * 16 : (number + 1) * 16]) for number in range(12)]
     assert all(second.background_psnr_db > 80 and second.epe_px < 0.6 and second.lost == 0 for second in seconds)
@@ -21,7 +21,7 @@ def test_the_true_loop_shows_no_drift() -> None:
 
 def test_drift_and_disobedience_are_seen() -> None:
     loop = looping_case()
-    judge = _Judge(loop, 16)
+    judge = Judge(loop, 16)
     first = loop.clip.frames[:16]
     judge(0, first)
     darker = judge(PERIOD_FRAMES // 16, (first * 0.8).astype(np.uint8))
