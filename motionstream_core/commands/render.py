@@ -108,6 +108,8 @@ def go_on(args: argparse.Namespace) -> None:
         units=args.units,
         order=args.order,
     )
+    if job.told:
+        print(f"read as              {job.told}")
     keep = state_to(args.save_stream, renderer, name)
     pace = go_on_to_file(renderer, job, args.out, args.seed, keep, generated=args.content_credentials)
     height, width = job.before.size
