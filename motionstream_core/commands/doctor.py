@@ -41,6 +41,7 @@ OPTIONAL = (
     "accelerate",
     "matplotlib",
     "tensorboard",
+    "sentencepiece",
     "gguf",
     "c2pa-python",
     "ray",

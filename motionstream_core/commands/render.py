@@ -109,6 +109,8 @@ def go_on(args: argparse.Namespace) -> None:
         units=args.units,
         order=args.order,
     )
+    if job.told:
+        print(f"read as              {job.told}")
     keep = state_to(args.save_stream, renderer, name)
     made, fps = job.frames(renderer, args.seed, keep), renderer.loaded.spec.fps
     warm(args, renderer, renderer.loaded, job.before.size, StreamSettings())

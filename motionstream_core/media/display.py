@@ -142,7 +142,7 @@ def _as_wide(pixels: Pixels, width: int) -> Pixels:
 
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
     exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
-    return frame.to_ndarray(format="rgb24", width=width, height=frame.height, interpolation=exact)
+    return np.asarray(frame.to_ndarray(format="rgb24", width=width, height=frame.height, interpolation=exact), np.uint8)
 
 
 def _lines_between(field: Pixels, height: int) -> Pixels:

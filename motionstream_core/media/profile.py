@@ -25,7 +25,7 @@ def in_srgb(picture: Image.Image) -> Image.Image:
         return picture
     colours = picture if picture.mode in _SPACES else picture.convert("L" if picture.mode in ("LA", "1") else "RGB")
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
+        profile: Any = ImageCms.ImageCmsProfile(io.BytesIO(content))
         if profile.profile.xcolor_space.strip() != _SPACES[colours.mode]:
             return picture
         made = _transformed(colours, profile)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +19,7 @@ from .container_crop import Crop, crop_of
 from .display import Display
 from .faults import MediaError, checked_file, name_of
 from .frames import WINDOW_FRAMES, Frames
-from .times import TOLERANCE, steady_rate
+from .times import TOLERANCE, Times, steady_rate
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v")
 FORMATS = (
@@ -29,6 +30,7 @@ FORMATS = (
 """FFmpeg's demuxers that may open a file. Those that follow links to other files and addresses are not among them."""
 STILLS_BRAND = "mif1"  # ISO/IEC 23008-12
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+GIF_LEAST_S, GIF_USUAL_S = 0.02, 0.1
 CUT_OFF_S = 1.0
 """A Matroska file whose header states this much more than what is there was cut off."""
 
@@ -53,7 +55,8 @@ class VideoFrames:
         stop_s = start_s + duration_s if duration_s > 0 else np.inf
         with opened(self._source) as (container, stream):
             times, self._twice, frame = _scanned(container, stream, stop_s)
-            times_s = np.array([float((time - times[0]) * stream.time_base) for time in times])
+            is_gif = container.format.name == "gif"
+            times_s = _seconds(times, stream.time_base, is_gif)
             kept = np.flatnonzero((times_s >= start_s - TOLERANCE) & (times_s < stop_s - TOLERANCE))
             if not len(kept):
                 raise MediaError(f"has no frame from {start_s:g} s to {stop_s:g} s; it lasts {times_s[-1]:g} s")
@@ -62,7 +65,8 @@ class VideoFrames:
             crop = _crop(self._source, container, stream)
             self.display = Display.of(frame, float(stream.sample_aspect_ratio or 1), crop)
             self.height, self.width = self.display.shown(frame).shape[:2]
-            fps, self.is_even = steady_rate(times_s, float(stream.average_rate or stream.guessed_rate or 0))
+            stated = 0 if is_gif else stream.average_rate or stream.guessed_rate or 0
+            fps, self.is_even = steady_rate(times_s, float(stated))
         self.num_frames, self.fps = len(self._times), fps or 1.0  # a single frame may state no rate
         self.times_s = np.arange(self.num_frames) / self.fps if self.is_even else times_s
         self._running: Iterator[Any] | None = None  # what is being decoded, and the number of the frame that it is at
@@ -211,6 +215,16 @@ def _video_stream(container: Any) -> Any:
         only = "sound" if container.streams.audio else "still pictures"
         raise MediaError(f"has no video in it, only {only}")
     return next((each for each in videos if "default" in (each.disposition.name or "")), videos[0])
+
+
+def _seconds(times: list[int], time_base: Fraction, is_gif: bool) -> Times:
+    """Times from the first one on. A GIF's frames that are to be shown for less than 1/50 s stay for 1/10 s, in
+    every browser."""
+    since = np.array([float((time - times[0]) * time_base) for time in times])
+    if not is_gif:
+        return since
+    gaps = np.diff(since)
+    return np.concatenate([[0.0], np.cumsum(np.where(gaps < GIF_LEAST_S - TOLERANCE, GIF_USUAL_S, gaps))])
 
 
 def _decoder(stream: Any) -> Any:

@@ -41,6 +41,10 @@ class Footage:
     fps: float | None = None
     caption: str | None = None
 
+    def told(self) -> list[str]:
+        """What is done to the stored frames of a video, in words. Raises as `VideoFrames`."""
+        return VideoFrames(self.path).display.told() if self.layout == "videos" else []
+
     def open(self, most_fps: float | None = None) -> tuple[FrameSource, float | None]:
         """The frames and their rate; None where frames have no times (a scene's photographs).
 

@@ -150,7 +150,7 @@ class ClipRuns:
         if self._has_input(footage):
             return load_npz(folder / "tracks.npz")
         frames, indices = read_clip(footage, self.plan.protocol, self.renderer.loaded.spec.lengths.moving.at_most)
-        notes: list[str] = []
+        notes = footage.told()
         if footage.layout == "scenes":
             tracks, notes = scene_tracks(footage, indices, self.plan.protocol)
         else:

@@ -28,7 +28,8 @@ from .renderer import Renderer
 class GoingOn:
     """What goes on and how. tracks: from the last frame on, None for those that a saved stream still had.
 
-    seen: what an image encoder looks at, (3 h w) in [0, 1]: the first frame that is remembered.
+    seen: what an image encoder looks at, (3 h w) in [0, 1]: the first frame that is remembered. told: what was done to
+    the video's stored frames.
     """
 
     prompt: str
@@ -36,6 +37,7 @@ class GoingOn:
     tracks: Tracks | None
     num_frames: int
     seen: Tensor | None = None
+    told: str = ""
 
     def frames(
         self, renderer: Renderer, seed: int = 0, keep: Callable[[StreamState], None] | None = None
@@ -81,7 +83,7 @@ def read_going_on(
     if spec.track_head is None and tracks is not None:
         raise ValueError("--tracks: this model has no track head, it was not made to follow tracks; leave them out")
     try:
-        before, picture = _before(renderer, name, source, frame_size)
+        before, picture, told = _before(renderer, name, source, frame_size)
     except ValueError as error:
         raise ValueError(f"--continue: {error}") from None
     seen = None if before.frames is None else before.frames[0, :, 0]
@@ -101,23 +103,24 @@ def read_going_on(
         known = drawn.num_frames if drawn is not None else spec.vae_stride.num_frames(21)
         num_frames = lengths.at_most(max(known, lengths.first))
     lengths.check(num_frames)
-    return GoingOn(prompt, before, None if drawn is None else resample(drawn, num_frames + 1), num_frames, seen)
+    drawn = None if drawn is None else resample(drawn, num_frames + 1)
+    return GoingOn(prompt, before, drawn, num_frames, seen, told)
 
 
 def _before(
     renderer: Renderer, name: str, source: Path, frame_size: tuple[int, int] | None
-) -> tuple[Before, tuple[int, int]]:
-    """What was before, and the (height, width) px that tracks drawn on it refer to."""
+) -> tuple[Before, tuple[int, int], str]:
+    """What was before, the (height, width) px that tracks drawn on it refer to, and what was done to stored frames."""
     spec = renderer.loaded.spec
     if source.name.endswith(SUFFIX):
         state = read_state(source, renderer.maker(name), renderer.encoder, renderer.device)
         if frame_size not in (None, state.size):
             raise ValueError(f"the saved stream is {state.size[1]}x{state.size[0]} px; leave out --size")
-        return Before(state=state), state.size
+        return Before(state=state), state.size, ""
     size = frame_size or spec.frame_size
     video = VideoFrames(source)
     fitted = [image_tensor(fit_picture(Image.fromarray(each), *size)) for each in last_frames(spec, video)]
-    return Before(torch.stack(fitted, dim=1)[None]), (video.height, video.width)
+    return Before(torch.stack(fitted, dim=1)[None]), (video.height, video.width), ", ".join(video.display.told())
 
 
 def state_to(path: Path | None, renderer: Renderer, name: str) -> Callable[[StreamState], None] | None:

@@ -52,8 +52,7 @@ def find_parts(model: Path, encoders: Path | None, needed: Sequence[Part]) -> Pa
         return Parts(dict.fromkeys(needed, model))
     places: dict[Part, Path] = {}
     if encoders is not None:
-        there = [part for part in needed if all((encoders / each).is_dir() for each in _subfolders([part]))]
-        places = dict.fromkeys(there, encoders)
+        places |= {part: encoders for part in needed if _has(encoders, part)}
     if len(places) < len(needed):
         inside = parts_inside(model)
         places |= {part: model for part in needed if part not in places and part in inside}
@@ -66,6 +65,10 @@ def find_parts(model: Path, encoders: Path | None, needed: Sequence[Part]) -> Pa
             "Wan repository ending in -Diffusers on Hugging Face"
         )
     return Parts(places)
+
+
+def _has(folder: Path, part: Part) -> bool:
+    return all((folder / each).is_dir() for each in _subfolders([part]))
 
 
 def _subfolders(parts: Sequence[Part]) -> list[str]:

@@ -258,8 +258,10 @@ def open_renderer(
         return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes, weights, compiled)
     backbone = loaded.spec.backbone
     needed: list[Part] = ["tokenizer", "text_encoder"]
-    needed += ["image_encoder"] if backbone.image_dim is not None else []
-    needed += ["vae"] if vae is None or loaded.spec.image_rule != "none" else []
+    if backbone.image_dim is not None:
+        needed.append("image_encoder")
+    if vae is None or loaded.spec.image_rule != "none":
+        needed.append("vae")
     parts = find_parts(path, None if encoders is None else Path(encoders), needed)
     encoder = open_vae(parts.where("vae") if "vae" in needed else Path(str(vae)), dtype)
     decoder = open_vae(Path(vae), dtype) if vae is not None and "vae" in needed else encoder

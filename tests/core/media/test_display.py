@@ -196,6 +196,18 @@ def test_transparent_webm_shows_white_and_not_what_it_hides(tmp_path: Path, code
         assert np.abs(frames[:, 4:60, 56:92] - expected).max() <= 12
 
 
+def test_a_gif_keeps_the_time_of_browsers(tmp_path: Path) -> None:
+    """Delays of 0 and of 1/100 s are 1/10 s to all of them; the last frame's own is no matter."""
+    pictures = [Image.new("L", (32, 24), 60 * number) for number in range(5)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=[10, 20, 0, 300, 10])
+    video = VideoFrames(tmp_path / "a.gif")
+    assert video.times_s == pytest.approx([0, 0.1, 0.12, 0.22, 0.52])
+    assert video.read(0, 5)[:, 5, 5, 0].tolist() == [0, 60, 120, 180, 240]
+    part = VideoFrames(tmp_path / "a.gif", 0.11, 0.2)
+    assert part.times_s == pytest.approx([0, 0.1])
+    assert part.read(0, 2)[:, 5, 5, 0].tolist() == [120, 180]
+
+
 def test_alpha_over_a_colour() -> None:
     rgba = np.array([[[10, 200, 90, 0], [10, 200, 90, 255], [10, 200, 90, 128]]], np.uint8)
     expected = [[[50, 60, 70], [10, 200, 90], [30, 130, 80]]]

@@ -20,6 +20,7 @@ from motionstream_core.streaming.render.job import write_frames
 from motionstream_core.streaming.render.renderer import Renderer, open_renderer
 from motionstream_core.streaming.stream import StreamSettings
 from motionstream_core.tracks.npz import save_npz
+from tests.core.media.video_files import write_video
 
 SIDE = 32
 
@@ -65,6 +66,14 @@ def test_a_videos_end_is_taken_at_the_models_rate_and_size(renderer: Renderer, t
     assert job.num_frames == 24 and job.tracks is not None and job.tracks.num_frames == 25
     assert (job.tracks.height, job.tracks.width) == (SIDE, SIDE)
     assert write_frames(job.frames(renderer), tmp_path / "out.mp4", 16.0).num_frames == 24
+
+
+def test_what_is_done_to_stored_frames_is_told(renderer: Renderer, tmp_path: Path) -> None:
+    grey = [np.full((128, 128, 3), 90, np.uint8)] * 40
+    for name, options in (("plain", {}), ("hdr", {"x264-params": "transfer=smpte2084"})):
+        write_video(tmp_path / f"{name}.mp4", grey, options=options)
+    plain, hdr = (read_going_on(renderer, "m", "", tmp_path / f"{name}.mp4", None).told for name in ("plain", "hdr"))
+    assert plain == "" and hdr.startswith("HDR: its levels are taken as they are")
 
 
 def test_what_is_refused_names_the_option(renderer: Renderer, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from motionstream_core.evaluation.clips.cases import Protocol, frame_indices, read_clip
 from motionstream_core.evaluation.clips.datasets import find_footage
 from motionstream_core.media.video_file import VideoFile
+from tests.core.media.video_files import write_video
 
 
 def picture(path: Path, grey: int, size: tuple[int, int] = (40, 20)) -> None:
@@ -61,6 +62,15 @@ def test_videos_below_a_folder_with_captions(tmp_path: Path) -> None:
     (tmp_path / "captions.json").write_text("[]", "utf-8")
     with pytest.raises(ValueError, match="object of captions"):
         find_footage(tmp_path)
+
+
+def test_what_is_done_to_a_videos_frames_is_told(tmp_path: Path) -> None:
+    grey = [np.full((32, 48, 3), 90, np.uint8)] * 3
+    write_video(tmp_path / "a.mp4", grey, options={"x264-params": "transfer=arib-std-b67"})
+    write_video(tmp_path / "b.mp4", grey)
+    hdr, plain = find_footage(tmp_path)
+    assert hdr.told() == ["HDR: its levels are taken as they are, paler than a player shows them"]
+    assert plain.told() == []
 
 
 def test_no_two_videos_share_a_name(tmp_path: Path) -> None:
