@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionstream_core.checkpoints.fingerprint import fingerprint
@@ -57,6 +58,24 @@ def test_the_product_is_that_of_rounded_rows(dtype: torch.dtype, allowed: float)
     apart = ((made.flatten(0, 1).double() - expected).abs() / (size + linear.bias.abs())).max()
     assert apart < allowed  # bf16 is rounded to once more with the bias
     assert ((expected - exact).abs() / size).max() > 2 * allowed  # fp8 itself is seen
+
+
+@pytest.mark.slow
+def test_a_compiler_that_fuses_the_rounding_is_no_further_from_the_truth() -> None:
+    torch.manual_seed(0)
+    torch._dynamo.reset()
+    linear = nn.Linear(64, 48).bfloat16().requires_grad_(False)
+    x, fp8 = torch.randn(1, 96, 64).bfloat16(), Fp8Linear(linear)
+
+    def fed(values: Tensor) -> Tensor:
+        return fp8(F.gelu(values * 1.3, approximate="tanh"))
+
+    exact = linear.float()(F.gelu(x.float() * 1.3, approximate="tanh"))
+    with torch.no_grad():
+        eager, compiled = fed(x), torch.compile(fed, fullgraph=True, dynamic=False)(x)
+    apart = [((each - exact).norm() / exact.norm()).item() for each in (eager, compiled)]
+    assert 0.01 < apart[1] < 1.1 * apart[0]
+    assert (eager - compiled).norm() < 0.02 * exact.norm()
 
 
 def test_a_row_of_zeros_is_zero() -> None:

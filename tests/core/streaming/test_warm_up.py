@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, fx
 
+from motionstream_core.commands import model
 from motionstream_core.demo.example import drawn_example
 from motionstream_core.demo.weights import STUDENT
 from motionstream_core.models.wan import WanModel
@@ -68,6 +70,19 @@ def test_a_compiler_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     renderer = open_renderer(STUDENT, dtype=torch.float32, compiled=True)
     with pytest.raises(RuntimeError, match=r"compile: PyTorch's compiler cannot work here \(OSError: no g\+\+ here\)"):
         list(warm_up(renderer, renderer.loaded, (32, 32), StreamSettings()))
+
+
+def test_the_commands_options_reach_the_renderer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(model, "open_renderer", lambda path, **given: given)
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    parser = argparse.ArgumentParser()
+    model.add_model(parser)
+    for words, arithmetic, compiled in ((["--arithmetic", "fp8", "--compile"], "fp8", True), ([], "plain", False)):
+        args = parser.parse_args([*words, "--device", "cpu"])
+        given: Any = model.model_of(args)
+        choice = model.choice_of(args)
+        assert (given["arithmetic"], given["compiled"]) == (arithmetic, compiled)
+        assert (choice.arithmetic, choice.compiled) == (arithmetic, compiled)
 
 
 def test_compiled_code_is_kept_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
