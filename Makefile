@@ -65,11 +65,12 @@ gpu-check: ## All that a CUDA device can tell in ten minutes, for docs/performan
 	$(if $(wildcard $(RUN)),$(RUN),$(PYTHON)) -m benchmarks.gpu_check $(if $(OUT),--out "$$OUT")
 
 PHOTO := outputs/photo
-train-photo: setup ## Train the bundled model for pictures, from nothing; optional SECONDS= of the first half, STEPS= of the second
-	test -f $(PHOTO)/student.safetensors || $(RUN) -m experiments.photo $(PHOTO) $(if $(SECONDS),--seconds $(SECONDS))
+train-photo: setup ## Train the bundled model for pictures, from nothing; SECONDS=, SCALE= of the first half, STEPS= of the second, BF16=1
+	test -f $(PHOTO)/student.safetensors || $(RUN) -m experiments.photo $(PHOTO) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SCALE),--scale $(SCALE)) $(if $(BF16),--precision bf16)
 	$(RUN) -m experiments.photo.draft $(PHOTO)/tiny_vae.safetensors
 	$(RUN) -m experiments.photo.drag $(PHOTO)/drag --start $(PHOTO)/student.safetensors \
-		--tiny-vae $(PHOTO)/tiny_vae.safetensors $(if $(STEPS),--steps $(STEPS))
+		--tiny-vae $(PHOTO)/tiny_vae.safetensors $(if $(STEPS),--steps $(STEPS)) $(if $(BF16),--precision bf16)
 
 train-demo: setup ## Train the bundled model, every stage
 	$(RUN) -m motionstream_core train all
@@ -102,7 +103,7 @@ dist: $(TOOLS)/.installed ## The wheel and the archive of sources, in dist/
 docs: $(TOOLS)/.installed ## The documentation as a site, in site/; a link that leads nowhere fails it
 	NO_MKDOCS_2_WARNING=1 $(TOOLS)/mkdocs build --strict
 
-EXTRAS := live,cluster,train,gguf,credentials
+EXTRAS := live,cluster,train,encoders,gguf,credentials
 sbom: dist ## dist/sbom.cdx.json (CycloneDX): all that the wheel brings along; docs/licences.md: under which licences
 	$(PYTHON) -m venv --clear --without-pip dist/environment
 	$(TOOLS)/python -m pip --python dist/environment/bin/python install --quiet "$$(ls dist/*.whl)[$(EXTRAS)]"

@@ -33,8 +33,12 @@ SEED = 7
 
 def beside_core(checkout: Path, num_chunks: int) -> dict[str, Any]:
     """What ComfyUI's Python measured. Raises RuntimeError with its last words where it failed."""
-    python = os.environ.get("COMFYUI_PYTHON", sys.executable)
-    command = [python, str(Path(__file__).resolve()), str(checkout.resolve()), "--chunks", str(num_chunks)]
+    return told_by(os.environ.get("COMFYUI_PYTHON", sys.executable), Path(__file__), checkout, num_chunks)
+
+
+def told_by(python: str, script: Path, checkout: Path, num_chunks: int) -> dict[str, Any]:
+    """What such a script prints behind MARK, in a process of its own. Raises RuntimeError where it failed."""
+    command = [python, str(script.resolve()), str(checkout.resolve()), "--chunks", str(num_chunks)]
     done = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
     if not lines:
@@ -68,6 +72,22 @@ def _enter(checkout: Path, kind: str) -> None:
 
 def compared(device: Any, num_chunks: int) -> dict[str, Any]:
     """Seconds of both. Raises RuntimeError where the first blocks, before any is forgotten, are not the same."""
+    loaded, text, noise = given(device, num_chunks)
+    spec, core = loaded.spec, _core(loaded)  # takes its weights before ours go to the device
+    ours, our_s = streamed(loaded, text, noise.to(device))
+    theirs, core_s = _sampled(core, spec, text, noise)
+    same = slice(0, SAME_BLOCKS * spec.chunk_plan.chunk_frames)
+    apart = float((ours[:, :, same].cpu() - theirs[:, :, same].cpu()).norm() / theirs[:, :, same].norm().cpu())
+    if not apart < ALLOWED[device.type]:
+        raise RuntimeError(f"the first {SAME_BLOCKS} blocks differ by {apart:.2g} of their size: not the same model")
+    seconds = {"ours": our_s, "core": core_s}
+    return {"about": about(spec, device, num_chunks), "first blocks differ by": apart, "seconds": seconds} | {
+        name: told(each) for name, each in seconds.items()
+    }
+
+
+def given(device: Any, num_chunks: int) -> tuple[Any, Any, Any]:
+    """A model of random weights, its text (b l d) and its noise (b c f h w), on the CPU."""
     import torch
 
     from benchmarks.measure.models import random_model
@@ -78,24 +98,19 @@ def compared(device: Any, num_chunks: int) -> dict[str, Any]:
     text = torch.randn(1, spec.backbone.text_len, spec.backbone.text_dim, generator=generator)
     cells = (side // spec.vae_stride.space for side in spec.frame_size)
     shape = (1, spec.backbone.out_channels, num_chunks * spec.chunk_plan.chunk_frames, *cells)
-    noise = torch.randn(shape, generator=generator)
-    core = _core(loaded)  # takes its weights before ours go to the device
-    ours, our_s = _streamed(loaded, text, noise.to(device))
-    theirs, core_s = _sampled(core, spec, text, noise)
-    same = slice(0, SAME_BLOCKS * spec.chunk_plan.chunk_frames)
-    apart = float((ours[:, :, same].cpu() - theirs[:, :, same].cpu()).norm() / theirs[:, :, same].norm().cpu())
-    if not apart < ALLOWED[device.type]:
-        raise RuntimeError(f"the first {SAME_BLOCKS} blocks differ by {apart:.2g} of their size: not the same model")
+    return loaded, text, torch.randn(shape, generator=generator)
+
+
+def about(spec: Any, device: Any, num_chunks: int) -> str:
+    """What was run, in words."""
+    import torch
+
     height, width = spec.frame_size
-    about = (
+    return (
         f"{spec.backbone.num_layers} blocks of width {spec.backbone.dim}, {width}x{height}, {num_chunks} chunks of "
         f"{spec.chunk_plan.chunk_frames} latent frames in {len(spec.step_list)} steps, sink {spec.sink_frames}, window "
         f"{spec.window_frames}; {device.type}, torch {torch.__version__}, {torch.get_num_threads()} threads"
     )
-    seconds = {"ours": our_s, "core": core_s}
-    return {"about": about, "first blocks differ by": apart, "seconds": seconds} | {
-        name: _told(each) for name, each in seconds.items()
-    }
 
 
 def _spec(kind: str) -> Any:
@@ -118,7 +133,15 @@ def _core(loaded: Any) -> Any:
     return comfy.sd.load_diffusion_model_state_dict(weights, model_options=options, metadata=told)
 
 
-def _streamed(loaded: Any, text: Any, noise: Any) -> tuple[Any, list[float]]:
+def fresh(like: Any, chunk: int, step: int) -> Any:
+    """Noise before a chunk's step 1, 2, ..., seeded as core seeds it."""
+    import torch
+
+    torch.manual_seed(SEED + chunk * 1000 + step - 1)
+    return torch.randn_like(like)
+
+
+def streamed(loaded: Any, text: Any, noise: Any) -> tuple[Any, list[float]]:
     """Latents and seconds of every chunk by our chunk loop."""
     import torch
 
@@ -136,10 +159,7 @@ def _streamed(loaded: Any, text: Any, noise: Any) -> tuple[Any, list[float]]:
 
     def drawn(chunk: Any, step: int) -> Any:
         part = noise[:, :, chunk.start : chunk.stop]
-        if step:  # as core seeds it
-            torch.manual_seed(SEED + chunk.index * 1000 + step - 1)
-            part = torch.randn_like(part)
-        return part.to(dtype)
+        return (fresh(part, chunk.index, step) if step else part).to(dtype)
 
     chunks = rollout(
         model,
@@ -151,11 +171,11 @@ def _streamed(loaded: Any, text: Any, noise: Any) -> tuple[Any, list[float]]:
         noise=drawn,
         num_latent_frames=noise.shape[2],
     )
-    moments, parts = [_now(device)], []
+    moments, parts = [now(device)], []
     for rolled in chunks:
-        moments.append(_now(device))
+        moments.append(now(device))
         parts.append(rolled.latents.float())
-    return torch.cat(parts, dim=2), _between(moments)
+    return torch.cat(parts, dim=2), between(moments)
 
 
 def _sampled(core: Any, spec: Any, text: Any, noise: Any) -> tuple[Any, list[float]]:
@@ -171,30 +191,33 @@ def _sampled(core: Any, spec: Any, text: Any, noise: Any) -> tuple[Any, list[flo
     sampler = comfy.samplers.ksampler("ar_video", {"num_frame_per_block": spec.chunk_plan.chunk_frames})
 
     def after_step(*_: Any) -> None:
-        moments.append(_now(core.load_device))
+        moments.append(now(core.load_device))
 
-    begun = _now(core.load_device)
+    begun = now(core.load_device)
     latents = guider.sample(
         noise, torch.zeros_like(noise), sampler, sigmas, callback=after_step, disable_pbar=True, seed=SEED
     )
     last_steps = moments[len(spec.step_list) - 1 :: len(spec.step_list)]
-    return core.model.process_latent_in(latents).float(), _between([begun, *last_steps])
+    return core.model.process_latent_in(latents).float(), between([begun, *last_steps])
 
 
-def _now(device: Any) -> float:
+def now(device: Any) -> float:
+    """Seconds; with one thread of a CPU the processor's own, since others may share it."""
     import torch
 
+    if device.type == "cpu" and torch.get_num_threads() == 1:
+        return time.process_time()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
-def _between(moments: list[float]) -> list[float]:
+def between(moments: list[float]) -> list[float]:
     """From one block's last step to the next one's: its steps, and the cache pass of the one before."""
     return [round(ended - begun, 5) for begun, ended in itertools.pairwise(moments)]
 
 
-def _told(seconds: list[float]) -> dict[str, float]:
+def told(seconds: list[float]) -> dict[str, float]:
     """The first block, which loads and chooses, is left out."""
     steady = seconds[1:]
     tenth = max(1, len(steady) // 10)

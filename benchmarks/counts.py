@@ -66,6 +66,8 @@ def costs() -> Iterator[str]:
         yield _row("cache pass", [found[CACHE_PASS]])
         yield _row("tiny VAE, fp32", [found[DECODE]])
         yield _row("all of these", list(found.values()))
+        fp8 = stage_costs(replace(shape, arithmetic="fp8"))
+        yield _row("*instead:* steps and cache pass with products in fp8", [fp8[STEP], fp8[CACHE_PASS]])
         half = replace(shape, vae=tiny_vae(spec, tiny=False).to(shape.dtype))
         yield _row("*instead:* tiny VAE, bf16", [decode_cost(half)])
         yield _row("*instead:* full VAE, bf16", [decode_cost(replace(shape, vae=full_vae(spec, shape.dtype)))])
@@ -78,12 +80,14 @@ def memory() -> Iterator[str]:
     for name, preset in MODELS.items():
         spec = preset_spec(preset, tiny=False)
         shape = Shape(spec, tiny_vae(spec, tiny=False))
-        for how, options in (
-            ("bf16", {}),
-            ("fp8", {"fp8": True}),
-            ("offloaded", {"offloaded": True}),
+        products = replace(shape, arithmetic="fp8")
+        for how, held in (
+            ("bf16", held_bytes(shape)),
+            ("fp8", held_bytes(shape, fp8=True)),
+            ("products in fp8", held_bytes(products)),
+            ("offloaded", held_bytes(shape, offloaded=True)),
         ):
-            yield _held(f"{name}, {how}", held_bytes(shape, **options))
+            yield _held(f"{name}, {how}", held)
 
 
 def layout_of(spec: ModelSpec) -> str:
@@ -96,7 +100,7 @@ def _row(name: str, costs: Sequence[Cost]) -> str:
     if not costs:
         return f"| {name} | | | | | |"
     cost = sum(costs, Cost())
-    figures = (cost.flop / 1e12, cost.bytes / 1e9, cost.flop / 1e9 / TFLOP_S, cost.bytes / 1e9 / TB_S)
+    figures = (cost.flop / 1e12, cost.bytes / 1e9, cost.flop_in_bf16 / 1e9 / TFLOP_S, cost.bytes / 1e9 / TB_S)
     tflop, gb, by_flop, by_bytes = (f"{each:.1f}" for each in figures)
     return f"| {name} | {tflop} | {gb} | {cost.ops:.0f} | {by_flop} | {by_bytes} |"
 

@@ -84,7 +84,7 @@ def main() -> None:
             Path(folder),
             started=True,
         )
-        run._pacer.wait_s = lambda: 0.0
+        run.screen.pacer.wait_s = lambda: 0.0
         run.audience.join(Nobody())
         fps, messages = run.about.recording.fps, hands(args.size)
         for _ in run.run():

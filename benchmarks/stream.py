@@ -4,8 +4,8 @@ python -m benchmarks.stream [--model 1.3b 5b] [--layout c3s1w1 c1s1w1] [--chunks
 
 Models: pictures and shapes, the bundled ones; 1.3b (832x480) and 5b (1280x704), of random weights, with --narrow
 narrow and for small frames. Every combination of what is given is measured. A layout c3s1w1 is a chunk of three latent
-frames, a sink and a window of one chunk each. Where COMFYUI_PATH names a checkout of ComfyUI (and COMFYUI_PYTHON its
-Python), its own autoregressive sampler is measured beside it.
+frames, a sink and a window of one chunk each. Other code is measured beside it where a checkout is named: ComfyUI's own
+autoregressive sampler (COMFYUI_PATH, and COMFYUI_PYTHON its Python), Self-Forcing's pipeline (SELF_FORCING_PATH).
 """
 
 from __future__ import annotations
@@ -18,24 +18,35 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from benchmarks.beside_core import beside_core
+from benchmarks.beside_self_forcing import beside_self_forcing
 from benchmarks.measure.counted import Shape, stage_costs
 from benchmarks.measure.machine import device_about, versions
 from benchmarks.measure.measured import measured, with_costs
-from benchmarks.measure.models import Stream, bundled_stream, full_vae, preset_spec, random_stream, tiny_vae
+from benchmarks.measure.models import (
+    Stream,
+    bundled_stream,
+    full_vae,
+    preset_spec,
+    random_stream,
+    tiny_vae,
+    with_options,
+)
 from benchmarks.measure.picture import drawn
 from benchmarks.measure.timing import copy_rate, product_rate
 from motionstream_core.checkpoints import ModelSpec
+from motionstream_core.models.fp8 import Arithmetic
 from motionstream_core.streaming.stream import StreamSettings, named, step_list
 
 BUNDLED = ("pictures", "shapes")
 PRESETS = {"1.3b": "wan2.1-1.3b", "5b": "wan2.2-5b"}
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 LAYOUT = re.compile(r"c(\d+)s(\d+)w(\d+)")
+BESIDE = {"core": ("COMFYUI_PATH", beside_core), "Self-Forcing": ("SELF_FORCING_PATH", beside_self_forcing)}
 COPY_BYTES = {"cuda": 2**31, "cpu": 2**27}
 
 
@@ -66,6 +77,8 @@ class Case:
     steps: int | None
     vae: str
     dtype: str
+    arithmetic: Arithmetic = "plain"
+    compiled: bool = False
 
     def settings(self, spec: ModelSpec) -> StreamSettings:
         """Sink, window and steps."""
@@ -74,7 +87,10 @@ class Case:
         return StreamSettings(0, sink, window, None if self.steps is None else step_list(spec, self.steps))
 
     def stream(self, device: torch.device, num_chunks: int, narrow: bool) -> Stream:
-        """The stream itself. Raises ValueError for a full VAE of a model that has none."""
+        """The stream itself. Raises ValueError for a full VAE of a model that has none, or fp8 where it cannot be."""
+        return with_options(self._plain_stream(device, num_chunks, narrow), self.arithmetic, self.compiled)
+
+    def _plain_stream(self, device: torch.device, num_chunks: int, narrow: bool) -> Stream:
         chunk = None if self.layout is None else Layout.parse(self.layout).chunk
         dtype = DTYPES[self.dtype]
         if self.model in BUNDLED:
@@ -100,7 +116,7 @@ def main(given: Sequence[str] | None = None) -> None:
     results["memory TB/s"] = round(copy_rate(device, COPY_BYTES[device.type]), 4)
     print(f"{results['device']}, torch {torch.__version__}, commit {results['versions']['commit']}")
     args.out.mkdir(parents=True, exist_ok=True)
-    path, checkout = args.out / "stream.json", os.environ.get("COMFYUI_PATH")
+    path = args.out / "stream.json"
     try:
         for case in _cases(args):
             results["cases"].append(told := run(case, device, args.chunks, args.narrow))
@@ -108,10 +124,11 @@ def main(given: Sequence[str] | None = None) -> None:
             path.write_text(json.dumps(results, indent=1), "utf-8")
     except (ModuleNotFoundError, ValueError) as error:
         raise SystemExit(f"benchmarks.stream: {error}") from None
-    if checkout:
-        results["beside core"] = told = beside_core(Path(checkout), args.chunks)
-        print("\n".join(core_table(told)))
-        path.write_text(json.dumps(results, indent=1), "utf-8")
+    for name, (variable, measure) in BESIDE.items():
+        if os.environ.get(variable):
+            results[f"beside {name}"] = told = measure(Path(os.environ[variable]), args.chunks)
+            print("\n".join(beside_table(told, name)))
+            path.write_text(json.dumps(results, indent=1), "utf-8")
     print(f"results: {path}")
     try:
         print(f"picture: {drawn(results, args.out / 'stream.png')}")
@@ -129,7 +146,7 @@ def run(case: Case, device: torch.device, num_chunks: int, narrow: bool = False)
     tokens = spec.chunk_plan.chunk_frames * (height // cell) * (width // cell)
     rate = product_rate(device, (tokens, backbone.dim, backbone.ffn_dim), DTYPES[case.dtype])
     steps = named(settings, stream.loaded).step_list or ()
-    costs = stage_costs(Shape(spec, stream.vae, settings, DTYPES[case.dtype]))
+    costs = stage_costs(Shape(spec, stream.vae, settings, DTYPES[case.dtype], case.arithmetic))
     about = vars(case) | {"size": f"{width}x{height}", "chunks": num_chunks, "matrix TFLOP/s": float(f"{rate:.4g}")}
     return about | with_costs(told, costs, len(steps), rate)
 
@@ -137,7 +154,8 @@ def run(case: Case, device: torch.device, num_chunks: int, narrow: bool = False)
 def table(told: dict[str, Any]) -> list[str]:
     """A case in Markdown."""
     names = [told["model"], told["size"], told["layout"], told["steps"] and f"{told['steps']} steps"]
-    what = ", ".join(str(each) for each in [*names, f"{told['vae']} VAE", told["dtype"]] if each)
+    names += [f"{told['vae']} VAE", told["dtype"], told["arithmetic"] != "plain" and told["arithmetic"]]
+    what = ", ".join(str(each) for each in [*names, told["compiled"] and "compiled"] if each)
     latency = told["boundary to picture ms"]
     lines = [
         "",
@@ -154,18 +172,24 @@ def table(told: dict[str, Any]) -> list[str]:
     return lines
 
 
-def core_table(told: dict[str, Any]) -> list[str]:
-    """Beside core, in Markdown."""
-    lines = ["", f"**Beside core's SamplerARVideo** ({told['about']})", "", "| | ours | core's | core's / ours |"]
-    lines.append("|---|---|---|---|")
-    for name in told["ours"]:
-        ours, core = told["ours"][name], told["core"][name]
-        lines.append(f"| {name} | {ours:.4g} | {core:.4g} | {core / ours:.2f} |")
+def beside_table(told: dict[str, Any], name: str) -> list[str]:
+    """Beside another code, in Markdown."""
+    lines = [
+        "",
+        f"**Beside {name}** ({told['about']})",
+        "",
+        f"| | ours | {name} | {name} / ours |",
+        "|---|---|---|---|",
+    ]
+    for what, ours in told["ours"].items():
+        theirs = told[name][what]
+        lines.append(f"| {what} | {ours:.4g} | {theirs:.4g} | {theirs / ours:.2f} |")
     return lines
 
 
 def _cases(args: argparse.Namespace) -> list[Case]:
-    return [Case(*each) for each in itertools.product(args.model, args.layout, args.steps, args.vae, args.dtype)]
+    asked = (args.model, args.layout, args.steps, args.vae, args.dtype, args.arithmetic)
+    return [Case(*each, compiled=args.compiled) for each in itertools.product(*asked)]
 
 
 def parsed(device: torch.device, given: Sequence[str] | None) -> argparse.Namespace:
@@ -179,6 +203,8 @@ def parsed(device: torch.device, given: Sequence[str] | None) -> argparse.Namesp
     parser.add_argument("--steps", nargs="+", type=int, default=[None], help="denoise steps of a chunk")
     parser.add_argument("--vae", nargs="+", choices=("tiny", "full"), default=["tiny"])
     parser.add_argument("--dtype", nargs="+", choices=list(DTYPES), default=["bf16" if on_gpu else "fp32"])
+    parser.add_argument("--arithmetic", nargs="+", choices=get_args(Arithmetic), default=["plain"])
+    parser.add_argument("--compile", dest="compiled", action="store_true", help="the transformer's blocks")
     parser.add_argument("--narrow", action="store_true", help="1.3b and 5b as a rehearsal; their times mean nothing")
     parser.add_argument("--chunks", type=int, default=60)
     parser.add_argument("--out", type=Path, default=Path("outputs/bench"), help="a folder")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
+from motionstream_core.checkpoints.load import write_safetensors
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.training.data import (
     MAX_POINTS,
@@ -72,11 +71,8 @@ def write_shard(path: Path, vae: TinyVae, seeds: range) -> None:
         rows["owner"].append(torch.from_numpy(owner).to(torch.int8))
         rows["seed"].append(torch.tensor(seed))
         captions.append(clip.caption)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
     tensors = {name: torch.stack(values) for name, values in rows.items()}
-    save_file(tensors, str(partial), {"captions": json.dumps(captions)})
-    os.replace(partial, path)
+    write_safetensors(path, tensors, {"captions": json.dumps(captions)})
 
 
 def prepare_study(

@@ -5,16 +5,16 @@ It is trained on true clips and on their reconstructions by the VAE, which is al
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from motionstream_core.checkpoints.load import write_safetensors
 from motionstream_core.evaluation.world.report import Video, frames_tensor, to_video
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.world import EFFECTS, Clip
@@ -106,7 +106,5 @@ def trained_classifier(path: Path, vae: TinyVae, num_clips: int = 960, num_steps
         model.load_state_dict(load_file(path))
         return model.eval()
     model = train_classifier(*examples(vae, range(0, 2 * num_clips, 2)), num_steps=num_steps)
-    partial = path.with_name(path.name + ".part")
-    save_file(model.state_dict(), partial)
-    os.replace(partial, path)
+    write_safetensors(path, model.state_dict(), {})
     return model

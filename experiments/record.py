@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from motionstream_core.files import write_text
 
 HARDWARE = "one CPU core, bf16"
 DIGITS = 5  # significant ones; the rest is noise
@@ -41,9 +42,7 @@ def store(
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{experiment}.json"
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, json.dumps(value, indent=1) + "\n")
     return path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -14,6 +13,7 @@ from typing import Literal
 import torch
 
 from motionstream_core.checkpoints import LoadedModel, load_model, load_tiny_vae
+from motionstream_core.files import write_text
 from motionstream_core.models.vae.tiny_vae import TinyVae
 
 from .rgb_tracks import RgbTracks
@@ -75,9 +75,7 @@ class Study:
         known = json.loads(path.read_text("utf-8")) if path.exists() else {}
         if key not in known:
             known[key] = answer()
-            partial = path.with_name(path.name + ".part")
-            partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
-            os.replace(partial, path)
+            write_text(path, json.dumps(known, indent=1))
         return known[key]
 
 

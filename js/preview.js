@@ -4,50 +4,70 @@ import { after } from "./track_editor/in_node.js";
 
 const LOOK_MS = 200;
 const PATIENCE_MS = 60_000;
-/** The classic graph's widget for a picture, which would leave its place empty. */
-const PICTURE = "$$canvas-image-preview";
+/** The classic graph's widgets for a picture; it takes one that comes late, beside a video, for a moving one. */
+const PICTURES = ["$$canvas-image-preview", "$$comfy_animation_preview"];
+const VIDEO = "video-preview";
 /** The page's word that a picture came for a node that runs. */
 const SHOWS = "b_preview_with_metadata";
-/** What Nodes 2.0 shows of it; files have other addresses. */
-const LIVE = 'img[src^="blob:"]';
+const STYLE_ID = "motionstream-preview";
+/** What Nodes 2.0 shows of it, with its size below, or the video; files have other addresses. */
+const STYLE = `
+[data-motionstream-shows="video"] img[src^="blob:"],
+[data-motionstream-shows="video"] img[src^="blob:"] + div,
+[data-motionstream-shows="pictures"] .video-preview { display: none; }
+`;
 
 /**
  * @typedef {{images?: {filename: string}[], animated?: boolean[]}} Output
  * @typedef {{id: any, videoContainer?: HTMLElement}} Node
+ * @typedef {{nodePreviewImages?: Record<string, any>, nodeOutputs?: Record<string, any>}} Page
  */
 
-/** @type {(node: any, app?: {nodePreviewImages?: Record<string, any>}, api?: EventTarget) => void} */
+/** @type {(node: any, app?: Page, api?: EventTarget) => void} */
 export function attachPreview(node, app, api) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const rest = () => clearTimeout(timer);
+  const watch = (/** @type {() => void} */ look) => {
+    rest();
+    const until = Date.now() + PATIENCE_MS;
+    let drawn = "";
+    const again = () => {
+      look();
+      // The classic graph makes room while it draws the node, and leaves the node drawn without.
+      const now = `${node.size?.[1]} ${node.widgets?.length}`;
+      if (now !== drawn) node.setDirtyCanvas?.(true, true);
+      drawn = now;
+      if (Date.now() < until) timer = setTimeout(again, LOOK_MS);
+    };
+    again();
+  };
   const run = (/** @type {any} */ { detail }) => {
     if (String(detail?.displayNodeId).split(":").at(-1) !== String(node.id)) return;
-    rest();
-    showPictures(node);
+    show(node, "pictures");
+    leaveVideo(node, app);
+    watch(() => {
+      if (widgetsOf(node, PICTURES).length) removeWidgets(node, [VIDEO]);
+    });
   };
   api?.addEventListener(SHOWS, run);
   after(node, "onExecuted", (/** @type {Output | undefined} */ output) => {
     const file = output?.animated?.[0] ? output.images?.[0]?.filename : undefined;
     if (!file?.endsWith(".mp4")) return;
-    rest();
-    const until = Date.now() + PATIENCE_MS;
+    if (!node.videoContainer) removeWidgets(node, [VIDEO]); // of the run before
     /** @type {HTMLVideoElement | undefined} */
     let begun;
-    let height = 0;
-    const look = () => {
-      clearPicture(node, app); // the page may have been at it still, and put it there only now
+    watch(() => {
+      leavePicture(node, app); // the page may have been at it still, and put it there only now
       const video = videoOf(node, file);
       // The page may put another element in the place of one: that one begins too. What somebody stopped stays so.
       if (video && video !== begun) play(video);
-      if (video) hidePictures(node, video);
+      if (video) {
+        show(node, "video");
+        removeWidgets(node, PICTURES);
+      }
       begun = video ?? begun;
-      // The classic graph makes room for the video while it draws the node, and leaves the node drawn without.
-      if (node.size && node.size[1] !== height) node.setDirtyCanvas?.(true, true);
-      height = node.size?.[1] ?? 0;
-      if (Date.now() < until) timer = setTimeout(look, LOOK_MS);
-    };
-    look();
+    });
   });
   after(node, "onRemoved", () => {
     rest();
@@ -58,40 +78,52 @@ export function attachPreview(node, app, api) {
 /** The node's element in Nodes 2.0; the classic graph has none. @type {(node: Node) => HTMLElement | null} */
 const elementOf = ({ id }) => document.querySelector(`[data-node-id="${CSS.escape(String(id))}"]`);
 
-/**
- * What was shown while it ran, out of sight until the next run: Nodes 2.0 would keep it below the video.
- * @type {(node: Node, video: HTMLVideoElement) => void}
- */
-function hidePictures(node, video) {
-  for (const picture of elementOf(node)?.querySelectorAll(LIVE) ?? []) {
-    let place = /** @type {HTMLElement} */ (picture);
-    while (place.parentElement && !place.parentElement.contains(video)) place = place.parentElement;
-    place.dataset.motionstreamRan = "";
-    place.style.display = "none";
+/** In Nodes 2.0, which would show both beside each other. @type {(node: Node, what: "video" | "pictures") => void} */
+function show(node, what) {
+  const element = elementOf(node);
+  if (!element) return;
+  if (!document.getElementById(STYLE_ID)) {
+    document.head.append(Object.assign(document.createElement("style"), { id: STYLE_ID, textContent: STYLE }));
   }
-}
-
-/** @type {(node: Node) => void} */
-function showPictures(node) {
-  for (const place of elementOf(node)?.querySelectorAll("[data-motionstream-ran]") ?? []) {
-    const { dataset, style } = /** @type {HTMLElement} */ (place);
-    delete dataset.motionstreamRan;
-    style.display = "";
-  }
+  element.dataset.motionstreamShows = what;
 }
 
 /**
- * The last picture that was shown while it ran makes way: the classic graph would take it for the video, and fail.
- * @type {(node: any, app?: {nodePreviewImages?: Record<string, any>}) => void}
+ * The last picture that was shown while it ran is none any longer, or the classic graph would take it for the video, and
+ * fail. Its widget keeps the place until the video is there.
+ * @type {(node: any, app?: Page) => void}
  */
-function clearPicture(node, app) {
-  const inner = node.graph && (node.graph.rootGraph ?? node.graph) !== node.graph ? `${node.graph.id}:` : "";
-  if (app?.nodePreviewImages) delete app.nodePreviewImages[`${inner}${node.id}`];
+function leavePicture(node, app) {
+  if (app?.nodePreviewImages) delete app.nodePreviewImages[placeOf(node)];
   node.imgs = undefined;
-  const place = node.widgets?.findIndex((/** @type {any} */ { name }) => name === PICTURE) ?? -1;
-  if (place < 0) return;
-  node.widgets.splice(place, 1)[0].onRemove?.();
-  node.setDirtyCanvas?.(true, true);
+}
+
+/**
+ * The node is none of a video any longer, or the classic graph would take every picture for one, and show none. The
+ * video of the run before stays in sight until a picture is there.
+ * @type {(node: any, app?: Page) => void}
+ */
+function leaveVideo(node, app) {
+  if (!node.videoContainer) return;
+  if (app?.nodeOutputs) delete app.nodeOutputs[placeOf(node)];
+  node.videoContainer = node.previewMediaType = node.images = undefined;
+}
+
+/** Under which the page keeps what a node shows. @type {(node: any) => string} */
+function placeOf(node) {
+  const inner = node.graph && (node.graph.rootGraph ?? node.graph) !== node.graph ? `${node.graph.id}:` : "";
+  return `${inner}${node.id}`;
+}
+
+/** @type {(node: any, names: string[]) => any[]} */
+const widgetsOf = (node, names) => (node.widgets ?? []).filter((/** @type {any} */ { name }) => names.includes(name));
+
+/** @type {(node: any, names: string[]) => void} */
+function removeWidgets(node, names) {
+  for (const widget of widgetsOf(node, names)) {
+    node.widgets.splice(node.widgets.indexOf(widget), 1);
+    widget.onRemove?.();
+  }
 }
 
 /** The page's own element for a file, in the graph's node or in that of Nodes 2.0. @type {(node: Node, file: string) => HTMLVideoElement | undefined} */

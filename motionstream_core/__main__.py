@@ -12,6 +12,7 @@ COMMANDS = {
     "queue": Place("motionstream_core.commands.queue:COMMAND", "a table of renders, over one ComfyUI or several"),
     "live": Place("motionstream_core.commands.live:COMMAND", "a page on which a stream is steered by hand"),
     "evaluate": Place("motionstream_core.commands.evaluate:COMMAND", "judge a model on a folder of clips"),
+    "vaes": Place("motionstream_core.commands.vaes:COMMAND", "VAEs side by side on a folder of clips"),
     "inspect": Place("motionstream_core.checkpoints.command:INSPECT", "say what a file of weights is"),
     "convert": Place("motionstream_core.checkpoints.command:CONVERT", "write the same weights in another layout"),
     "train": Place("motionstream_core.training.command:COMMAND", "train the bundled model or Wan, stage by stage"),

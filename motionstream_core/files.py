@@ -144,6 +144,17 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
         raise
 
 
+def write_text(path: str | Path, text: str, writer: str = "") -> None:
+    """Write a text file, whole or not at all. writer: tells processes apart that may write the same file at once."""
+    new = NewFile(f"{path}.{writer}" if writer else path)
+    try:
+        new.file.write(text.encode())
+        new.finish(Path(path))
+    except BaseException:
+        new.drop()
+        raise
+
+
 def _created(part: Path) -> BinaryIO:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     try:

@@ -47,6 +47,12 @@ frames = whole(1, MAX_FRAMES)
 seed = whole(0, MAX_SEED)
 
 
+def wholes(low: int, high: int) -> Callable[[str], tuple[int, ...]]:
+    """Different whole numbers in [low, high] with commas between, in rising order."""
+    one = whole(low, high)
+    return lambda text: tuple(sorted({one(each) for each in text.split(",")}))
+
+
 def size(text: str) -> tuple[int, int]:
     """(height, width) of WIDTHxHEIGHT."""
     width, _, height = text.lower().partition("x")

@@ -25,7 +25,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     """The folder and the JSON of a rehearsal: two layouts."""
     out = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COMFYUI_PATH", raising=False)
+        for variable in ("COMFYUI_PATH", "SELF_FORCING_PATH"):
+            patch.delenv(variable, raising=False)
         patch.setitem(stream.COPY_BYTES, "cpu", 2**16)
         words = ["--narrow", "--model", "1.3b", "--layout", "c3s1w1", "c1s0w2", "--steps", "2", "--chunks", "6"]
         stream.main([*words, "--dtype", "fp32", "--out", str(out)])
@@ -113,9 +114,9 @@ def test_beside_core_the_window_is_the_papers() -> None:
 
 def test_what_core_took_is_told_beside_ours() -> None:
     ours, core = [9.0, *[1.0] * 20], [9.0, *[float(each) for each in range(1, 21)]]
-    told = {"about": "x", "ours": beside_core._told(ours), "core": beside_core._told(core)}
+    told = {"about": "x", "ours": beside_core.told(ours), "core": beside_core.told(core)}
     assert told["core"]["last tenth / first"] == pytest.approx(19.5 / 1.5)
-    lines = stream.core_table(told)
+    lines = stream.beside_table(told, "core")
     assert "| seconds, all but the first chunk | 20 | 210 | 10.50 |" in lines
     assert "| seconds a chunk, last tenth | 1 | 19.5 | 19.50 |" in lines
 

@@ -16,12 +16,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import counts
 from benchmarks.measure.cost import Cost, Counter
-from benchmarks.measure.counted import Shape, decode_cost, held_bytes, stage_costs, steady_chunk
+from benchmarks.measure.counted import Shape, decode_cost, held_bytes, stage_costs
 from benchmarks.measure.models import preset_spec, random_stream, tiny_vae
 from benchmarks.measure.stages import CACHE_PASS, CONDITIONS, DECODE, FINISH, HAND_OVER, STEP, Stages
 from motionstream_core.checkpoints import ModelSpec
 from motionstream_core.models.attention import attention
 from motionstream_core.streaming.decode import TinyStreamingDecoder
+from motionstream_core.streaming.render.warm_up import first_steady_chunk
 from motionstream_core.streaming.stream import StreamSettings, stream_chunks
 
 META = torch.device("meta")
@@ -155,7 +156,7 @@ def test_stages_follow_one_another_as_the_stream_goes() -> None:
 def test_a_steady_chunk_sees_a_full_memory() -> None:
     spec = preset_spec("wan2.1-1.3b", tiny=True)
     for sink, window, wanted in ((3, 3, 2), (3, 0, 1), (0, 1, 1), (3, 15, 6)):
-        assert steady_chunk(spec, StreamSettings(sink_frames=sink, window_frames=window)) == wanted
+        assert first_steady_chunk(spec, StreamSettings(sink_frames=sink, window_frames=window)) == wanted
 
 
 def test_the_1_3b_model_streams_in_eight_gigabytes() -> None:

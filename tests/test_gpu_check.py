@@ -74,6 +74,11 @@ def test_everything_is_told_on_a_bare_machine(tmp_path: Path) -> None:
         assert told["chunk ms"]["median"] >= told["boundary to picture ms"]["median"] > 0
         rate = 12e3 / told["chunk ms"]["median"]  # 12 frames a chunk
         assert told["frames a second"] == pytest.approx(rate, rel=1e-3)
+    options, changed = parts["options"]["facts"], ("compiled", "fp8", "fp8, compiled")
+    assert set(options) == {"plain", *changed, *(f"{name}, latents" for name in changed)}
+    assert all(options[name]["ms a chunk"] > 0 for name in ("plain", *changed))
+    assert options["fp8, latents"]["difference"] > 0 == options["compiled, latents"]["difference"]
+    assert all("fp8 ms" in fact for name, fact in parts["environment"]["facts"].items() if name.startswith("product"))
     assert set(parts["training"]["facts"]) == {"teacher", "causal", "critic", "distill"}
     assert (out / "trace.json.gz").exists()
     assert [each["model"] for each in json.loads((out / "stream.json").read_text("utf-8"))["cases"]] == [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from motionstream_core.files import write_text
 
 TRACEBACK_CHARS = 1500
 
@@ -81,9 +82,7 @@ class Record:
     def _save(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         for path, text in ((self._json, json.dumps(self._held, indent=1)), (self._table, self.markdown())):
-            partial = path.with_name(path.name + ".part")
-            partial.write_text(text, "utf-8")
-            os.replace(partial, path)
+            write_text(path, text)
 
     def markdown(self) -> str:
         """All facts as tables, one for each part."""

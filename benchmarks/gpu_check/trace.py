@@ -1,4 +1,4 @@
-"""Part 4: a profiler's trace of three chunks, where the host waits for the device, and which kernels take the time."""
+"""Part 5: a profiler's trace of three chunks, where the host waits for the device, and which kernels take the time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Part 5: one step of each training stage at 1.3B: time, memory, and the share of the device's rate."""
+"""Part 6: one step of each training stage at 1.3B: time, memory, and the share of the device's rate."""
 
 from __future__ import annotations
 

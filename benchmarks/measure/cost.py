@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 aten = torch.ops.aten
+FP8_PRODUCT = aten._scaled_mm.default
 ATTENTION = aten.scaled_dot_product_attention.default
 # One kernel each on a GPU, though they are written as several operations.
 WHOLE = {ATTENTION, aten.rms_norm.default}
@@ -24,20 +25,26 @@ QUESTIONS = {aten.is_nonzero.default: True, aten._local_scalar_dense.default: 1}
 @dataclass(frozen=True)
 class Cost:
     """flop: of multiply-adds, each two. bytes: of all operands that are read or written. ops: operations that compute
-    or copy, each at least one kernel."""
+    or copy, each at least one kernel. fp8_flop: those of `flop` that are in 8 bits."""
 
     flop: float = 0
     bytes: float = 0
     ops: float = 0
+    fp8_flop: float = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.flop + other.flop, self.bytes + other.bytes, self.ops + other.ops)
+        return Cost(*(ours + theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def __sub__(self, other: Cost) -> Cost:
-        return Cost(self.flop - other.flop, self.bytes - other.bytes, self.ops - other.ops)
+        return Cost(*(ours - theirs for ours, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def __mul__(self, times: float) -> Cost:
-        return Cost(self.flop * times, self.bytes * times, self.ops * times)
+        return Cost(*(ours * times for ours in astuple(self)))
+
+    @property
+    def flop_in_bf16(self) -> float:
+        """As many as would take as long if all of them were in bf16: 8 bits are twice as fast."""
+        return self.flop - self.fp8_flop / 2
 
 
 class Counter(TorchDispatchMode):
@@ -61,7 +68,7 @@ class Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = _on_meta((args, kwargs))
+        given = on_meta((args, kwargs))
         if func in QUESTIONS and given:
             return QUESTIONS[func]
         if func is ATTENTION and given:
@@ -73,10 +80,10 @@ class Counter(TorchDispatchMode):
                 return made
         known = {each.untyped_storage()._cdata for each in given}
         made = func(*args, **kwargs)
-        fresh = [each for each in _on_meta(made) if each.untyped_storage()._cdata not in known]
+        fresh = [each for each in on_meta(made) if each.untyped_storage()._cdata not in known]
         written = [*_mutated(func, args, kwargs), *fresh]
         if written and func._schema.name.split("::")[1] not in UNWRITTEN:
-            self._add(_flop(func, args, kwargs, made), _read(func, given, args), written)
+            self._add(_flop(func, args, kwargs, made), _read(func, given, args), written, func is FP8_PRODUCT)
         return made
 
     def _attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -84,12 +91,13 @@ class Counter(TorchDispatchMode):
         self._add(sdpa_flop_count(q.shape, k.shape, v.shape), [q, k, v], [out])
         return out
 
-    def _add(self, flop: float, read: list[Tensor], written: list[Tensor]) -> None:
+    def _add(self, flop: float, read: list[Tensor], written: list[Tensor], in_fp8: bool = False) -> None:
         unique = {_place(each): each for each in read}
-        self.cost += Cost(flop, sum(map(_bytes, [*unique.values(), *written])), 1)
+        self.cost += Cost(flop, sum(map(_bytes, [*unique.values(), *written])), 1, flop * in_fp8)
 
 
-def _on_meta(value: Any) -> list[Tensor]:
+def on_meta(value: Any) -> list[Tensor]:
+    """The tensors without data in it, whatever holds them."""
     return [each for each in tree_leaves(value) if isinstance(each, Tensor) and each.is_meta]
 
 
@@ -113,7 +121,7 @@ def _mutated(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
     for argument in func._schema.arguments[len(args) :]:
         if argument.alias_info is not None and argument.alias_info.is_write and argument.name in kwargs:
             values.append(kwargs[argument.name])
-    return _on_meta(values)
+    return on_meta(values)
 
 
 def _read(func: Any, given: list[Tensor], args: Any) -> list[Tensor]:

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model
+from motionstream_core.models.fp8 import Arithmetic, to_fp8
 from motionstream_core.models.kv_cache import CacheState, remembered_frames
 from motionstream_core.models.offload import place, weight_bytes
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
 from motionstream_core.streaming.image_source import StillImage
 from motionstream_core.streaming.render.renderer import Vae, streaming_decoder
+from motionstream_core.streaming.render.warm_up import first_steady_chunk
 from motionstream_core.streaming.stream import StreamSettings, named, stream_cache, stream_chunks
 
 from .cost import Cost, Counter
@@ -48,6 +50,7 @@ class Shape:
     vae: Vae
     settings: StreamSettings = field(default_factory=StreamSettings)
     dtype: torch.dtype = torch.bfloat16
+    arithmetic: Arithmetic = "plain"
 
     def with_layers(self, num_layers: int) -> Shape:
         """With so many of the transformer's blocks."""
@@ -57,16 +60,10 @@ class Shape:
         """Without data."""
         with META:
             model = build_model(self.spec)
-        return LoadedModel(model.to(self.dtype).eval().requires_grad_(False), self.spec)
-
-
-def steady_chunk(spec: ModelSpec, settings: StreamSettings) -> int:
-    """Number of the first chunk behind a full sink and window; from it on all chunks cost the same."""
-    remembered = (settings.sink_frames or 0) + (settings.window_frames or 0)
-    index = 1
-    while spec.chunk_plan.chunk(index).start < remembered:
-        index += 1
-    return index
+        model = model.to(self.dtype).eval().requires_grad_(False)
+        if self.arithmetic == "fp8":
+            to_fp8(model)
+        return LoadedModel(model, self.spec)
 
 
 @torch.inference_mode()
@@ -128,7 +125,7 @@ def _held(shape: Shape, fp8: bool, offloaded: bool) -> Held:
 def _steady(loaded: LoadedModel, shape: Shape, counter: Counter) -> Stages[Cost, Cost]:
     """One steady chunk and its cache pass, seen by `counter`."""
     spec, settings, vae = shape.spec, named(shape.settings, loaded), copy.deepcopy(shape.vae).to(META)
-    index = steady_chunk(spec, settings)
+    index = first_steady_chunk(spec, settings)
     num_frames = spec.vae_stride.num_frames(spec.chunk_plan.chunk(index).stop)
     conditions, decoder = _conditions(loaded, shape.dtype, num_frames), streaming_decoder(vae)
     cache = stream_cache(loaded, conditions.latent_size, settings)

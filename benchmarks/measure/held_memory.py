@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from .cost import on_meta
 
 
 class HeldMemory(TorchDispatchMode):
@@ -21,8 +22,9 @@ class HeldMemory(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
-            if isinstance(tensor, torch.Tensor) and tensor.is_meta:
+        given = {each.untyped_storage()._cdata for each in on_meta((args, kwargs))}
+        for tensor in on_meta(made):
+            if tensor.untyped_storage()._cdata not in given:  # else a view of what was there before
                 self._see(tensor.untyped_storage())
         return made
 

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from motionstream_core.streaming.render.renderer import streaming_decoder
+from motionstream_core.streaming.render.warm_up import first_steady_chunk
 from motionstream_core.streaming.stream import StreamSettings, named, stream_chunks
 
 from .cost import Cost
-from .counted import steady_chunk
 from .models import Stream
 from .stages import STAGES, STEP, Stages
 from .timing import Clock, forget_peak, peak_gib, settle, spread
@@ -56,7 +56,7 @@ def measured(
         if not first_ms and not picture_alone:
             first_ms = (now - begun + stream.begun_s) * 1e3
         before, num_frames = now, len(streamed.frames)
-    warm = max(num_chunks // WARM_SHARE, min(steady_chunk(stream.loaded.spec, settings) + 1, num_chunks - 1))
+    warm = max(num_chunks // WARM_SHARE, min(first_steady_chunk(stream.loaded.spec, settings) + 1, num_chunks - 1))
     steady = chunk_ms[warm:]
     return {
         "frames a chunk": num_frames,
@@ -99,7 +99,8 @@ def with_costs(told: dict[str, Any], costs: Mapping[str, Cost], num_steps: int, 
 def _rate(cost: Cost, ms: float, tflop_s: float) -> dict[str, float]:
     tflop = cost.flop / 1e12
     rate = tflop / ms * 1e3 if ms else 0.0
-    shares = {"TFLOP/s": rate, "share of the floor": rate / tflop_s}
+    floor = cost.flop_in_bf16 / 1e9 / tflop_s
+    shares = {"TFLOP/s": rate, "share of the floor": floor / ms if ms else 0.0}
     return {"TFLOP": tflop, "GB moved": cost.bytes / 1e9} | {
         name: float(f"{each:.4g}") for name, each in shares.items()
     }

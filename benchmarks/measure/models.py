@@ -12,6 +12,7 @@ from torch import Tensor
 from motionstream_core.checkpoints import LoadedModel, ModelSpec, build_model, load_model, load_tiny_vae
 from motionstream_core.demo.example import drawn_example
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDENT, TINY_VAE
+from motionstream_core.models.fp8 import Arithmetic, require_fp8, to_fp8
 from motionstream_core.models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
 from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
@@ -131,6 +132,20 @@ def _begun(loaded: LoadedModel, vae: Vae, device: torch.device, conditions: Call
     made: list[StreamConditions] = []
     taken = seconds(device, lambda: made.append(conditions()))
     return Stream(loaded, made[0], vae, taken)
+
+
+def with_options(stream: Stream, arithmetic: Arithmetic = "plain", compiled: bool = False, **options: Any) -> Stream:
+    """The stream, whose model is changed so. options: of torch.compile.
+
+    Raises ValueError where the device has no products in fp8.
+    """
+    model = stream.loaded.model
+    if arithmetic == "fp8":
+        require_fp8(*model.placement)
+        to_fp8(model)
+    if compiled:
+        model.compile_blocks(**options)
+    return stream
 
 
 def opened(stream: Stream, num_chunks: int) -> Generator[StreamedChunk, None, None]:

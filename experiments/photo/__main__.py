@@ -213,18 +213,27 @@ def save_student(out: Path, engine: Engine, part: Part, spec: ModelSpec = SPEC) 
     save_model(out / "student.safetensors", averaged, spec, torch.float16)
 
 
+def spent_of(seconds: float, device: torch.device) -> Callable[[], float]:
+    """Says which share of so many seconds is over since now: of the clock's beside a GPU, else of those computed in."""
+    on_gpu = device.type == "cuda"
+    clock, seconds = (time.monotonic, seconds) if on_gpu else (time.process_time, seconds * torch.get_num_threads())
+    began = clock()
+    return lambda: (clock() - began) / seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the two files")
-    parser.add_argument("--seconds", type=float, default=560)
+    parser.add_argument("--seconds", type=float, default=560, help="on a CPU those it computes in")
     parser.add_argument(
         "--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="processes that draw clips"
     )
-    parser.add_argument("--scale", type=float, default=1.0, help="of all batches, for a trial on a small machine")
+    parser.add_argument("--scale", type=float, default=1.0, help="of all batches, for a small machine")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help="bf16 on a GPU, or where the CPU has it")
     args = parser.parse_args()
-    began = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    engine = Engine(Compute(device, "bf16" if device.type == "cuda" else "fp32"))
+    share = spent_of(args.seconds, device)
+    engine = Engine(Compute(device, args.precision or ("bf16" if device.type == "cuda" else "fp32")))
     raw = args.out / "clips"
     raw.mkdir(parents=True, exist_ok=True)
     for worker in range(args.workers):
@@ -233,9 +242,6 @@ def main() -> None:
     while len(clips.frames) < max(HELD_OUT + 1, FIRST_CLIPS * args.scale):
         time.sleep(0.2)
         clips.refresh()
-
-    def share() -> float:
-        return (time.monotonic() - began) / args.seconds
 
     vae = train_vae(clips, engine, share, max(2, int(VAE_BATCH * args.scale)))
     save_tiny_vae(args.out / "tiny_vae.safetensors", vae.cpu(), torch.float16)

@@ -12,6 +12,7 @@ import torch
 from ..evaluation.clips.cases import Protocol
 from ..evaluation.clips.datasets import Footage
 from ..evaluation.clips.judge import ClipJudge
+from ..evaluation.clips.memories import ChunkMemory, MemoryGrid
 from ..evaluation.clips.runs import BOUNDS, ClipResult, ClipRuns, Plan
 from ..evaluation.perceptual import Lpips, load_lpips
 from ..pool.pool import Pool, ended
@@ -41,6 +42,8 @@ class Asked:
     spread: bool = False
     grid: int = 50
     variants: tuple[str, ...] = ()
+    memories: MemoryGrid | None = None
+    keep: bool = False
     prompt: str = ""
     negative: str = ""
     seed: int = 0
@@ -63,6 +66,7 @@ class Conditions:
     protocol: Protocol
     tracker: str
     note: str
+    memories: tuple[ChunkMemory, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,14 @@ class JudgeWorker:
         fps = None if asked.every_frame else spec.fps
         size = asked.choice.frame_size or spec.frame_size
         protocol = Protocol(size, asked.max_frames, fps, asked.grid, asked.spread)
-        lpips, note = _lpips(asked.lpips, where)
+        lpips, note = lpips_of(asked.lpips, where)
         tracker = OpenCvTracker() if asked.cotracker is None else CoTracker3.load(asked.cotracker, where)
+        memories = () if asked.memories is None else asked.memories.of(spec)
         plan = Plan(
             protocol,
             asked.variants,
+            memories,
+            asked.keep,
             asked.prompt,
             asked.negative,
             StreamSettings(seed=asked.seed),
@@ -110,7 +117,7 @@ class JudgeWorker:
         )
         runs = ClipRuns(renderer, asked.footage, plan, ClipJudge(tracker, lpips, asked.compare_at), asked.out)
         name = torch.cuda.get_device_name(where) if where.type == "cuda" else "CPU"
-        self._loaded = runs, Conditions(spec.role, protocol, tracker.name, note), name
+        self._loaded = runs, Conditions(spec.role, protocol, tracker.name, note, memories), name
 
     def work(self, job: Step) -> Told:
         """Make a clip's input, or its result."""
@@ -193,8 +200,8 @@ def _difference(one: Conditions, other: Conditions) -> str:
     )
 
 
-def _lpips(asked: str, device: torch.device) -> tuple[Lpips | None, str]:
-    """The network, or none with a line that says why."""
+def lpips_of(asked: str, device: torch.device) -> tuple[Lpips | None, str]:
+    """LPIPS as `Asked.lpips` says, or none with a line that says why."""
     if asked == OFF:
         return None, "LPIPS was left out."
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
 
 from ..demo.weights import BUNDLED
+from ..models.fp8 import Arithmetic
 from ..streaming.render.renderer import Renderer, TeacherSettings, open_renderer
 
 
@@ -27,11 +28,17 @@ class ModelChoice:
     frame_size: tuple[int, int] | None = None
     steps: int = 50
     weights: tuple[float, float] | None = None
+    arithmetic: Arithmetic = "plain"
+    compiled: bool = False
 
     @property
     def made_of(self) -> dict[str, Any]:
         """What a video's pixels depend on: not where the weights wait."""
-        return {name: value for name, value in asdict(self).items() if name != "memory_bytes"}
+        made = {name: value for name, value in asdict(self).items() if name != "memory_bytes"}
+        for field in (each for each in fields(self) if each.name in ("arithmetic", "compiled")):
+            if made[field.name] == field.default:  # as tables say that were begun before there was a choice
+                del made[field.name]
+        return made
 
     @property
     def teacher(self) -> TeacherSettings:
@@ -48,4 +55,6 @@ class ModelChoice:
             role=self.role,  # pyright: ignore[reportArgumentType]  (a plain value, checked by the command)
             device=torch.device(device),
             budget_bytes=self.memory_bytes,
+            arithmetic=self.arithmetic,
+            compiled=self.compiled,
         )

@@ -8,6 +8,16 @@ from collections.abc import Callable
 from ..pool.pool import Pool, Worker, ended
 from .renders import Render
 from .state import DONE, Record, State
+from .worker import Output
+
+
+def missing(renders: list[Render], state: State, output: Output) -> list[Render]:
+    """The renders that neither `state` nor what lies in `output` knows as done; the latter are noted as done."""
+    left = [each for each in renders if state.of(each.job_id).state != DONE]
+    made = output.all_made(left)
+    for job, video in made.items():
+        state.done(job.job_id, (video,))
+    return [each for each in left if each not in made]
 
 
 def run(
@@ -18,11 +28,10 @@ def run(
     attempts: int,
     record: Callable[[Record], None],
 ) -> None:
-    """Make every render that `state` does not know as done; what fails is tried `attempts` times at most.
+    """Make the renders; what fails is tried `attempts` times at most.
 
     record: is told of every state that changed. Raises as the pool does; what was done then stays done.
     """
-    waiting = deque(each for each in renders if state.of(each.job_id).state != DONE)
 
     def started(job: Render, where: str) -> None:
         record(state.sent(job.job_id, where, job.digest))
@@ -30,7 +39,7 @@ def run(
     def again(job: Render, error: str) -> None:
         record(state.waiting(job.job_id, error))
 
-    for job, outcome in ended(pool, worker, waiting, attempts, started, again):
+    for job, outcome in ended(pool, worker, deque(renders), attempts, started, again):
         if outcome.value is None:
             record(state.failed(job.job_id, outcome.error))
         else:

@@ -49,6 +49,19 @@ def exists(place: str) -> bool:
         return system(place).exists(place)
 
 
+def names_below(folder: str) -> set[str]:
+    """The names, as `below` takes them, of all files in a folder and its folders; none where it is not there."""
+    if not is_address(folder):
+        root = Path(folder)
+        found = (each for each in root.rglob("*") if each.is_file() and not each.is_symlink())
+        return {each.relative_to(root).as_posix() for each in found}
+    files = system(folder)
+    import fsspec
+
+    root = fsspec.url_to_fs(folder)[1].rstrip("/")
+    return {each.removeprefix(root).lstrip("/") for each in files.find(root)}
+
+
 def content(place: str) -> bytes | None:
     """A small file's content, None where there is none. Raises as `exists` does."""
     if not exists(place):

@@ -6,17 +6,18 @@ import json
 import socket
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..files import sha256_of
-from ..streaming.render.job import read_job, render_to_file
+from ..streaming.render.job import read_job, write_frames
 from ..streaming.render.renderer import Renderer
 from ..streaming.stream import StreamSettings
 from ..version import own_version
 from .model_choice import ModelChoice
 from .renders import Render
-from .storage import below, content, exists, fetched, is_address, put, remove, require_writable
+from .storage import below, content, exists, fetched, is_address, names_below, put, remove, require_writable
 
 VIDEO, PARTIAL, SIDECAR = ".mp4", ".partial.mp4", ".json"
 FORMAT = "motionstream-render"
@@ -32,22 +33,46 @@ class Output:
     overwrite: bool = False
     generated: bool = True
 
+    def places(self, job: Render) -> tuple[str, str]:
+        """Of a job's video and of the JSON beside it."""
+        return below(self.folder, job.job_id + VIDEO), below(self.folder, job.job_id + SIDECAR)
+
+    def all_made(self, jobs: Sequence[Render]) -> dict[Render, str]:
+        """`made` of those jobs that are. The folder is listed once; an address is not asked for what is not there."""
+        there = names_below(self.folder)
+        found = {job: self.made(job) for job in jobs if {job.job_id + VIDEO, job.job_id + SIDECAR} <= there}
+        return {job: video for job, video in found.items() if video is not None}
+
+    def made(self, job: Render) -> str | None:
+        """Where a job's video is, if it is there and its JSON tells of the same render."""
+        video, beside = self.places(job)
+        told = _told(beside)
+        return video if told is not None and told.get("digest") == job.digest and exists(video) else None
+
 
 class RenderWorker:
     """Makes videos named by their jobs: `folder/job_id.mp4`, and then `job_id.json`, which tells that it is whole.
 
     A video whose JSON tells of the same render is not made again, whoever made it: that is how a job that was finished
-    just before its machine was lost is found.
+    just before its machine was lost is found. jobs: whose prompts are encoded as it loads, each text once, so that the
+    text encoder is gone before the first video.
     """
 
-    def __init__(self, choice: ModelChoice, output: Output) -> None:
+    def __init__(self, choice: ModelChoice, output: Output, jobs: Sequence[Render] = ()) -> None:
         self._choice, self._output = choice, output
+        self._prompts = tuple(dict.fromkeys(each.prompt for each in jobs))
+        self._negatives = tuple(dict.fromkeys(each.negative for each in jobs))
         self._renderer: Renderer | None = None
 
     def load(self, device: str) -> None:
-        """Load the model. Raises as `open_renderer` does, and OSError where videos cannot be put to their address."""
+        """Load the model.
+
+        Raises as `open_renderer` and `Renderer.prepare` do, and OSError where videos cannot be put to their address.
+        """
         require_writable(self._output.folder)
         self._renderer = self._choice.open(device)
+        is_teacher = self._renderer.loaded.spec.role == "teacher"
+        self._renderer.prepare([*self._prompts, *(self._negatives if is_teacher else ())])
 
     def work(self, job: Render) -> str:
         """Make a video, or find it made; where it is."""
@@ -61,13 +86,11 @@ class RenderWorker:
                 time.sleep(LOOK_S)
 
     def _made(self, job: Render) -> str:
-        video, beside = (below(self._output.folder, job.job_id + suffix) for suffix in (VIDEO, SIDECAR))
-        told = _told(beside)
-        if exists(video):
-            if told is not None and told.get("digest") == job.digest:
-                return video
-            if told is None and not self._output.overwrite:
-                raise ValueError(f"{video} is there already, of no render known; give --overwrite to replace it")
+        if found := self._output.made(job):
+            return found
+        video, beside = self._output.places(job)
+        if exists(video) and _told(beside) is None and not self._output.overwrite:
+            raise ValueError(f"{video} is there already, of no render known; give --overwrite to replace it")
         remove(beside)  # it would tell of another video
         remove(below(self._output.folder, job.job_id + PARTIAL))  # of an attempt that was cancelled
         with tempfile.TemporaryDirectory(prefix="motionstream_") as folder:
@@ -96,7 +119,8 @@ class RenderWorker:
             order=job.order,
         )
         settings, teacher = StreamSettings(seed=job.seed), self._choice.teacher
-        pace = render_to_file(self._renderer, read, path, settings, teacher, generated=self._output.generated)
+        frames, fps = read.frames(self._renderer, settings, teacher), self._renderer.loaded.spec.fps
+        pace = write_frames(frames, path, fps, generated=self._output.generated)
         return {
             "format": FORMAT,
             "version": 1,

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal
 
+from torch import Tensor
+
 from .read import Stored
 
 Component = Literal["VAE", "text encoder", "image encoder"]
@@ -22,6 +24,8 @@ _PREFIXES: dict[str, Component] = {
     "conditioner.": "text encoder",
     "clip_vision.": "image encoder",
     "image_encoder.": "image encoder",
+    "vision_model.": "image encoder",  # as ComfyUI's Image Only Checkpoint Save leaves them
+    "visual_projection.": "image encoder",
 }
 
 
@@ -32,8 +36,13 @@ def transformer_of(stored: Stored) -> Stored:
 
 def vae_of(stored: Stored) -> Stored:
     """The VAE alone; weights that name no VAE as a part stay as they are."""
-    parts = {name: value for name, value in stored.tensors.items() if _component(name) == "VAE"}
+    parts = part_of(stored, "VAE")
     return replace(stored, tensors=parts) if parts else stored
+
+
+def part_of(stored: Stored, component: Component) -> dict[str, Tensor]:
+    """What lies beside the transformer of one kind, under its stored names."""
+    return {name: value for name, value in stored.tensors.items() if _component(name) == component}
 
 
 def beside_transformer(names: Iterable[str]) -> Mapping[Component, int]:

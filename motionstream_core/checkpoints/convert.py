@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from ..files import new_file
+from ..files import write_text
 from .components import vae_of
 from .files import DIFFUSERS_FILE, naming
 from .key_maps import to_diffusers
@@ -118,8 +118,7 @@ def _convert_tiny_vae(stored: Stored, target: Path, layout: Layout, variant: str
 def _write_folder(folder: Path, tensors: dict[str, Tensor], config: dict[str, Any], metadata: dict[str, str]) -> None:
     """config.json comes last, so that a folder that has it is whole."""
     write_safetensors(folder / DIFFUSERS_FILE, tensors, metadata, None)
-    with new_file(folder / "config.json") as file:
-        file.write((json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
+    write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def diffusers_config(spec: ModelSpec) -> dict[str, Any]:

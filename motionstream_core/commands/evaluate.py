@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..batch.judging import AUTO, OFF, Asked, judged
@@ -10,14 +11,21 @@ from ..demo.weights import STUDENT, name_of
 from ..entry import Command, one_line
 from ..evaluation.clips.counterfactuals import COUNTERFACTUALS
 from ..evaluation.clips.datasets import find_footage
+from ..evaluation.clips.memories import MemoryGrid
+from ..evaluation.clips.memory_plot import plot_memories
 from ..evaluation.clips.page import write_page
+from ..evaluation.clips.runs import ClipResult
+from ..evaluation.clips.sets import fvd, vbench
 from ..evaluation.clips.table import paper_rows, text_table, total_rows, write_csv
-from ..options import frames, part, size, whole
+from ..evaluation.frechet import require_fvd
+from ..evaluation.vbench import DIMENSIONS, FETCHES, require_vbench
+from ..options import frames, part, size, whole, wholes
 from ..pool.options import add_pool, attempts_of, pool_of
 from .job_table import say
 from .model import add_model, choice_of
 
 MAX_GRID = 300
+MAX_CHUNKS = 100
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -46,8 +54,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--grid", type=whole(1, MAX_GRID), default=50, help="rows and columns of followed points (default: 50)"
     )
     parser.add_argument("--variants", default="all", help=f"all, none, or some of {','.join(COUNTERFACTUALS)}")
+    for name, what in (
+        ("chunks", "latent frames of a chunk"),
+        ("sinks", "chunks in the sink"),
+        ("windows", "chunks in the window"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            type=wholes(0 if name != "chunks" else 1, MAX_CHUNKS),
+            metavar="N,N,...",
+            help=f"a student is also tried with so many {what} (figure 6a; those not named: one chunk, as trained)",
+        )
     parser.add_argument(
         "--lpips", default="auto", help="auto: where its weights are found; off; or VGG-16's safetensors"
+    )
+    parser.add_argument("--fvd", type=Path, metavar="FILE", help="also FVD, by this TorchScript network (I3D)")
+    parser.add_argument(
+        "--vbench", metavar="DIMENSIONS", help=f"also VBench-I2V: all, or some of {','.join(DIMENSIONS)}. {FETCHES}"
     )
     parser.add_argument("--out", type=Path, default=Path("outputs/evaluate"), help="folder; run again to resume")
     add_pool(parser, "clips", "--workers")
@@ -56,6 +79,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """`motionstream evaluate`."""
+    dimensions = _dimensions(args.vbench)
+    if args.fvd is not None:
+        require_fvd(args.fvd)
     pool = pool_of(args, say)
     footage = find_footage(args.dataset.absolute(), args.split)[: args.clips]
     asked = Asked(
@@ -68,6 +94,8 @@ def evaluate(args: argparse.Namespace) -> None:
         spread=args.spread,
         grid=args.grid,
         variants=_variants(args.variants),
+        memories=_memories(args),
+        keep=args.fvd is not None or bool(dimensions),
         prompt=args.prompt,
         negative=args.negative,
         seed=args.seed,
@@ -94,9 +122,17 @@ def evaluate(args: argparse.Namespace) -> None:
         "seed": str(args.seed),
         "computed on": ", ".join(done.computed_on),
     }
+    notes += _of_the_set(args, done.results, dimensions)
     args.out.mkdir(parents=True, exist_ok=True)
     write_csv(args.out / "clips.csv", done.results, width)
-    write_page(args.out / "report.html", done.results, about, width, notes)
+    plot = None
+    if done.conditions.memories:
+        try:
+            plot_memories(args.out / "memories.png", done.results, done.conditions.memories, width)
+            plot = args.out / "memories.png"
+        except ModuleNotFoundError as error:
+            notes.append(f"memories.png was left out: {error.name} is not installed.")
+    write_page(args.out / "report.html", done.results, about, width, notes, plot)
     for note in notes:
         print(note)
     print(text_table([*total_rows(done.results, width), *paper_rows(done.results)]))
@@ -118,6 +154,35 @@ def _cotracker(args: argparse.Namespace) -> Path | None:
     if args.cotracker is None:
         raise ValueError("--tracks cotracker needs --cotracker FILE, the checkpoint scaled_offline.pth")
     return args.cotracker.absolute()
+
+
+def _memories(args: argparse.Namespace) -> MemoryGrid | None:
+    """What was asked for of --chunks, --sinks and --windows."""
+    asked = {name: value for name in ("chunks", "sinks", "windows") if (value := getattr(args, name)) is not None}
+    return MemoryGrid(**asked) if asked else None
+
+
+def _of_the_set(args: argparse.Namespace, results: Sequence[ClipResult], dimensions: Sequence[str]) -> list[str]:
+    """What --fvd and --vbench say of all clips together, in lines."""
+    lines = []
+    if args.fvd is not None:
+        lines.append(f"FVD {fvd(args.out, results, args.fvd, args.device):.2f} (by {args.fvd.name})")
+    if dimensions:
+        print(f"{FETCHES}.", flush=True)
+        scores = vbench(args.out, results, dimensions, args.device)
+        lines.append("VBench-I2V: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
+    return lines
+
+
+def _dimensions(text: str | None) -> tuple[str, ...]:
+    """What was asked of VBench; raises before anything is judged where it cannot be had."""
+    if text is None:
+        return ()
+    chosen = DIMENSIONS if text == "all" else tuple(text.split(","))
+    if unknown := [each for each in chosen if each not in DIMENSIONS]:
+        raise ValueError(f"--vbench: {unknown[0]!r} is unknown; known are {', '.join(DIMENSIONS)}")
+    require_vbench()
+    return chosen
 
 
 def _variants(text: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from ..live.page import LOOPBACK, LivePage
 from ..live.recording import repair
 from ..media.picture import read_picture
 from ..options import add_credentials, whole
-from .model import MAX_STEPS, add_model, model_of
+from .model import MAX_STEPS, add_model, model_of, warm
 
 BUNDLED_LIVE_CHUNK, BUNDLED_LIVE_STEPS, PHOTO_LIVE_STEPS = 1, 2, 1
 """Latent frames and denoise steps: with the 3 and 3 that they were trained by, an answer takes longer (docs/live.md).
@@ -68,6 +68,7 @@ def live(args: argparse.Namespace) -> None:
         example = drawn_example(2)
         picture = opened.fitted(Image.fromarray(example.image))
         prompt = prompt or (example.prompt if file.resolve() == STUDENT else "")
+    warm(args, renderer, opened.loaded, opened.size, opened.settings)
     for files in repair(args.out):
         print(f"made whole what an earlier stream left: {files.video or files.log}")
     args.out.mkdir(parents=True, exist_ok=True)

@@ -11,14 +11,13 @@ from ..demo.weights import BUNDLED, PHOTO_STUDENT, STUDENT, name_of
 from ..entry import Command
 from ..files import require_new_file
 from ..live.open import Log, Opened, replayed
-from ..media.video_file import VideoFile
 from ..options import add_credentials, frames
-from ..streaming.render.going_on import go_on_to_file, read_going_on, state_to
-from ..streaming.render.job import read_job, render_to_file
+from ..streaming.render.going_on import read_going_on, state_to
+from ..streaming.render.job import read_job, write_frames
 from ..streaming.state_file import SUFFIX
 from ..streaming.stream import StreamSettings
 from ..tracks import ORDERS, UNITS
-from .model import add_model, model_of, teacher_settings
+from .model import add_model, model_of, teacher_settings, warm
 from .render_manifest import OF_A_TABLE, add_manifest, render_manifest
 from .render_manifest import OUT as FOLDER
 
@@ -84,7 +83,9 @@ def render(args: argparse.Namespace) -> int | None:
         print(f"tracks               {job.told}")
     keep = state_to(args.save_stream, renderer, name_of(args.model or default))
     settings, teacher = StreamSettings(seed=args.seed), teacher_settings(args)
-    pace = render_to_file(renderer, job, args.out, settings, teacher, keep, generated=args.content_credentials)
+    made, fps = job.frames(renderer, settings, teacher, keep), renderer.loaded.spec.fps
+    warm(args, renderer, renderer.loaded, (job.tracks.height, job.tracks.width), settings)
+    pace = write_frames(made, args.out, fps, generated=args.content_credentials)
     print(f"video                {args.out}  ({pace.num_frames} frames, {job.tracks.width}x{job.tracks.height} px)")
     print(f"time to first frame  {pace.first_frame_s:.2f} s  (first generated chunk, decoded)")
     print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
@@ -109,7 +110,9 @@ def go_on(args: argparse.Namespace) -> None:
         order=args.order,
     )
     keep = state_to(args.save_stream, renderer, name)
-    pace = go_on_to_file(renderer, job, args.out, args.seed, keep, generated=args.content_credentials)
+    made, fps = job.frames(renderer, args.seed, keep), renderer.loaded.spec.fps
+    warm(args, renderer, renderer.loaded, job.before.size, StreamSettings())
+    pace = write_frames(made, args.out, fps, generated=args.content_credentials)
     height, width = job.before.size
     print(f"video                {args.out}  ({pace.num_frames} new frames, {width}x{height} px)")
     print(f"frames per second    {pace.frames_per_second:.2f}  ({pace.seconds_per_chunk:.2f} s per chunk)")
@@ -140,11 +143,11 @@ def replay(args: argparse.Namespace) -> None:
     if renderer.loaded.spec.image_rule != "none" and log.image is None:
         raise FileNotFoundError(f"--replay: the log's first image is missing beside {args.replay}")
     picture = log.picture()
+    warm(args, renderer, opened.loaded, opened.size, opened.settings)
     renderer.settle()
-    with VideoFile(args.out, about.fps, generated=args.content_credentials) as file:
-        for frames in replayed(opened, log, picture):
-            file.push(frames)
-    print(f"video                {args.out}  ({file.num_frames} frames, {about.width}x{about.height} px)")
+    made = replayed(opened, log, picture)
+    pace = write_frames(made, args.out, about.fps, generated=args.content_credentials)
+    print(f"video                {args.out}  ({pace.num_frames} frames, {about.width}x{about.height} px)")
 
 
 COMMAND = Command("Image, tracks and prompt to an mp4; a table of them to a folder of mp4.", add_options, render)

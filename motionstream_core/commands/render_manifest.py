@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ..batch.manifest import ManifestError, read_rows
 from ..batch.model_choice import ModelChoice
-from ..batch.recorded import run
+from ..batch.recorded import missing, run
 from ..batch.renders import Render, plan
 from ..batch.state import DONE, FAILED, Record, State
 from ..batch.storage import is_address
@@ -55,7 +54,10 @@ def render_manifest(args: argparse.Namespace) -> int:
     state = State(args.state or args.manifest.with_name(args.manifest.name + SUFFIX))
     try:
         state.begin([(each.job_id, each.digest) for each in renders], ())
-        _run(renders, state, pool, RenderWorker(choice, _output(args)), attempts_of(args))
+        output = _output(args)
+        left = missing(renders, state, output)
+        worker = RenderWorker(choice, output, left)
+        _run(left, len(renders) - len(left), state, pool, worker, attempts_of(args))
         return table([state.of(each.job_id) for each in renders])
     finally:
         state.close()
@@ -76,16 +78,17 @@ def _output(args: argparse.Namespace) -> Output:
     return Output(place, args.overwrite, args.content_credentials)
 
 
-def _run(renders: Sequence[Render], state: State, pool: Pool, worker: RenderWorker, attempts: int) -> None:
-    ended = {each.job_id for each in renders if state.of(each.job_id).state == DONE}
-    with tqdm(total=len(renders), initial=len(ended), unit="video", file=sys.stderr) as bar:
+def _run(left: list[Render], before: int, state: State, pool: Pool, worker: RenderWorker, attempts: int) -> None:
+    """Make what is `left`; `before`: how many videos were there."""
+    ended: set[str] = set()
+    with tqdm(total=before + len(left), initial=before, unit="video", file=sys.stderr) as bar:
 
         def record(of: Record) -> None:
             if of.state in (DONE, FAILED):
                 ended.add(of.job_id)
-            bar.n = len(ended)
+            bar.n = before + len(ended)
             bar.refresh()
             if of.error:
                 bar.write(f"{of.job_id}: attempt {of.attempts}, {of.state}: {one_line(of.error)}", file=sys.stderr)
 
-        run(list(renders), state, pool, worker, attempts, record)
+        run(left, state, pool, worker, attempts, record)

@@ -16,6 +16,7 @@ from PIL import Image
 from ..checkpoints import LoadedModel, load_model, load_tiny_vae
 from ..entry import Command
 from ..media.credentials import png_text
+from ..media.video_file import VideoFile
 from ..models.vae.tiny_vae import TinyVae
 from ..options import real, whole
 from ..streaming.stream import StreamSettings
@@ -35,6 +36,7 @@ from .world.report import (
 )
 
 LONG_FRAMES = 193
+FPS, EXPORT_CRF = 16, 8
 ATTENTION_FRAMES = 49
 SHEET_CLIPS = 6
 FIRST, LAST = slice(0, 49), slice(LONG_FRAMES - 48, LONG_FRAMES)
@@ -56,12 +58,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=real(0.1, 10_000), help="instead: one stream of this length, to see whether it drifts"
     )
+    parser.add_argument(
+        "--export",
+        type=whole(1, 1_000_000),
+        metavar="FRAMES",
+        help="instead: the held-out plain clips as videos of so many frames with captions, for `motionstream evaluate`",
+    )
     parser.add_argument("--attention", action="store_true", help="instead: attention.png, where self-attention looks")
     parser.add_argument("--bf16", action="store_true", help="compute in bf16: quicker where the processor has it")
 
 
 def evaluate_bundled(args: argparse.Namespace) -> None:
     """`python -m motionstream_core.evaluation`."""
+    if args.export is not None:
+        export_clips(args.out, args.clips, args.export)
+        print(f"{args.clips} clips of {args.export} frames in {args.out}")
+        return
     vae = load_tiny_vae(args.weights / "tiny_vae.safetensors")
     student = load_model(args.weights / "student.safetensors", torch.float32)
     if args.minutes is not None:
@@ -103,6 +115,18 @@ def evaluate_bundled(args: argparse.Namespace) -> None:
     values = {kind: {name: asdict(value) for name, value in row.items()} for kind, row in results.items()}
     (args.out / "scores.json").write_text(json.dumps(values, indent=1))
     print(table(results))
+
+
+def export_clips(folder: Path, num_clips: int, num_frames: int) -> None:
+    """A folder that `motionstream evaluate` reads: `plain_00000.mp4` and so on, nearly lossless, and their captions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    captions = {}
+    for index in range(num_clips):
+        clip, name = held_out_case(index, "plain", num_frames).clip, f"plain_{index:05d}"
+        with VideoFile(folder / f"{name}.mp4", FPS, crf=EXPORT_CRF) as file:
+            file.push(torch.from_numpy(clip.frames).float() / 255)
+        captions[name] = clip.caption
+    (folder / "captions.json").write_text(json.dumps(captions, indent=1), "utf-8")
 
 
 def endurance(student: LoadedModel, vae: TinyVae, minutes: float, out: Path) -> None:

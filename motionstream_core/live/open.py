@@ -20,7 +20,7 @@ from ..media.picture import read_picture
 from ..models.wan import CrossContext
 from ..streaming.conditions import StreamConditions
 from ..streaming.decode import StreamingDecoder
-from ..streaming.events import read_events
+from ..streaming.events import GIVEN_SINCE, read_events
 from ..streaming.image_source import Encoder, ImageSource, image_source
 from ..streaming.live_tracks import LiveTracks
 from ..streaming.network import Specified, SpecifiedNetwork
@@ -154,7 +154,7 @@ def about_of(spec: ModelSpec, name: str, prompt: str, size: tuple[int, int], set
 class Log:
     """A recording's log: what it was of, its events as `StreamSession.replay` reads them, its image.
 
-    holds_given: tracks that were given beforehand are among the events; logs before version 3 left them out.
+    holds_given: tracks that were given beforehand are among the events; `events.GIVEN_SINCE` tells since when.
     """
 
     about: About
@@ -191,7 +191,7 @@ class Log:
             if type(values["num_chunks"]) is not int or not 0 <= values["num_chunks"] <= MAX_CHUNKS:
                 raise ValueError(f"num_chunks is {values['num_chunks']!r}; it must be 0 to {MAX_CHUNKS}")
             read_events(text)
-            return cls(about, text, values["num_chunks"], None, values["version"] >= 3)
+            return cls(about, text, values["num_chunks"], None, values["version"] >= GIVEN_SINCE)
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"this is no log of a live stream: {error!r}") from None
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from ..streaming.live_tracks import FIRST_PLAYED, MAX_GRID_POINTS
 
 VERSION = 1
+"""Of the messages; a recording's log has one of its own (`events.LOG_VERSION`)."""
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_SAMPLES = 512
 FAR_PX = 1e6

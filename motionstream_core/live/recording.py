@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..files import new_file
+from ..files import new_file, write_text
 from ..media.colours import as_yuv, tag_colours
 from ..media.credentials import Certificate, comment, mark_mp4
 from ..media.video_file import check_even, frame_rate
@@ -80,7 +80,7 @@ class Recording:
         self._folder = folder / (name + FOLDER_SUFFIX)
         self._folder.mkdir(parents=True)
         self._lock = _locked(self._folder)
-        (self._folder / "about.json").write_text(json.dumps(asdict(about) | {GENERATED: generated}))
+        write_text(self._folder / "about.json", json.dumps(asdict(about) | {GENERATED: generated}))
         if image is not None:
             with new_file(self._folder / "image.png") as file:
                 Image.fromarray(image).save(file, format="PNG")
@@ -222,14 +222,14 @@ def finish(folder: Path) -> Files:
     told = ToldTracks.of(events, chunks, about.height, about.width, about.first_frames)
     with new_file(part.tracks) as file:
         save_npz(told.tracks, file)
-    _write(part.document, as_document(told, about.fps))
+    write_text(part.document, as_document(told, about.fps))
     image = folder / "image.png"
     if image.is_file():
         os.replace(image, stem.with_name(stem.name + ".png"))
     values = asdict(about) | {"format": "motionstream-live", "version": LOG_VERSION, "num_chunks": len(chunks)}
     values |= {"num_frames": sum(chunks), "image": stem.name + ".png"}
     values |= {"events": [asdict(each) for each in events]}
-    _write(part.log, json.dumps(values))
+    write_text(part.log, json.dumps(values))
     shutil.rmtree(folder)
     return part if chunks else Files(None, part.tracks, part.document, part.log)
 
@@ -285,11 +285,6 @@ def _to_mp4(stream: Path, end: int, out: Path, about: About, generated: bool) ->
             mark_mp4(file)
     if certificate is not None:
         certificate.sign(out)
-
-
-def _write(path: Path, text: str) -> None:
-    with new_file(path) as file:
-        file.write(text.encode())
 
 
 def _locked(folder: Path) -> Any:

@@ -7,13 +7,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any, Literal
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -22,13 +20,12 @@ from ..streaming.session import SessionHooks, StreamSession
 from ..tracks.drawn.document import Grid
 from . import protocol
 from .audience import Audience, Viewer
-from .pacing import Pacer
 from .protocol import MessageError
 from .recording import About, Files, Recording, free_name
+from .screen import Answer, Screen
 from .threads import ThreadTuner
 
 State = Literal["ready", "running", "paused", "ended"]
-PACE_MEMORY = 20
 HELD_POINTS = 8
 """Points along the frame's shorter side that hold what no hand moves."""
 AWAY_S = 2.0
@@ -47,15 +44,6 @@ class LiveAbout:
     words: tuple[str, ...] | None = None
     can_prompt: bool = True
     hold: bool = False
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a chunk answers of a hand: its oldest sample's time by the client's clock; first: the hand is new."""
-
-    id: int
-    t_ms: float
-    first: bool
 
 
 MakeSession = Callable[[SessionHooks], StreamSession]
@@ -90,31 +78,28 @@ class LiveRun:
         self.state: State = "ready"
         self.files: Files | None = None
         self.reason = self.note = ""
-        self.num_frames = 0
         self.prompt = self.about.recording.prompt
         self.audience = Audience(self.started, self.clock)
         self._started, self._ended = threading.Event(), threading.Event()
         if self.started:
             self._started.set()
         self._held_for_absence = False
-        self._pacer = Pacer(self.about.recording.fps, self.clock)
-        self._pacer_lock = threading.Lock()
-        self._answers: list[Answer] = []
+        self.screen = Screen(self.about.recording, self.audience, self.device, self.clock)
         self._in_hand: set[int] = set()
-        self._reset = True
         self._alive: Callable[[], None] = lambda: None
-        self._paces: list[float] = []
-        self._made_at: float | None = None
-        self._made_frames = 0
         self._recording: Recording | None = None
         self.holds = False
-        self._process = psutil.Process()
         self._threads: ThreadTuner | None = None
         self._pieces: list[NDArray[np.uint8]] = []
-        hooks = SessionHooks(self._wait_s, self._taken, self._decoded, self._changed, self._went_back)
+        hooks = SessionHooks(self._wait_s, self.screen.begin, self._decoded, self._changed, self._went_back)
         self.session = self.make(hooks)
         if self.about.hold:
             self._hold(True)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames made, those that were undone not counted."""
+        return self.screen.num_frames
 
     # For viewers and commands: any thread.
 
@@ -214,7 +199,8 @@ class LiveRun:
         alive: called often, also while it waits; may raise, which ends the stream and keeps what was recorded.
         """
         self.audience.begin()
-        self._show_picture()
+        if self.picture is not None:
+            self.screen.picture(self.picture)
         ticker = threading.Thread(target=self._watch_absence, name="motionstream-idle", daemon=True)
         ticker.start()
         self._alive = alive
@@ -242,8 +228,7 @@ class LiveRun:
 
     def _make(self) -> Iterator[Tensor]:
         self._set_state("running")
-        with self._pacer_lock:
-            self._pacer.reset()
+        self.screen.rest()
         if self.device.type == "cpu" and self.num_chunks is None:
             most = max(1, torch.get_num_threads() - 1)  # one is left to whoever shows it: the browser, the encoders
             self.session.set_threads(most)
@@ -259,7 +244,7 @@ class LiveRun:
             self._recording.push(streamed.chunk.index, pixels, events)
             if self._threads is not None and len(pixels) == self.about.recording.chunk_frames:
                 lasts_s = len(pixels) / self.about.recording.fps
-                self._threads.made(self.clock() - self._pacer.begun, lasts_s)
+                self._threads.made(self.clock() - self.screen.begun, lasts_s)
             yield torch.from_numpy(pixels)
             self._alive()
             if self.num_chunks is not None and self.session.num_chunks >= self.num_chunks:
@@ -288,81 +273,29 @@ class LiveRun:
 
     def _wait_s(self) -> float:
         self._alive()
-        with self._pacer_lock:
-            return self._pacer.wait_s()
-
-    def _taken(self, stamps: list[Answer]) -> None:
-        first: dict[int, Answer] = {}
-        for answer in stamps:
-            first.setdefault(answer.id, answer)
-        self._answers = list(first.values())
-        with self._pacer_lock:
-            self._pacer.begin()
+        return self.screen.wait_s()
 
     def _decoded(self, frames: Tensor) -> None:
         pixels = _pixels(frames)
-        first = not self._pieces
-        about = self.about.recording
-        if first:
-            now = self.clock()
-            if self._made_at is not None:
-                self._paces = [*self._paces, self._made_frames / max(1e-9, now - self._made_at)][-PACE_MEMORY:]
-            self._made_at, self._made_frames = now, 0
-        self._made_frames += len(pixels)
-        with self._pacer_lock:
-            frame_s = self._pacer.ready(len(pixels), about.chunk_frames if first and self.num_frames else None)
-            made_s, buffer_s = self.clock() - self._pacer.begun, self._pacer.buffer_s
-        self._offer(self.session.num_chunks, pixels, frame_s, made_s, buffer_s)
-        self._answers = []
+        session = self.session
+        self.screen.show(session.num_chunks, pixels, session.back_frames, begins_chunk=not self._pieces)
         self._pieces.append(pixels)
-        self.num_frames += len(pixels)
 
     def _changed(self, paused: bool) -> None:
-        with self._pacer_lock:
-            self._pacer.reset()
-        self._made_at = None
+        self.screen.rest()
         self._set_state("paused" if paused else "running")
 
     def _went_back(self, num_frames: int, frame: Tensor) -> None:
-        self.num_frames = num_frames
+        session = self.session
         if self._recording is not None:
-            self._recording.back(self.session.num_chunks)
-        with self._pacer_lock:
-            self._pacer.reset()
-        self._made_at = None
-        self._reset = True
-        self._answers = []
+            self._recording.back(session.num_chunks)
         self._pieces = []
-        self._offer(self.session.num_chunks - 1, _pixels(frame[None]), 0.0, 0.0, 0.0, -1)
+        self.screen.went_back(num_frames, session.num_chunks - 1, _pixels(frame[None])[0], session.back_frames)
         self.announce()
 
     def _set_state(self, state: State) -> None:
         self.state = state
         self.announce()
-
-    def _show_picture(self) -> None:
-        if self.picture is not None:
-            self._offer(-1, self.picture[None], 0.0, 0.0, 0.0)
-            self._reset = True
-
-    def _offer(
-        self, index: int, pixels: NDArray[np.uint8], frame_s: float, made_s: float, buffer_s: float, shift: int = 0
-    ) -> None:
-        header = {
-            "index": index,
-            "start_frame": max(0, self.num_frames + shift),
-            "frame_ms": round(frame_s * 1000, 3),
-            "made_ms": round(made_s * 1000, 1),
-            "reset": self._reset,
-            "answers": [asdict(each) for each in self._answers],
-            "num_frames": self.num_frames + (len(pixels) if made_s else 0),
-            "fps_made": round(median(self._paces), 2) if self._paces else 0.0,
-            "buffer_ms": round(buffer_s * 1000),
-            "memory_mb": round(self._memory_mb()),
-            "back_s": round(self.session.back_frames / self.about.recording.fps, 2),
-        }
-        self._reset = False
-        self.audience.show(header, pixels)
 
     def _watch_absence(self) -> None:
         while not self._ended.wait(0.5):
@@ -380,12 +313,6 @@ class LiveRun:
         if self._held_for_absence:
             self._held_for_absence = False
             self.session.resume()
-
-    def _memory_mb(self) -> float:
-        held = self._process.memory_info().rss
-        if self.device.type == "cuda":
-            held = torch.cuda.memory_reserved(self.device)
-        return held / 2**20
 
 
 def _pixels(frames: Tensor) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .container_crop import Crop
 from .faults import MediaError
 
 Pixels = NDArray[np.uint8]
@@ -24,12 +25,15 @@ STRAIGHT_WITHIN = 0.02
 class Display:
     """How the frames of a video are to be shown.
 
-    pixel_aspect: width / height of a stored pixel. transposed: rows become columns; flipped_x, flipped_y: then left
-    and right, top and bottom change places. interlaced: the first frame has two fields of different times. hdr: its
-    levels are those of a brighter screen (PQ, HLG), and are taken as they are.
+    stored: (height, width) px of the first one. crop: what is cut off it before all else. pixel_aspect: width / height
+    of a stored pixel. transposed: rows become columns; flipped_x, flipped_y: then left and right, top and bottom change
+    places. interlaced: the first frame has two fields of different times. hdr: its levels are those of a brighter
+    screen (PQ, HLG), and are taken as they are.
     """
 
+    stored: tuple[int, int]
     pixel_aspect: float = 1.0
+    crop: Crop = Crop()  # noqa: RUF009  # frozen
     transposed: bool = False
     flipped_x: bool = False
     flipped_y: bool = False
@@ -37,7 +41,7 @@ class Display:
     hdr: bool = False
 
     @classmethod
-    def of(cls, frame: Any, pixel_aspect: float) -> Display:
+    def of(cls, frame: Any, pixel_aspect: float, crop: Crop) -> Display:
         """Of a decoded PyAV frame. Raises MediaError for a matrix that turns by other than right angles."""
         a, b, c, d = _matrix(frame)
         transposed = abs(b) + abs(c) > abs(a) + abs(d)
@@ -46,7 +50,9 @@ class Display:
             degrees = -math.degrees(math.atan2(b, a))
             raise MediaError(f"is to be shown turned by {degrees:.0f} degrees; only right angles are read")
         hdr = int(frame.color_trc) in HDR_CURVES
-        return cls(pixel_aspect, transposed, across < 0, down < 0, bool(frame.interlaced_frame), hdr)
+        crop = crop if crop.fits(frame.width, frame.height) else Crop()
+        stored, interlaced = (frame.height, frame.width), bool(frame.interlaced_frame)
+        return cls(stored, pixel_aspect, crop, transposed, across < 0, down < 0, interlaced, hdr)
 
     @property
     def mirrored(self) -> bool:
@@ -65,7 +71,17 @@ class Display:
         height, width = frame.height, max(1, round(frame.width * self.pixel_aspect))
         if max(height, width) > MOST_SIDE_PX:
             raise MediaError(f"is shown with {width} x {height} px; at most {MOST_SIDE_PX} on a side are read")
-        return np.ascontiguousarray(self.turned(_rgb(frame, width)))
+        if not self.crop:
+            return np.ascontiguousarray(self.turned(_rgb(frame, width)))
+        kept = self.cropped(_rgb(frame, frame.width))
+        return np.ascontiguousarray(self.turned(_as_wide(kept, max(1, round(kept.shape[1] * self.pixel_aspect)))))
+
+    def cropped(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Stored pixels (h w ...), in whatever size, without what `crop` cuts off."""
+        down, along = pixels.shape[0] / self.stored[0], pixels.shape[1] / self.stored[1]
+        bottom, right = self.stored[0] - self.crop.bottom, self.stored[1] - self.crop.right
+        rows, columns = (self.crop.top * down, bottom * down), (self.crop.left * along, right * along)
+        return pixels[slice(*map(round, rows)), slice(*map(round, columns))]
 
     def turned(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Pixels (h w ...) the way up and round that they are shown."""
@@ -74,7 +90,10 @@ class Display:
 
     def told(self) -> list[str]:
         """What was done to the stored frames, in words; empty where they are shown as they are."""
-        words = [f"turned by {self.degrees} degrees"] if self.degrees else []
+        crop = self.crop
+        edges = f"{crop.left} px left, {crop.top} above, {crop.right} right and {crop.bottom} below"
+        words = [f"cropped as the file says: {edges}"] if crop else []
+        words += [f"turned by {self.degrees} degrees"] if self.degrees else []
         words += ["mirrored"] if self.mirrored else []
         words += [f"pixels {self.pixel_aspect:.4g} times as wide as high"] if self.pixel_aspect != 1 else []
         words += ["interlaced: the upper field of each frame is shown"] if self.interlaced else []
@@ -112,6 +131,18 @@ def _rgb(frame: Any, width: int) -> Pixels:
     )
     pixels = over(pixels) if has_alpha else pixels
     return pixels if field is frame else _lines_between(pixels, frame.height)
+
+
+def _as_wide(pixels: Pixels, width: int) -> Pixels:
+    """The same (h w 3), `width` px wide."""
+    if width == pixels.shape[1]:
+        return pixels
+    import av
+    from av.video.reformatter import Interpolation
+
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
+    return frame.to_ndarray(format="rgb24", width=width, height=frame.height, interpolation=exact)
 
 
 def _lines_between(field: Pixels, height: int) -> Pixels:

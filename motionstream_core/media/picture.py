@@ -14,10 +14,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .display import WHITE, over
 from .faults import MediaError, checked_file, name_of
+from .profile import in_srgb
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".gif")
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "AVIF", "TIFF", "BMP", "GIF")
 """What a file may be, whatever its name says. Others are never tried: PostScript would be run as a program."""
+HEIF_BRANDS = {brand: "HEIC" for brand in (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")}
+HEIF_BRANDS |= {b"avif": "AVIF, which this Pillow cannot read", b"avis": "AVIF, which this Pillow cannot read"}
 MOST_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
 SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
@@ -33,16 +36,22 @@ class Picture:
 def read_picture(source: str | Path | bytes, background: tuple[int, int, int] = WHITE) -> Picture:
     """A picture file, or the content of one, turned upright as its camera says.
 
-    Grey of 16 bits and floating grey in 0..1 are scaled to 8 bits. What is transparent shows `background`; of an
-    animation the first frame is taken. Raises FileNotFoundError, and MediaError naming the file: for another format
-    than FORMATS, for one that is broken or has more than MOST_PIXELS, and for numbers whose range nobody can know.
+    Colours of an ICC profile are brought to sRGB. Grey of 16 bits and floating grey in 0..1 are scaled to 8 bits. What
+    is transparent shows `background`; of an animation the first frame is taken. Raises FileNotFoundError, and
+    MediaError naming the file: for another format than FORMATS, for one that is broken or has more than MOST_PIXELS,
+    and for numbers whose range nobody can know.
     """
     with _opened(source) as picture:
         upright = ImageOps.exif_transpose(picture)
+        hidden = upright.info.get("transparency")
         if upright.mode in (*SIXTEEN_BITS, "I", "F"):
             grey = (_levels(upright, picture.format) * 255 + 0.5).astype(np.uint8)
-            return Picture(np.repeat(grey[..., None], 3, axis=2), np.full_like(grey, 255))
-        rgba = np.asarray(upright.convert("RGBA"))
+            alpha = np.where(np.asarray(upright) == hidden, 0, 255).astype(np.uint8)
+            rgba = np.dstack([grey, grey, grey, alpha])
+        else:
+            if isinstance(hidden, tuple) and max(hidden) > 255:  # of 16 bits, of which Pillow keeps the upper eight
+                upright.info["transparency"] = tuple(level >> 8 for level in hidden)
+            rgba = np.asarray(in_srgb(upright).convert("RGBA"))
     return Picture(over(rgba, background), rgba[..., 3].copy())
 
 
@@ -80,11 +89,23 @@ def _opened(source: str | Path | bytes) -> Iterator[Image.Image]:
     except MediaError as error:
         raise error.of(name) from None
     except UnidentifiedImageError:
-        raise MediaError(f"is no picture that can be read; known are {', '.join(FORMATS)}", name) from None
+        raise MediaError(f"is no picture that can be read; known are {', '.join(known)}{_hint(source)}", name) from None
     except Image.DecompressionBombError:
         raise MediaError(f"has more than {2 * MOST_PIXELS // 10**6} megapixels", name) from None
     except (OSError, ValueError, SyntaxError, IndexError, EOFError) as error:
         raise MediaError(f"is broken: {error}", name) from error
+
+
+def _hint(source: str | Path | bytes) -> str:
+    """What a file of pictures as phones write them is, and what to do with it."""
+    if isinstance(source, bytes):
+        head = source[:12]
+    else:
+        with open(source, "rb") as file:
+            head = file.read(12)
+    found = HEIF_BRANDS.get(head[8:]) if head[4:8] == b"ftyp" else None
+    is_known = found is None or (found.startswith("AVIF") and "AVIF" in Image.OPEN)
+    return "" if is_known else f". It is {found}: save it as JPEG or PNG"
 
 
 def _levels(picture: Image.Image, file_format: str | None) -> NDArray[np.float64]:

@@ -29,7 +29,8 @@ def steady_rate(times_s: Times, stated_fps: float) -> tuple[float, bool]:
         if fps > 0 and (np.abs(since * fps - np.arange(len(since))) <= EVEN_WITHIN).all():
             return float(fps), True
     gaps = np.diff(since)
-    usual = gaps[np.abs(gaps - np.median(gaps)) <= EVEN_WITHIN * np.median(gaps)]
+    middle = np.quantile(gaps, 0.5, method="lower")  # one of them: between two kinds of gaps there may be none
+    usual = gaps[np.abs(gaps - middle) <= EVEN_WITHIN * middle]
     # the mean of the usual ones, since some files round to milliseconds
     return min(1 / float(usual.mean()), MOST_FPS), False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from .container_crop import Crop, crop_of
 from .display import Display
 from .faults import MediaError, checked_file, name_of
 from .frames import WINDOW_FRAMES, Frames
@@ -25,6 +27,8 @@ FORMATS = (
     *("wav", "mp3", "aac", "flac"),  # known in order to say that they hold no video
 )
 """FFmpeg's demuxers that may open a file. Those that follow links to other files and addresses are not among them."""
+STILLS_BRAND = "mif1"  # ISO/IEC 23008-12
+WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 CUT_OFF_S = 1.0
 """A Matroska file whose header states this much more than what is there was cut off."""
 
@@ -32,7 +36,7 @@ CUT_OFF_S = 1.0
 class VideoFrames:
     """The recorded frames of a video file, each once, as displayed; memory is the window's.
 
-    A turn, a mirroring and oblong pixels that the file states are applied, and interlaced frames deinterlaced
+    A crop, a turn, a mirroring and oblong pixels that the file states are applied, and interlaced frames deinterlaced
     (`display` tells). num_frames: recorded ones. times_s: when they are shown, from the first one on; where they come
     evenly, exactly k / fps. fps: see `TimedFrames`; other consumers than those that go by `times_s` take `at_rate`.
 
@@ -48,14 +52,15 @@ class VideoFrames:
         self.name = name_of(source, "video")
         stop_s = start_s + duration_s if duration_s > 0 else np.inf
         with opened(self._source) as (container, stream):
-            times, frame = _scanned(container, stream, stop_s)
+            times, self._twice, frame = _scanned(container, stream, stop_s)
             times_s = np.array([float((time - times[0]) * stream.time_base) for time in times])
             kept = np.flatnonzero((times_s >= start_s - TOLERANCE) & (times_s < stop_s - TOLERANCE))
             if not len(kept):
                 raise MediaError(f"has no frame from {start_s:g} s to {stop_s:g} s; it lasts {times_s[-1]:g} s")
             self._times = times[kept[0] : kept[-1] + 1]
             times_s = times_s[kept] - times_s[kept[0]]
-            self.display = Display.of(frame, float(stream.sample_aspect_ratio or 1))
+            crop = _crop(self._source, container, stream)
+            self.display = Display.of(frame, float(stream.sample_aspect_ratio or 1), crop)
             self.height, self.width = self.display.shown(frame).shape[:2]
             fps, self.is_even = steady_rate(times_s, float(stream.average_rate or stream.guessed_rate or 0))
         self.num_frames, self.fps = len(self._times), fps or 1.0  # a single frame may state no rate
@@ -103,7 +108,7 @@ class VideoFrames:
             index = bisect.bisect_left(wanted, frame.pts) if frame.pts is not None else len(wanted)
             if index < len(wanted) and wanted[index] == frame.pts:
                 found[index] = self._shown(frame)
-            if len(found) == len(wanted):
+            if len(found) == len(wanted) and wanted[-1] not in self._twice:
                 return found
             if (frame.pts or 0) > wanted[-1]:
                 break
@@ -120,9 +125,11 @@ class VideoFrames:
         """Decoded frames, from the keyframe at or before the time `seek` on; None: from the beginning."""
         with opened(self._source) as (container, stream):
             stream.thread_type = "AUTO"
+            decoder = _decoder(stream)
             if seek is not None and seek > (stream.start_time or 0):
                 container.seek(seek, stream=stream, backward=True)
-            yield from container.decode(stream)
+            for packet in container.demux(stream):
+                yield from decoder.decode(packet)
 
 
 def videos_below(folder: Path) -> list[Path]:
@@ -151,8 +158,10 @@ def video_info(path: Path) -> VideoInfo:
         last_s = _last_time(container, stream)
         if last_s is None:
             raise MediaError("has frames that carry no times")
-        width = round(stream.width * float(stream.sample_aspect_ratio or 1))
-        return VideoInfo(path, width, stream.height, fps, last_s)
+        crop = _crop(path, container, stream)
+        crop = crop if crop.fits(stream.width, stream.height) else Crop()
+        width = round((stream.width - crop.left - crop.right) * float(stream.sample_aspect_ratio or 1))
+        return VideoInfo(path, width, stream.height - crop.top - crop.bottom, fps, last_s)
 
 
 @contextmanager
@@ -196,15 +205,46 @@ def _hint(source: str | Path | BinaryIO) -> str:
 
 
 def _video_stream(container: Any) -> Any:
-    """The first video that is no cover picture."""
-    for stream in container.streams.video:
-        if not stream.disposition.name or "attached_pic" not in stream.disposition.name:
-            return stream
-    raise MediaError("has no video in it, only sound")
+    """The video that the file says to show, else the first; no still picture."""
+    videos = [each for each in container.streams.video if not _is_still(container, each)]
+    if not videos:
+        only = "sound" if container.streams.audio else "still pictures"
+        raise MediaError(f"has no video in it, only {only}")
+    return next((each for each in videos if "default" in (each.disposition.name or "")), videos[0])
 
 
-def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any]:
-    """(sorted times of the frames that are shown, up to a little after `stop_s`; the first frame), out of the packets.
+def _decoder(stream: Any) -> Any:
+    """What decodes a stream. FFmpeg's own decoders of VP8 and VP9 leave transparency out, and show what it hides."""
+    own = stream.codec_context
+    if stream.metadata.get("alpha_mode") != "1" or own.name not in WITH_ALPHA:
+        return own
+    from av.codec.codec import UnknownCodecError
+    from av.codec.context import CodecContext
+
+    try:
+        return CodecContext.create(WITH_ALPHA[own.name], "r")
+    except UnknownCodecError:
+        raise MediaError(f"is transparent, which this PyAV cannot read: it lacks {WITH_ALPHA[own.name]}") from None
+
+
+def _is_still(container: Any, stream: Any) -> bool:
+    """Whether a stream is a cover picture, or one of a file of pictures (AVIF, HEIC), which has no duration."""
+    is_item = STILLS_BRAND in container.metadata.get("compatible_brands", "") and stream.duration is None
+    return is_item or "attached_pic" in (stream.disposition.name or "")
+
+
+def _crop(source: str | Path | BinaryIO, container: Any, stream: Any) -> Crop:
+    """What the container says of this one of its videos."""
+    place = sum(not _is_still(container, each) for each in container.streams.video if each.index < stream.index)
+    if not isinstance(source, str | Path):
+        return crop_of(source, place)
+    with open(source, "rb") as file:
+        return crop_of(file, place)
+
+
+def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], set[int], Any]:
+    """(sorted times of the frames that are shown, up to a little after `stop_s`; those of several frames, of which the
+    last is shown; the first frame), out of the packets.
 
     Nothing is decoded but that frame.
     """
@@ -215,11 +255,12 @@ def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any
     first: Any = None
     limit = None if stop_s == np.inf else (stream.start_time or 0) + (stop_s + CUT_OFF_S) / stream.time_base
     ended = 0.0
+    decoder = _decoder(stream)
     for packet in container.demux():
         if packet.dts is not None and packet.size:
             ended = max(ended, float((packet.dts + (packet.duration or 0)) * packet.time_base))
         if packet.stream is stream and first is None:
-            first = next(iter(packet.decode()), None)
+            first = next(iter(decoder.decode(packet)), None)
         # what an edit list cuts off is stored, but not shown
         if packet.stream is stream and packet.size and not packet.is_discard:
             found.append(packet.pts)
@@ -229,13 +270,14 @@ def _scanned(container: Any, stream: Any, stop_s: float) -> tuple[list[int], Any
         stated_s = container.duration / 1e6 if container.duration else 0.0
         if "matroska" in container.format.name and stated_s > ended + CUT_OFF_S:
             raise MediaError(f"is cut off: its header states {stated_s:.1f} s, and it ends after {ended:.1f} s")
-    times = sorted(time for time in found if time is not None)
-    if not found or None in found or len(set(found)) != len(found):
-        fault = "has frames that carry no distinct times; convert it to mp4 first"
-        raise MediaError(fault if found else "holds no frame")
+    if not found:
+        raise MediaError("holds no frame")
+    counts = Counter(time for time in found if time is not None)
+    if None in found or len(counts) < len(found) / 2:
+        raise MediaError("has frames that carry no distinct times; convert it to an mp4 of constant rate first")
     if first is None:
         raise MediaError("holds no frame that can be decoded")
-    return times, first
+    return sorted(counts), {time for time, count in counts.items() if count > 1}, first
 
 
 def _last_time(container: Any, stream: Any) -> float | None:

@@ -146,6 +146,11 @@ class KVCache:
         return min(self.num_frames_seen, self._room)
 
     @property
+    def is_steady(self) -> bool:
+        """See `Memory.is_steady`: sink and window are full."""
+        return self.num_frames_seen >= self._room and self._num_frames == self.chunk_frames
+
+    @property
     def _room(self) -> int:
         """Frames that are remembered at most."""
         return self.sink_frames + self.window_frames

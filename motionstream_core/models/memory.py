@@ -43,6 +43,11 @@ class LayerMemory(Protocol):
 class Memory(Protocol):
     """Called by `WanModel`: once `begin`, then `layer` for one after the other."""
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether passes of as many frames have the shapes of this one from now on; asked after `begin`."""
+        ...
+
     def begin(self, num_frames: int) -> None:
         """A pass over `num_frames` latent frames begins."""
         ...
@@ -91,6 +96,10 @@ class WholeClip:
     ) -> None:
         self._grid = (height, width, head_dim, device, rope_theta)
         self._frame_positions, self._mask, self._attention = frame_positions, mask, attention
+
+    @property
+    def is_steady(self) -> bool:
+        return True
 
     def begin(self, num_frames: int) -> None:
         positions = range(num_frames) if self._frame_positions is None else self._frame_positions

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LARGE = (nn.Linear, nn.Embedding)
+from .fp8 import Fp8Linear
+
+LARGE = (nn.Linear, nn.Embedding, Fp8Linear)
 
 
 def weight_bytes(module: nn.Module) -> int:

@@ -93,6 +93,10 @@ class SparseCausal:
         finally:
             self._keeps = False
 
+    @property
+    def is_steady(self) -> bool:
+        return True
+
     def begin(self, num_frames: int) -> None:
         """A sequence of `num_frames` frames: the clean past, the noisy clip, or the one before the other.
 

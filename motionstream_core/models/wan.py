@@ -6,7 +6,7 @@ parameter names are the original ones. What the channels of `latents` mean is th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +150,7 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(
             ops.Linear(config.dim, config.ffn_dim), nn.GELU(approximate="tanh"), ops.Linear(config.ffn_dim, config.dim)
         )
-        self.modulation = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
+        self.modulation = _modulation(6, config.dim)
 
     def context_keys(self, text: Tensor, image: Tensor | None = None) -> tuple[Tensor, ...]:
         """This block's keys and values (b l k d) of embedded text and, where there are any, of embedded CLIP tokens."""
@@ -182,7 +182,7 @@ class Head(nn.Module):
         super().__init__()
         self.norm = ops.LayerNorm(config.dim, eps=config.eps, elementwise_affine=False)
         self.head = ops.Linear(config.dim, config.out_channels * config.patch[1] * config.patch[2])
-        self.modulation = nn.Parameter(torch.randn(1, 2, config.dim) / config.dim**0.5)
+        self.modulation = _modulation(2, config.dim)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         shift, scale = (self.modulation.to(time)[:, None] + time[:, :, None]).unbind(2)
@@ -226,6 +226,7 @@ class WanModel(nn.Module):
         self.blocks = nn.ModuleList(Block(config, ops) for _ in range(config.num_layers))
         self.attention = _supplied(ops, "attention", attention)
         self.head = Head(config, ops)
+        self._steady_block: Callable[..., Tensor] | None = None
         if config.image_dim is not None:
             self.img_emb = ImageProjection(config.image_dim, dim, ops)
 
@@ -234,6 +235,14 @@ class WanModel(nn.Module):
         """Device and dtype that the model computes in; a host that keeps weights elsewhere says so here."""
         weight = self.patch_embedding.weight
         return weight.device, weight.dtype
+
+    def compile_blocks(self, **options: Any) -> None:
+        """Run blocks by `torch.compile` from now on, one graph for all of them, where a memory's shapes stay.
+
+        Elsewhere they run as before: while a stream's window fills, every chunk would be a graph of its own. options:
+        of torch.compile, e.g. its backend or mode.
+        """
+        self._steady_block = torch.compile(_run_block, dynamic=False, **options)
 
     def prepare_context(self, text: Tensor, image: Tensor | None = None) -> CrossContext:
         """Cross-attention keys and values of text embeddings (b l text_dim) and CLIP tokens (b 257 image_dim).
@@ -320,8 +329,9 @@ class WanModel(nn.Module):
         time = self._embed_time(timestep, x.dtype)
         modulation = self.time_projection(time).unflatten(-1, (6, -1))
         last = self.config.num_layers - 1
+        run = self._steady_block if self._steady_block is not None and memory.is_steady else _run_block
         for index, block in enumerate(self._blocks()):
-            x = block(x, modulation, context.layer(index), memory.layer(index), keys_only and index == last)
+            x = run(block, x, modulation, context.layer(index), memory.layer(index), keys_only and index == last)
         if keys_only:
             return x.new_empty(x.shape[0], 0)
         out = self.head(x, time)
@@ -348,6 +358,10 @@ class WanModel(nn.Module):
         return self.blocks  # type: ignore[return-value]  # ModuleList is a sequence of its modules
 
 
+def _run_block(block: Block, *given: Any) -> Tensor:
+    return block(*given)
+
+
 def sinusoid(positions: Tensor, dim: int, max_period: float = 10000.0) -> Tensor:
     """Sinusoidal embedding (... dim) = [cos | sin] of positions (...), fp32 from fp64 angles."""
     half = dim // 2
@@ -364,6 +378,13 @@ def _supplied(ops: Any, name: str, own: Any) -> Any:
 def _rms_norm(config: WanConfig, ops: Any) -> nn.Module:
     """A norm over all heads' features together."""
     return _supplied(ops, "RMSNorm", RMSNorm)(config.dim, eps=config.eps)
+
+
+def _modulation(num_parts: int, dim: int) -> nn.Parameter:
+    """Random shifts, scales and gates (1 num_parts dim), to be learned."""
+    drawn = torch.randn(1, num_parts, dim)
+    # on the meta device nothing is drawn, and any arithmetic imports PyTorch's compiler: a second of every start
+    return nn.Parameter(drawn if drawn.is_meta else drawn / dim**0.5)
 
 
 def _heads(x: Tensor, num_heads: int) -> Tensor:

@@ -20,8 +20,10 @@ class WordEncoder(nn.Module):
         self.vocabulary = tuple(vocabulary)
         self.max_words = max_words
         self._index = {word: index + 1 for index, word in enumerate(self.vocabulary)}  # 0 is an unused place
-        self.embedding = nn.Embedding(len(self.vocabulary) + 1, text_dim)
-        self.position = nn.Parameter(torch.randn(max_words, text_dim) * 0.1)
+        # drawn here: on the meta device nn.Embedding's own start and any arithmetic import PyTorch's compiler
+        words, places = torch.randn(len(self.vocabulary) + 1, text_dim), torch.randn(max_words, text_dim)
+        self.embedding = nn.Embedding.from_pretrained(words, freeze=False)
+        self.position = nn.Parameter(places if places.is_meta else places * 0.1)
 
     def tokenize(self, prompts: Sequence[str]) -> Tensor:
         """Word numbers int64 (b max_words), 0 where a prompt is shorter.

@@ -12,8 +12,9 @@ EventKind = Literal[PatientKind, "known", "clear", "reanchor", "pause", "resume"
 """Patient ones wait until the next chunk is begun; the others are taken at once, also in a pause. `known`: tracks that
 were given before the first chunk (`live_tracks.known_text`)."""
 LOG_VERSION = 3
-"""Since 3 a log holds the tracks that were given."""
-READABLE_VERSIONS = (1, 2, LOG_VERSION)
+"""Of what is written; all before it are read. The protocol over which a stream is steered has a number of its own."""
+GIVEN_SINCE = 3
+"""Since this version a log holds the tracks that were given."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ def read_events(log: str) -> list[Event]:
     """The events of a log, in order. Raises ValueError for a log of another form."""
     try:
         values = json.loads(log)
-        if values["version"] not in READABLE_VERSIONS:
-            raise ValueError(f"version {values['version']!r}")
+        version = values["version"]
+        if type(version) is not int or not 1 <= version <= LOG_VERSION:
+            raise ValueError(f"it is of version {version!r}, and this release reads 1 to {LOG_VERSION}")
         events = [Event(int(e["chunk"]), e["kind"], e["payload"]) for e in values["events"]]
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"the session log is not one of version {LOG_VERSION}: {error}") from error
+        raise ValueError(f"the session log cannot be read: {error}") from error
     if unknown := [event.kind for event in events if event.kind not in get_args(EventKind)]:
         raise ValueError(f"the session log has an unknown event {unknown[0]!r}")
     return events

@@ -7,13 +7,11 @@ chunk at which it took effect, so that a live drag can be replayed as a batch jo
 from __future__ import annotations
 
 import dataclasses
-import math
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -21,36 +19,24 @@ from torch import Tensor
 from ..geometry import Chunk
 from ..models.apart import kept_apart
 from ..models.conditioning import Conditions
-from ..models.kv_cache import CacheState
 from ..models.wan import CrossContext
-from ..tracks import NUM_IDS, Tracks
-from ..tracks.drawn.document import Grid
+from ..tracks import Tracks
+from .blend import BlendedPrompt
 from .conditions import StreamConditions
 from .decode import StreamingDecoder
 from .events import Event, EventKind, PatientKind, log_text, read_events
+from .history import Boundary, History
 from .image_source import ImageSource
-from .live_tracks import LiveTracks, check_hand, document_tracks, known_text
+from .live_tracks import LiveTracks, known_text
 from .network import SpecifiedNetwork
 from .rollout import StepCallback
+from .steering import Command, Steering
 from .stream import StreamedChunk, StreamSettings, stream_cache, stream_chunks
 
 LOOK_AGAIN_S = 0.25
 """`SessionHooks.wait_s` is asked at least so often: it may raise, which ends the stream."""
 SEED_STEP = 7_919_000_003
 """Between the noises of a stream and of what follows when it is anchored anew."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """What is to be done at the next boundary; `back` is no event, since it takes events away.
-
-    context: of a prompt, encoded. stamp: whatever the giver wants to see again in `SessionHooks.taken`.
-    """
-
-    kind: EventKind | Literal["back"]
-    payload: Any = None
-    context: CrossContext | None = None
-    stamp: Any = None
 
 
 @dataclass(frozen=True)
@@ -78,40 +64,8 @@ class _Jumped(Exception):
     """The stream goes on from another state than the one that it reached."""
 
 
-@dataclass(frozen=True)
-class _Prompt:
-    """A prompt's keys, and those that it comes from: after `done` of `blend_chunks` chunks it stands alone."""
-
-    context: CrossContext
-    before: CrossContext
-    blend_chunks: int = 0
-    done: int = 0
-
-    def now(self) -> CrossContext:
-        """The keys of the next chunk."""
-        if self.done >= self.blend_chunks:
-            return self.context
-        return _blended(self.before, self.context, (self.done + 1) / (self.blend_chunks + 1))
-
-
-@dataclass(frozen=True)
-class _State:
-    """Everything that the rest of a stream depends on, at one chunk boundary."""
-
-    chunk: int
-    segment: int
-    segment_chunk: int
-    num_frames: int
-    tracks: LiveTracks
-    prompt: _Prompt
-    source: ImageSource | None
-    cache: CacheState
-    decoder: object
-    frame: Tensor
-
-
-class StreamSession:
-    """A stream and its commands. `run` yields chunks in one thread; the commands may come from others.
+class StreamSession(Steering):
+    """A stream and its commands. `run` yields chunks in one thread; the commands of `Steering` may come from others.
 
     make_conditions: builds the stream's conditions around this session's live tracks.
     encode: prompt -> cross-attention keys, for prompts that change while the stream runs.
@@ -137,20 +91,19 @@ class StreamSession:
         hooks: SessionHooks | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._loaded, self._decoder, self._encode, self._anchor = loaded, decoder, encode, anchor
+        self._loaded, self._decoder, self._anchor = loaded, decoder, anchor
         self._settings = settings or StreamSettings()
         self._hooks, self._clock = hooks or SessionHooks(), clock
         self._tracks = LiveTracks(*frame_size, known=known_tracks)
         self._conditions = make_conditions(self._tracks)
         self._cache = stream_cache(loaded, self._conditions.latent_size, self._settings)
-        self._prompt = _Prompt(self._conditions.context, self._conditions.context)
-        self._changed = threading.Condition()
-        self._queue: deque[Command] = deque()
+        takes_image = anchor is not None and self._conditions.source is not None
+        super().__init__(encode, frame_size, takes_image=takes_image, goes_back=history_bytes > 0)
+        self._prompt = BlendedPrompt(self._conditions.context, self._conditions.context)
         self._paused = False
         self._replay: deque[Event] | None = None
-        self._history: deque[_State] = deque()
-        self._history_bytes, self._history_frames = history_bytes, history_s * loaded.spec.fps
-        self._resume: _State | None = None
+        self._history = History(history_bytes, history_s * loaded.spec.fps)
+        self._resume: Boundary | None = None
         self._first_source = _copied(self._conditions.source)
         self.events: list[Event] = []
         self._begin_anew()
@@ -163,95 +116,7 @@ class StreamSession:
     @property
     def back_frames(self) -> int:
         """Frames that `back` can undo now."""
-        return self.num_frames - self._history[0].num_frames if self._history else 0
-
-    def add_samples(
-        self, track_id: int, samples: list[tuple[float, ...]], grid: Grid | None = None, *, stamp: Any = None
-    ) -> None:
-        """New positions of a track: (x, y) px, or (x, y, s), with the clock's time at which the hand was there.
-
-        grid: the points around it that move along, where the track is new. Raises ValueError for an id outside
-        [0, 100000), or with a grid [0, 900), for a grid of more than 100 points, and for no finite samples.
-        """
-        if not 0 <= track_id < NUM_IDS:
-            raise ValueError(f"track_id is {track_id}; it must be in [0, {NUM_IDS})")
-        cleaned = [[float(value) for value in sample] for sample in samples]
-        if not cleaned or not all(math.isfinite(value) for each in cleaned for value in each):
-            raise ValueError(f"samples of track {track_id} must be one or more finite pairs (x, y), got {samples!r}")
-        payload: dict[str, Any] = {"track_id": track_id, "samples": cleaned}
-        check_hand(track_id, grid)
-        if grid is not None:
-            payload["grid"] = asdict(grid)
-        self._command("samples", payload, stamp=stamp)
-
-    def release(self, track_id: int) -> None:
-        """Let a track go at the next chunk."""
-        self._command("release", {"track_id": track_id})
-
-    def clear(self) -> None:
-        """Let every track, path and move go at the next chunk."""
-        self._command("clear")
-
-    def play(self, document: str) -> None:
-        """Send off the tracks and the camera's moves of an editor's document; its frame 0 is the next chunk's first.
-
-        Raises TrackFormatError for any other text.
-        """
-        document_tracks(document, self._tracks.height, self._tracks.width)
-        self._command("play", document)
-
-    def set_prompt(self, prompt: str, blend_chunks: int = 0) -> None:
-        """Another prompt from the next chunk on, or over so many chunks, by and by (its keys and values are blended).
-
-        A prompt that cannot be encoded raises here and changes nothing.
-        """
-        if not 0 <= blend_chunks <= 1000:
-            raise ValueError(f"blend_chunks is {blend_chunks}; it must be in [0, 1000]")
-        payload = {"prompt": prompt, "blend_chunks": blend_chunks} if blend_chunks else prompt
-        self._command("prompt", payload, self._encode(prompt))
-
-    def hold(self, spacing: float) -> None:
-        """Keep still whatever no hand moves, by points `spacing` px apart (see `LiveTracks`); 0 lets it go.
-
-        Raises ValueError for a negative spacing, or one below 2 px.
-        """
-        if not (spacing == 0 or spacing >= 2):
-            raise ValueError(f"spacing is {spacing}; it must be 0, or at least 2 px")
-        self._command("hold", float(spacing))
-
-    def set_threads(self, threads: int) -> None:
-        """Compute with so many threads of the CPU from the next chunk on; the last bits of a video depend on it."""
-        self._command("threads", threads)
-
-    def reanchor(self) -> None:
-        """The last frame becomes the first of a new stream: sink, image and window begin with it.
-
-        Raises ValueError for a model that takes no image.
-        """
-        if self._anchor is None or self._conditions.source is None:
-            raise ValueError("this model starts from text alone, so that no frame can become its first image")
-        self._command("reanchor")
-
-    def back(self, num_frames: int) -> None:
-        """Undo the last frames: return to the nearest boundary at least that far back, or to the first one kept.
-
-        Tracks that are in hand stay in hand. Raises ValueError where no states are kept.
-        """
-        if not self._history_bytes:
-            raise ValueError("this session keeps no states to go back to; give it history_bytes")
-        self._command("back", num_frames)
-
-    def pause(self) -> None:
-        """Hold the stream at the next chunk boundary until `resume` or `stop`."""
-        self._command("pause")
-
-    def resume(self) -> None:
-        """Go on after `pause`."""
-        self._command("resume")
-
-    def stop(self) -> None:
-        """End the stream at the next chunk boundary."""
-        self._command("stop")
+        return self.num_frames - self._history.first.num_frames if self._history else 0
 
     def run(
         self, num_latent_frames: int | None = None, callback: StepCallback | None = None
@@ -353,8 +218,7 @@ class StreamSession:
         chunk = dataclasses.replace(streamed.chunk, index=self._chunk)
         self._chunk += 1
         self.num_frames += len(frames)
-        if self._prompt.done < self._prompt.blend_chunks:
-            self._prompt = dataclasses.replace(self._prompt, done=self._prompt.done + 1)
+        self._prompt = self._prompt.after_chunk()
         yield StreamedChunk(chunk, streamed.latents, frames)
 
     def _boundary(self, chunk: Chunk) -> Conditions:
@@ -422,7 +286,7 @@ class StreamSession:
         elif kind == "prompt":
             text, blend = (payload, 0) if isinstance(payload, str) else (payload["prompt"], payload["blend_chunks"])
             context = self._encode(text) if command.context is None else command.context
-            self._prompt = _Prompt(context, self._prompt.now(), blend)
+            self._prompt = BlendedPrompt(context, self._prompt.now(), blend)
         self._tracks.apply(kind, payload, self.num_frames)
         self._log(kind, payload)
         if kind == "stop":
@@ -447,13 +311,8 @@ class StreamSession:
     def _go_back(self, num_frames: int) -> None:
         if not self._history:
             return  # nothing was made that could be undone
-        wanted = self.num_frames - num_frames
-        before = [state for state in self._history if state.num_frames <= wanted]
-        state = before[-1] if before else self._history[0]
-        while self._history[-1] is not state:
-            self._history.pop()
         held = self._tracks.held()
-        self._restore(state)
+        self._restore(self._history.back_to(self.num_frames - num_frames))
         for track_id in self._tracks.held().keys() - held.keys():
             self._tracks.release(track_id)
             self._log("release", {"track_id": track_id})
@@ -465,7 +324,7 @@ class StreamSession:
         self._hooks.went_back(self.num_frames, self._frame)
         raise _Jumped
 
-    def _restore(self, state: _State) -> None:
+    def _restore(self, state: Boundary) -> None:
         self.events = [event for event in self.events if event.chunk < state.chunk]
         self._chunk, self._segment, self._segment_chunk = state.chunk, state.segment, state.segment_chunk
         self.num_frames, self._frame, self._prompt = state.num_frames, state.frame, state.prompt
@@ -475,12 +334,9 @@ class StreamSession:
         self._resume = state
 
     def _remember(self) -> None:
-        """Keep this boundary's state, and of the older ones as many as there is room for."""
-        if not self._history_bytes or not self.num_frames:
+        if not self.num_frames or not self._history.wants(self._chunk):
             return
-        if self._history and self._history[-1].chunk == self._chunk:
-            return  # just returned to
-        state = _State(
+        state = Boundary(
             self._chunk,
             self._segment,
             self._segment_chunk,
@@ -492,25 +348,10 @@ class StreamSession:
             self._decoder.state(),
             self._frame,
         )
-        self._history.append(state)
-        room = self._history_bytes // max(1, _state_bytes(state))
-        oldest = self.num_frames - self._history_frames
-        while len(self._history) > 1 and (len(self._history) > room or self._history[1].num_frames < oldest):
-            self._history.popleft()
+        self._history.keep(state)
 
     def _log(self, kind: EventKind, payload: Any = None) -> None:
         self.events.append(Event(self._chunk, kind, payload))
-
-    def _command(
-        self,
-        kind: EventKind | Literal["back"],
-        payload: Any = None,
-        context: CrossContext | None = None,
-        stamp: Any = None,
-    ) -> None:
-        with self._changed:
-            self._queue.append(Command(kind, payload, context, stamp))
-            self._changed.notify_all()
 
 
 def _copied(source: ImageSource | None) -> ImageSource | None:
@@ -525,27 +366,3 @@ def _alone(frame: Tensor) -> Tensor:
 def _share(value: float) -> float:
     """A time within a chunk: rounded, since it goes into the log and must come back as it was."""
     return round(min(1.0, max(0.0, value)), 4)
-
-
-def _blended(before: CrossContext, after: CrossContext, share: float) -> CrossContext:
-    def between(a: tuple[tuple[Tensor, Tensor], ...], b: tuple[tuple[Tensor, Tensor], ...]) -> Any:
-        return tuple(
-            (torch.lerp(k0, k1, share), torch.lerp(v0, v1, share)) for (k0, v0), (k1, v1) in zip(a, b, strict=True)
-        )
-
-    return CrossContext(between(before.text, after.text), between(before.image, after.image))
-
-
-def _state_bytes(state: _State) -> int:
-    """Mostly the cache's; the decoder's features are a few frames of it."""
-    return state.cache.num_bytes + _tensor_bytes(state.decoder)
-
-
-def _tensor_bytes(value: Any) -> int:
-    if isinstance(value, Tensor):
-        return value.numel() * value.element_size()
-    if isinstance(value, dict):
-        return sum(map(_tensor_bytes, value.values()))
-    if isinstance(value, list | tuple):
-        return sum(map(_tensor_bytes, value))
-    return sum(map(_tensor_bytes, vars(value).values())) if dataclasses.is_dataclass(value) else 0

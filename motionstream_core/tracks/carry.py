@@ -18,6 +18,7 @@ from torch import Tensor
 from .cutout import GROUND, Piece, centers, cut_out, squares
 from .give import given_part, is_whole
 from .tracks import Tracks
+from .warp import FIELD_STRIDE, compensated, enlarged, filled, looked_up, sampled_at, window_of
 
 REACH = 12 / 128
 """Deviation of a point's say over what lies around it; like all lengths here, a share of the frame's smaller side."""
@@ -27,14 +28,11 @@ BEGUN = 0.25
 """Of that, what something that does move has to have gone to be shown as it moves."""
 SAME = 4 / 128
 """Points whose ways differ by less carry what is between them together; of others only the nearest has a say."""
-TOGETHER = 0.03
-"""Cells that are no farther apart, from 0 to 1, share one way."""
 STRAIN = 0.2
 """How much more two points of one thing may part, of their distance: things turn, and grow under a camera."""
 EDGE = 0.011
 """With so much say a pixel begins to go along, with twice as much it goes wholly."""
 NEAREST = 4
-FIELD_STRIDE = 4
 MAX_GROUPS = 12
 FAR = 1e6
 Layer = tuple[Tensor, Tensor]
@@ -120,10 +118,12 @@ class CarriedPicture:
                 under.append(self._layer(way, torch.ones_like(say), thing.share, mirrored=True))
                 begun = begun.maximum(away)
                 continue
-            over.append(self._layer(way, _firm(say), thing.share))
+            over.append(_beneath(self._layer(way, _firm(say), thing.share), thing))
             leaves, comes = F.max_pool2d(thing.moving[None], 3, 1, 1), over[-1][1]  # with its mixed edge
+            if thing.beneath is not None:
+                leaves = leaves * ~thing.beneath
             if thing.follows is not None:
-                under.append(self._given(way, thing))
+                under.append(_beneath(self._given(way, thing), thing))
                 comes = comes.maximum(under[-1][1])
             went = went.maximum(leaves)
             begun = begun.maximum(away * ((leaves > 0) | (comes > 0)))
@@ -134,7 +134,7 @@ class CarriedPicture:
                 known = there + (1 - there) * known
                 frames = torch.lerp(frames, carried, (there / known.clamp(min=1e-6))[None])
                 came = torch.maximum(came, there)
-            frames = _filled(frames.movedim(1, 0), known[:, None]).movedim(0, 1)
+            frames = filled(frames.movedim(1, 0), known[:, None]).movedim(0, 1)
             went = 1 - known
         else:
             frames = torch.lerp(frames, self._closed(went)[:, None], went[None])
@@ -155,10 +155,10 @@ class CarriedPicture:
         firm = firm.unflatten(1, size)
         both = torch.cat([self.picture, share[None]])
         frames = both.new_zeros(4, len(way), height, width)
-        window = _window(firm.amax(0) > 0, height, width)
+        window = window_of(firm.amax(0) > 0, height, width)
         rows, columns = window
-        frames[..., rows, columns] = _compensated(both, way.unflatten(1, size), SAME * self._side, mirrored, window)
-        return frames[:3], _enlarged(firm[:, None], height, width)[:, 0] * frames[3]
+        frames[..., rows, columns] = compensated(both, way.unflatten(1, size), SAME * self._side, mirrored, window)
+        return frames[:3], enlarged(firm[:, None], height, width)[:, 0] * frames[3]
 
     def _given(self, way: Tensor, thing: Piece) -> Layer:
         """As `_layer`, what hangs on a group's thing, and gives way."""
@@ -167,9 +167,9 @@ class CarriedPicture:
         cells, size = centers(height, width, FIELD_STRIDE), (-(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE))
         part = given_part(thing.follows, cells, way)
         field = torch.cat([part[..., None] * way, part[..., None]], dim=-1).unflatten(1, size).movedim(3, 1)
-        shift, part = _enlarged(field, height, width).split([2, 1], dim=1)
+        shift, part = enlarged(field, height, width).split([2, 1], dim=1)
         pixels = centers(height, width, 1).T.unflatten(1, (height, width))
-        frames = _sampled(torch.cat([self.picture, thing.seams, thing.share[None]]), pixels - shift)
+        frames = sampled_at(torch.cat([self.picture, thing.seams, thing.share[None]]), pixels - shift)
         hangs = 1 - frames[5]  # and is none of the thing itself
         return frames[:3], is_whole(part[:, 0], frames[3], frames[4]) * hangs
 
@@ -283,14 +283,16 @@ class CarriedPicture:
         shift = rests
         for rows, thing in zip(groups, self._things(groups, beside), strict=True):
             way, say = self._way(at, self._places[None, rows], ways[None, rows])
-            come = _firm(say[0]) * _looked_up(thing.share[None], at - way[0])[0] > 0.5
+            come = _firm(say[0]) * looked_up(thing.share[None], at - way[0])[0] > 0.5
             if thing.follows is not None:
                 part = given_part(thing.follows, at, way)[0]
                 given = part[:, None] * way[0]
-                whole = is_whole(part, *_looked_up(thing.seams, at - given))
+                whole = is_whole(part, *looked_up(thing.seams, at - given))
                 way = torch.where(come[:, None], way, given)
                 come |= whole * self._far(given) > 0.5
-            here = _looked_up(thing.moving[None], at)[0]
+            if thing.beneath is not None:
+                come &= looked_up(thing.beneath[None].float(), at)[0] < 0.5
+            here = looked_up(thing.moving[None], at)[0]
             shift = torch.where(come[:, None], way[0], shift)
             shown = come | (shown & (here < 0.5))
         return shift, shown
@@ -330,7 +332,7 @@ class CarriedPicture:
     def _closed(self, went: Tensor) -> Tensor:
         """The picture with everything that ever went away closed over from around it."""
         hole = (2 * went.amax(0)[None]).clamp(max=1)  # the border's own pixels are half of what went
-        return _filled(self.picture[None], 1 - hole[None])[0]
+        return filled(self.picture[None], 1 - hole[None])[0]
 
     def _settle(self, told: set[int], frame: Tensor) -> None:
         """Forget the points that are told no more; where they moved anything, the picture is now as they left it."""
@@ -345,6 +347,12 @@ class CarriedPicture:
         self._carrying = self._carrying[kept]
 
 
+def _beneath(layer: Layer, thing: Piece) -> Layer:
+    """What of it is to be seen under what stands over the thing."""
+    frames, there = layer
+    return layer if thing.beneath is None else (frames, there * ~thing.beneath)
+
+
 def _connected(together: Tensor) -> Tensor:
     """The smallest number that each can reach over pairs (m m) that hang together."""
     count = len(together)
@@ -357,91 +365,5 @@ def _connected(together: Tensor) -> Tensor:
     return roots
 
 
-def _enlarged(values: Tensor, height: int, width: int) -> Tensor:
-    """Values (t c y x) of cells, between them in a straight line."""
-    larger = F.interpolate(values, scale_factor=FIELD_STRIDE, mode="bilinear", align_corners=False)
-    return larger[..., :height, :width]
-
-
-def _window(cells: Tensor, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of the pixels that lie in marked cells (y x) or next to one; none where none is marked."""
-    sides = []
-    for axis, length in ((1, height), (0, width)):
-        marked = torch.nonzero(cells.any(axis))[:, 0].tolist() or [0, -2]
-        sides.append(slice(max(marked[0] - 1, 0) * FIELD_STRIDE, min((marked[-1] + 2) * FIELD_STRIDE, length)))
-    return sides[0], sides[1]
-
-
-def _compensated(picture: Tensor, way: Tensor, same_px: float, mirrored: bool, window: tuple[slice, slice]) -> Tensor:
-    """Frames (c t y x), the rows and columns `window`, of a picture (c h w) under ways (t y x 2) px of cells.
-
-    Beyond its edges the picture is mirrored, or else its last channel is 0.
-
-    Every pixel lies between four cells. Where they go together its way is the mean of theirs; where they do not the
-    pictures that they carry are mixed and not the ways, which would show what none of them carries (overlapped block
-    motion compensation).
-    """
-    height, width = picture.shape[1:]
-    way = way.movedim(3, 1)  # t 2 y x
-    y, y_share = _between(height, way.shape[2], window[0])
-    x, x_share = _between(width, way.shape[3], window[1])
-    corners = [way[:, :, y[i]][..., x[j]] for i in range(2) for j in range(2)]
-    shares = [y_share[i][:, None] * x_share[j] for i in range(2) for j in range(2)]
-    mean = torch.zeros(())
-    for corner, share in zip(corners, shares, strict=True):
-        mean = mean + share * corner
-    spread = torch.zeros(())
-    for corner in corners:
-        dx, dy = (corner - mean).unbind(1)
-        spread = torch.maximum(spread, dx * dx + dy * dy)
-    apart = 1 - torch.exp(spread / (-2 * same_px**2))[:, None]
-    if not (apart > TOGETHER).any():
-        corners, shares = [mean], [torch.ones(())]
-    pixels = centers(height, width, 1).T.unflatten(1, (height, width))[:, window[0], window[1]]
-    frames = torch.zeros(())
-    for corner, share in zip(corners, shares, strict=True):
-        at = pixels - torch.lerp(mean, corner, apart)
-        sampled = _sampled(picture, at)
-        if not mirrored:
-            sampled[-1] *= (at[:, 0] > 0) & (at[:, 0] < width) & (at[:, 1] > 0) & (at[:, 1] < height)
-        frames = frames + share * sampled
-    return frames
-
-
-def _between(length: int, cells: int, window: slice) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """For every pixel of the window the cells before and after it, and their shares."""
-    at = ((torch.arange(length)[window] + 0.5) / FIELD_STRIDE - 0.5).clamp(0, cells - 1)
-    before = at.floor().long().clamp(max=max(cells - 2, 0))
-    return (before, (before + 1).clamp(max=cells - 1)), (1 - (at - before), at - before)
-
-
 def _firm(say: Tensor) -> Tensor:
     return ((say - EDGE) / EDGE).clamp(0, 1)
-
-
-def _sampled(picture: Tensor, at: Tensor) -> Tensor:
-    """Values (c t h w) of a picture (c h w) at places (t 2 h w) px; beyond its edges it is mirrored."""
-    size = at.new_tensor([picture.shape[2], picture.shape[1]]) / 2
-    grid = at.movedim(1, 3) / size - 1
-    sampled = F.grid_sample(
-        picture.expand(len(at), -1, -1, -1), grid, mode="bilinear", padding_mode="reflection", align_corners=False
-    )
-    return sampled.movedim(1, 0)
-
-
-def _looked_up(picture: Tensor, at: Tensor) -> Tensor:
-    """Values (c p) of a picture (c h w) at places (p 2) px."""
-    return _sampled(picture, at.mT[None, :, None])[:, 0, 0]
-
-
-def _filled(pictures: Tensor, known: Tensor) -> Tensor:
-    """Pictures (n 3 h w) where known (n 1 h w) is 1, and elsewhere what is around it (pull-push)."""
-    height, width = pictures.shape[2:]
-    weighted = torch.cat([pictures * known, known], dim=1)
-    if min(height, width) > 1:
-        coarse = F.avg_pool2d(weighted, 2, ceil_mode=True)
-        around = _filled(coarse[:, :3] / coarse[:, 3:].clamp(min=1e-6), (coarse[:, 3:] * 4).clamp(max=1))
-        around = F.interpolate(around, (height, width), mode="bilinear", align_corners=False)
-    else:
-        around = weighted[:, :3] / weighted[:, 3:].clamp(min=1e-6)
-    return torch.lerp(around, pictures, known)

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .give import FAINT, RIM, follows_of, seams
+from .give import FAINT, RIM, follows_of, joined_border, seams
+from .plain import Plain
 
 FARTHEST = 3.0
 """No pixel that is farther from all points of a group is its own; in reaches."""
@@ -36,6 +37,8 @@ BLUR_PX = 0.7
 """Deviation of its softness where the colours tell."""
 BEYOND = 0.5
 """How far the picture goes on beyond its edge, as what is nobody's, so that no edge bounds a thing; in reaches."""
+LOOSE = 0.5
+"""What has less of an edge about it may be plain ground."""
 TAKEN = 4.0
 """A pixel of which one part in so many belongs to a thing is nothing of its ground's."""
 ROUNDS = 3
@@ -49,11 +52,12 @@ class Piece:
 
     share (h w): how much of every pixel is the thing's own. follows (h w): of the points' way the part that every pixel
     goes; 1 where the thing is, less beyond it, where it hangs together with what is there, 0 elsewhere. None: it hangs
-    together with nothing.
+    together with nothing. beneath (h w): where other things stand over it wherever it goes; None: nowhere.
     """
 
     share: Tensor
     follows: Tensor | None = None
+    beneath: Tensor | None = None
 
     @cached_property
     def moving(self) -> Tensor:
@@ -76,6 +80,13 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
     like, margin = torch.zeros(height, width, dtype=torch.bool), round(BEYOND * reach)
     away = [squares(centers(height, width, 1), each[None])[0].amin(-1).unflatten(0, (height, width)) for each in groups]
     within = [each < (FARTHEST * reach) ** 2 for each in away]
+    plain = Plain(picture, reach)
+    near = torch.stack(away).amin(0) < reach**2
+    if near.float().mean() < GROUND:  # not a camera's points, all over the picture
+        beside = [plain.beside(each, near) for each in groups]
+        beside = [out & ~out[_middle(each)] for each, out in zip(groups, beside, strict=True)]
+        others = torch.cat([others, *(each[out] for each, out in zip(groups, beside, strict=True))])
+        groups = [each[~out] for each, out in zip(groups, beside, strict=True)]
     kernels = [_marked(_joined(each, JOINED * reach), like) for each in groups]
     marks, rest = [_marked(each, like) for each in groups], _marked(others, like)
     shares = _by_way(picture, kernels, within, rest, int(FARTHEST * reach))
@@ -97,8 +108,18 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
             pieces.append(Piece(share * left))
             continue
         share = own / taken.clamp(min=1)
-        pieces.append(Piece(share, None if alone else follows_of(picture, share, rest | (taken - own > RIM), reach)))
+        pieces.append(Piece(share) if alone else _with_ground(picture, plain, share, rest | (taken - own > RIM), reach))
     return pieces
+
+
+def _with_ground(picture: Tensor, plain: Plain, share: Tensor, barred: Tensor, reach: float) -> Piece:
+    """The piece of a share (h w) with what hangs on it, none of which is barred (h w)."""
+    joined, part = joined_border(picture, share, reach)
+    ground = plain.ground_at(share > 1 - RIM) if part > LOOSE else None
+    if ground is None:
+        return Piece(share, follows_of(share, joined, barred, reach))
+    share = share * ground
+    return Piece(share, follows_of(share, joined, barred | ~ground, reach), ~ground)
 
 
 def squares(at: Tensor, places: Tensor) -> Tensor:
@@ -167,6 +188,11 @@ def _reached(pixels: NDArray[np.bool_], start: NDArray[np.bool_]) -> NDArray[np.
     reached = np.zeros(count, np.bool_)
     reached[numbers[start & pixels]] = True
     return reached[numbers] & pixels
+
+
+def _middle(points: Tensor) -> int:
+    """Which of points (m 2) is nearest to their middle: there a hand is on its thing, or it drags the ground."""
+    return int((points - points.mean(0)).norm(dim=-1).argmin())
 
 
 def _inner(points: Tensor) -> Tensor:

@@ -27,15 +27,14 @@ STEEP, TORN = 0.2, 0.1
 HALVINGS = 5
 
 
-def follows_of(picture: Tensor, share: Tensor, barred: Tensor, reach: float) -> Tensor | None:
-    """The part of a drag that every pixel of a picture (3 h w), in [0, 1], goes (h w); None: the thing goes by itself.
+def follows_of(share: Tensor, joined: Tensor, barred: Tensor, reach: float) -> Tensor | None:
+    """The part of a drag that every pixel goes (h w); None: the thing goes by itself.
 
-    share: (h w), how much of every pixel is the thing's; all that has some of it goes all the way. barred: (h w), which
-    pixels rest, as the picture's edges do. reach: px, see `cut_out`. The solution of a screened Poisson equation, into
-    which the thing's border lets nothing where it is an edge.
+    share: (h w), how much of every pixel is the thing's; all that has some of it goes all the way. joined: see
+    `joined_border`. barred: (h w), which pixels rest, as the picture's edges do. reach: px, see `cut_out`. The solution
+    of a screened Poisson equation, into which the thing's border lets nothing where it is an edge.
     """
     own = share > RIM
-    joined = _joined(picture, share, reach)
     free = ~(own | barred)
     free[0] = free[-1] = free[:, 0] = free[:, -1] = False
     down, right = (torch.where(own.float().diff(dim=axis) == 0, 1.0, _both(joined, axis)) for axis in (0, 1))
@@ -57,13 +56,18 @@ def _both(values: Tensor, axis: int) -> Tensor:
     return (values.narrow(axis, 1, values.shape[axis] - 1) & values.narrow(axis, 0, values.shape[axis] - 1)).float()
 
 
-def _joined(picture: Tensor, share: Tensor, reach: float) -> Tensor:
-    """Where (h w) a thing's border is none in the picture: about there most of its two sides are alike."""
+def joined_border(picture: Tensor, share: Tensor, reach: float) -> tuple[Tensor, float]:
+    """Where (h w) a thing's border is none in a picture (3 h w), in [0, 1], and of how much of it that is true.
+
+    Most of its two sides are alike about there. share, reach: see `follows_of`.
+    """
     own = share > RIM
     rim = (F.max_pool2d(own[None].float(), 3, 1, 1) - own.float())[0]
+    border = rim
     alike = rim * (_contrast(picture, share > 1 - RIM, ~own, reach / 6) < UNLIKE)
     alike, rim = _blurred(torch.stack([alike, rim]), reach / 4)
-    return alike > MOST * rim
+    joined = alike > MOST * rim
+    return joined, float((border * joined).sum() / border.sum().clamp(min=1))
 
 
 def _contrast(picture: Tensor, one: Tensor, other: Tensor, deviation: float) -> Tensor:

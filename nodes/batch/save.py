@@ -17,7 +17,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ...motionstream_core.batch.workflow import is_link
-from ...motionstream_core.files import checked_name, free_path, new_file, path_below, sha256_of
+from ...motionstream_core.files import checked_name, free_path, path_below, sha256_of, write_text
 from ...motionstream_core.media.video_file import VideoFile
 from ...motionstream_core.version import own_version
 from ..frame_fit import opaque
@@ -145,8 +145,7 @@ class MotionStreamSaveJob(io.ComfyNode):
                 "writing_s": round(ended - started, 3),
             },
         }
-        with new_file(sidecar(path)) as file:
-            file.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
+        write_text(sidecar(path), json.dumps(content, indent=1, ensure_ascii=False))
         return _shown(path)
 
 

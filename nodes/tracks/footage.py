@@ -29,13 +29,15 @@ class Reference:
     def mask_as_shown(self, mask: Tensor) -> Tensor:
         """A mask (t h w) that lies on the host's own frames of the clip, on the frames as displayed.
 
-        The two differ where the file mirrors its frames, which the host leaves out. The size may be another.
+        The two differ where the file crops or mirrors its frames, which the host leaves out. The size may be another.
         """
-        if not (isinstance(self.frames, VideoFrames) and self.frames.display.mirrored):
+        if not isinstance(self.frames, VideoFrames):
             return mask
         display = self.frames.display
+        if not (display.mirrored or display.crop):
+            return mask
         stored = np.rot90(mask.cpu().numpy(), -_host_turns(display), axes=(1, 2))
-        return torch.from_numpy(np.stack([display.turned(each) for each in stored]))
+        return torch.from_numpy(np.stack([display.turned(display.cropped(each)) for each in stored]))
 
 
 def footage(video: Any, images: Tensor | None, fps: float) -> Reference:
@@ -82,6 +84,11 @@ def _told(frames: VideoFrames) -> str:
         told.append(
             f"so it is shown with {frames.width} x {frames.height} px, which the tracks refer to, and not as "
             f"stored, as ComfyUI's own frames of it are"
+        )
+    if frames.display.crop:
+        told.append(
+            f"so it is shown with {frames.width} x {frames.height} px, which the tracks refer to; ComfyUI's own frames "
+            "of it are not cropped, and a mask is taken to lie on those"
         )
     if frames.display.mirrored:
         told.append("which ComfyUI's own frames of it are not: a mask is taken to lie on those")

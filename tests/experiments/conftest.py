@@ -44,7 +44,7 @@ def small_recipes() -> Recipes:
 
     def short(training: TeacherTraining) -> TeacherTraining:
         phase = replace(training.phases[0], num_steps=1, batch_size=2)
-        return replace(training, phases=(phase,), probe_size=2)
+        return replace(training, phases=(phase,))
 
     student = replace(whole.student, num_steps=1, batch_size=2)
     return Recipes(short(whole.teacher), short(whole.slot), short(whole.second), student, num_clips=4)

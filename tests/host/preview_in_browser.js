@@ -6,17 +6,45 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
-import { until, visit } from "./newcomer/visit.js";
+import { inNode, until, visit } from "./newcomer/visit.js";
 
 const [port, promptFile, shots] = process.argv.slice(2);
 const folder = resolve(shots);
 const prompt = JSON.parse(readFileSync(promptFile, "utf8"));
 const STREAMER = "MotionStreamStudentStreamer";
+/** So much later the classic graph gets its pictures, as on a busy machine. */
+const LATE_MS = 400;
 const seen = {};
+
+/** How many pictures of a run and how many videos the node shows. */
+const shows = (visitor) =>
+  inNode(
+    visitor,
+    STREAMER,
+    `(() => {
+      const inPage = (kind) =>
+        [...document.querySelectorAll(\`[data-node-id="\${node.id}"] \${kind}\`)].filter((each) => each.checkVisibility());
+      const inGraph = (...names) => node.widgets.filter(({ name }) => names.includes(name));
+      return {
+        pictures: [...inPage('img[src^="blob:"]'), ...inGraph("$$canvas-image-preview", "$$comfy_animation_preview")].length,
+        videos: [...inPage(".video-preview"), ...inGraph("video-preview")].length,
+      };
+    })()`,
+  );
 
 for (const mode of ["classic", "vue"]) {
   const visitor = await visit(port, mode, folder);
   const { page, problems } = visitor;
+  if (mode === "classic")
+    await page.evaluate((late) => {
+      const { get, set } = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, "src");
+      Object.defineProperty(HTMLImageElement.prototype, "src", {
+        get,
+        set(address) {
+          setTimeout(() => set.call(this, address), String(address).startsWith("blob:") ? late : 0);
+        },
+      });
+    }, LATE_MS);
   await page.evaluate((prompt) => window.app.loadApiJson(prompt, "preview"), prompt);
   await visitor.wait(2500);
   await page.evaluate((kind) => {
@@ -50,13 +78,29 @@ for (const mode of ["classic", "vue"]) {
     await new Promise((done) => setTimeout(done, 1500));
     return video.paused;
   });
-  const pictures = await page.evaluate((kind) => {
-    const inPage = [...document.querySelectorAll('[data-node-id] img[src^="blob:"]')];
-    const node = window.app.graph.nodes.find(({ comfyClass }) => comfyClass === kind);
-    const inGraph = node.widgets.filter(({ name }) => name === "$$canvas-image-preview");
-    return inPage.filter((each) => each.checkVisibility()).length + inGraph.length;
-  }, STREAMER);
-  seen[mode] = { ran: ran.name, times, stopped, pictures, problems };
+  const shown = await shows(visitor);
+  // run again: its pictures come in the place of the video, and make way for the next one
+  const again = visitor.run();
+  let during = await shows(visitor);
+  for (let look = 0; look < 300 && !during.pictures; look++) {
+    await visitor.wait(100);
+    during = await shows(visitor);
+  }
+  await visitor.shot("again");
+  const ended = await again;
+  await until(visitor, () => [...document.querySelectorAll("video")].some(({ currentTime }) => currentTime > 0));
+  await visitor.wait(LATE_MS + 1000);
+  await visitor.shot("again_ended");
+  seen[mode] = {
+    ran: ran.name,
+    times,
+    stopped,
+    shown,
+    during,
+    again: ended.name,
+    after: await shows(visitor),
+    problems,
+  };
   await visitor.end();
 }
 console.log(JSON.stringify(seen));

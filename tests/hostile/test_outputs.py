@@ -20,7 +20,7 @@ from PIL import Image
 
 from motionstream_core.__main__ import main
 from motionstream_core.demo.weights import STUDENT
-from motionstream_core.files import NewFile, new_file
+from motionstream_core.files import NewFile, new_file, write_text
 from motionstream_core.media.video_file import VideoFile
 
 av = pytest.importorskip("av", reason="needs PyAV")
@@ -112,6 +112,19 @@ def test_a_part_of_a_dead_process_gives_way_and_that_of_a_living_one_does_not(tm
             NewFile(tmp_path / "a.bin")
     assert (tmp_path / "a.bin").read_bytes() == b"new"
     assert [each.name for each in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_text_is_written_whole_or_not_at_all_and_by_several_at_once(tmp_path: Path) -> None:
+    """Half of a pair of surrogates cannot be written."""
+    path = tmp_path / "a.json"
+    write_text(path, "Ä\n")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "x\ud800")
+    with new_file(tmp_path / "a.json.1") as other:  # another process is at it
+        other.write(b"later")
+        write_text(path, "first", "0")
+    assert path.read_text("utf-8") == "first"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.json", "a.json.1"]
 
 
 def test_a_full_disk_leaves_no_part(tmp_path: Path) -> None:

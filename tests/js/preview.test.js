@@ -17,9 +17,13 @@ function page(...files) {
   }));
   globalThis.CSS = { escape: String };
   globalThis.location = { href: "http://host/" };
+  const shell = { dataset: {}, querySelectorAll: () => videos };
   globalThis.document = {
-    querySelector: (selector) =>
-      selector === '[data-node-id="7"]' ? { querySelectorAll: (each) => (each === "video" ? videos : []) } : null,
+    styles: [],
+    querySelector: (selector) => (selector === '[data-node-id="7"]' ? shell : null),
+    getElementById: (id) => globalThis.document.styles.find((each) => each.id === id) ?? null,
+    createElement: () => ({}),
+    head: { append: (style) => globalThis.document.styles.push(style) },
   };
   return videos;
 }
@@ -75,8 +79,9 @@ test("the last live picture makes way for the video, in a subgraph too", async (
   page("new.mp4");
   const app = { nodePreviewImages: { 7: ["blob:a"], "inner:7": ["blob:b"], 8: ["blob:c"] } };
   const root = { id: "root" };
+  const videoContainer = { querySelectorAll: () => [] };
   const widgets = [{ name: "seed" }, { name: "$$canvas-image-preview" }, { name: "video-preview" }];
-  const node = { id: 7, graph: root, imgs: [{}], widgets };
+  const node = { id: 7, graph: root, imgs: [{}], widgets, videoContainer };
   attachPreview(node, app);
   node.onExecuted(output("new.mp4"));
   assert.deepEqual([Object.keys(app.nodePreviewImages), node.imgs], [["8", "inner:7"], undefined]);
@@ -92,13 +97,58 @@ test("the last live picture makes way for the video, in a subgraph too", async (
 test("a live picture that the page shows late makes way too", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   page("new.mp4");
-  const node = { id: 7, imgs: undefined, widgets: [{ name: "video-preview" }] };
+  const videoContainer = { querySelectorAll: () => [] };
+  const node = { id: 7, imgs: undefined, videoContainer, widgets: [{ name: "video-preview" }] };
   attachPreview(node, {});
   node.onExecuted(output("new.mp4"));
   node.imgs = [{}];
   node.widgets.unshift({ name: "$$canvas-image-preview" });
   t.mock.timers.tick(200);
   assert.deepEqual([node.imgs, node.widgets], [undefined, [{ name: "video-preview" }]]);
+});
+
+test("one that comes after the video's file is known, which the page takes for a moving picture, makes way too", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  page("new.mp4");
+  const node = { id: 7, videoContainer: { querySelectorAll: () => [] }, widgets: [{ name: "video-preview" }] };
+  attachPreview(node, {});
+  node.onExecuted(output("new.mp4"));
+  let removed = 0;
+  node.imgs = [{}];
+  node.widgets.push({ name: "$$comfy_animation_preview", onRemove: () => removed++ });
+  t.mock.timers.tick(200);
+  assert.deepEqual([node.imgs, node.widgets, removed], [undefined, [{ name: "video-preview" }], 1]);
+});
+
+test("in the classic graph the next run's pictures take the place of the video before them, and its video theirs", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const api = new EventTarget();
+  const app = { nodeOutputs: { 7: output("old.mp4"), 8: output("other.mp4") } };
+  const shows = (displayNodeId) =>
+    api.dispatchEvent(new CustomEvent("b_preview_with_metadata", { detail: { displayNodeId } }));
+  const videos = [];
+  const container = { querySelectorAll: () => videos };
+  const node = { id: 7, images: [{}], previewMediaType: "video", videoContainer: container };
+  node.widgets = [{ name: "seed" }, { name: "video-preview" }];
+  const names = () => node.widgets.map(({ name }) => name);
+  page();
+  attachPreview(node, app, api);
+  shows("8");
+  assert.deepEqual([Object.keys(app.nodeOutputs), node.videoContainer], [["7", "8"], container]);
+  shows("7");
+  assert.deepEqual([Object.keys(app.nodeOutputs), node.videoContainer], [["8"], undefined]);
+  assert.deepEqual([node.images, node.previewMediaType], [undefined, undefined]);
+  assert.deepEqual(names(), ["seed", "video-preview"], "the room is kept until there is a picture");
+  node.widgets.push({ name: "$$canvas-image-preview" });
+  t.mock.timers.tick(200);
+  assert.deepEqual(names(), ["seed", "$$canvas-image-preview"]);
+  node.onExecuted(output("new.mp4"));
+  assert.deepEqual(names(), ["seed", "$$canvas-image-preview"], "the room is kept until the video is there");
+  node.videoContainer = container;
+  node.widgets.push({ name: "video-preview" });
+  videos.push({ src: "http://host/api/view?filename=new.mp4", play: () => Promise.resolve() });
+  t.mock.timers.tick(200);
+  assert.deepEqual(names(), ["seed", "video-preview"]);
 });
 
 test("a node that grew while it was drawn is drawn again, once", async (t) => {
@@ -115,25 +165,26 @@ test("a node that grew while it was drawn is drawn again, once", async (t) => {
   assert.equal(drawn, 2);
 });
 
-test("in Nodes 2.0 what was shown while it ran is out of sight beside the video, until the next run", async (t) => {
+test("Nodes 2.0 shows the pictures while it runs, and the video once it is there", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
-  const [video] = page("new.mp4");
-  const shell = { contains: () => true };
-  const panel = { parentElement: shell, contains: (each) => each === picture, dataset: {}, style: { display: "" } };
-  const picture = { parentElement: panel };
-  const hidden = () => ("motionstreamRan" in panel.dataset ? [panel] : []);
-  const found = { video: () => [video], 'img[src^="blob:"]': () => [picture], "[data-motionstream-ran]": hidden };
-  globalThis.document.querySelector = () => ({ querySelectorAll: (selector) => found[selector]() });
+  const videos = page();
+  const { dataset } = document.querySelector('[data-node-id="7"]');
   const api = new EventTarget();
   const node = { id: 7 };
   attachPreview(node, {}, api);
+  const shows = (displayNodeId) =>
+    api.dispatchEvent(new CustomEvent("b_preview_with_metadata", { detail: { displayNodeId } }));
+  shows("8");
+  assert.equal(dataset.motionstreamShows, undefined);
+  shows("3:7"); // in a subgraph
+  assert.equal(dataset.motionstreamShows, "pictures");
   node.onExecuted(output("new.mp4"));
-  assert.equal(panel.style.display, "none");
-  const shows = (displayNodeId) => new CustomEvent("b_preview_with_metadata", { detail: { displayNodeId } });
-  api.dispatchEvent(shows("8"));
-  assert.equal(panel.style.display, "none");
-  api.dispatchEvent(shows("3:7")); // in a subgraph
-  assert.equal(panel.style.display, "");
-  t.mock.timers.tick(1000); // the look for the old video has ended: it hides nothing of the new run
-  assert.equal(panel.style.display, "");
+  assert.equal(dataset.motionstreamShows, "pictures", "the video is not there yet");
+  videos.push({ src: "http://host/api/view?filename=new.mp4", play: () => Promise.resolve() });
+  t.mock.timers.tick(200);
+  assert.equal(dataset.motionstreamShows, "video");
+  shows("7");
+  t.mock.timers.tick(1000); // the look for the old video has ended
+  assert.equal(dataset.motionstreamShows, "pictures");
+  assert.equal(document.styles.length, 1);
 });

@@ -17,7 +17,7 @@ from torch import Tensor
 pytest.importorskip("cv2", reason="the tracker without weights needs OpenCV")
 
 from motionstream_core.media.video_file import VideoFile
-from tests.core.media.video_files import set_matrix, write_video
+from tests.core.media.video_files import add_aperture, set_matrix, write_video
 from tests.core.tracks.moving_pictures import noise_picture
 
 from .conftest import FakeHost, Interrupt
@@ -160,6 +160,22 @@ def test_a_mask_of_the_hosts_frames_lies_right_on_a_mirrored_video(
     moves = payload["track_path"] - first
     truth = torch.arange(7)[:, None, None] * torch.tensor([-2.0, 1.0])
     assert (moves - truth)[payload["track_visibility"]].norm(dim=-1).median() < 0.3
+
+
+def test_a_mask_of_the_hosts_frames_lies_right_on_a_cropped_video(
+    extract: Callable[..., Any], images: Tensor, pack: Pack, tmp_path: Path
+) -> None:
+    """The host shows 96 x 64 px, of which the file's clean aperture keeps the right lower 64 x 40."""
+    path = write_video(tmp_path / "clip.mp4", list((images * 255).to(torch.uint8).numpy()))
+    add_aperture(path, [(64, 1), (40, 1), (16, 1), (12, 1)])
+    video = pack("nodes.tracks.footage").InputImpl.VideoFromFile(str(path))
+    mask = torch.zeros(1, 64, 96)
+    mask[0, 30:44, 50:70] = 1
+    payload, width, height, *_, report = extract(video=video, mask=mask)
+    first = payload["track_path"][0]
+    low, high = torch.tensor([50 - 32, 30 - 24]), torch.tensor([70 - 32, 44 - 24])
+    assert (width, height) == (64, 40) and len(first) and ((first >= low) & (first <= high)).all()
+    assert "cropped as the file says: 32 px left, 24 above, 0 right and 0 below" in report
 
 
 def test_an_uneven_video_gives_tracks_of_a_steady_rate(

@@ -123,6 +123,23 @@ def test_a_carried_picture_is_the_first_guess_in_the_host_as_in_the_core(pack: P
     torch.testing.assert_close(clean, latents[:, spec.layout.span("image")], atol=1e-5, rtol=1e-5)
 
 
+def test_two_nodes_of_a_model_stream_from_the_same_weights(
+    pack: Pack, parts: tuple[Any, Any], host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = parts[0].model.diffusion_model
+    forward, places = type(network).forward, [each.data_ptr() for each in network.parameters()]
+    asked: list[tuple[Any, list[int]]] = []
+
+    def noted(self: Any, *given: Any, **named: Any) -> Any:
+        asked.append((self, [each.data_ptr() for each in self.parameters()]))
+        return forward(self, *given, **named)
+
+    monkeypatch.setattr(type(network), "forward", noted)
+    for seed in (6, 7):
+        stream(pack, *parts, seed=seed)
+    assert len(asked) == 10 and all(own is network and there == places for own, there in asked)
+
+
 def test_the_track_head_of_older_workflows_hands_tracks_on(pack: Pack, parts: tuple[Any, Any], host: Any) -> None:
     tracks, node = tracks_of(pack), pack("nodes.streaming.track_head").MotionStreamTrackHead
     motion = node.execute(parts[0], tracks, SIDE, SIDE).args[0]

@@ -12,7 +12,7 @@ export const OUTLINE = "rgba(0, 0, 0, 0.55)";
 export const CAMERA_COLOUR = "#b98cff";
 
 /** Paths by turns; told apart at a glance, on light and dark pictures, and none of them a kind's own. */
-export const PALETTE = ["#4aa3ff", "#ffb52e", "#f26bd8", "#25d3c5", "#a98bff", "#ff8a50", "#c3dd3f", "#8fb3ff"];
+const PALETTE = ["#4aa3ff", "#ffb52e", "#f26bd8", "#25d3c5", "#a98bff", "#ff8a50", "#c3dd3f", "#8fb3ff"];
 
 /** By kind alone. @type {(track: Pick<Track, "kind">) => string} */
 export const kindColour = ({ kind }) => COLOURS[kind];

@@ -19,7 +19,7 @@ LPIPS_FRAMES = 8  # at a time
 
 @dataclass(frozen=True)
 class Likeness:
-    """To the true clip, over all frames after the first, an input: PSNR in dB, SSIM, LPIPS (None without it)."""
+    """To the true clip: PSNR in dB, SSIM, LPIPS (None without it)."""
 
     psnr_db: float
     ssim: float
@@ -47,9 +47,9 @@ class ClipJudge:
     size: tuple[int, int] | None = None
 
     def likeness(self, video: Video, truth: Video) -> Likeness:
-        """Of two uint8 videos (t h w 3) of one shape. Raises ValueError otherwise."""
+        """Of two uint8 videos (t h w 3) of one shape, after the first frame, an input. Raises ValueError otherwise."""
         video, truth = (brought_to(each[1:], self.size) for each in (video, truth))
-        return Likeness(psnr_db(video, truth), _mean_ssim(video, truth), self._lpips(video, truth))
+        return likeness(video, truth, self.lpips)
 
     def track_error(self, video: Video, tracks: Tracks) -> TrackError:
         """Of the points of the input tracks that are visible in the first frame, which is where the tracker starts.
@@ -67,20 +67,10 @@ class ClipJudge:
         errors = endpoint_errors(found.points.numpy()[1:], points[1:], counted)
         return TrackError(float(errors.mean()), float(found.visibility.numpy()[1:][counted].mean()))
 
-    @torch.no_grad()
-    def _lpips(self, video: Video, truth: Video) -> float | None:
-        if self.lpips is None:
-            return None
-        total = 0.0
-        for start in range(0, len(video), LPIPS_FRAMES):
-            device = self.lpips.shift.device
-            pair = (
-                torch.from_numpy(each[start : start + LPIPS_FRAMES].copy()).to(device).permute(3, 0, 1, 2)[None]
-                for each in (video, truth)
-            )
-            part = self.lpips(*(each.float() / 255 for each in pair))
-            total += float(part) * len(video[start : start + LPIPS_FRAMES])
-        return total / len(video)
+
+def likeness(video: Video, truth: Video, lpips: Lpips | None) -> Likeness:
+    """Of all frames of two uint8 videos (t h w 3) of one shape. Raises ValueError otherwise."""
+    return Likeness(psnr_db(video, truth), _mean_ssim(video, truth), _mean_lpips(lpips, video, truth))
 
 
 def brought_to(video: Video, size: tuple[int, int] | None) -> Video:
@@ -89,6 +79,21 @@ def brought_to(video: Video, size: tuple[int, int] | None) -> Video:
         return video
     (height, width), resample = size, Image.Resampling.BICUBIC
     return np.stack([np.asarray(Image.fromarray(each).resize((width, height), resample)) for each in video])
+
+
+@torch.no_grad()
+def _mean_lpips(lpips: Lpips | None, video: Video, truth: Video) -> float | None:
+    if lpips is None:
+        return None
+    total = 0.0
+    for start in range(0, len(video), LPIPS_FRAMES):
+        pair = (
+            torch.from_numpy(each[start : start + LPIPS_FRAMES].copy()).to(lpips.shift.device).permute(3, 0, 1, 2)[None]
+            for each in (video, truth)
+        )
+        part = lpips(*(each.float() / 255 for each in pair))
+        total += float(part) * len(video[start : start + LPIPS_FRAMES])
+    return total / len(video)
 
 
 def _mean_ssim(video: Video, truth: Video) -> float:

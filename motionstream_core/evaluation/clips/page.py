@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ...files import new_file
 from .runs import BOUNDS, OWN, ClipResult
-from .table import COLUMNS, NAMES, Row, cell, clip_rows, paper_rows, total_rows
+from .table import COLUMNS, NAMES, Row, cell, clip_rows, named, paper_rows, total_rows
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --quiet: #777; }
@@ -21,7 +21,8 @@ th:first-child, td:first-child { text-align: left; white-space: normal; }
 tr.own td { font-weight: 600; } tr.paper td, .quiet { color: var(--quiet); }
 .wide { overflow-x: auto; }
 .videos { display: grid; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr)); gap: 1rem; margin: 1rem 0; }
-figure { margin: 0; } video { width: 100%; border-radius: 4px; background: #000; display: block; }
+img { max-width: 100%; } figure { margin: 0; }
+video { width: 100%; border-radius: 4px; background: #000; display: block; }
 figcaption { font-size: .85rem; padding-top: .25rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dd { margin: 0; }
 """
@@ -36,11 +37,16 @@ CoTracker3.
 
 
 def write_page(
-    path: Path, results: Sequence[ClipResult], about: Mapping[str, str], width_px: int, notes: Sequence[str] = ()
+    path: Path,
+    results: Sequence[ClipResult],
+    about: Mapping[str, str],
+    width_px: int,
+    notes: Sequence[str] = (),
+    plot: Path | None = None,
 ) -> None:
     """`path` with totals beside the paper's figures, then every clip with its videos, which lie in `clips/` beside it.
 
-    about: what was judged and how, shown as a list. The file is replaced whole.
+    about: what was judged and how, shown as a list. plot: a picture beside the page. The file is replaced whole.
     """
     totals = total_rows(results, width_px)
     model = next((what for what, _ in totals if what.startswith(NAMES[OWN])), "")
@@ -54,6 +60,8 @@ def write_page(
         f"<p class=quiet>{READING.strip()}</p>",
     ]
     parts += [f"<p class=quiet>{_text(note)}</p>" for note in notes]
+    if plot is not None:
+        parts.append(f"<p><img src='{quote(plot.name)}' alt='Sinks and windows'></p>")
     parts += [_clip(result, width_px) for result in results if result.skipped is None]
     skipped = [result for result in results if result.skipped is not None]
     if skipped:
@@ -75,7 +83,7 @@ def _table(rows: Sequence[tuple[str, dict[str, float | None], str]], paper: Sequ
 
 
 def _clip(result: ClipResult, width_px: int) -> str:
-    rows = [(NAMES[variant], row, "own" if variant == OWN else "") for _, variant, row in clip_rows([result], width_px)]
+    rows = [(named(variant), row, "own" if variant == OWN else "") for _, variant, row in clip_rows([result], width_px)]
     videos = "".join(_video(result.name, variant) for variant in result.variants if variant not in BOUNDS)
     prompt = f"prompt: {result.caption}" if result.caption else "no prompt"
     facts = [f"{result.num_frames} frames, {result.num_tracks} tracks", prompt, *result.notes]
@@ -89,7 +97,7 @@ def _video(clip: str, variant: str) -> str:
     stem = quote(f"clips/{clip}/{variant}")
     return (
         f"<figure><video controls loop muted playsinline preload=none poster='{stem}.jpg' src='{stem}.mp4'></video>"
-        f"<figcaption>{_text(NAMES[variant])} <span class=quiet>(left: the true clip)</span></figcaption></figure>"
+        f"<figcaption>{_text(named(variant))} <span class=quiet>(left: the true clip)</span></figcaption></figure>"
     )
 
 

@@ -2,6 +2,7 @@
 
 <out>/clips/<clip>/tracks.npz, input.json     what the model was given, and of which clip that is true
 <out>/clips/<clip>/<variant>.mp4, .jpg        truth on the left, the model on the right, their tracks over both
+<out>/clips/<clip>/made.mp4, true.mp4         where they are kept: the model's video and the true clip, plain
 <out>/clips/<clip>/result.json                figures of all variants; written last, so that it says "complete"
 """
 
@@ -32,10 +33,13 @@ from .cases import Protocol, Video, first_frame, input_tracks, read_clip
 from .counterfactuals import COUNTERFACTUALS, counterfactual
 from .datasets import Footage
 from .judge import ClipJudge
+from .memories import ChunkMemory
 from .scene_cases import scene_tracks
 
 OWN = "reconstruction"
 BOUNDS = ("still", "vae")
+MADE, TRUE = "made.mp4", "true.mp4"
+KEPT_CRF = 8  # nearly lossless: whole sets are judged by these files
 SHOWN_TRACKS, PX_PER_SHOWN_TRACK = 120, 24  # tracks over a picture should not hide it
 
 
@@ -43,13 +47,16 @@ SHOWN_TRACKS, PX_PER_SHOWN_TRACK = 120, 24  # tracks over a picture should not h
 class Plan:
     """What is asked of every clip.
 
-    variants: COUNTERFACTUALS to try beside the clip's own tracks. prompt: for clips without a caption; {clip} in it is
-    the clip's name, with spaces. negative: a teacher's. model: says which model this is; a result of another is not
-    taken for this one's.
+    variants: COUNTERFACTUALS to try beside the clip's own tracks. memories: of a student, to try on the clip's own
+    tracks. keep: the plain video of the clip's own tracks and the true clip, for judges of whole sets. prompt: for
+    clips without a caption; {clip} in it is the clip's name, with spaces. negative: a teacher's. model: says which
+    model this is; a result of another is not taken for this one's.
     """
 
     protocol: Protocol
     variants: tuple[str, ...] = COUNTERFACTUALS
+    memories: tuple[ChunkMemory, ...] = ()
+    keep: bool = False
     prompt: str = ""
     negative: str = ""
     settings: StreamSettings = StreamSettings()  # noqa: RUF009  # frozen
@@ -74,7 +81,8 @@ class ClipResult:
 class ClipRuns:
     """Runs a plan over the clips of a dataset into the folder `out`: of each its input first, then its result.
 
-    Several processes may share a dataset and a folder. Raises ValueError for a model that takes no tracks.
+    Several processes may share a dataset and a folder. Raises ValueError for a model that takes no tracks, and for a
+    teacher that is asked for memories.
     """
 
     def __init__(self, renderer: Renderer, footage: Sequence[Footage], plan: Plan, judge: ClipJudge, out: Path) -> None:
@@ -82,6 +90,8 @@ class ClipRuns:
             raise ValueError(
                 "this model has no track head, it was not made to follow tracks; there is nothing to judge"
             )
+        if plan.memories and renderer.loaded.spec.role != "student":
+            raise ValueError("--chunks, --sinks and --windows are a student's; this model is a teacher, which has none")
         self.renderer, self.footage, self.plan, self.judge, self.out = renderer, tuple(footage), plan, judge, out
         self._encoded: dict[str, tuple[EncodedPrompt, EncodedPrompt]] = {}
         self._warm = False
@@ -177,27 +187,50 @@ class ClipRuns:
             tracks = own if variant == OWN else self._variant_tracks(variant, footage, own)
             if tracks is None:
                 continue
-            video, pace = self._video(truth[0], tracks, prompts)
             try:
-                measured: dict[str, float | None] = asdict(self.judge.track_error(video, tracks))
+                figures[variant] = self._measured(self.renderer, folder / variant, truth, own, tracks, prompts)
             except ValueError as error:
                 if variant == OWN:
                     raise
                 notes.append(f"{variant} was left out: {error}")
+        for memory in self.plan.memories:
+            renderer = memory.renderer(self.renderer)
+            count = renderer.loaded.spec.lengths.moving.at_most(len(truth))
+            if not count:
+                notes.append(f"{memory.name} was left out: one of its chunks is longer than the clip")
                 continue
-            if variant == OWN:
-                measured |= asdict(self.judge.likeness(video, truth))
-            measured |= {
-                "frames_per_second": pace.frames_per_second,
-                "latency_s": pace.seconds_per_chunk if self.renderer.loaded.spec.role == "student" else None,
-                "first_frame_s": pace.first_frame_s,
-            }
-            figures[variant] = measured
-            save_side_by_side(folder / variant, truth, video, own, tracks, self.renderer.loaded.spec.fps)
+            short, seen = own.slice(0, count), truth[:count]
+            figures[memory.name] = self._measured(renderer, folder / memory.name, seen, short, short, prompts)
         caption, num_frames = self.caption(footage), len(truth)
         result = ClipResult(footage.name, footage.layout, caption, num_frames, own.num_tracks, figures, tuple(notes))
         _write_json(folder / "result.json", {"of": self._result_key(footage), **asdict(result)})
         return result
+
+    def _measured(
+        self,
+        renderer: Renderer,
+        stem: Path,
+        truth: Video,
+        own: Tracks,
+        tracks: Tracks,
+        prompts: tuple[EncodedPrompt, EncodedPrompt],
+    ) -> dict[str, float | None]:
+        """Figures of the video that `tracks` make, which is saved; likeness to the true clip under its own tracks."""
+        video, pace = self._video(renderer, truth[0], tracks, prompts)
+        measured: dict[str, float | None] = asdict(self.judge.track_error(video, tracks))
+        if tracks is own:
+            measured |= asdict(self.judge.likeness(video, truth))
+        spec = renderer.loaded.spec
+        save_side_by_side(stem, truth, video, own, tracks, spec.fps)
+        if self.plan.keep and stem.name == OWN:
+            for name, frames in ((MADE, video), (TRUE, truth)):
+                with VideoFile(stem.with_name(name), spec.fps, crf=KEPT_CRF) as file:
+                    file.push(torch.from_numpy(frames.copy()).float() / 255)
+        return measured | {
+            "frames_per_second": pace.frames_per_second,
+            "latency_s": pace.seconds_per_chunk if spec.role == "student" else None,
+            "first_frame_s": pace.first_frame_s,
+        }
 
     def _bounds(self, truth: Video, own: Tracks) -> dict[str, dict[str, float | None]]:
         """From both sides: the first frame held for ever, and the true clip through the VAE."""
@@ -220,30 +253,33 @@ class ClipRuns:
                 return counterfactual(variant, own, load_npz(self.folder(other.name) / "tracks.npz"))
         return None  # a dataset of one clip has no other
 
-    def _video(self, image: Video, tracks: Tracks, prompts: tuple[EncodedPrompt, EncodedPrompt]) -> tuple[Video, Pace]:
+    def _video(
+        self, renderer: Renderer, image: Video, tracks: Tracks, prompts: tuple[EncodedPrompt, EncodedPrompt]
+    ) -> tuple[Video, Pace]:
         if not self._warm:  # the first video of a process loads kernels, which is no model's pace
             quick = replace(self.plan.teacher, num_steps=1)
-            for _ in self._frames(image, tracks, prompts, self.renderer.loaded.spec.lengths.moving.first, quick):
+            for _ in self._frames(renderer, image, tracks, prompts, renderer.loaded.spec.lengths.moving.first, quick):
                 pass
             self._warm = True
         parts: list[torch.Tensor] = []
         pace = Pace()
-        for frames in self._frames(image, tracks, prompts, tracks.num_frames, self.plan.teacher):
+        for frames in self._frames(renderer, image, tracks, prompts, tracks.num_frames, self.plan.teacher):
             parts.append(frames.cpu())  # waits for the device, so that the time is the chunk's
             pace.chunk(len(frames))
         return to_video(torch.cat(parts)), pace
 
     def _frames(
         self,
+        renderer: Renderer,
         image: Video,
         tracks: Tracks,
         prompts: tuple[EncodedPrompt, EncodedPrompt],
         num_frames: int,
         teacher: TeacherSettings,
     ) -> Iterator[torch.Tensor]:
-        spec = self.renderer.loaded.spec
+        spec = renderer.loaded.spec
         takes_image = spec.image_rule != "none" or spec.backbone.image_dim is not None
-        return self.renderer.video(
+        return renderer.video(
             prompts[0],
             image_tensor(image) if takes_image else None,
             tracks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,6 +39,11 @@ NAMES = {
 }
 
 
+def named(variant: str) -> str:
+    """A variant in words; a memory (`memories`) is called as the paper calls it."""
+    return NAMES.get(variant, f"memory {variant}")
+
+
 @dataclass(frozen=True)
 class PaperFigure:
     """A row of the tables of "MotionStream" (arXiv 2511.01266) for its models of 1.3B.
@@ -64,6 +69,12 @@ PAPER = (
     PaperFigure("paper: student 1.3B, one H100, full VAE", frames_per_second=16.7, latency_s=0.69),
     PaperFigure("paper: student 1.3B, one H100, tiny VAE", frames_per_second=29.5, latency_s=0.39),
 )
+PAPER_MEMORIES = (
+    PaperFigure("paper: memory c3s1w1, 241 frames", lpips=0.464, epe_px=25.34, frames_per_second=16.92, latency_s=0.70),
+    PaperFigure("paper: memory c3s0w1, 241 frames", lpips=0.501, epe_px=26.64),
+    PaperFigure("paper: memory c3s0w6, 241 frames", lpips=0.480, epe_px=28.09),
+    PaperFigure("paper: memory c1s1w1, 241 frames", lpips=0.597, epe_px=76.21),
+)
 PAPER_CAMERA = (
     PaperFigure("paper: teacher 1.3B, LLFF", 16.0, 0.42, 0.21),
     PaperFigure("paper: student 1.3B, LLFF", 15.7, 0.38, 0.23),
@@ -74,32 +85,41 @@ def clip_rows(results: Sequence[ClipResult], width_px: int) -> list[tuple[ClipRe
     """(clip, variant, figures) of everything that was measured; EPE also as it would be at the paper's width."""
     rows = []
     for result in results:
-        for variant in NAMES:
-            if variant in result.variants:
-                rows.append((result, variant, _at_papers_width(result.variants[variant], width_px)))
+        for variant in _ordered(result.variants):
+            rows.append((result, variant, _at_papers_width(result.variants[variant], width_px)))
     return rows
 
 
 def total_rows(results: Sequence[ClipResult], width_px: int) -> list[Row]:
-    """Means over the clips, every clip weighing the same: the model first, then counterfactuals, then bounds."""
+    """Means over the clips, every clip weighing the same: `_ordered`."""
     grouped: dict[str, list[dict[str, float | None]]] = {}
     for _, variant, figures in clip_rows(results, width_px):
         grouped.setdefault(variant, []).append(figures)
     return [
         (
-            f"{NAMES[variant]} ({len(grouped[variant])} clip{'s' * (len(grouped[variant]) != 1)})",
+            f"{named(variant)} ({len(grouped[variant])} clip{'s' * (len(grouped[variant]) != 1)})",
             _mean(grouped[variant]),
         )
-        for variant in NAMES
-        if variant in grouped
+        for variant in _ordered(grouped)
     ]
+
+
+def mean_figures(results: Sequence[ClipResult], variant: str, width_px: int) -> dict[str, float | None]:
+    """Of one variant, over the clips that have it."""
+    return _mean([figures for _, each, figures in clip_rows(results, width_px) if each == variant])
+
+
+def _ordered(variants: Mapping[str, object]) -> list[str]:
+    """The model first, then counterfactuals, then bounds, then memories as they were asked for."""
+    return [*(name for name in NAMES if name in variants), *(name for name in variants if name not in NAMES)]
 
 
 def paper_rows(results: Sequence[ClipResult]) -> list[Row]:
     """The paper's rows for the kind of footage that was judged."""
     scenes = any(result.layout == "scenes" for result in results)
     rows = []
-    for figure in (*PAPER_CAMERA, *PAPER) if scenes else PAPER:
+    memories = any(name not in NAMES for result in results for name in result.variants)
+    for figure in (*(PAPER_CAMERA if scenes else ()), *PAPER, *(PAPER_MEMORIES if memories else ())):
         values = asdict(figure)
         rows.append((str(values.pop("what")), {**values, "epe_832_px": values["epe_px"]}))
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from torch import Tensor
 from ...files import require_regular
 from ...media.picture import read_picture
 from ...media.video import VideoFrames
-from ...media.video_file import VideoFile
 from ...tracks import Tracks, resample
 from ..going_on import Before
 from ..past import last_frames
@@ -21,7 +20,7 @@ from ..state import StreamState
 from ..state_file import SUFFIX, read_state, write_state
 from ..stream import StreamSettings
 from .fit import fit_picture, fit_tracks, image_tensor
-from .job import Pace, read_tracks
+from .job import read_tracks
 from .renderer import Renderer
 
 
@@ -37,6 +36,19 @@ class GoingOn:
     tracks: Tracks | None
     num_frames: int
     seen: Tensor | None = None
+
+    def frames(
+        self, renderer: Renderer, seed: int = 0, keep: Callable[[StreamState], None] | None = None
+    ) -> Iterator[Tensor]:
+        """What follows, as `Renderer.going_on` makes it; the prompt is encoded before this returns.
+
+        keep: see `state_to`.
+        """
+        (prompt,) = renderer.encode([self.prompt], [self.seen])
+        renderer.settle()
+        own = StreamSettings() if self.before.state is None else self.before.state.settings
+        settings = replace(own, seed=seed)
+        return renderer.going_on(prompt, self.before, self.tracks, self.num_frames, settings=settings, keep=keep)
 
 
 def read_going_on(
@@ -106,34 +118,6 @@ def _before(
     video = VideoFrames(source)
     fitted = [image_tensor(fit_picture(Image.fromarray(each), *size)) for each in last_frames(spec, video)]
     return Before(torch.stack(fitted, dim=1)[None]), (video.height, video.width)
-
-
-def go_on_to_file(
-    renderer: Renderer,
-    job: GoingOn,
-    out: Path,
-    seed: int = 0,
-    keep: Callable[[StreamState], None] | None = None,
-    *,
-    generated: bool = True,
-) -> Pace:
-    """Write what follows to `out` as it comes; the file appears under its name when it is whole.
-
-    keep: see `state_to`. generated: see `VideoFile`.
-    """
-    (prompt,) = renderer.encode([job.prompt], [job.seen])
-    renderer.settle()
-    own = StreamSettings() if job.before.state is None else job.before.state.settings
-    with VideoFile(out, renderer.loaded.spec.fps, generated=generated) as file:
-        pace = Pace()
-        frames = renderer.going_on(
-            prompt, job.before, job.tracks, job.num_frames, settings=replace(own, seed=seed), keep=keep
-        )
-        for each in frames:
-            each = each.cpu()  # waits for the device, so that the time is the chunk's
-            pace.chunk(len(each))
-            file.push(each)
-    return pace
 
 
 def state_to(path: Path | None, renderer: Renderer, name: str) -> Callable[[StreamState], None] | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from ...checkpoints.spec import ModelSpec
 from ...files import require_regular
@@ -71,6 +72,30 @@ class RenderJob:
     negative: str = ""
     told: str = ""
 
+    def frames(
+        self,
+        renderer: Renderer,
+        settings: StreamSettings | None = None,
+        teacher: TeacherSettings | None = None,
+        keep: Callable[[StreamState], None] | None = None,
+    ) -> Iterator[Tensor]:
+        """Its video, as `Renderer.video` makes it; the prompts are encoded before this returns."""
+        image = None if self.image is None else image_tensor(self.image)
+        prompts = [self.prompt, self.negative] if renderer.loaded.spec.role == "teacher" else [self.prompt]
+        encoded = renderer.encode(prompts, [image] * len(prompts))
+        renderer.settle()
+        return renderer.video(
+            encoded[0],
+            image,
+            self.tracks,
+            self.tracks.num_frames,
+            settings=settings,
+            teacher=teacher,
+            negative=encoded[-1] if len(encoded) > 1 else None,
+            frame_size=(self.tracks.height, self.tracks.width),
+            keep=keep,
+        )
+
 
 def read_job(
     renderer: Renderer,
@@ -119,40 +144,17 @@ def read_tracks(path: Path, picture: tuple[int, int], units: str = "auto", order
         raise TrackFormatError(f"--tracks: {error}") from None
 
 
-def render_to_file(
-    renderer: Renderer,
-    job: RenderJob,
-    out: Path,
-    settings: StreamSettings | None = None,
-    teacher: TeacherSettings | None = None,
-    keep: Callable[[StreamState], None] | None = None,
-    *,
-    generated: bool = True,
-) -> Pace:
-    """Write the job's video to `out` as it comes; the file appears under its name when it is whole.
+def write_frames(frames: Iterable[Tensor], out: Path, fps: float, *, generated: bool = True) -> Pace:
+    """Write frames (t h w 3) in [0, 1] to `out` as they come; the file appears under its name when it is whole.
 
-    keep: see `Renderer.video`. generated: see `VideoFile`.
+    generated: see `VideoFile`.
     """
-    image = None if job.image is None else image_tensor(job.image)
-    prompts = [job.prompt, job.negative] if renderer.loaded.spec.role == "teacher" else [job.prompt]
-    encoded = renderer.encode(prompts, [image] * len(prompts))
-    renderer.settle()
-    with VideoFile(out, renderer.loaded.spec.fps, generated=generated) as file:
+    with VideoFile(out, fps, generated=generated) as file:
         pace = Pace()
-        for frames in renderer.video(
-            encoded[0],
-            image,
-            job.tracks,
-            job.tracks.num_frames,
-            settings=settings,
-            teacher=teacher,
-            negative=encoded[-1] if len(encoded) > 1 else None,
-            frame_size=(job.tracks.height, job.tracks.width),
-            keep=keep,
-        ):
-            frames = frames.cpu()  # waits for the device, so that the time is the chunk's
-            pace.chunk(len(frames))
-            file.push(frames)
+        for each in frames:
+            each = each.cpu()  # waits for the device, so that the time is the chunk's
+            pace.chunk(len(each))
+            file.push(each)
     return pace
 
 

@@ -16,6 +16,7 @@ from ...checkpoints.read import read_stored
 from ...checkpoints.spec import ModelSpec, Role
 from ...checkpoints.vae_weights import load_vae
 from ...models.encoders import require_parts
+from ...models.fp8 import Arithmetic, require_fp8, to_fp8
 from ...models.offload import place, weight_bytes
 from ...models.precision import cpu_is_fast_in_bf16
 from ...models.vae.tiny_vae import TinyVae
@@ -27,6 +28,7 @@ from ..going_on import Before, begin
 from ..state import StreamState, resumable_stream
 from ..state_file import Maker
 from ..stream import StreamSettings, named, sample_teacher
+from .parts import Part, find_parts
 from .prompts import EncodedPrompt, OwnWords, PromptSource, WanPrompts
 
 TINY_VAE_FILE = "tiny_vae.safetensors"
@@ -49,7 +51,9 @@ class Renderer:
 
     encoder, decoder: the VAEs that images go in by and latents come out by, often one and the same. The transformer
     moves to `device` when the first video is asked for, which leaves the memory to the prompts' encoders before.
-    budget_bytes: of the device for the transformer's weights, None for all of them (`models.on_demand`).
+    budget_bytes: of the device for the transformer's weights, None for all of them (`models.offload`).
+    weights: fingerprint of the checkpoint's weights, where the model holds them in another form. compiled: the
+    transformer's blocks are run by torch.compile (`WanModel.compile_blocks`).
     """
 
     def __init__(
@@ -60,11 +64,17 @@ class Renderer:
         decoder: Vae,
         device: torch.device,
         budget_bytes: int | None = None,
+        weights: str | None = None,
+        compiled: bool = False,
     ) -> None:
         _require_fit(loaded, encoder, decoder)
-        self.loaded, self.device, self._budget = loaded, device, budget_bytes
+        self.loaded, self.device, self._budget, self._weights = loaded, device, budget_bytes, weights
         self._prompts, self.encoder, self.decoder = prompts, encoder, decoder
-        self._settled = False
+        self._compiled, self._settled = compiled, False
+
+    def prepare(self, prompts: Sequence[str]) -> None:
+        """Encode the prompts of jobs that come one by one, before the first video; `encode` then has them."""
+        self._prompts.prepare(prompts)
 
     def encode(self, prompts: Sequence[str], images: Sequence[Tensor | None]) -> list[EncodedPrompt]:
         """All prompts of a job, each with its first image (3 h w) in [0, 1]: encode them all before the first video."""
@@ -168,7 +178,8 @@ class Renderer:
 
     def maker(self, name: str) -> Maker:
         """What a saved stream says of this model, called `name`."""
-        return Maker(name, self.loaded.spec.to_json(), fingerprint(self.loaded.model.state_dict()))
+        weights = self._weights or fingerprint(self.loaded.model.state_dict())
+        return Maker(name, self.loaded.spec.to_json(), weights)
 
     @torch.no_grad()
     def reconstruction(self, frames: Tensor) -> Tensor:
@@ -178,12 +189,22 @@ class Renderer:
         return streaming_decoder(self.decoder).push(latents)
 
     def settle(self) -> None:
-        """Bring everything to the device; the first video does it by itself."""
+        """Bring everything to the device; the first video does it by itself.
+
+        Raises ValueError where blocks are to be compiled whose weights have no room there.
+        """
         if self._settled:
             return
         self.encoder.to(self.device)
         self.decoder.to(self.device)
-        place(self.loaded.model, self.device, self._budget, pin=True)
+        waiting = place(self.loaded.model, self.device, self._budget, pin=True)
+        if self._compiled and waiting:
+            raise ValueError(
+                f"compile: {waiting / 2**30:.1f} GiB of the weights have no room on the device and wait on the CPU, "
+                "where compiled blocks cannot fetch them; leave the option out"
+            )
+        if self._compiled:
+            self.loaded.model.compile_blocks()
         self._settled = True
 
 
@@ -196,6 +217,8 @@ def open_renderer(
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     budget_bytes: int | None = None,
+    arithmetic: Arithmetic = "plain",
+    compiled: bool = False,
 ) -> Renderer:
     """A renderer of local files; nothing is downloaded.
 
@@ -205,40 +228,43 @@ def open_renderer(
         words of its own takes `tiny_vae.safetensors` beside it when none is given.
     dtype: what it computes in; None is bf16 on GPUs and on CPUs that are fast in it (`models.precision`), else float32.
     role: of a file that does not tell whether it is a student's (`checkpoints.load.read_checkpoint`).
-    encoders: for a file without words of its own, the folder that holds the encoders and the VAE.
+    encoders: a folder whose encoders and VAE a file takes, one without words of its own; what the folder lacks, the
+        file must hold itself (`parts.find_parts`).
     budget_bytes: of the device for the weights of the transformer and of each encoder in its turn; None takes what is
         free beside the stream's cache and `reserve_bytes`.
+    arithmetic: how the transformer's large matrices are multiplied by: in `dtype`, or in fp8 (`models.fp8`).
+    compiled: see `Renderer`.
 
-    Raises FileNotFoundError naming the part that is missing, ValueError for parts that do not go together.
+    Raises FileNotFoundError naming the part that is missing, ValueError for parts that do not go together, and for fp8
+    where the device or the model does not have it.
     """
     device = device or torch.device("cpu")
     path = Path(model)
-    folder = path if path.is_dir() else Path(encoders) if encoders is not None else None
     if path.is_dir():
         require_parts(path, ("transformer",))
     dtype = dtype or (torch.bfloat16 if device.type != "cpu" or cpu_is_fast_in_bf16() else torch.float32)
-    loaded = load_model(path, dtype, role=role)
+    if arithmetic == "fp8":
+        require_fp8(device, dtype)
+    loaded, weights = load_model(path, dtype, role=role), None
+    if arithmetic == "fp8":
+        weights = fingerprint(loaded.model.state_dict())
+        to_fp8(loaded.model)
     free = free_bytes(device, reserve_bytes(loaded.spec, dtype)) if budget_bytes is None else budget_bytes
     if budget_bytes is None and free is not None:
         left = max(0, free - loaded.spec.cache_bytes(loaded.spec.frame_size, dtype.itemsize))
         budget_bytes = None if weight_bytes(loaded.model) <= left else left
     if loaded.spec.vocabulary:
-        tiny = _vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
-        return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes)
-    if folder is None:
-        raise ValueError(
-            f"{path} holds a transformer alone; name the folder of its text encoder, tokenizer and VAE with --encoders"
-        )
-    require_parts(folder, ("tokenizer", "text_encoder"))
+        tiny = open_vae(Path(vae) if vae is not None else path.with_name(TINY_VAE_FILE), dtype)
+        return Renderer(loaded, OwnWords(), tiny, tiny, device, budget_bytes, weights, compiled)
     backbone = loaded.spec.backbone
-    if backbone.image_dim is not None:
-        require_parts(folder, ("image_encoder", "image_processor"))
-    if vae is None or loaded.spec.image_rule != "none":
-        require_parts(folder, ("vae",))
-    decoder = _vae(Path(vae), dtype) if vae is not None else None
-    encoder = decoder if decoder is not None and loaded.spec.image_rule == "none" else _vae(folder / "vae", dtype)
-    prompts = WanPrompts(folder, backbone.text_dim, backbone.image_dim, device, dtype, free)
-    return Renderer(loaded, prompts, encoder, decoder or encoder, device, budget_bytes)
+    needed: list[Part] = ["tokenizer", "text_encoder"]
+    needed += ["image_encoder"] if backbone.image_dim is not None else []
+    needed += ["vae"] if vae is None or loaded.spec.image_rule != "none" else []
+    parts = find_parts(path, None if encoders is None else Path(encoders), needed)
+    encoder = open_vae(parts.where("vae") if "vae" in needed else Path(str(vae)), dtype)
+    decoder = open_vae(Path(vae), dtype) if vae is not None and "vae" in needed else encoder
+    prompts = WanPrompts(parts, backbone.text_dim, backbone.image_dim, device, dtype, free)
+    return Renderer(loaded, prompts, encoder, decoder, device, budget_bytes, weights, compiled)
 
 
 def reserve_bytes(spec: ModelSpec, dtype: torch.dtype) -> int:
@@ -252,8 +278,8 @@ def free_bytes(device: torch.device, reserve: int) -> int | None:
     return max(0, torch.cuda.mem_get_info(device)[0] - reserve) if device.type == "cuda" else None
 
 
-def _vae(path: Path, dtype: torch.dtype) -> Vae:
-    """A full VAE in `dtype`; a tiny one decodes in it, and encodes in float32."""
+def open_vae(path: Path, dtype: torch.dtype) -> Vae:
+    """A file or folder: a full VAE in `dtype`, or a tiny one, which decodes in it and encodes in float32."""
     if kind_of(read_stored(path, "vae")) != "tiny VAE":
         return load_vae(path, dtype)
     return load_tiny_vae(path).decode_in(dtype)

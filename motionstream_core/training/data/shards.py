@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ...checkpoints.load import write_safetensors
+from ...files import write_text
 from ...media.frames import Frames
 from .encoders import ClipEncoders
 
@@ -89,9 +90,7 @@ class ShardWriter:
                 "encoders": self.encoders.name,
             }
             path = folder / (SHARD.format(number) + ".safetensors")
-            partial = path.with_name(path.name + ".part")
-            save_file(tensors, str(partial), {"about": json.dumps(about)})
-            os.replace(partial, path)
+            write_safetensors(path, tensors, {"about": json.dumps(about)})
         finished = {"clips": len(self._clips), "dropped": [asdict(drop) for drop in self.dropped]}
         write_json(sidecar(folder, number), finished)
 
@@ -136,12 +135,11 @@ def write_report(folder: Path, num_sources: int, part: tuple[int, int] = (0, 1))
         {"sources": num_sources, "clips": clips, "dropped": len(dropped), "reasons": made.reasons},
         part,
     )
-    partial = folder / f"report.csv.{part[0]}.part"
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["video", "reason", "detail"])
-        rows.writerows([drop.video, drop.reason, drop.detail] for drop in dropped)
-    os.replace(partial, folder / "report.csv")
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(["video", "reason", "detail"])
+    rows.writerows([drop.video, drop.reason, drop.detail] for drop in dropped)
+    write_text(folder / "report.csv", text.getvalue(), str(part[0]))
     return made
 
 
@@ -150,6 +148,4 @@ def sidecar(folder: Path, number: int) -> Path:
 
 
 def write_json(path: Path, content: dict[str, Any], part: tuple[int, int] = (0, 1)) -> None:
-    partial = path.with_name(f"{path.name}.{part[0]}.part")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False), "utf-8")
-    os.replace(partial, path)
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False), str(part[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...media.video import VIDEO_SUFFIXES, videos_below
+from ...tracks.text import text_of
 
 COLUMNS = ("video", "caption")
 
@@ -28,7 +30,8 @@ def read_sources(path: str | Path) -> list[Source]:
 
     A missing file or caption is no error here: it is dropped and reported when its turn comes. Raises
     FileNotFoundError where `path` does not exist, ValueError for an empty folder or list, an unknown kind of list, a
-    missing column (naming it and the line) or a line that is no JSON object.
+    missing column (naming it and the line), a line that is no JSON object, or a file that is neither UTF-8 nor, with
+    its mark, UTF-16 or UTF-32.
     """
     path = Path(path)
     if path.is_dir():
@@ -54,20 +57,27 @@ def read_sources(path: str | Path) -> list[Source]:
 
 def _beside(video: Path) -> str | None:
     text = video.with_suffix(".txt")
-    return (text.read_text("utf-8-sig").strip() or None) if text.is_file() else None
+    return (_text(text).strip() or None) if text.is_file() else None
+
+
+def _text(path: Path) -> str:
+    """A file's text, in the encodings of `text_of`. Raises ValueError naming the file."""
+    try:
+        return text_of(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
-            raise ValueError(f"{path.name}: the column {missing[0]!r} is missing; its first line must name {COLUMNS}")
-        for row in reader:
-            yield reader.line_num, row
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+    if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
+        raise ValueError(f"{path.name}: the column {missing[0]!r} is missing; its first line must name {COLUMNS}")
+    for row in reader:
+        yield reader.line_num, row
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for line, text in enumerate(path.read_text("utf-8-sig").splitlines(), start=1):
+    for line, text in enumerate(_text(path).split("\n"), start=1):  # a caption may hold other ends of lines
         if not text.strip():
             continue
         try:

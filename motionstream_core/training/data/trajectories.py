@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,9 +16,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ...checkpoints.load import write_safetensors
 from .batches import Batch, collate, pad_text
 
 OPEN_SHARDS = 64
@@ -88,13 +87,7 @@ def save_trajectories(path: Path, made: Trajectories) -> None:
         value = getattr(batch, name)
         if value is not None:
             tensors[name] = value.bfloat16()
-    partial = path.with_name(path.name + ".part")
-    save_file(
-        {name: value.cpu().contiguous() for name, value in tensors.items()},
-        str(partial),
-        {"captions": json.dumps(batch.captions)},
-    )
-    os.replace(partial, path)
+    write_safetensors(path, tensors, {"captions": json.dumps(batch.captions)})
 
 
 class StoredTrajectories:

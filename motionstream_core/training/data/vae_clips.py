@@ -1,4 +1,4 @@
-"""What the tiny VAE is trained on: crops of the procedural worlds, or of a folder of videos.
+"""What the tiny VAE is trained on: crops of the procedural world, or of a folder of videos.
 
 A source is asked for clip number `index` and answers the same clip whenever and in whichever process it is asked, so
 a training that goes on at step s simply asks from index s * batch_size on.
@@ -24,11 +24,9 @@ from ...media.frames import AtTimes
 from ...media.times import TOLERANCE
 from ...media.video import VideoFrames, VideoInfo
 from ...world import LEVELS, render, sample_motion, sample_scene
-from ...world.leaves import LeavesScene, render_leaves, sample_leaves
 
 HELD_OUT_INDEX = 1 << 30  # clips from here on are never trained on
 CROPS_PER_RENDER = 3
-CROPS_PER_SCENE = 4
 MARGIN_S = 2.0  # behind the last wanted time: the frame that is nearest to it may come later
 
 
@@ -89,23 +87,6 @@ class WorldCrops:
             scene = sample_scene(rng, level)
             self._last = number, render(scene, sample_motion(rng, scene, level, 49)).frames
         return self._last[1]
-
-
-class LeavesCrops:
-    """Crops of clips of dead leaves, 128 px and 49 frames, several of each: the frames that are asked for are drawn."""
-
-    def __init__(self, shape: CropShape, seed: int) -> None:
-        self.shape, self.seed = shape, seed
-        self._last: tuple[int, LeavesScene] | None = None
-
-    def __getitem__(self, index: int) -> VaeClip:
-        number = index // CROPS_PER_SCENE
-        if self._last is None or self._last[0] != number:
-            self._last = number, sample_leaves(np.random.default_rng((self.seed, 0, number)), 49)
-        rng = np.random.default_rng((self.seed, 1, index))
-        start = int(rng.integers(0, 49 - self.shape.num_frames + 1))
-        frames = render_leaves(self._last[1], slice(start, start + self.shape.num_frames)).frames
-        return VaeClip(_tensor(_crop(frames, self.shape.size_px, rng)), (index,))
 
 
 class VideoCrops:

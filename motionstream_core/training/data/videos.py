@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -80,6 +81,25 @@ class VideoClips:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def apart(self, count: int) -> tuple[VideoClips, VideoClips]:
+        """(all other clips, `count` of them): what is trained on, and what is kept for judging, evenly over the list.
+
+        Raises ValueError where nothing would be left to train on.
+        """
+        total = len(self)
+        if total <= count:
+            raise ValueError(
+                f"{self.folder} holds {total} clips, and {count} are held out to judge the training by; "
+                f"prepare at least {count + 1}"
+            )
+        kept = {(2 * number + 1) * total // (2 * count) for number in range(count)}
+        return self._of([clip for clip in range(total) if clip not in kept]), self._of(sorted(kept))
+
+    def _of(self, clips: Sequence[int]) -> VideoClips:
+        some = copy.copy(self)
+        some._places, some.captions = [self._places[c] for c in clips], [self.captions[c] for c in clips]
+        return some
 
     def refresh(self) -> None:
         """Nothing: the order of the clips is fixed when they are opened."""

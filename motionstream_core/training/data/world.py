@@ -7,7 +7,6 @@ it shows and which of its tracks are told.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from ...checkpoints.load import write_safetensors
 from ...models.vae.tiny_vae import TinyVae
 from ...world import LEVELS, Clip, render, sample_motion, sample_scene
 from .batches import Batch, View, clip_at, collate, sample_rng
@@ -68,10 +67,7 @@ def write_shard(path: Path, vae: TinyVae, seeds: range, mix: WorldMix, device: t
         "visibility": torch.from_numpy(np.stack(visibility)),
         "owner": torch.from_numpy(np.stack(owners)).to(torch.int8),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    save_file(tensors, str(partial), {"captions": json.dumps(captions)})
-    os.replace(partial, path)
+    write_safetensors(path, tensors, {"captions": json.dumps(captions)})
 
 
 def prepare_world(
@@ -82,13 +78,17 @@ def prepare_world(
     device: torch.device,
     clips_per_shard: int = 128,
     report: Callable[[int, int], None] | None = None,
+    first_clip: int = 0,
 ) -> None:
-    """Write the shards of `num_clips` training clips that are not there yet; `report` gets (shards done, shards)."""
+    """Write the shards of `num_clips` clips that are not there yet; `report` gets (shards done, shards).
+
+    first_clip: `draw_clip`'s number of the first of them.
+    """
     num_shards = -(-num_clips // clips_per_shard)
     for shard in range(num_shards):
         path = folder / f"world_{shard:05d}.safetensors"
         if not path.exists():
-            first = shard * clips_per_shard
+            first = first_clip + shard * clips_per_shard
             write_shard(path, vae, range(first, first + clips_per_shard), mix, device)
         if report:
             report(shard + 1, num_shards)

@@ -7,6 +7,7 @@ micro_batch_size give the same training whatever the number of ranks.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -176,7 +177,7 @@ class Engine:
         ema_decay: float | None = None,
         methods: tuple[str, ...] = (),
     ) -> Part:
-        """A network to train, its parameters that require gradients at least; rank 0's weights are the start.
+        """A network to train in fp32, its parameters that require gradients at least; rank 0's weights are the start.
 
         A Wan network that is sharded may be on the meta device on all other ranks.
 
@@ -184,7 +185,7 @@ class Engine:
         """
         if self.compute.activation_checkpointing and hasattr(model, "blocks"):
             checkpoint_blocks(model)
-        model = self._placed(model, methods, self.compute.compile)
+        model = self._placed(model, methods, self.compute.compile, torch.float32)
         return Part(name, model, Optimizer(model, settings), None if ema_decay is None else Ema(model, ema_decay))
 
     def frozen(self, model: Module, methods: tuple[str, ...] = (), compact: bool = False) -> Module:
@@ -193,20 +194,31 @@ class Engine:
         compact: its weights are kept in the engine's precision.
         """
         model = model.eval().requires_grad_(False)
-        return self._placed(model.to(self._dtype) if compact else model, methods, compiled=False)
+        return self._placed(model, methods, compiled=False, dtype=self._dtype if compact else None)
+
+    def twin(self, model: Module) -> Module:
+        """Another network with the weights of one that is not placed yet.
+
+        Where networks are sharded the two share them, until each is placed and takes shards of its own.
+        """
+        if not self.compute.shard:
+            return copy.deepcopy(model)
+        shared = {id(each): nn.Parameter(each.detach(), each.requires_grad) for each in model.parameters()}
+        return copy.deepcopy(model, shared)
 
     @property
     def _dtype(self) -> torch.dtype:
         """Of matrix products."""
         return torch.bfloat16 if self.compute.precision == "bf16" else torch.float32
 
-    def _placed(self, model: Module, methods: tuple[str, ...], compiled: bool) -> Module:
+    def _placed(self, model: Module, methods: tuple[str, ...], compiled: bool, dtype: torch.dtype | None) -> Module:
         if compiled:
             for part in model.blocks if self.compute.shard and hasattr(model, "blocks") else [model]:  # type: ignore
                 part.compile()
         cast_tokens(model)
         if self.compute.shard:
-            return shard_from_main(model, self._dtype, self.device, methods, self.compute.num_replicas)
+            return shard_from_main(model, self._dtype, self.device, methods, self.compute.num_replicas, dtype)
+        model = model.to(dtype=dtype)
         if self.num_ranks > 1:
             broadcast_weights(model, self.device)
         return model.to(self.device)

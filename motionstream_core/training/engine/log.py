@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...files import write_text
 from .wandb_runs import WandbRun
 
 
@@ -95,12 +96,11 @@ class Log:
         """Write a file anew, whole or not at all."""
         names = list(dict.fromkeys(name for row in rows for name in row)) or ["step"]
         rows = [{name: row.get(name) or "" for name in names} for row in rows]
-        partial = self.folder / f"{stage}.csv.part"
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, names, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(partial, self._path(stage))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self._path(stage), text.getvalue())
         self._rows[stage] = rows
 
 

@@ -98,21 +98,30 @@ def shard(
 
 
 def shard_from_main(
-    model: Module, precision: torch.dtype, device: torch.device, methods: tuple[str, ...], num_replicas: int
+    model: Module,
+    precision: torch.dtype,
+    device: torch.device,
+    methods: tuple[str, ...],
+    num_replicas: int,
+    dtype: torch.dtype | None,
 ) -> Module:
-    """`shard` of a network of which rank 0 has the weights; the others need none, and get no more than their shards."""
+    """`shard`, in `dtype`, of a network of which rank 0 has the weights; the others need none, and get shards alone.
+
+    Rank 0 takes one weight at a time: those that are mapped from a file never lie in its memory together.
+    """
     if not isinstance(model, WanModel):  # buffers that no state names would be lost
+        model = model.to(dtype=dtype)
         broadcast_weights(model, device)
         return shard(model, precision, device, methods, num_replicas)
     weights = model.state_dict() if dist.get_rank() == 0 else None
-    model.to_empty(device="meta")
+    model.to_empty(device="meta").to(dtype=dtype)
     sharded = shard(model, precision, device, methods, num_replicas).to_empty(device=device)
     with torch.no_grad():
         for name, own in sharded.state_dict().items():
             assert isinstance(own, DTensor)  # there are no buffers
             whole = torch.empty(own.shape, dtype=own.dtype, device=device)
             if weights is not None:
-                whole.copy_(weights[name])
+                whole.copy_(weights.pop(name))
             local(own).copy_(local(distribute_tensor(whole, own.device_mesh, own.placements)))
     _run_root_first(model, precision, device)
     return sharded

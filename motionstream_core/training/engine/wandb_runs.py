@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...files import write_text
+
 
 class WandbRun:
     """One run of the project for a training's folder; a training that goes on, goes on in the same run.
@@ -24,7 +26,7 @@ class WandbRun:
         folder.mkdir(parents=True, exist_ok=True)
         known = folder / "wandb-run.txt"
         if not known.exists():
-            known.write_text(uuid.uuid4().hex[:16], "utf-8")
+            write_text(known, uuid.uuid4().hex[:16])
         name = folder.resolve().parent.name  # of the run's folder: logs stand in OUT/log
         self._run = wandb.init(
             project=project, id=known.read_text("utf-8").strip(), name=name, dir=str(folder), resume="allow"

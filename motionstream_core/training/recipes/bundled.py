@@ -19,6 +19,7 @@ from ..stages.tiny_vae.settings import BUNDLED_WIDE, TinyVaeTraining
 class Preset:
     """All stages of one recipe, in their order. wide_vae: both halves made wider and trained on, once they are settled.
 
+    num_held_out: clips on which the teacher's obedience to tracks is measured, beside the `num_clips` of the training.
     video_frames: length of validation videos, 4k + 1.
     """
 
@@ -33,6 +34,7 @@ class Preset:
     paths_view: View
     distill: DistillTraining
     clips_per_shard: int = 128
+    num_held_out: int = 16
     video_frames: int = 49
 
 
@@ -106,6 +108,7 @@ SMOKE = Preset(
         video_every=2,
     ),
     clips_per_shard=4,
+    num_held_out=4,
     video_frames=13,
 )
 

@@ -21,6 +21,8 @@ from .bundled_specs import STUDENT_SPEC, TEACHER_SPEC
 from .run import Run
 from .validation_video import write_video
 
+HELD_OUT = "world-held-out"
+
 
 @dataclass(frozen=True)
 class WorldRun(Run):
@@ -32,6 +34,11 @@ class WorldRun(Run):
     def clips(self) -> LatentClips:
         """The prepared clips."""
         return LatentClips(self.folder / "world")
+
+    @property
+    def held_out(self) -> LatentClips:
+        """Clips of other scenes, which no stage trains on."""
+        return LatentClips(self.folder / HELD_OUT)
 
     def video(self, name: str, spec: ModelSpec) -> Watch:
         """Renders validation videos in `videos/`."""
@@ -54,7 +61,7 @@ def tiny_vae(run: WorldRun) -> None:
 
 
 def prepare(run: WorldRun) -> None:
-    """Render and encode the training clips."""
+    """Render and encode the training clips, and behind them those that are held out."""
     vae, preset = load_tiny_vae(run.file("tiny_vae")).to(run.compute.device), run.preset
     if run.engine.is_main:
         prepare_world(
@@ -66,6 +73,10 @@ def prepare(run: WorldRun) -> None:
             preset.clips_per_shard,
             run.count("prepare"),
         )
+        behind = -(-preset.num_clips // preset.clips_per_shard) * preset.clips_per_shard
+        first = behind + behind % 2  # two clips in a row show one scene
+        count, device = preset.num_held_out, run.compute.device
+        prepare_world(run.folder / HELD_OUT, vae, count, preset.mix, device, count, first_clip=first)
     run.engine.barrier()
 
 
@@ -75,7 +86,9 @@ def teacher(run: WorldRun) -> None:
     engine = Engine(replace(run.compute, compile=True)) if training.compile else run.engine
     model = new_teacher(spec, training.seed)
     save, video = run.saver("teacher", spec), run.video("teacher", spec)
-    averaged = train_teacher(engine, model, spec, training, run.clips, run.folder, run.log, save, video)
+    averaged = train_teacher(
+        engine, model, spec, training, run.clips, run.folder, run.log, save, video, held_out=run.held_out
+    )
     run.finish("teacher", spec, averaged)
 
 

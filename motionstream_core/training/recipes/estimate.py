@@ -6,16 +6,22 @@ follow from an assumed share of the GPU's peak; they are an estimate, not a meas
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ...checkpoints.load import build_model
 from ...checkpoints.spec import ModelSpec
 from ..engine.meter import PEAK_TFLOPS
 from .micro_costs import CLIP_TOKENS, GIB, META, Cost, causal_cost, distill_costs, guided_cost, teacher_cost
+from .prepare_costs import PrepareCost, prepare_cost
 from .wan import WanPreset
 
 PAPER_CLIPS = 600_000  # of OpenVid-1M
 GRID_POINTS = 50 * 50
+TF32_SHARE = 0.5  # of the bf16 peak: the VAE encodes in fp32, whose convolutions GPUs compute in TF32
+# Seconds of CPU that OpenCV's tracker takes for the grid, a frame and a megapixel of it: 11.7 s for 81 frames of
+# 832 x 480 and 5.2 s for 41 of 416 x 240 were measured, on one thread of a Xeon that others kept busy.
+TRACKED_FRAME_S, TRACKED_MEGAPIXEL_S = 0.12, 0.06
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,32 @@ def clip_megabytes(preset: WanPreset) -> float:
     text = spec.backbone.text_len // 2 * spec.backbone.text_dim * 2
     tokens = CLIP_TOKENS * (spec.backbone.image_dim or 0) * 2
     return (latents * (2 if spec.image_rule == "grey_clip" else 1) + points + text + tokens) / 1e6
+
+
+@dataclass(frozen=True)
+class PrepareEstimate:
+    """Hours of all GPUs together for each encoder, hours of one CPU core for the tracker, and terabytes."""
+
+    vae_hours: float
+    text_hours: float
+    clip_hours: float
+    tracker_core_hours: float
+    terabytes: float
+
+
+def prepare_estimate(preset: WanPreset, cost: PrepareCost, throughput: float, num_clips: int) -> PrepareEstimate:
+    """Of `num_clips` clips; throughput in TFLOP/s of bf16 of all GPUs together."""
+    spec = preset.teacher
+    pixels, frames = math.prod(spec.frame_size), spec.vae_stride.num_frames(preset.latent_frames)
+    hours = num_clips / throughput / 3600
+    tracked = frames * (TRACKED_FRAME_S + TRACKED_MEGAPIXEL_S * pixels / 1e6)
+    return PrepareEstimate(
+        cost.vae * hours / TF32_SHARE,
+        cost.text * hours,
+        cost.clip * hours,
+        tracked * num_clips / 3600,
+        clip_megabytes(preset) * num_clips / 1e6,
+    )
 
 
 def preset_costs(preset: WanPreset) -> dict[str, Cost]:
@@ -97,8 +129,10 @@ def preset_estimate(preset: WanPreset, num_gpus: int, gpu: str, share_of_peak: f
     """Lines of text: what every stage of a preset costs on `num_gpus` of a kind. Raises ValueError for none of them."""
     if num_gpus < 1:
         raise ValueError(f"num_gpus is {num_gpus}; it must be at least 1")
-    stages = stage_estimates(preset, preset_costs(preset), num_gpus, num_gpus * PEAK_TFLOPS[gpu] * share_of_peak)
-    megabytes = clip_megabytes(preset)
+    throughput, frames = num_gpus * PEAK_TFLOPS[gpu] * share_of_peak, preset.teacher.vae_stride.num_frames
+    stages = stage_estimates(preset, preset_costs(preset), num_gpus, throughput)
+    cost = prepare_cost(preset.teacher, frames(preset.latent_frames))
+    prepared = prepare_estimate(preset, cost, throughput, PAPER_CLIPS)
     return [
         f"{count_parameters(preset.teacher) / 1e9:.2f} B parameters, {num_gpus} x {gpu} at {share_of_peak:.0%} of "
         f"{PEAK_TFLOPS[gpu]:.0f} TFLOP/s",
@@ -107,6 +141,8 @@ def preset_estimate(preset: WanPreset, num_gpus: int, gpu: str, share_of_peak: f
             f"optimizer {stage.state_gib:.1f}, one micro-batch {stage.working_gib:.1f}"
             for name, stage in stages.items()
         ),
-        f"prepare  {megabytes:7.1f} MB a clip on disk, {megabytes * PAPER_CLIPS / 1e6:.1f} TB for the paper's "
-        f"{PAPER_CLIPS} real clips; its time, of VAE and tracker, is not counted",
+        f"prepare  {prepared.vae_hours + prepared.text_hours + prepared.clip_hours:7.1f} h   the paper's {PAPER_CLIPS} "
+        f"real clips: VAE {prepared.vae_hours:.1f} (TF32), text {prepared.text_hours:.1f}, CLIP "
+        f"{prepared.clip_hours:.1f}; {prepared.tracker_core_hours:.0f} h of a CPU core for OpenCV's tracker, which "
+        f"--workers shares out; {prepared.terabytes:.1f} TB, {clip_megabytes(preset):.1f} MB a clip",
     ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...checkpoints import ModelSpec, save_model
+from ...files import new_file, write_text
 from ...models.track_wan import TrackWan
 
 
@@ -50,9 +50,7 @@ class Exports:
         kept = [*earlier, made][-self.keep :]
         if best is not None and best not in kept:
             kept.insert(0, best)
-        partial = self._list.with_name(self._list.name + ".part")
-        partial.write_text(json.dumps([asdict(each) for each in kept], indent=1), "utf-8")
-        os.replace(partial, self._list)
+        write_text(self._list, json.dumps([asdict(each) for each in kept], indent=1))
         names = {each.file for each in kept}
         for path in self._kept.glob(f"{self.name}-step-" + "[0-9]" * 8 + ".safetensors"):
             if path.name not in names:
@@ -71,6 +69,5 @@ class Exports:
 
 def _copy(source: Path, target: Path) -> None:
     """The target is there whole or not at all."""
-    partial = target.with_name(target.name + ".part")
-    shutil.copyfile(source, partial)
-    os.replace(partial, target)
+    with source.open("rb") as read, new_file(target) as written:
+        shutil.copyfileobj(read, written)

@@ -21,6 +21,7 @@ from ...checkpoints.spec import ModelSpec
 from ...geometry import Chunk
 from ...models.attention import attention
 from ...models.kv_cache import remembered_frames
+from ...models.live_bytes import LiveBytes
 from ...models.track_wan import TrackWan
 from ..data import Batch, View
 from ..data.trajectories import Trajectories
@@ -29,7 +30,6 @@ from ..stages.causal_loss import CausalMasks, causal_loss
 from ..stages.distill import Distiller, DistillTraining
 from ..stages.distribution_matching import Scores
 from ..stages.teacher import TeacherTraining, teacher_loss
-from .live_bytes import LiveBytes
 
 META = torch.device("meta")
 CLIP_TOKENS = 257  # of CLIP ViT-H

@@ -15,6 +15,7 @@ from ...checkpoints.spec import ModelSpec
 from ...geometry import ChunkPlan, VaeStride
 from ...models.conditioning import InputLayout
 from ...models.track_head import TrackHeadConfig
+from ...models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVaeConfig
 from ...models.wan import WanConfig
 from ..data import View
 from ..data.videos import TrackDraw
@@ -32,6 +33,7 @@ LATENT_FRAMES = 21  # 81 frames, seven chunks of three
 PAPER_5B_LATENT_FRAMES = 31  # 121 frames: the image's latent, and ten chunks of three
 WIDESCREEN = (1.7, 1.85)  # 16:9, and what Wan's sizes make of it: 832 x 480 is 1.73
 CLIP_WIDTH = 1280  # of CLIP ViT-H's tokens
+PAPER_5B_TINY_VAE = replace(TAEW2_2, decoder_widths=(576, 352, 192, 96))  # 56.7 M as the paper says; widths are ours
 ADAMW_BETAS = (0.9, 0.999)  # ours; the paper names betas for the last stage alone
 
 WAN21_TEACHER = ModelSpec(
@@ -73,11 +75,13 @@ class WanPreset:
         without control_layout the track slot starts at random.
     teacher_phases: one after the other, each from the averaged weights of the one before and on clips of its own: first
         real footage, then synthetic clips with mid-frame masking and the track head held still.
+    tiny_vae: what the stage tiny-vae trains the decoder of.
     student_clips: folder of the clips whose images, captions and tracks the stages ode and distill read.
     tracks: how many are told of every sample.
     aspect_range: least and greatest width / height of videos that the stage prepare takes; None allows a factor of 1.5
         from the frame's own.
-    probe_clips, probe_steps: fixed clips that are looked at whenever a stage saves, and the teacher's steps for them.
+    probe_clips, probe_steps: clips held out of every folder, which are looked at whenever a stage saves, and the
+        teacher's steps for them.
     """
 
     teacher: ModelSpec
@@ -87,6 +91,7 @@ class WanPreset:
     ode: OdeTraining
     causal: StudentTraining
     distill: DistillTraining
+    tiny_vae: TinyVaeConfig
     student_clips: str = "clips-synthetic"
     tracks: TrackDraw = field(default_factory=lambda: TrackDraw(1000, 2500))
     aspect_range: tuple[float, float] | None = None
@@ -117,7 +122,6 @@ def _teacher_phase(
         optimizer=OptimizerSettings("adamw", learning_rate, ADAMW_BETAS),
         ema_decay=0.99,
         decay_share=0.0,
-        probe_size=0,
         save_every=200,
         log_every=10,
     )
@@ -128,6 +132,7 @@ def _preset(
     base_layout: InputLayout,
     control_layout: InputLayout | None,
     synthetic_steps: int,
+    tiny_vae: TinyVaeConfig,
     latent_frames: int = LATENT_FRAMES,
 ) -> WanPreset:
     # a window as wide as the frame is the whole frame
@@ -155,6 +160,7 @@ def _preset(
         distill=DistillTraining(
             batches=MicroBatches(64, 1), view=view, levels=LevelRange(clamped=True), freeze_head=True
         ),
+        tiny_vae=tiny_vae,
     )
 
 
@@ -170,11 +176,11 @@ def _as_the_paper(preset: WanPreset) -> WanPreset:
     )
 
 
-SMALL = _preset(WAN21_TEACHER, WAN21_FUN_INP, WAN21_FUN_CONTROL, synthetic_steps=800)
-LARGE = _preset(WAN22_TEACHER, WAN22_TI2V_5B, None, synthetic_steps=400)
+SMALL = _preset(WAN21_TEACHER, WAN21_FUN_INP, WAN21_FUN_CONTROL, 800, TAEW2_1)
+LARGE = _preset(WAN22_TEACHER, WAN22_TI2V_5B, None, 400, TAEW2_2)
 # 121 frames fill chunks only where the image stands alone in the first one, which then is the sink.
 LONG_TEACHER = replace(WAN22_TEACHER, chunk_plan=ChunkPlan(3, 1), sink_frames=1)
-LONG = _preset(LONG_TEACHER, WAN22_TI2V_5B, WAN22_FUN_CONTROL, 400, PAPER_5B_LATENT_FRAMES)
+LONG = _preset(LONG_TEACHER, WAN22_TI2V_5B, WAN22_FUN_CONTROL, 400, PAPER_5B_TINY_VAE, PAPER_5B_LATENT_FRAMES)
 WAN_PRESETS = {
     "wan2.1-1.3b": SMALL,
     "wan2.2-5b": LARGE,

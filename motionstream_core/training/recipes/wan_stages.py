@@ -17,12 +17,11 @@ from ...checkpoints import ModelSpec, build_model, load_tiny_vae, save_tiny_vae
 from ...checkpoints.wan_weights import read_wan_weights
 from ...models.conditioning import InputLayout
 from ...models.track_wan import TrackWan
-from ...models.vae.tiny_vae import TAEW2_1, TAEW2_2, TinyVae
+from ...models.vae.tiny_vae import TinyVae
 from ...models.vae.wan_vae import WanVae
 from ...pool.pool import InProcess, Pool
 from ...tracks.extract.cotracker import CoTracker3
 from ...tracks.extract.tracker import OpenCvTracker, Tracker
-from ..data import RandomClips
 from ..data.encoders import ClipEncoders, WanEncoders
 from ..data.prepare import PrepareSettings, ShardWorker, prepare_videos
 from ..data.sources import read_sources
@@ -92,17 +91,17 @@ class WanRun(Run):
     pool: Pool | None = None
     attempts: int = 1
 
-    def clips(self, name: str = CLIP_FOLDERS[0]) -> VideoClips:
-        """Prepared clips, with as many tracks told as the preset says."""
-        return VideoClips(self.folder / name, self.preset.tracks)
+    def clips(self, name: str) -> tuple[VideoClips, VideoClips]:
+        """(clips to train on, clips held out) of a folder, with as many tracks told as the preset says."""
+        return VideoClips(self.folder / name, self.preset.tracks).apart(self.preset.probe_clips)
 
-    def validation(self, name: str, spec: ModelSpec, clips: RandomClips | None = None) -> Validation:
-        """Fixed clips of the stage's own, or of the student's; videos where there is a VAE to decode them with."""
+    def validation(self, name: str, spec: ModelSpec, folder: str | None = None) -> Validation:
+        """Clips held out of `folder`, or of the student's; videos where there is a VAE to decode them with."""
         preset, decode = self.preset, self._decode()
         if decode is None:
             self.log.note(f"{name}: no videos are made; give --model, or train the stage 'tiny-vae' first")
-        clips = clips or self.clips(preset.student_clips)
-        probe = Probe(clips, preset.ode.view, preset.probe_clips, preset.probe_steps)
+        _, held_out = self.clips(folder or preset.student_clips)
+        probe = Probe(held_out, preset.ode.view, preset.probe_clips, preset.probe_steps)
         return Validation(name, spec, probe, self.engine, self.folder, self.log, decode)
 
     def measure_work(self, samples: int, tflop: Callable[[], float]) -> None:
@@ -127,8 +126,7 @@ class WanRun(Run):
 def tiny_vae(run: WanRun) -> None:
     """Train a tiny decoder on the latents of Wan's VAE."""
     material, spec = run.material, run.preset.teacher
-    vae = TinyVae(TAEW2_1 if spec.backbone.out_channels == TAEW2_1.latent_channels else TAEW2_2)
-    teacher = WanVae.from_pretrained(material.need("model", "tiny-vae") / "vae")
+    vae, teacher = TinyVae(run.preset.tiny_vae), WanVae.from_pretrained(material.need("model", "tiny-vae") / "vae")
     videos = material.need("videos", "tiny-vae")
     trained = train_video_decoder(
         PAPER_DECODER, run.engine, vae, teacher, videos, run.folder, run.log, spec.fps, material.vgg
@@ -196,8 +194,9 @@ def teacher(run: WanRun) -> None:
             model = run.load(done).model
             continue
         start = _start(run) if model is None else model.requires_grad_(True)
-        clips, spec = run.clips(CLIP_FOLDERS[min(number, 1)]), preset.teacher
-        validation, phase = run.validation(name, spec, clips), training.phases[-1]
+        folder, spec = CLIP_FOLDERS[min(number, 1)], preset.teacher
+        clips, _ = run.clips(folder)
+        validation, phase = run.validation(name, spec, folder), training.phases[-1]
         run.measure_work(phase.batch_size, _teacher_work(preset, training))
         save = run.saver(f"{name}-running", spec, validation)
         averaged = train_teacher(
@@ -232,7 +231,8 @@ def _start(run: WanRun) -> TrackWan:
 
 def ode(run: WanRun) -> None:
     """Sample the teacher's trajectories."""
-    run.ode(run.clips(run.preset.student_clips), run.preset.ode)
+    clips, _ = run.clips(run.preset.student_clips)
+    run.ode(clips, run.preset.ode)
 
 
 def causal(run: WanRun) -> None:
@@ -257,7 +257,8 @@ def distill(run: WanRun) -> None:
         return (student.tflop + distill.critic_steps * critic.tflop) * distill.batches.num_micro
 
     run.measure_work(distill.batches.batch_size, work)
-    run.distill(run.clips(preset.student_clips), distill)
+    clips, _ = run.clips(preset.student_clips)
+    run.distill(clips, distill)
 
 
 WAN_STAGES: dict[str, Callable[[WanRun], None]] = {

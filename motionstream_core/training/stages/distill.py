@@ -9,7 +9,6 @@ more.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -186,7 +185,7 @@ def train_distilled(
 
     Returns the averaged student on rank 0, None elsewhere. Checkpoints live in `folder`.
     """
-    critic_model = copy.deepcopy(teacher.model)
+    critic_model = engine.twin(teacher.model)
     student = engine.part(name, start.model.requires_grad_(True), training.student, training.ema_decay)
     critic = engine.part("critic", critic_model.requires_grad_(True), training.critic)
     for each in (student, critic):

@@ -8,7 +8,7 @@ track head starts random. Were both zero, no gradient would ever reach either (F
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,7 +21,6 @@ from ..engine.checkpoint import shape_faults
 
 PATCH = "patch_embedding.weight"
 # What the files of Wan and VideoX-Fun are fed (aigc-apps/VideoX-Fun; control latents stand where our tracks do).
-WAN21_T2V = InputLayout((("noise", 16),))
 WAN21_FUN_INP = InputLayout((("noise", 16), ("mask", 4), ("image", 16)))
 WAN21_FUN_CONTROL = InputLayout((("noise", 16), ("track", 16), ("image", 16)))
 WAN22_TI2V_5B = InputLayout((("noise", 48),))
@@ -42,24 +41,31 @@ class WanWeights:
 
 
 def teacher_from(spec: ModelSpec, base: WanWeights, control: WanWeights | None = None, seed: int = 0) -> TrackWan:
-    """A model of `spec` with the weights of `base`, in fp32; its track slot from `control`'s, where that is given.
+    """A model of `spec` that takes over the tensors of `base`; its track slot from `control`'s, where that is given.
 
-    Without tracks it predicts just what `base` predicts. Raises ValueError listing what is missing, unknown or of
-    another shape, when a slot other than the tracks' is not in `base`, or when the control channels are all zero.
+    What is mapped from a file stays there until it is used: `Engine.part` makes it fp32. Without tracks it predicts
+    just what `base` predicts. Raises ValueError listing what is missing, unknown or of another shape, when a slot other
+    than the tracks' is not in `base`, or when the control channels are all zero.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch.device("meta"):
         model = build_model(spec)
-    own = model.state_dict()
-    wanted = {name: tuple(value.shape) for name, value in own.items() if not name.startswith(OWN_PARTS)}
+    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items() if not name.startswith(OWN_PARTS)}
     wanted[PATCH] = (wanted[PATCH][0], base.layout.num_channels, *wanted[PATCH][2:])
     given = {name: tuple(value.shape) for name, value in base.weights.items()}
     if faults := shape_faults(wanted, given):
         raise ValueError(f"the weights of {base.source} do not fit the model that is to start from them: {faults}")
-    weights = {**own, **base.weights}
+    weights = {**_own_parts(spec, seed), **base.weights}
     weights[PATCH] = grown_patches(base, spec.layout, control, torch.Generator().manual_seed(seed))
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, assign=True)
     return model
+
+
+def _own_parts(spec: ModelSpec, seed: int) -> dict[str, Tensor]:
+    """What published weights do not have, at random."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        thin = build_model(replace(spec, backbone=replace(spec.backbone, ffn_dim=1, num_layers=1)))
+    return {name: value for name, value in thin.state_dict().items() if name.startswith(OWN_PARTS)}
 
 
 def grown_patches(

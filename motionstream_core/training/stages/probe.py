@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +19,7 @@ from ...diffusion.schedule import teacher_sigmas
 from ...models.track_wan import TrackWan
 from ...streaming.rollout import GradientPolicy
 from ...streaming.stream import guided_velocity
-from ..data import Batch, RandomClips, View
+from ..data import Batch, TrainingClips, View
 from ..engine.engine import Engine, Part
 from .conditions import Conditioned, conditions_of, random_ids, text_embeddings
 from .losses import track_gap, track_weight, weighted_error
@@ -32,12 +31,11 @@ NOISE_SEED = 5
 
 @dataclass(frozen=True)
 class Probe:
-    """num_clips: fixed ones of the training clips, at least two, for one is shown another's tracks.
-
-    num_steps: of the teacher's sampler.
+    """clips: ones that are not trained on. num_clips: fixed ones of them, at least two, for one is shown another's
+    tracks. num_steps: of the teacher's sampler.
     """
 
-    clips: RandomClips
+    clips: TrainingClips
     view: View
     num_clips: int = 4
     num_steps: int = 25
@@ -48,7 +46,7 @@ class Probe:
 
     def batch(self) -> Batch:
         """The fixed clips (n ...), on the CPU."""
-        return self.clips.batch(self.num_clips, self.view, np.random.default_rng(PROBE_SEED))
+        return self.clips.epoch_batch(0, self.num_clips, self.view, PROBE_SEED)
 
 
 @dataclass(frozen=True)

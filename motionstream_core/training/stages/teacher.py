@@ -24,6 +24,7 @@ from ..engine.loop import LoopPlan, train_loop
 from ..engine.optimizers import OptimizerSettings
 from .conditions import Conditioned, mid_frame_mask
 from .losses import TRACK_GAIN, draw_flow, flow_loss, track_gap
+from .probe import PROBE_SEED
 from .student import HEAD
 
 
@@ -53,7 +54,6 @@ class Phase:
 class TeacherTraining:
     """Knobs of the stage; the last `decay_share` of all steps lowers the learning rate to 5 %.
 
-    probe_size: clips on which obedience to the tracks is measured at every save, 0 for none.
     track_gain: how much more cells around track points weigh (`losses.track_weight`); 0 is the paper's.
     """
 
@@ -69,7 +69,6 @@ class TeacherTraining:
     save_every: int = 250
     log_every: int = 50
     video_every: int | None = None
-    probe_size: int = 16
     seed: int = 2
 
     @property
@@ -148,13 +147,15 @@ def train_teacher(
     on_video: Watch | None = None,
     name: str = "teacher",
     validate: Validate | None = None,
+    held_out: TrainingClips | None = None,
 ) -> TrackWan | None:
     """Train `model` (`new_teacher`, or weights to start from), or go on with it; checkpoints live in `folder`.
 
     Clips come in the order of their epochs (`TrainingClips.epoch_batch`), so a run that goes on in mid-epoch sees those
     that it has not seen.
 
-    validate: in place of the probe of `training`. Returns the averaged model on rank 0, None elsewhere.
+    held_out: clips to measure obedience to tracks by at every save, None for none; validate: in place of that.
+    Returns the averaged model on rank 0, None elsewhere.
     """
     part = engine.part("teacher", model.train(), training.optimizer, training.ema_decay)
 
@@ -172,13 +173,13 @@ def train_teacher(
 
     def measured(part: Part, train_step: int) -> None:
         averaged = averaged_model(engine, part, spec)
-        if averaged is not None:
+        if averaged is not None and held_out is not None:
             phase = training.phases[training.phase_at(train_step - 1)]
-            probe = clips.batch(training.probe_size, phase.view, np.random.default_rng(99)).to(engine.device)
+            probe = held_out.epoch_batch(0, len(held_out), phase.view, PROBE_SEED).to(engine.device)
             with engine.autocast():
                 log(f"{name}-gap", train_step, **track_gap(averaged.to(engine.device), spec, probe))
 
-    save = saved(engine, part, spec, on_save, validate or (measured if training.probe_size else None))
+    save = saved(engine, part, spec, on_save, validate or (measured if held_out is not None else None))
     shown = watched(engine, part, spec, on_video)
     train_loop(engine, name, [part], step, training.plan, folder, log, save, shown)
     return averaged_model(engine, part, spec)

@@ -15,7 +15,7 @@ from motionstream_core.__main__ import main
 from motionstream_core.batch import storage
 from motionstream_core.batch.manifest import ManifestError, Row, read_manifest
 from motionstream_core.batch.model_choice import ModelChoice
-from motionstream_core.batch.recorded import run
+from motionstream_core.batch.recorded import missing, run
 from motionstream_core.batch.renders import Render, plan
 from motionstream_core.batch.state import DONE, FAILED, Record, State
 from motionstream_core.batch.worker import Output, RenderWorker
@@ -58,8 +58,15 @@ def test_a_digest_changes_with_what_the_video_is_made_of_and_with_nothing_else(t
     first = digest()
     assert digest() == digest(seed=0) == digest(ModelChoice("model.safetensors", memory_bytes=1)) == first
     others = [digest(seed=1), digest(prompt="x"), digest(length=13), digest(ModelChoice("other.safetensors"))]
+    others.append(digest(ModelChoice("model.safetensors", arithmetic="fp8")))
     image.write_bytes(b"22")
-    assert len({first, digest(), *others}) == 6
+    assert len({first, digest(), *others}) == 7
+
+
+def test_a_table_begun_before_there_was_fp8_is_gone_on_with() -> None:
+    """Its digests were made of these names."""
+    known = {"model", "vae", "encoders", "role", "frame_size", "steps", "weights"}
+    assert CHOICE.made_of.keys() == known
 
 
 def test_ten_thousand_rows_are_planned_in_seconds(tmp_path: Path) -> None:
@@ -108,7 +115,7 @@ def test_what_may_do_better_is_tried_again_and_what_cannot_is_not(tmp_path: Path
     assert state.of("a").files == ("a.mp4",) and state.of("c").error == "lost"
     state.begin([(each.job_id, each.digest) for each in renders], ())  # once more: what is done is not given out again
     again = {"b": [broken], "c": [Outcome("c.mp4")]}
-    run(renders, state, Scripted(again), WORKER, 3, told.append)
+    run(missing(renders, state, Output(str(tmp_path))), state, Scripted(again), WORKER, 3, told.append)
     assert [state.of(each).state for each in "abcd"] == [DONE, FAILED, DONE, DONE]
     assert again == {"b": [], "c": []}
     state.close()
@@ -161,6 +168,12 @@ def test_files_at_addresses_are_fetched_and_put_whole(tmp_path: Path) -> None:
     place = storage.below("memory://out", "set/b.mp4")
     storage.put(tmp_path / "b", place)
     assert storage.content(place) == b"video" and memory.find("/out") == ["/out/set/b.mp4"]
+    (tmp_path / "out" / "set").mkdir(parents=True)
+    storage.put(tmp_path / "b", str(tmp_path / "out" / "set" / "b.mp4"))
+    (tmp_path / "out" / "link.mp4").symlink_to(tmp_path / "b")
+    here, there = (storage.names_below(each) for each in (str(tmp_path / "out"), "memory://out/"))
+    assert here == there == {"set/b.mp4"}
+    assert storage.names_below("memory://none") == storage.names_below(str(tmp_path / "none")) == set()
     storage.remove(place)
     assert storage.content(place) is None
     storage.require_writable("memory://out")

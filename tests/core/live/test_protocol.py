@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,8 @@ def test_the_published_schema_is_the_one_that_is_checked() -> None:
     """`python -m motionstream_core.live.protocol > docs/live.schema.json` writes it."""
     written = json.loads((Path(__file__).parents[3] / "docs" / "live.schema.json").read_text())
     assert written == protocol.schema()
+
+
+def test_the_page_speaks_the_servers_version() -> None:
+    page = (Path(__file__).parents[3] / "js" / "live" / "protocol.js").read_text("utf-8")
+    assert re.search(r"^export const VERSION = (\d+);$", page, re.M)[1] == str(protocol.VERSION)  # type: ignore[index]

@@ -119,7 +119,7 @@ def test_back_reaches_the_first_state_that_is_kept(make_opened: MakeOpened) -> N
 def test_kept_states_do_not_grow_without_end(make_opened: MakeOpened) -> None:
     opened = make_opened()
     session = start(opened)
-    session._history_frames = 30.0
+    session._history._max_frames = 30.0
     stream = session.run()
     for _ in range(12):
         next(stream)
@@ -131,7 +131,7 @@ def test_a_kept_state_keeps_no_other_frames_in_memory(make_opened: MakeOpened) -
     stream = session.run()
     for _ in range(3):
         next(stream)
-    frame = session._history[-1].frame
+    frame = session._history.last.frame
     assert frame.shape == (32, 48, 3) and frame.untyped_storage().nbytes() == 32 * 48 * 3 * 4
 
 
@@ -187,7 +187,7 @@ def test_an_anchored_stream_keeps_the_hand_and_its_time(make_opened: MakeOpened)
 
 def test_a_model_without_an_image_cannot_be_anchored(make_opened: MakeOpened) -> None:
     session = start(make_opened())
-    session._anchor = None
+    session._takes_image = False
     with pytest.raises(ValueError, match="from text alone"):
         session.reanchor()
 

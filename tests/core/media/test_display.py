@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from motionstream_core.media.display import over
 from motionstream_core.media.faults import MediaError
@@ -144,6 +144,56 @@ def test_animations_are_read_with_their_own_times_and_opaque(tmp_path: Path, nam
     for number, frame in enumerate(frames):
         assert frame[12, 6 + 5 * number].tolist() == [0, 0, 250]
         assert frame[2, 2].tolist() == [255, 255, 255]  # not the red that is hidden there
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("default", [None, 0, 1])
+def test_of_two_videos_the_one_that_the_file_says_to_show(tmp_path: Path, suffix: str, default: int | None) -> None:
+    with av.open(str(tmp_path / f"a.{suffix}"), "w") as container:
+        streams = [container.add_stream("libx264", rate=16) for _ in range(2)]
+        for number, stream in enumerate(streams):
+            stream.width, stream.height, stream.pix_fmt = 48 + 48 * number, 32, "yuv420p"
+            stream.disposition = av.stream.Disposition(1 if number == default else 0)
+        for stream in streams:
+            grey = np.full((32, stream.width, 3), 90, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode())
+    assert VideoFrames(tmp_path / f"a.{suffix}").width == 48 + 48 * (default or 0)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
+def test_an_animated_avif_moves_and_a_still_one_is_no_video(tmp_path: Path) -> None:
+    """An animated one holds its first picture as a still as well, in a stream before the one that moves."""
+    pictures = [Image.new("RGB", (64, 48), (40 + 50 * number, 90, 90)) for number in range(4)]
+    pictures[0].save(tmp_path / "a.avif", save_all=True, append_images=pictures[1:], duration=[100, 50, 200, 100])
+    video = VideoFrames(tmp_path / "a.avif")
+    assert video.times_s == pytest.approx([0, 0.1, 0.15, 0.35])
+    assert np.abs(video.read(0, 4)[:, 20, 20, 0] - (40 + 50 * np.arange(4))).max() <= 4
+    pictures[0].save(tmp_path / "still.avif")
+    with pytest.raises(MediaError, match=r"still\.avif has no video in it, only still pictures"):
+        VideoFrames(tmp_path / "still.avif")
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_transparent_webm_shows_white_and_not_what_it_hides(tmp_path: Path, codec: str) -> None:
+    """As browsers record and show them: the right part opaque, another one in every frame, the rest red and hidden."""
+    number_of_frames = 70  # read by a seek, too
+    with av.open(str(tmp_path / "a.webm"), "w") as container:
+        stream = container.add_stream(codec, rate=16, options={"auto-alt-ref": "0", "g": "20"})
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 96, 64, "yuva420p", 2_000_000
+        for number in range(number_of_frames):
+            rgba = np.full((64, 96, 4), (200, 30, 30, 0), np.uint8)
+            rgba[:, 48:] = (30, 30 + 3 * number, 200, 255)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgba, format="rgba")))
+        container.mux(stream.encode())
+    video = VideoFrames(tmp_path / "a.webm")
+    assert video.num_frames == number_of_frames
+    for start in (0, 60, 30):
+        frames = video.read(start, start + 4).astype(int)
+        assert np.abs(frames[:, 4:60, 4:40] - 255).max() <= 2
+        expected = [[[[30, 30 + 3 * number, 200]]] for number in range(start, start + 4)]
+        assert np.abs(frames[:, 4:60, 56:92] - expected).max() <= 12
 
 
 def test_alpha_over_a_colour() -> None:

@@ -6,6 +6,7 @@ dropped, as a phone in the dark does. Its truth is the line x = 9 + number of th
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from motionstream_core.tracks import Tracks
 from motionstream_core.tracks.extract.timing import at_even_times
 from motionstream_core.training.data.footage import Footage, read_footage
 from motionstream_core.training.data.vae_clips import frames_at
+from tests.core.media.video_files import write_video
 
 FPS = 30
 KEPT = [*range(30), *range(30, 60, 2), 59]
@@ -112,6 +114,26 @@ def test_evaluation_reads_by_time_stamps(film: Path, fps: float) -> None:
     assert np.abs(places(frames) - 9 - np.arange(len(frames)) / fps * FPS).max() < 1.3
 
 
+def test_a_frame_that_is_shown_for_no_time_is_left_out(tmp_path: Path) -> None:
+    """As recorders of screens write them: its duration is set to 0 by hand, so that the next one has its time."""
+    grey = [np.full((32, 48, 3), 20 + 20 * number, np.uint8) for number in range(8)]
+    times = [0, 40, 80, 100, 200, 240, 280, 320]
+    path = write_video(tmp_path / "a.mp4", grey, times=times, options={"bf": "0"})
+    content = bytearray(path.read_bytes())
+    table = content.index(b"stts") + 12  # (how many frames, of which duration), ISO 14496-12
+    entries = [struct.unpack_from(">II", content, table + 8 * index) for index in range(5)]
+    assert [count for count, _ in entries] == [2, 1, 1, 3, 1]  # the third frame lasts shorter than all others
+    struct.pack_into(">II", content, table + 8, 1, 0)
+    path.write_bytes(content)
+    video = VideoFrames(path)
+    assert video.num_frames == 7
+    assert video.times_s * 600 == pytest.approx([0, 40, 80, 180, 220, 260, 300])
+    shown = [20, 40, 80, 100, 120, 140, 160]
+    for numbers in ([0, 1, 2, 3, 4, 5, 6], [2], [1, 2], [0, 1, 2], [3], [2, 3]):
+        levels = video.at(np.array(numbers))[..., 1].mean((1, 2))
+        assert np.abs(levels - [shown[number] for number in numbers]).max() <= 2
+
+
 def test_rates() -> None:
     even = np.arange(50) / 24
     assert steady_rate(even, 24.0) == (24.0, True)
@@ -121,6 +143,7 @@ def test_rates() -> None:
     assert fps == pytest.approx(24) and is_even
     assert steady_rate(np.array([0, 1, 2, 3, 3.001, 3.002]), 1.0) == (pytest.approx(1), False)
     assert steady_rate(np.zeros(1), 30.0) == (30.0, True)
+    assert steady_rate(np.array([0, 0.05, 0.1, 0.6, 1.1]), 0.0) == (pytest.approx(20), False)  # as many of either
     assert even_times(2.0, 1.5).tolist() == pytest.approx([0, 2 / 3, 4 / 3, 2])
 
 

@@ -117,12 +117,10 @@ def assert_same(model: WanModel, rule: RopeRule, steady: Run) -> None:
 @pytest.mark.parametrize("rule", get_args(RopeRule))
 def test_blocks_share_their_graphs(rule: RopeRule) -> None:
     """Three in all for a steady stream, however many blocks there are: a step, a pass that is kept, the last keys."""
-    model, graphs = build(num_layers=5), Graphs()
-    blocks = [compiled(block, graphs) for block in model.blocks]
-    eager, steady = chunk_by(model), build(num_layers=5)
-    steady.blocks = torch.nn.ModuleList(blocks)
-    expected = list(stream(model, rule, eager, eager))
-    for ours, truth in zip(stream(model, rule, eager, chunk_by(steady)), expected, strict=True):
+    model, graphs, eager = build(num_layers=5), Graphs(), build(num_layers=5)
+    model.compile_blocks(fullgraph=True, backend=graphs)
+    expected = list(stream(eager, rule, chunk_by(eager), chunk_by(eager)))
+    for ours, truth in zip(stream(model, rule, chunk_by(model), chunk_by(model)), expected, strict=True):
         torch.testing.assert_close(ours, truth, rtol=0, atol=TOLERANCE)
     assert graphs.count == 3
 

@@ -15,7 +15,8 @@ from motionstream_core.demo.example import drawn_example
 from motionstream_core.demo.weights import STUDENT
 from motionstream_core.media.video_file import VideoFile
 from motionstream_core.streaming.render.fit import image_tensor
-from motionstream_core.streaming.render.going_on import go_on_to_file, read_going_on, state_to
+from motionstream_core.streaming.render.going_on import read_going_on, state_to
+from motionstream_core.streaming.render.job import write_frames
 from motionstream_core.streaming.render.renderer import Renderer, open_renderer
 from motionstream_core.streaming.stream import StreamSettings
 from motionstream_core.tracks.npz import save_npz
@@ -48,7 +49,7 @@ def test_a_saved_stream_goes_on_as_if_it_had_never_been_cut(
     rest = list(renderer.going_on(prompt, job.before, job.tracks, 24))  # settings: the state's own
     torch.testing.assert_close(torch.cat([*first, *rest]), whole, rtol=0, atol=1e-4)
     out = tmp_path / "rest.mp4"
-    pace = go_on_to_file(renderer, job, out, seed=4)
+    pace = write_frames(job.frames(renderer, seed=4), out, 16.0)
     assert out.is_file() and pace.num_frames == 24
 
 
@@ -63,7 +64,7 @@ def test_a_videos_end_is_taken_at_the_models_rate_and_size(renderer: Renderer, t
     torch.testing.assert_close(job.before.frames[0].mean((0, 2, 3)), levels[56::2], rtol=0, atol=0.02)
     assert job.num_frames == 24 and job.tracks is not None and job.tracks.num_frames == 25
     assert (job.tracks.height, job.tracks.width) == (SIDE, SIDE)
-    assert go_on_to_file(renderer, job, tmp_path / "out.mp4").num_frames == 24
+    assert write_frames(job.frames(renderer), tmp_path / "out.mp4", 16.0).num_frames == 24
 
 
 def test_what_is_refused_names_the_option(renderer: Renderer, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 pytest.importorskip("diffusers", reason="Wan's VAE needs diffusers")
@@ -23,6 +24,7 @@ from benchmarks.measure.models import full_vae
 from motionstream_core.__main__ import main
 from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae, save_model, save_tiny_vae
 from motionstream_core.checkpoints.families import BY_KEY
+from motionstream_core.checkpoints.load import SPEC_KEY
 from motionstream_core.demo.render_demo import _chunks, own_job
 from motionstream_core.demo.weights import STUDENT, TINY_VAE
 from motionstream_core.media.video import VideoFrames
@@ -33,6 +35,7 @@ from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
 from motionstream_core.streaming.decode import FullStreamingDecoder
 from motionstream_core.streaming.render.fit import image_tensor
 from motionstream_core.streaming.render.job import Pace
+from motionstream_core.streaming.render.parts import find_parts
 from motionstream_core.streaming.render.prompts import EncodedPrompt
 from motionstream_core.streaming.render.renderer import Renderer, TeacherSettings, open_renderer, reserve_bytes
 from motionstream_core.streaming.stream import stream_chunks
@@ -186,6 +189,39 @@ def test_a_lone_transformer_needs_its_encoders(folder: Path, tmp_path: Path, ima
     torch.testing.assert_close(
         rendered(renderer, image, tracks), rendered(open_renderer(folder), image, tracks), rtol=0, atol=0
     )
+
+
+def test_an_all_in_one_checkpoint_needs_what_it_lacks_and_no_more(
+    folder: Path, tmp_path: Path, image: Tensor, tracks: Tracks
+) -> None:
+    """As ComfyUI saves transformer, VAE and text encoder in one, without a tokenizer."""
+    loaded = load_model(folder, torch.float32)
+    parts = {f"model.diffusion_model.{name}": value for name, value in loaded.model.state_dict().items()}
+    for file, prefix in (
+        ("text_encoder/model.safetensors", "text_encoders.umt5xxl.transformer."),
+        ("vae/diffusion_pytorch_model.safetensors", "vae."),
+    ):
+        parts |= {prefix + name: value for name, value in load_file(folder / file).items()}
+    path = tmp_path / "all.safetensors"
+    save_file(parts, path, {SPEC_KEY: loaded.spec.to_json()})  # which says how many heads so small a model has
+    with pytest.raises(
+        ValueError, match=r"all\.safetensors lacks tokenizer, image_encoder, image_processor; with --en"
+    ):
+        open_renderer(path)
+    for part in ("tokenizer", "image_encoder"):
+        shutil.copytree(folder / part, tmp_path / "others" / part)
+    with pytest.raises(FileNotFoundError, match="no subfolder 'image_processor'"):
+        open_renderer(path, encoders=tmp_path / "others")
+    shutil.copytree(folder / "image_processor", tmp_path / "others" / "image_processor")
+    made = rendered(open_renderer(path, encoders=tmp_path / "others"), image, tracks)
+    torch.testing.assert_close(made, rendered(open_renderer(folder), image, tracks), rtol=0, atol=1e-5)
+
+
+def test_what_the_folder_of_encoders_has_goes_before_what_is_inside(folder: Path, tmp_path: Path) -> None:
+    inside = {"text_encoders.shared.weight": torch.zeros(2, 2), "vae.x": torch.zeros(1)}
+    save_file(inside, tmp_path / "all.safetensors")
+    parts = find_parts(tmp_path / "all.safetensors", folder, ["text_encoder", "tokenizer", "vae"])
+    assert set(parts.places.values()) == {folder}
 
 
 def test_encoders_of_another_width_are_refused(folder: Path, tmp_path: Path, image: Tensor) -> None:

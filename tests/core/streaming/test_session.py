@@ -340,6 +340,11 @@ def test_another_log_is_refused(make_session: MakeSession, log: str) -> None:
         make_session().replay(log)
 
 
+def test_a_log_of_a_later_release_is_refused_by_its_version(make_session: MakeSession) -> None:
+    with pytest.raises(ValueError, match="it is of version 4, and this release reads 1 to 3"):
+        make_session().replay('{"version": 4, "events": []}')
+
+
 def test_commands_from_many_threads_all_arrive(make_session: MakeSession) -> None:
     session = make_session()
     session.pause()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from motionstream_core.tracks.give import FAINT, GIVES, follows_of, given_part
+from motionstream_core.tracks.give import FAINT, GIVES, follows_of, given_part, joined_border
 
 SIZE, REACH = 40, 6.0
 NOTHING = torch.zeros(SIZE, SIZE, dtype=torch.bool)
@@ -35,9 +35,14 @@ def dense(own: Tensor, barred: Tensor) -> Tensor:
     return torch.where(own, 1.0, ((values.view(SIZE, SIZE) - FAINT) / (1 - FAINT)).clamp(min=0))
 
 
+def _follows(picture: Tensor, own: Tensor, barred: Tensor = NOTHING) -> Tensor | None:
+    joined, _ = joined_border(picture, own.float(), REACH)
+    return follows_of(own.float(), joined, barred, REACH)
+
+
 def test_on_an_even_picture_it_is_the_solution_of_the_screened_equation() -> None:
     own, barred = box(12, 14, 20, 24), box(28, 10, 30, 30)
-    follows = follows_of(torch.full((3, SIZE, SIZE), 0.5), own.float(), barred, REACH)
+    follows = _follows(torch.full((3, SIZE, SIZE), 0.5), own, barred)
     assert follows is not None
     torch.testing.assert_close(follows.double(), dense(own, barred), atol=2e-3, rtol=0)
     assert 0.3 < follows[19, 22] < 0.95 and not follows[barred].any()
@@ -46,14 +51,14 @@ def test_on_an_even_picture_it_is_the_solution_of_the_screened_equation() -> Non
 def test_what_an_edge_surrounds_goes_by_itself() -> None:
     own = box(12, 14, 20, 24)
     picture = torch.where(own, 0.8, 0.3).expand(3, -1, -1)
-    assert follows_of(picture, own.float(), NOTHING, REACH) is None
+    assert _follows(picture, own) is None
 
 
 def test_only_where_no_edge_is_it_hangs_together() -> None:
     """A bar of one colour of which the left end is the thing: the bar follows, the ground above it hardly."""
     bar, own = box(4, 14, 36, 26), box(4, 14, 16, 26)
     picture = torch.where(bar, 0.8, 0.3).expand(3, -1, -1)
-    follows = follows_of(picture, own.float(), NOTHING, REACH)
+    follows = _follows(picture, own)
     assert follows is not None
     assert follows[20, 17] > 0.5 and follows[11, 8] < 0.1
     along = follows[20, 16:30]

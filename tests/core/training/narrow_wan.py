@@ -16,7 +16,7 @@ from motionstream_core.training.data import View
 from motionstream_core.training.engine.engine import MicroBatches
 from motionstream_core.training.recipes.wan import WanPreset
 
-CELLS, NUM_CLIPS, NUM_POINTS = 4, 3, 6
+CELLS, NUM_CLIPS, NUM_POINTS = 4, 5, 6
 
 
 def latent_frames(spec: ModelSpec) -> int:

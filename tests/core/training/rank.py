@@ -83,9 +83,7 @@ def train(given: dict[str, Any], engine: Engine, folder: Path) -> None:
     every = given.get("save_every", 100)
     if given["stage"] == "teacher":
         phase = Phase(given["steps"], BATCH_SIZE, View(4, 6), mask_probability=0.3, micro_batch_size=2)
-        training = TeacherTraining(
-            (phase,), optimizer, warmup_steps=1, save_every=every, log_every=1, probe_size=0, decay_share=0.01
-        )
+        training = TeacherTraining((phase,), optimizer, warmup_steps=1, save_every=every, log_every=1, decay_share=0.01)
         model, spec = new_teacher(TEACHER, 2), TEACHER
         averaged = train_teacher(engine, model, spec, training, clips, folder, log)
     else:

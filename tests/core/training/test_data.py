@@ -288,6 +288,8 @@ def test_preparing_goes_on_where_it_was_stopped(tmp_path: Path, vae: TinyVae, mo
     (folder / "world_00001.safetensors").unlink()
     prepare_world(folder, vae, 5, MIX, CPU, clips_per_shard=2)
     assert written[3:] == [range(2, 4)]
+    prepare_world(tmp_path / "others", vae, 3, MIX, CPU, clips_per_shard=3, first_clip=6)
+    assert written[4:] == [range(6, 9)]
 
 
 def test_refresh_takes_in_what_was_written_since(tmp_path: Path) -> None:

@@ -6,22 +6,27 @@ from dataclasses import replace
 
 import pytest
 import torch
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from torch.utils.flop_counter import FlopCounterMode
 
 from motionstream_core.checkpoints import ModelSpec, build_model
 from motionstream_core.geometry import ChunkPlan, VaeStride
 from motionstream_core.models.conditioning import InputLayout
 from motionstream_core.models.track_head import TrackHeadConfig
+from motionstream_core.models.vae.wan_vae import WanVae
 from motionstream_core.models.wan import WanConfig
 from motionstream_core.training.data import View
 from motionstream_core.training.engine.engine import MicroBatches
 from motionstream_core.training.recipes.estimate import (
     clip_megabytes,
     count_parameters,
+    prepare_estimate,
     preset_costs,
     stage_estimates,
     state_gib,
 )
 from motionstream_core.training.recipes.micro_costs import Cost, causal_cost, distill_costs, guided_cost
+from motionstream_core.training.recipes.prepare_costs import PrepareCost, encoding_tflop, prepare_cost
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 from motionstream_core.training.stages.causal_loss import CausalMasks
 from motionstream_core.training.stages.distill import DistillTraining
@@ -114,6 +119,39 @@ def test_hours_come_near_the_papers() -> None:
     assert 40 < stages["teacher"].hours < 80
     assert 15 < stages["distill"].hours < 25
     assert 20 < stages["causal"].hours < 25
+
+
+def test_preparing_takes_what_its_parts_take() -> None:
+    """Half a million clips by hand, on GPUs that make 1000 TFLOP/s together."""
+    preset, cost = WAN_PRESETS["paper"], PrepareCost(vae=36.0, text=3.6, clip=0.36)
+    found = prepare_estimate(preset, cost, 1000.0, 500_000)
+    assert (found.vae_hours, found.text_hours, found.clip_hours) == pytest.approx((10.0, 0.5, 0.05))
+    assert found.terabytes == pytest.approx(clip_megabytes(preset) / 2)
+    one = prepare_estimate(preset, cost, 1000.0, 1).tracker_core_hours * 3600
+    assert found.tracker_core_hours * 3600 == pytest.approx(one * 500_000)
+    assert 8 < one < 16  # seconds; 11.7 were measured for 81 frames of 832 x 480
+
+
+def test_encoding_costs_the_same_for_every_later_latent_frame() -> None:
+    """Against a whole clip, counted at once."""
+    with torch.device("meta"):
+        vae = WanVae(AutoencoderKLWan(base_dim=8, num_res_blocks=1))
+    with FlopCounterMode(display=False) as counter:
+        vae.encode(torch.zeros(1, 3, 21, 32, 48, device="meta"))
+    assert encoding_tflop(vae, (32, 48), 6) * 1e12 == pytest.approx(counter.get_total_flops())
+
+
+@pytest.mark.slow
+def test_encoders_cost_what_their_products_cost() -> None:
+    """UMT5-XXL's layers are 4 products of 4096 x 4096 and 3 of 4096 x 10240 a token, CLIP's 12 of 1280 x 1280."""
+    found = prepare_cost(WAN_PRESETS["paper"].teacher, 81)
+    tokens = 256
+    layer = 2 * tokens * (4 * 4096**2 + 3 * 4096 * 10240) + 4 * tokens**2 * 4096
+    assert found.text * 1e12 == pytest.approx(24 * layer, rel=0.01)
+    patches = 257
+    layer = 2 * patches * 12 * 1280**2 + 4 * patches**2 * 1280
+    assert found.clip * 1e12 == pytest.approx(32 * layer, rel=0.01)
+    assert prepare_cost(WAN_PRESETS["paper-5b"].teacher, 121).clip == 0
 
 
 def test_a_clip_on_disk_is_as_large_as_its_shard_says() -> None:

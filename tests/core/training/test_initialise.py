@@ -15,6 +15,8 @@ from motionstream_core.models.track_head import TrackHeadConfig
 from motionstream_core.models.track_wan import TrackWan
 from motionstream_core.models.wan import WanConfig, WanModel
 from motionstream_core.training.data import Batch
+from motionstream_core.training.engine.engine import Compute, Engine
+from motionstream_core.training.engine.optimizers import OptimizerSettings
 from motionstream_core.training.stages.conditions import Conditioned
 from motionstream_core.training.stages.initialise import PATCH, RANDOM_SHARE, WanWeights, teacher_from
 from motionstream_core.training.stages.losses import draw_flow, flow_loss
@@ -94,6 +96,14 @@ def test_without_tracks_it_is_the_published_model(control: WanWeights | None) ->
             assert torch.equal(teacher.state_dict()[name], value)
 
 
+def test_published_tensors_are_taken_over_and_not_copied() -> None:
+    """Those of a large model are mapped from its file."""
+    model = teacher_from(SPEC, BASE)
+    for name, value in model.state_dict().items():
+        if name != PATCH and not name.startswith("track_head."):
+            assert value.data_ptr() == BASE.weights[name].data_ptr(), name
+
+
 def test_channels_keep_their_meaning_in_another_order() -> None:
     turned = InputLayout((("image", CHANNELS), ("noise", CHANNELS), ("mask", 4)))
     base = published(turned, seed=1)
@@ -120,9 +130,10 @@ def test_a_random_track_slot_is_small_and_comes_from_the_seed() -> None:
     assert not torch.equal(first.track_head.proj.weight, other.track_head.proj.weight)
 
 
-def test_half_precision_weights_make_a_full_precision_teacher() -> None:
+def test_half_precision_weights_are_trained_in_full_precision() -> None:
     half = replace(BASE, weights={name: value.bfloat16() for name, value in BASE.weights.items()})
     model = teacher_from(SPEC, half)
+    Engine(Compute(torch.device("cpu"))).part("teacher", model, OptimizerSettings("adamw", 1e-3))
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     torch.testing.assert_close(slot(model, "image"), BASE.weights[PATCH][:, 8:], rtol=1e-2, atol=1e-3)
 

@@ -10,9 +10,9 @@ import torch
 from motionstream_core.checkpoints import build_model
 from motionstream_core.models.conditioning import Conditions
 from motionstream_core.models.kv_cache import KVCache
+from motionstream_core.models.live_bytes import LiveBytes
 from motionstream_core.streaming.rollout import GradientPolicy
 from motionstream_core.training.engine.engine import Compute, Engine
-from motionstream_core.training.recipes.live_bytes import LiveBytes
 from motionstream_core.training.recipes.wan import LATENT_FRAMES, WAN_PRESETS
 from motionstream_core.training.stages.student import training_rollout
 from tests.core.training.narrow_wan import CELLS, narrow

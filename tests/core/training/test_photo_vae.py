@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from motionstream_core.models.vae.tiny_vae import TinyVae
-from motionstream_core.training.data.vae_clips import CropShape, LeavesCrops
 from motionstream_core.training.stages.tiny_vae.start import BUNDLED_VAE, PHOTO_VAE, initialise_components
 
 PATCH, CHANNELS = 4, 6
@@ -84,11 +83,3 @@ def test_a_shape_that_cannot_hold_the_components_is_refused(patches: Tensor) -> 
         initialise_components(TinyVae(BUNDLED_VAE), patches)
     with pytest.raises(ValueError, match="widths of at least 16"):
         initialise_components(TinyVae(replace(CONFIG, latent_channels=8)), patches)
-
-
-def test_crops_of_leaves_are_the_same_again_and_differ() -> None:
-    source, again = LeavesCrops(CropShape(5, 64), seed=1), LeavesCrops(CropShape(5, 64), seed=1)
-    clips = [source[index].frames for index in (0, 1, 9)]
-    assert all(clip.shape == (3, 5, 64, 64) for clip in clips)
-    assert torch.equal(again[9].frames, clips[2]) and torch.equal(again[0].frames, clips[0])
-    assert not torch.equal(clips[0], clips[1]) and not torch.equal(clips[1], clips[2])

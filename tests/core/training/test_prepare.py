@@ -185,6 +185,31 @@ def test_a_folder_lists_its_videos_with_the_texts_beside_them(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_mark_at_the_beginning_is_no_part_of_a_list(tmp_path: Path, encoding: str) -> None:
+    """As spreadsheets and Windows' editors save them; the first column's name comes right after the mark."""
+    expected = [Source(tmp_path / "a.mp4", "ein Vogel"), Source(tmp_path / "b.mp4", "two\u2028lines")]
+    (tmp_path / "list.csv").write_text("video,caption\r\na.mp4,ein Vogel\r\nb.mp4,two\u2028lines\r\n", encoding)
+    rows = [{"video": each.video.name, "caption": each.caption} for each in expected]
+    text = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (tmp_path / "list.jsonl").write_text(text, encoding)
+    assert read_sources(tmp_path / "list.csv") == read_sources(tmp_path / "list.jsonl") == expected
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"")
+    (tmp_path / "videos" / "a.txt").write_text("ein Vogel\r\n", encoding)
+    assert [each.caption for each in read_sources(tmp_path / "videos")] == ["ein Vogel"]
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.jsonl", "videos"])
+def test_another_encoding_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(b"")
+    file = tmp_path / ("videos/a.txt" if name == "videos" else name)
+    file.write_bytes("video,caption\na.mp4,ein schöner Vogel\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=rf"^{file.name}: this is no UTF-8 text .*; save it as UTF-8"):
+        read_sources(tmp_path / name)
+
+
 def test_lists_in_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text('id,caption,video\n1,"a, b",x/a.mp4\n2,,b.mp4\n', "utf-8")
     rows = [{"video": "x/a.mp4", "caption": "a, b"}, {"video": "b.mp4", "caption": ""}]

@@ -23,7 +23,7 @@ from motionstream_core.streaming.rollout import GradientPolicy
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
 from motionstream_core.training import __main__ as command
-from motionstream_core.training.data import Batch, LatentClips, View
+from motionstream_core.training.data import WHOLE_CLIP, Batch, LatentClips, View
 from motionstream_core.training.data.trajectories import StoredTrajectories, Trajectories
 from motionstream_core.training.engine.checkpoint import load_start
 from motionstream_core.training.engine.engine import Compute, Engine
@@ -31,7 +31,7 @@ from motionstream_core.training.engine.log import Log
 from motionstream_core.training.engine.optimizers import OptimizerSettings
 from motionstream_core.training.recipes.bundled import PRESETS
 from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC, TEACHER_SPEC
-from motionstream_core.training.recipes.bundled_stages import STAGES
+from motionstream_core.training.recipes.bundled_stages import HELD_OUT, STAGES
 from motionstream_core.training.stages.causal import StepLoss, StudentTraining, train_student
 from motionstream_core.training.stages.causal_loss import causal_loss
 from motionstream_core.training.stages.conditions import Conditioned, conditions_of, random_ids
@@ -144,6 +144,11 @@ def test_the_smoke_recipe_runs_every_stage_and_its_bundle_streams(
     monkeypatch.setattr(sys, "argv", argv)
     assert command.main() == 0
     assert "teacher-gap,4" in capsys.readouterr().out
+    trained, held_out = (
+        LatentClips(tmp_path / folder).epoch_batch(0, 4, WHOLE_CLIP, 0).latents for folder in ("world", HELD_OUT)
+    )
+    first_frames = (trained[:, None, :, 0] - held_out[None, :, :, 0]).abs().amax((2, 3, 4))
+    assert first_frames.min() > 0.1  # no scene is in both
     assert (tmp_path / "log" / "ode.csv").read_text("utf-8") == "step,total\n1,1\n"
     videos = {path.name for path in (tmp_path / "videos").iterdir()}
     assert videos == {"teacher_000004.mp4", "student_000002.mp4"}
@@ -270,7 +275,7 @@ def test_averages_are_handed_out_as_often_as_asked_and_at_the_end(
     tmp_path: Path, clips: LatentClips, every: int
 ) -> None:
     steps: list[int] = []
-    training = replace(TEACHER_TRAINING, save_every=every, probe_size=0)
+    training = replace(TEACHER_TRAINING, save_every=every)
     train_a_teacher(tmp_path, clips, lambda model, train_step: steps.append(train_step), training)
     assert steps == [step for step in range(1, 5) if step % every == 0 or step == 4]
 
@@ -283,7 +288,7 @@ def test_a_frozen_head_stays_while_all_else_moves(tmp_path: Path, clips: LatentC
         tmp_path,
         clips,
         lambda model, train_step: models.update({train_step: {n: v.clone() for n, v in model.state_dict().items()}}),
-        replace(TEACHER_TRAINING, phases=phases, probe_size=0),
+        replace(TEACHER_TRAINING, phases=phases),
     )
     first = new_teacher(TEACHER, TEACHER_TRAINING.seed).state_dict()
     assert torch.equal(models[1]["track_head.proj.weight"], first["track_head.proj.weight"])
@@ -295,7 +300,7 @@ def test_the_first_steps_follow_the_formula(tmp_path: Path, clips: LatentClips) 
     """Loss of every step beside a loop that is written down here: mean gradient of the micro-batches, clip, AdamW."""
     phase = Phase(3, 4, View(4, 6), mask_probability=0.5, micro_batch_size=2)
     settings = OptimizerSettings("adamw", learning_rate=3e-3, clip_norm=0.2)
-    training = TeacherTraining((phase,), settings, log_every=1, probe_size=0)
+    training = TeacherTraining((phase,), settings, log_every=1)
     log = log_to(tmp_path)
     plain = Engine(Compute(CPU, "fp32"))
     train_teacher(plain, new_teacher(TEACHER, 2), TEACHER, training, clips, tmp_path, log)

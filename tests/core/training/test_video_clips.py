@@ -225,6 +225,29 @@ def test_impossible_draws_are_refused() -> None:
             TrackDraw(*wrong)
 
 
+# --- held out
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_clips_that_are_held_out_are_never_drawn_for_training(videos: VideoClips, count: int) -> None:
+    trained, held_out = videos.apart(count)
+
+    def numbers(clips: VideoClips) -> Counter[int]:
+        batch = clips.epoch_batch(0, len(clips), WHOLE, seed=4)
+        assert batch.captions == [f"clip {int(each)}" for each in batch.latents[:, 3, 0, 0, 0]]
+        return Counter(batch.latents[:, 3, 0, 0, 0].int().tolist())
+
+    one, other = numbers(trained), numbers(held_out)
+    assert one | other == Counter(range(NUM_CLIPS)) and not one & other and len(other) == count
+    drawn = trained.batch(60, WHOLE, np.random.default_rng(2)).latents[:, 3, 0, 0, 0]
+    assert set(drawn.int().tolist()) == set(one)
+
+
+def test_too_few_clips_to_hold_some_out_are_named(videos: VideoClips) -> None:
+    with pytest.raises(ValueError, match=r"holds 7 clips, and 7 are held out.*prepare at least 8"):
+        videos.apart(7)
+
+
 # --- faults
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from motionstream_core.checkpoints import ModelSpec, build_model
 from motionstream_core.models.track_wan import TrackWan
+from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.models.wan import WanConfig
 from motionstream_core.streaming.rollout import GradientPolicy
 from motionstream_core.training.data import Batch
@@ -111,6 +112,20 @@ def test_the_papers_presets_take_the_papers_way() -> None:
     larger = WAN_PRESETS["paper-5b"]
     assert larger.teacher.vae_stride.num_frames(larger.latent_frames) == 121
     assert larger.control_layout is not None and larger.control_layout.num_channels == 148  # Wan2.2-Fun-5B-Control
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("wan2.1-1.3b", 9.84), ("paper", 9.84), ("wan2.2-5b", 9.92), ("paper-5b", 56.7)]
+)
+def test_tiny_decoders_are_as_large_as_published(name: str, millions: float) -> None:
+    """taehv's two, and what the paper says of its own for 5B."""
+    preset = WAN_PRESETS[name]
+    with torch.device("meta"):
+        vae = TinyVae(preset.tiny_vae)
+    count = sum(parameter.numel() for parameter in vae.decoder.parameters())
+    assert count / 1e6 == pytest.approx(millions, abs=0.05 if millions > 10 else 0.005)
+    assert vae.config.latent_channels == preset.teacher.backbone.out_channels
+    assert vae.config.stride == preset.teacher.vae_stride
 
 
 @NAMES

@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from motionstream_core.checkpoints import build_model, load_model, save_tiny_vae
+from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae, save_tiny_vae
 from motionstream_core.media.video import VideoFrames
+from motionstream_core.models.vae.wan_vae import WanVae
+from motionstream_core.training.data.videos import VideoClips
 from motionstream_core.training.engine.engine import Compute
 from motionstream_core.training.engine.log import Log
+from motionstream_core.training.recipes import wan_stages
 from motionstream_core.training.recipes.wan import WAN_PRESETS
 from motionstream_core.training.recipes.wan_stages import CLIP_FOLDERS, WAN_STAGES, Material, WanRun
-from tests.core.training.narrow_wan import decoder_for, latent_frames, narrow, write_base, write_clips
+from tests.core.training.narrow_wan import NUM_CLIPS, decoder_for, latent_frames, narrow, write_base, write_clips
 
 CPU = torch.device("cpu")
 NAMES = pytest.mark.parametrize("name", list(WAN_PRESETS))
 
 
+Drawn = dict[tuple[str, int], set[tuple[Path, int]]]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
+    """Which clips were read, by the folder and by how many whoever read them may draw from."""
+    places: Drawn = defaultdict(set)
+    sample = VideoClips._sample
+
+    def watched(clips: VideoClips, clip: int, *rest: Any) -> Any:
+        places[clips.folder.name, len(clips)].add(clips._places[clip])
+        return sample(clips, clip, *rest)
+
+    monkeypatch.setattr(VideoClips, "_sample", watched)
+    return places
+
+
 @NAMES
-def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path) -> None:
+def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path, drawn: Drawn) -> None:
     preset = narrow(WAN_PRESETS[name])
     for folder in CLIP_FOLDERS:
         write_clips(tmp_path / folder, preset.teacher)
@@ -52,6 +74,10 @@ def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path
     assert head and all(torch.equal(first[key], second[key]) for key in head)  # held still in the second phase
     assert any(not torch.equal(first[key], second[key]) for key in first)
 
+    for folder in CLIP_FOLDERS:
+        held_out, trained = drawn[folder, preset.probe_clips], drawn[folder, NUM_CLIPS - preset.probe_clips]
+        assert len(held_out) == preset.probe_clips and trained and not held_out & trained
+
     for stage in ("teacher", "teacher-2", "causal", "student"):
         with (tmp_path / "log" / f"{stage}-gap.csv").open(encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -70,6 +96,19 @@ def test_from_clips_and_published_weights_to_a_student(name: str, tmp_path: Path
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
     WAN_STAGES["teacher"](run)  # finished: nothing is done again
     assert before == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.safetensors")}
+
+
+@NAMES
+def test_the_tiny_decoder_that_is_trained_is_the_presets(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = narrow(WAN_PRESETS[name])
+    preset = replace(preset, tiny_vae=replace(decoder_for(preset).config, decoder_widths=(9, 8, 8, 8)))
+    monkeypatch.setattr(WanVae, "from_pretrained", lambda path: None)
+    monkeypatch.setattr(wan_stages, "train_video_decoder", lambda training, engine, vae, *rest: vae)
+    material = Material(model=tmp_path, videos=tmp_path)
+    WAN_STAGES["tiny-vae"](WanRun(tmp_path, Compute(CPU), Log(tmp_path / "log"), preset, material))
+    assert load_tiny_vae(tmp_path / "tiny_vae.safetensors").config == preset.tiny_vae
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ....evaluation.perceptual import Lpips, load_lpips
 from ....models.vae.tiny_vae import TinyVae
 from ....models.vae.wan_vae import WanVae
 from ....world.leaves import leaves_picture
-from ...data.vae_clips import ClipSource, LeavesCrops, VideoCrops, WorldCrops, held_out_frames
+from ...data.vae_clips import ClipSource, VideoCrops, WorldCrops, held_out_frames
 from ...data.video_scan import hold_out, scan_videos
 from ...engine.engine import Engine, Part
 from ...engine.log import Log
@@ -31,11 +31,9 @@ from .discriminator import PatchDiscriminator
 from .settings import BUNDLED_WIDE, PAPER_DECODER, TinyVaeTraining
 from .start import (
     BUNDLED_VAE,
-    PHOTO_VAE,
     WIDE_DECODER,
     WIDE_ENCODER,
     initialise_color_path,
-    initialise_components,
     widen,
 )
 from .step import FrozenEncoder, TinyVaeStep
@@ -74,18 +72,6 @@ def train_world_vae(
         return vae
     vae = widen(vae, WIDE_DECODER, WIDE_ENCODER, seed=wide.seed)
     return train_tiny_vae(wide, engine, vae, _world(wide), folder, log, on_save=on_save, name="tiny-vae-wide")
-
-
-def train_photo_vae(
-    training: TinyVaeTraining, engine: Engine, folder: Path, log: Log, on_save: OnSave | None = None
-) -> TinyVae:
-    """The VAE for photos from nothing: the principal components of dead leaves, then trained on clips of them."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
-        vae = TinyVae(PHOTO_VAE)
-        initialise_components(vae, leaf_patches(vae.config.patch_size, training.seed))
-    source = LeavesCrops(training.crop, training.seed)
-    return train_tiny_vae(training, engine, vae, source, folder, log, on_save=on_save, name="tiny-vae-photo")
 
 
 def leaf_patches(patch_size: int, seed: int, num_pictures: int = 100, size_px: int = 128) -> Tensor:

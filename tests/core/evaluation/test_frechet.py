@@ -1,0 +1,62 @@
+"""The Fréchet distance against its closed form, on sets whose mean and covariance are known to the last digit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from motionstream_core.evaluation.frechet import frechet_distance, load_features, require_fvd, video_features
+
+pytest.importorskip("torchmetrics", reason="the distance is its")
+CPU = torch.device("cpu")
+
+
+def cross(middle: tuple[float, float], sides: tuple[float, float]) -> Tensor:
+    """Four points; mean `middle`, covariance diagonal, 4/3 of `sides` squared."""
+    signs = torch.tensor([[1, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)
+    return torch.tensor(middle) + signs * torch.tensor(sides)
+
+
+def test_one_dimension_by_hand() -> None:
+    """Means 1 and 13, variances 2 and 18: 144 + (sqrt 18 - sqrt 2)^2 = 152."""
+    one, other = torch.tensor([[0.0], [2.0]]), torch.tensor([[10.0], [16.0]])
+    assert frechet_distance(one, other) == pytest.approx(152, rel=1e-6)
+
+
+def test_two_dimensions_by_the_closed_form_and_in_any_turn() -> None:
+    one, other = cross((1, 2), (3, 0.5)), cross((-2, 6), (1, 2))
+    expected = 9 + 16 + 4 / 3 * ((3 - 1) ** 2 + (0.5 - 2) ** 2)
+    assert frechet_distance(one, other) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-6)
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
+    assert frechet_distance(one @ turn, other @ turn) == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(ValueError, match="two clips"):
+        frechet_distance(one[:1], other)
+
+
+class MeanColor(nn.Module):
+    """Takes what I3D's file takes."""
+
+    def forward(self, x: Tensor, rescale: bool, resize: bool, return_features: bool) -> Tensor:
+        assert rescale and resize and return_features
+        return x.mean(dim=(2, 3, 4))
+
+
+def test_the_users_network_sees_a_video_in_0_to_255(tmp_path: Path) -> None:
+    torch.jit.script(MeanColor()).save(str(tmp_path / "net.pt"))
+    network = load_features(tmp_path / "net.pt", CPU)
+    video = np.zeros((5, 8, 6, 3), np.uint8)
+    video[..., 0], video[:, :4, :, 1] = 200, 100
+    assert video_features(network, video, CPU).tolist() == pytest.approx([200, 50, 0])
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        require_fvd(tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("no network")
+    with pytest.raises(ValueError, match="no TorchScript file"):
+        load_features(tmp_path / "text.pt", CPU)
