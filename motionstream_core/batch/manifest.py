@@ -39,7 +39,18 @@ class Row:
 
 
 def read_manifest(path: Path) -> list[Row]:
-    """The rows of a manifest. Raises ManifestError with every fault, and FileNotFoundError where there is none."""
+    """The rows of a manifest. Raises ManifestError with every fault, and as `read_rows` does."""
+    rows, faults = read_rows(path)
+    if faults:
+        raise ManifestError(faults)
+    return rows
+
+
+def read_rows(path: Path) -> tuple[list[Row], list[str]]:
+    """The rows of a manifest that can be read, and what is wrong with the others.
+
+    Raises FileNotFoundError where there is none, ValueError where it is no manifest.
+    """
     require_regular(path, "manifest")
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"manifest: {path.name} must end in {' or '.join(SUFFIXES)}, which says how it is read")
@@ -51,9 +62,7 @@ def read_manifest(path: Path) -> list[Row]:
     rows = list(_checked(found, faults))
     if not rows and not faults:
         faults.append(f"manifest: {path.name} has no rows")
-    if faults:
-        raise ManifestError(faults)
-    return rows
+    return rows, faults
 
 
 Found = Iterator[tuple[int, dict[str, Any]]]

@@ -34,13 +34,19 @@ class Render:
     digest: str
 
 
-def plan(rows: Sequence[Row], folder: Path, defaults: Mapping[str, Any], choice: ModelChoice) -> list[Render]:
+def plan(
+    rows: Sequence[Row],
+    folder: Path,
+    defaults: Mapping[str, Any],
+    choice: ModelChoice,
+    wrong: Sequence[str] = (),
+) -> list[Render]:
     """A render for every row; files of this machine are looked for, their content is read when their turn comes.
 
-    folder: of the manifest, from which paths are seen. defaults: of columns that a row leaves out. Raises
-    ManifestError with every fault, each with its row.
+    folder: of the manifest, from which paths are seen. defaults: of columns that a row leaves out. wrong: with
+    other rows. Raises ManifestError with every fault, each with its row.
     """
-    faults: list[str] = []
+    faults = list(wrong)
     stamps: dict[str, str] = {}
     made = choice.made_of
     renders = []

@@ -150,5 +150,7 @@ def _at(place: str) -> Iterator[None]:
         yield
     except (ImportError, ValueError):  # of `system`
         raise
+    except FileNotFoundError as error:
+        raise OSError(f"{place}: there is no such bucket or folder ({one_line(error)})") from error
     except Exception as error:
         raise OSError(f"{place}: {one_line(error) or type(error).__name__}") from error

@@ -16,7 +16,7 @@ import aiohttp
 from tqdm import tqdm
 
 from ..batch.jobs import Checker, Job
-from ..batch.manifest import ManifestError, read_manifest
+from ..batch.manifest import ManifestError, read_rows
 from ..batch.run import News, Patience, Run
 from ..batch.server import GONE, Server
 from ..batch.state import DONE, FAILED, Record, State
@@ -65,14 +65,14 @@ def queue(args: argparse.Namespace) -> int:
 
 async def _queue(args: argparse.Namespace) -> int:
     workflow = Workflow.read(args.workflow)
-    rows = read_manifest(args.manifest)
+    rows, wrong = read_rows(args.manifest)
     urls = list(dict.fromkeys(args.server))
     async with AsyncExitStack() as held:
         session = await held.enter_async_context(aiohttp.ClientSession())
         copies = held.enter_context(tempfile.TemporaryDirectory(prefix="motionstream_"))
         servers = [Server(url, session, uuid.uuid4().hex) for url in urls]
-        infos = await _infos(servers, workflow)
-        jobs = Checker(workflow, args.manifest.absolute().parent, Path(copies), infos).jobs(rows)
+        infos = await _infos(servers, workflow, wrong)
+        jobs = Checker(workflow, args.manifest.absolute().parent, Path(copies), infos, wrong).jobs(rows)
         if args.check:
             print(f"{len(jobs)} {plural('job', len(jobs))}, no faults; nothing was sent")
             return 0
@@ -82,8 +82,10 @@ async def _queue(args: argparse.Namespace) -> int:
         return table([state.of(job.job_id) for job in jobs])
 
 
-async def _infos(servers: Sequence[Server], workflow: Workflow) -> dict[str, dict[str, dict[str, object]]]:
-    """What every server tells of the workflow's nodes. Raises ManifestError with all that do not answer."""
+async def _infos(
+    servers: Sequence[Server], workflow: Workflow, wrong: list[str]
+) -> dict[str, dict[str, dict[str, object]]]:
+    """What every server tells of the workflow's nodes. Raises ManifestError with `wrong` and all that do not."""
     told = await asyncio.gather(*(_info(each, workflow) for each in servers), return_exceptions=True)
     infos, silent = dict[str, dict[str, dict[str, object]]](), list[str]()
     for server, each in zip(servers, told, strict=True):
@@ -94,7 +96,7 @@ async def _infos(servers: Sequence[Server], workflow: Workflow) -> dict[str, dic
         else:
             infos[server.url] = each
     if silent:
-        raise ManifestError(silent)
+        raise ManifestError([*wrong, *silent])
     return infos
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..batch.manifest import ManifestError, read_manifest
+from ..batch.manifest import ManifestError, read_rows
 from ..batch.model_choice import ModelChoice
 from ..batch.recorded import missing, run
 from ..batch.renders import Render, plan
@@ -64,12 +64,12 @@ def render_manifest(args: argparse.Namespace) -> int:
 
 
 def _planned(args: argparse.Namespace) -> tuple[list[Render], ModelChoice]:
-    rows = read_manifest(args.manifest)
+    rows, wrong = read_rows(args.manifest)
     with_image = any("image" in row.values for row in rows)
     choice = choice_of(args, PHOTO_STUDENT if with_image else STUDENT)
     defaults = {"prompt": args.prompt, "negative": args.negative, "seed": args.seed}
     defaults |= {"units": args.units, "order": args.order}
-    return plan(rows, args.manifest.absolute().parent, defaults, choice), choice
+    return plan(rows, args.manifest.absolute().parent, defaults, choice, wrong), choice
 
 
 def _output(args: argparse.Namespace) -> Output:

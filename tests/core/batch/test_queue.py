@@ -255,19 +255,21 @@ def test_no_server_answers(table: Table, monkeypatch: pytest.MonkeyPatch, capsys
 def test_all_faults_are_told_at_once(
     table: Table, server: FakeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table.write("job_id,image,colour,seed", "a,gone.png,red,1", "b,picture.png,blue,many")
+    table.write("job_id,image,colour,seed", "a,gone.png,red,1", "b,picture.png,blue,many", "A,picture.png,red,2")
+    twice = "row 3: job_id 'A' is that of row 1 too; every job needs its own"
     assert table.queue(server) == 2
     told = capsys.readouterr().err.splitlines()
-    assert told[0].startswith("row 1: column 'colour'")
-    assert told[1].startswith("row 1 (a), image: gone.png: there is no file")
-    assert told[2] == "row 2 (b), seed: it takes a whole number, not 'many'"
-    assert told[3:] == ["3 faults; nothing was sent"]
+    assert told[0] == twice
+    assert told[1].startswith("row 1: column 'colour'")
+    assert told[2].startswith("row 1 (a), image: gone.png: there is no file")
+    assert told[3] == "row 2 (b), seed: it takes a whole number, not 'many'"
+    assert told[4:] == ["4 faults; nothing was sent"]
     monkeypatch.setattr("motionstream_core.commands.queue._CONNECT_S", 0.1)
     away = FakeServer(), FakeServer()
     assert table.queue(server, *away) == 2
     told = capsys.readouterr().err.splitlines()
-    assert [each.split()[1] for each in told[:-1]] == [each.url for each in away]
-    assert told[-1] == "2 faults; nothing was sent"
+    assert told[0] == twice and [each.split()[1] for each in told[1:-1]] == [each.url for each in away]
+    assert told[-1] == "3 faults; nothing was sent"
 
 
 def test_an_input_at_an_address_is_sent_as_one_of_this_machine_is(
