@@ -41,6 +41,7 @@ OPTIONAL = (
     "accelerate",
     "matplotlib",
     "tensorboard",
+    "torchmetrics",
     "gguf",
     "c2pa-python",
     "ray",
