@@ -42,6 +42,7 @@ OPTIONAL = (
     "matplotlib",
     "tensorboard",
     "sentencepiece",
+    "torchmetrics",
     "gguf",
     "c2pa-python",
     "ray",

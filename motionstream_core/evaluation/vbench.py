@@ -29,7 +29,7 @@ FETCHES = "VBench looks for its networks in VBENCH_CACHE_DIR (~/.cache/vbench) a
 def require_vbench() -> None:
     """Raises ImportError, saying what to install, where the package is not there."""
     try:
-        import vbench2_beta_i2v  # noqa: F401
+        import vbench2_beta_i2v  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(
             f"--vbench needs VBench-I2V, and it cannot be imported ({error}); install github.com/Vchitect/VBench in an "
@@ -46,7 +46,7 @@ def vbench_scores(
     VBench's own files. Raises as `require_vbench` does.
     """
     require_vbench()
-    from vbench2_beta_i2v import VBenchI2V
+    from vbench2_beta_i2v import VBenchI2V  # pyright: ignore[reportMissingImports]
 
     # the list of VBench's own prompts is not read for videos that are brought
     VBenchI2V(device, "", str(out)).evaluate(

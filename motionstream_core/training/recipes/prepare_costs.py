@@ -36,8 +36,15 @@ VAES: dict[int, dict[str, Any]] = {
         "latents_std": list(WAN22_STD),
     },
 }
-UMT5_XXL = {"vocab_size": 256384, "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24, "num_heads": 64}
-CLIP_VIT_H = {
+UMT5_XXL: dict[str, Any] = {
+    "vocab_size": 256384,
+    "d_model": 4096,
+    "d_kv": 64,
+    "d_ff": 10240,
+    "num_layers": 24,
+    "num_heads": 64,
+}
+CLIP_VIT_H: dict[str, Any] = {
     "hidden_size": 1280,
     "intermediate_size": 5120,
     "num_hidden_layers": 32,
@@ -45,6 +52,7 @@ CLIP_VIT_H = {
     "image_size": CLIP_SIDE_PX,
     "patch_size": 14,
 }
+EAGER: dict[str, Any] = {"attn_implementation": "eager"}  # the other asks the meta device for numbers
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,8 @@ def prepare_cost(spec: ModelSpec, num_frames: int) -> PrepareCost:
     height, width = spec.frame_size
     vae = wan_vae(spec.backbone.out_channels)
     with META:
-        text = UMT5EncoderModel(UMT5Config(**UMT5_XXL, attn_implementation="eager"))
-        clip = CLIPVisionConfig(**CLIP_VIT_H, attn_implementation="eager")
+        text = UMT5EncoderModel(UMT5Config(**UMT5_XXL, **EAGER))
+        clip = CLIPVisionConfig(**CLIP_VIT_H, **EAGER)
         image = CLIPVisionModel(clip) if spec.backbone.image_dim else None
         tokens, pixels = (
             torch.zeros(1, CAPTION_TOKENS, dtype=torch.int64),
