@@ -51,3 +51,4 @@ def test_the_next_run_shows_its_pictures_and_then_its_video(session: dict[str, A
     assert seen["again"] == "execution_success"
     assert (seen["during"]["pictures"], seen["during"]["videos"]) == (1, 0)
     assert (seen["after"]["pictures"], seen["after"]["videos"]) == (0, 1)
+    assert seen["after"]["height"] == seen["shown"]["height"], "the node grew"
