@@ -46,15 +46,12 @@ export function attachPreview(node, app, api) {
     if (String(detail?.displayNodeId).split(":").at(-1) !== String(node.id)) return;
     show(node, "pictures");
     leaveVideo(node, app);
-    watch(() => {
-      if (widgetsOf(node, PICTURES).length) removeWidgets(node, [VIDEO]);
-    });
+    watch(() => {});
   };
   api?.addEventListener(SHOWS, run);
   after(node, "onExecuted", (/** @type {Output | undefined} */ output) => {
     const file = output?.animated?.[0] ? output.images?.[0]?.filename : undefined;
     if (!file?.endsWith(".mp4")) return;
-    if (!node.videoContainer) removeWidgets(node, [VIDEO]); // of the run before
     /** @type {HTMLVideoElement | undefined} */
     let begun;
     watch(() => {
@@ -62,10 +59,7 @@ export function attachPreview(node, app, api) {
       const video = videoOf(node, file);
       // The page may put another element in the place of one: that one begins too. What somebody stopped stays so.
       if (video && video !== begun) play(video);
-      if (video) {
-        show(node, "video");
-        removeWidgets(node, PICTURES);
-      }
+      if (video) show(node, "video");
       begun = video ?? begun;
     });
   });
@@ -89,24 +83,25 @@ function show(node, what) {
 }
 
 /**
- * The last picture that was shown while it ran is none any longer, or the classic graph would take it for the video, and
- * fail. Its widget keeps the place until the video is there.
+ * The last picture that was shown while it ran makes way, or the classic graph would take it for the video, and fail. At
+ * once: beside the video it would make the node grow.
  * @type {(node: any, app?: Page) => void}
  */
 function leavePicture(node, app) {
   if (app?.nodePreviewImages) delete app.nodePreviewImages[placeOf(node)];
   node.imgs = undefined;
+  removeWidgets(node, PICTURES);
 }
 
 /**
- * The node is none of a video any longer, or the classic graph would take every picture for one, and show none. The
- * video of the run before stays in sight until a picture is there.
+ * The video of the run before makes way, or the classic graph would take every picture for one, and show none.
  * @type {(node: any, app?: Page) => void}
  */
 function leaveVideo(node, app) {
   if (!node.videoContainer) return;
   if (app?.nodeOutputs) delete app.nodeOutputs[placeOf(node)];
   node.videoContainer = node.previewMediaType = node.images = undefined;
+  removeWidgets(node, [VIDEO]);
 }
 
 /** Under which the page keeps what a node shows. @type {(node: any) => string} */

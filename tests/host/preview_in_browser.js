@@ -28,6 +28,7 @@ const shows = (visitor) =>
       return {
         pictures: [...inPage('img[src^="blob:"]'), ...inGraph("$$canvas-image-preview", "$$comfy_animation_preview")].length,
         videos: [...inPage(".video-preview"), ...inGraph("video-preview")].length,
+        height: node.size[1],
       };
     })()`,
   );
