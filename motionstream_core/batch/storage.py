@@ -50,16 +50,22 @@ def exists(place: str) -> bool:
 
 
 def names_below(folder: str) -> set[str]:
-    """The names, as `below` takes them, of all files in a folder and its folders; none where it is not there."""
+    """The names, as `below` takes them, of all files in a folder and its folders; none where it is not there.
+
+    Raises as `exists` does.
+    """
     if not is_address(folder):
         root = Path(folder)
         found = (each for each in root.rglob("*") if each.is_file() and not each.is_symlink())
         return {each.relative_to(root).as_posix() for each in found}
-    files = system(folder)
-    import fsspec
+    with _at(folder):
+        files = system(folder)
+        import fsspec
 
-    root = fsspec.url_to_fs(folder)[1].rstrip("/")
-    return {each.removeprefix(root).lstrip("/") for each in files.find(root)}
+        root = fsspec.url_to_fs(folder)[1].rstrip("/")
+        found = files.find(root)
+        files.invalidate_cache()  # else what others write meanwhile would not be seen
+    return {each.removeprefix(root).lstrip("/") for each in found}
 
 
 def content(place: str) -> bytes | None:
