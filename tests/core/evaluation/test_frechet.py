@@ -72,7 +72,7 @@ def test_the_command_judges_the_set_by_the_videos_that_it_kept(
         for name in ("made.mp4", "true.mp4")
     )
     covariances = np.cov(made.T) @ np.cov(true.T)
-    roots = np.sqrt(np.linalg.eigvals(covariances).astype(complex)).real.sum()
+    roots = np.real(np.sqrt(np.linalg.eigvals(covariances).astype(complex))).sum()
     apart = ((made.mean(0) - true.mean(0)) ** 2).sum()
     expected = apart + np.trace(np.cov(made.T)) + np.trace(np.cov(true.T)) - 2 * roots
     said = capsys.readouterr().out
