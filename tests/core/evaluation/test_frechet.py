@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from motionstream_core.__main__ import main
+from motionstream_core.evaluation.command import export_clips
 from motionstream_core.evaluation.frechet import frechet_distance, load_features, require_fvd, video_features
+from motionstream_core.media.video import VideoFrames
 
 pytest.importorskip("torchmetrics", reason="the distance is its")
 CPU = torch.device("cpu")
@@ -52,6 +55,29 @@ def test_the_users_network_sees_a_video_in_0_to_255(tmp_path: Path) -> None:
     video = np.zeros((5, 8, 6, 3), np.uint8)
     video[..., 0], video[:, :4, :, 1] = 200, 100
     assert video_features(network, video, CPU).tolist() == pytest.approx([200, 50, 0])
+
+
+@pytest.mark.thorough
+def test_the_command_judges_the_set_by_the_videos_that_it_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Colours of whole videos as features: their distance by numpy, from the kept files."""
+    pytest.importorskip("cv2", reason="the tracker without weights")
+    torch.jit.script(MeanColor()).save(str(tmp_path / "net.pt"))
+    export_clips(tmp_path / "clips", 3, 13)
+    given = ["evaluate", str(tmp_path / "clips"), "--out", str(tmp_path / "out"), "--device", "cpu", "--grid", "6"]
+    assert main([*given, "--variants", "none", "--lpips", "off", "--fvd", str(tmp_path / "net.pt")]) == 0
+    made, true = (
+        np.stack([VideoFrames(path).read(0, 13).mean((0, 1, 2)) for path in sorted((tmp_path / "out").rglob(name))])
+        for name in ("made.mp4", "true.mp4")
+    )
+    covariances = np.cov(made.T) @ np.cov(true.T)
+    roots = np.real(np.sqrt(np.linalg.eigvals(covariances).astype(complex))).sum()
+    apart = ((made.mean(0) - true.mean(0)) ** 2).sum()
+    expected = apart + np.trace(np.cov(made.T)) + np.trace(np.cov(true.T)) - 2 * roots
+    said = capsys.readouterr().out
+    assert f"FVD {expected:.2f} (by net.pt)" in said
+    assert f"FVD {expected:.2f} (by net.pt)" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
