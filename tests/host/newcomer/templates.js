@@ -69,9 +69,9 @@ export async function steer(visitor) {
   });
   const box = await page.locator(".mste-surface").last().boundingBox();
   const at = (x, y) => [box.x + box.width * x, box.y + box.height * y];
-  await page.mouse.move(...at(0.5, 0.5));
+  await page.mouse.move(...at(0.27, 0.25)); // the square; plain ground beside it would show no motion
   await page.mouse.down();
-  await page.mouse.move(...at(0.6, 0.6), { steps: 15 });
+  await page.mouse.move(...at(0.4, 0.4), { steps: 15 });
   await wait(2000);
   await page.mouse.up();
   await visitor.shot("live");
