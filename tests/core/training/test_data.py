@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from motionstream_core.checkpoints import load
 from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.training.data import (
     MAX_POINTS,
@@ -255,7 +256,7 @@ def test_a_shard_appears_whole_or_not_at_all(tmp_path: Path, vae: TinyVae, monke
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(world_clips, "save_file", half_written)
+        patch.setattr(load, "save_file", half_written)
         with pytest.raises(OSError, match="disk full"):
             write_shard(path, vae, range(1), MIX, CPU)
         assert not path.exists()
@@ -265,7 +266,7 @@ def test_a_shard_appears_whole_or_not_at_all(tmp_path: Path, vae: TinyVae, monke
     assert len(LatentClips(tmp_path)) == 1
     content = path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(world_clips, "save_file", half_written)
+        patch.setattr(load, "save_file", half_written)
         with pytest.raises(OSError, match="disk full"):
             write_shard(path, vae, range(2), MIX, CPU)
     assert path.read_bytes() == content

@@ -68,7 +68,8 @@ export async function steer(visitor) {
     return live?.widgets.find(({ name }) => name === "live_stage")?.element.stage?.shown.frames > 8;
   });
   const box = await page.locator(".mste-surface").last().boundingBox();
-  const at = (x, y) => [box.x + box.width * x, box.y + box.height * y];
+  const side = Math.min(box.width, box.height); // of the square picture in the middle
+  const at = (x, y) => [box.x + box.width / 2 + (x - 0.5) * side, box.y + box.height / 2 + (y - 0.5) * side];
   await page.mouse.move(...at(0.27, 0.25)); // the square; plain ground beside it would show no motion
   await page.mouse.down();
   await page.mouse.move(...at(0.4, 0.4), { steps: 15 });
