@@ -147,6 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="+")
     parser.add_argument("--student", type=Path, default=PHOTO_STUDENT)
+    parser.add_argument("--tiny-vae", type=Path, default=PHOTO_TINY_VAE, help="the student's")
     parser.add_argument("--head", type=float, default=1.0, help="times its head: 0 is a silent network")
     parser.add_argument("--long", action="store_true", help="60 s of a still photo, too")
     args = parser.parse_args()
@@ -155,7 +156,7 @@ def main() -> None:
         rgb = Image.fromarray(read_picture(path).pixels)
         photos.append(fit_picture(rgb, SIZE_PX, SIZE_PX).astype(np.float32) / 255)
         wide.append(fit_picture(rgb, SIZE_PX + 32, SIZE_PX + 32).astype(np.float32) / 255)
-    vae = load_tiny_vae(PHOTO_TINY_VAE)
+    vae = load_tiny_vae(args.tiny_vae)
     makers: dict[str, Make] = {
         "photo student": maker(_with_head(_float(load_model(args.student)), args.head), vae),
         "shapes' student": maker(_float(load_model(STUDENT)), load_tiny_vae(TINY_VAE)),
