@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -35,9 +35,9 @@ class ModelChoice:
     def made_of(self) -> dict[str, Any]:
         """What a video's pixels depend on: not where the weights wait."""
         made = {name: value for name, value in asdict(self).items() if name != "memory_bytes"}
-        for field in (each for each in fields(self) if each.name in ("arithmetic", "compiled")):
-            if made[field.name] == field.default:  # as tables say that were begun before there was a choice
-                del made[field.name]
+        for name in ("arithmetic", "compiled"):
+            if made[name] == getattr(ModelChoice, name):  # as tables say that were begun before there was a choice
+                del made[name]
         return made
 
     @property

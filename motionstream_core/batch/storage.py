@@ -50,14 +50,10 @@ def exists(place: str) -> bool:
 
 
 def names_below(folder: str) -> set[str]:
-    """The names, as `below` takes them, of all files in a folder and its folders; none where it is not there.
+    """The names, as `below` takes them, of all files below an address; none where it is not there.
 
     Raises as `exists` does.
     """
-    if not is_address(folder):
-        root = Path(folder)
-        found = (each for each in root.rglob("*") if each.is_file() and not each.is_symlink())
-        return {each.relative_to(root).as_posix() for each in found}
     with _at(folder):
         files = system(folder)
         import fsspec

@@ -38,9 +38,11 @@ class Output:
         return below(self.folder, job.job_id + VIDEO), below(self.folder, job.job_id + SIDECAR)
 
     def all_made(self, jobs: Sequence[Render]) -> dict[Render, str]:
-        """`made` of those jobs that are. The folder is listed once; an address is not asked for what is not there."""
-        there = names_below(self.folder)
-        found = {job: self.made(job) for job in jobs if {job.job_id + VIDEO, job.job_id + SIDECAR} <= there}
+        """`made` of those jobs that are. An address is listed once, and not asked for what is not there."""
+        if is_address(self.folder):
+            there = names_below(self.folder)
+            jobs = [job for job in jobs if {job.job_id + VIDEO, job.job_id + SIDECAR} <= there]
+        found = {job: self.made(job) for job in jobs}
         return {job: video for job, video in found.items() if video is not None}
 
     def made(self, job: Render) -> str | None:

@@ -16,7 +16,7 @@ from ..demo.weights import BUNDLED, name_of
 from ..entry import Command, one_line
 from ..evaluation.clips.cases import Protocol, Video, read_clip
 from ..evaluation.clips.datasets import Footage, find_footage
-from ..evaluation.clips.vaes import VaeFigures, stride_of, vae_figures
+from ..evaluation.clips.vaes import VaeFigures, vae_figures
 from ..files import new_file
 from ..options import add_device, frames, size, whole
 from ..streaming.render.renderer import Vae, open_vae
@@ -81,7 +81,7 @@ def table(rows: Sequence[Row]) -> str:
 
 def _clips(footage: Sequence[Footage], protocol: Protocol, vae: Vae) -> Iterator[Video]:
     """Clips of 1 + 4k frames, one in memory at a time."""
-    time = stride_of(vae).time
+    time = vae.stride.time
     return (read_clip(each, protocol, lambda count: count - (count - 1) % time)[0] for each in footage)
 
 

@@ -10,9 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...geometry import VaeStride
 from ...models.live_bytes import LiveBytes
-from ...models.vae.tiny_vae import TinyVae
 from ...models.vae.wan_vae import WanVae
 from ...streaming.render.renderer import Vae, streaming_decoder
 from ..perceptual import Lpips
@@ -41,11 +39,6 @@ class VaeFigures:
     memory_mib: float
 
 
-def stride_of(vae: Vae) -> VaeStride:
-    """Of a VAE of either kind."""
-    return vae.config.stride if isinstance(vae, TinyVae) else vae.stride
-
-
 @torch.no_grad()
 def vae_figures(
     encoder: Vae, decoder: Vae, clips: Iterable[Video], device: torch.device, lpips: Lpips | None = None
@@ -55,8 +48,8 @@ def vae_figures(
     Raises ValueError for no clips, for VAEs of unlike latents, and as `encode` does.
     """
     for name, one, other in (
-        ("latent channels", _channels(encoder), _channels(decoder)),
-        ("strides", stride_of(encoder), stride_of(decoder)),
+        ("latent channels", encoder.num_channels, decoder.num_channels),
+        ("strides", encoder.stride, decoder.stride),
     ):
         if one != other:
             raise ValueError(f"encoder and decoder do not go together: {name} are {one} and {other}")
@@ -66,7 +59,7 @@ def vae_figures(
     for number, clip in enumerate(clips):
         frames = torch.from_numpy(clip.copy()).to(device).permute(3, 0, 1, 2)[None].float() / 255
         if number == 0:
-            memory = _decoding_mib(decoder, encoder.encode(frames[:, :, : 1 + (CHUNK - 1) * stride_of(encoder).time]))
+            memory = _decoding_mib(decoder, encoder.encode(frames[:, :, : 1 + (CHUNK - 1) * encoder.stride.time]))
             watch.run("decoded", 0, lambda frames=frames: _decode(decoder, encoder.encode(frames)))
         latents = watch.run("encoded", len(clip), lambda frames=frames: encoder.encode(frames))
         rebuilt = watch.run("decoded", len(clip), lambda latents=latents: _decode(decoder, latents))
@@ -84,10 +77,6 @@ def vae_figures(
         watch.per_second("decoded"),
         memory,
     )
-
-
-def _channels(vae: Vae) -> int:
-    return vae.config.latent_channels if isinstance(vae, TinyVae) else vae.num_channels
 
 
 def _half(vae: Vae, name: str) -> list[nn.Module]:

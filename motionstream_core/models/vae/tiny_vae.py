@@ -130,6 +130,16 @@ class TinyVae(nn.Module):
         self._mean_std = torch.tensor([config.decoder_mean, config.decoder_std], device="cpu").view(2, 1, -1, 1, 1, 1)
 
     @property
+    def stride(self) -> VaeStride:
+        """Pixels per latent cell."""
+        return self.config.stride
+
+    @property
+    def num_channels(self) -> int:
+        """Of the latents."""
+        return self.config.latent_channels
+
+    @property
     def dtype(self) -> torch.dtype:
         """Of the encoder's weights: what comes in is converted to it."""
         return next(self.encoder.parameters()).dtype

@@ -295,13 +295,9 @@ def streaming_decoder(vae: Vae) -> StreamingDecoder:
 def _require_fit(loaded: LoadedModel, encoder: Vae, decoder: Vae) -> None:
     spec = loaded.spec
     for vae in (encoder, decoder):
-        if isinstance(vae, TinyVae):
-            channels, stride = vae.config.latent_channels, vae.config.stride
-        else:
-            channels, stride = vae.num_channels, vae.stride
         for name, found, wanted in (
-            ("latent channels", channels, spec.backbone.out_channels),
-            ("VAE strides", stride, spec.vae_stride),
+            ("latent channels", vae.num_channels, spec.backbone.out_channels),
+            ("VAE strides", vae.stride, spec.vae_stride),
         ):
             if found != wanted:
                 raise ValueError(f"{name}: the model takes {wanted}, this VAE gives {found}; use the model's own")

@@ -170,10 +170,8 @@ def test_files_at_addresses_are_fetched_and_put_whole(tmp_path: Path) -> None:
     assert storage.content(place) == b"video" and memory.find("/out") == ["/out/set/b.mp4"]
     (tmp_path / "out" / "set").mkdir(parents=True)
     storage.put(tmp_path / "b", str(tmp_path / "out" / "set" / "b.mp4"))
-    (tmp_path / "out" / "link.mp4").symlink_to(tmp_path / "b")
-    here, there = (storage.names_below(each) for each in (str(tmp_path / "out"), "memory://out/"))
-    assert here == there == {"set/b.mp4"}
-    assert storage.names_below("memory://none") == storage.names_below(str(tmp_path / "none")) == set()
+    assert storage.names_below("memory://out/") == {"set/b.mp4"}
+    assert storage.names_below("memory://none") == set()
     storage.remove(place)
     assert storage.content(place) is None
     storage.require_writable("memory://out")
