@@ -4,7 +4,8 @@ A small VAE blurs what it decodes, be it the picture that it was given to the bi
 model makes the latents that it was told, the pixels that they are latents of (`tracks.carry`) are the better picture;
 where it shows something else its frame stands, with the detail of what is alike.
 StableSR (arXiv 2305.07015) corrects a decoder's colours by its input in a like way: what is coarse of the one, what is
-fine of the other. Here both follow the input as far as the two agree.
+fine of the other. Here both follow the input as far as the two agree, and its light is first made the model's: night
+or fog that a model lays over the whole picture is laid over the picture's own pixels.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from ..models.conditioning import Forecast
 
 CELLS = 32
 """What is coarse: as much as so many cells along the smaller side can show."""
-LIKE, SAME = 0.16, 0.04
+LIKE, SAME = 0.06, 0.03
 """Differences in what is coarse, of 1, at which a forecast still has e^-1 of its say about detail, and about colour."""
+OTHER = 0.05
+"""A cell whose colour the common light explains no better, at which it has e^-1/2 of its say about that light."""
+UNLIT, LIT = 0.004, 0.012
+"""Changes by the common light (rms, of 1) up to which there is none but a decoder's error, and from which it counts."""
 AGREE, DIFFER = 0.1, 0.3
 """Up to which difference of latents (rms over channels) a cell is as it was forecast, and from which it is not."""
 
@@ -29,15 +34,46 @@ def with_detail(frames: Tensor, forecast: Forecast, latents: Tensor) -> Tensor:
     latents: (1 c f h w), of which they were decoded.
     """
     decoded = frames.movedim(3, 1)
-    foreseen = forecast.frames.to(decoded).movedim(0, 1)
+    known = forecast.known.to(decoded)[:, None]
+    foreseen = _relit(forecast.frames.to(decoded).movedim(0, 1), decoded, known)
     apart = foreseen - decoded
-    size, known = apart.shape[2:], forecast.known.to(decoded)[:, None]
-    coarse = _coarse(apart)
+    size = apart.shape[2:]
+    coarse = _blurred(_cells(apart))
     unlike = coarse.square().sum(1, keepdim=True)
     low = _enlarged(coarse, size)
     detail, colour = (_enlarged(torch.exp(-unlike / scale**2), size) * known for scale in (LIKE, SAME))
     shown = (decoded + detail * (apart - low) + colour * low).clamp(0, 1)
     return torch.lerp(shown, foreseen, _enlarged(_agreement(latents, forecast), size)).movedim(1, 3)
+
+
+def _relit(foreseen: Tensor, decoded: Tensor, known: Tensor) -> Tensor:
+    """The forecast (t 3 h w) in the light of the decoded frames.
+
+    That is a gain and a lift, one a frame and channel, which explain most of the cells: a flake, or what stands
+    elsewhere than foreseen, is no light. Without such a light, the very forecast.
+    """
+    here, there, weight = (_cells(frames) for frames in (foreseen, decoded, known))
+    explained = weight
+    for _ in range(3):
+        gain, lift = _fit(here, there, explained)
+        other = (there - gain * here - lift).square().sum(1, keepdim=True)
+        explained = weight * torch.exp(-0.5 * other / OTHER**2)
+    change = (gain * here + lift - here).square().mean((1, 2, 3), keepdim=True).sqrt()
+    common = explained.mean((2, 3), keepdim=True) > 0.5
+    share = common * ((change - UNLIT) / (LIT - UNLIT)).clamp(0, 1)
+    return foreseen + share * (gain * foreseen + lift - foreseen) if share.any() else foreseen
+
+
+def _fit(here: Tensor, there: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Gain and lift (t 3 1 1) by weighted least squares; a gain of 1 where there is no contrast to tell it by."""
+    total = weight.mean((2, 3), keepdim=True) + 1e-4
+
+    def mean(values: Tensor) -> Tensor:
+        return (weight * values).mean((2, 3), keepdim=True) / total
+
+    at, to = mean(here), mean(there)
+    gain = (mean((here - at) * (there - to)) + 1e-3) / (mean((here - at).square()) + 1e-3)
+    return gain, to - gain * at
 
 
 def _agreement(latents: Tensor, forecast: Forecast) -> Tensor:
@@ -47,11 +83,15 @@ def _agreement(latents: Tensor, forecast: Forecast) -> Tensor:
     return agreed.repeat_interleave(forecast.stride, 0)[-forecast.frames.shape[1] :]
 
 
-def _coarse(frames: Tensor) -> Tensor:
-    """Means of cells, and then of three by three of them, half as heavy at each rim."""
+def _cells(frames: Tensor) -> Tensor:
+    """Means of cells."""
     height, width = frames.shape[2:]
     share = min(1.0, CELLS / min(height, width))
-    cells = F.interpolate(frames, (round(height * share), round(width * share)), mode="area")
+    return F.interpolate(frames, (round(height * share), round(width * share)), mode="area")
+
+
+def _blurred(cells: Tensor) -> Tensor:
+    """Means of three by three cells, half as heavy at each rim."""
     return F.avg_pool2d(F.avg_pool2d(F.pad(cells, (1, 1, 1, 1), mode="replicate"), 2, 1), 2, 1)
 
 

@@ -55,13 +55,37 @@ def test_what_the_model_shows_otherwise_stands_and_the_rest_is_sharp() -> None:
     assert (shown - picture)[..., :48].abs().mean() < 0.003
 
 
-@pytest.mark.parametrize("shade", [0.01, 0.2])
+@pytest.mark.parametrize("shade", [0.003, 0.2])
 def test_light_that_falls_is_kept_the_more_the_plainer_it_is(shade: float) -> None:
     """A shade that the VAE may have made is undone, one that the model must mean is not; either way it is sharp."""
     picture = textured()
     shown = with_detail((blurred(picture) - shade).movedim(0, 3), forecast_of(picture), OTHER).movedim(3, 0)
     left = (picture - shown).mean().item()
     assert left < 0.5 * shade if shade < 0.1 else left > 0.9 * shade
+
+
+def test_a_light_over_the_whole_picture_is_laid_over_its_own_pixels() -> None:
+    """Each frame and channel in its own: night falls, fog comes up. A flake before it stands, and is no light."""
+    picture = textured()
+    gain = torch.tensor([[0.9, 0.6, 0.3], [0.9, 0.7, 0.4], [1.0, 0.8, 0.5]])[..., None, None]
+    lift = torch.tensor([[0.02, 0.2, 0.5], [0.02, 0.2, 0.5], [0.0, 0.2, 0.5]])[..., None, None]
+    lit = gain * picture + lift
+    decoded = blurred(lit)
+    decoded[:, :, 40:46, 30:36] = 0.98
+    shown = with_detail(decoded.movedim(0, 3), forecast_of(picture), OTHER).movedim(3, 0)
+    away = torch.ones(SIZE, dtype=torch.bool)
+    away[28:58, 18:48] = False
+    assert (blurred(lit) - lit)[..., away].abs().mean() > 0.01
+    assert (shown - lit)[..., away].abs().mean() < 0.002
+    assert (shown - decoded)[:, :, 42:44, 32:34].abs().max() < 0.05
+
+
+def test_what_half_of_the_picture_shows_is_no_common_light() -> None:
+    picture = textured()
+    decoded = blurred(picture)
+    decoded[..., :56] *= 0.4
+    shown = with_detail(decoded.movedim(0, 3), forecast_of(picture), OTHER).movedim(3, 0)
+    assert (shown - picture)[..., 72:].abs().mean() < 0.003
 
 
 def test_a_forecast_of_another_size_is_an_error() -> None:
