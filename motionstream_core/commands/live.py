@@ -21,9 +21,8 @@ from ..media.picture import read_picture
 from ..options import add_credentials, whole
 from .model import MAX_STEPS, add_model, model_of, warm
 
-BUNDLED_LIVE_CHUNK, BUNDLED_LIVE_STEPS, PHOTO_LIVE_STEPS = 1, 2, 1
-"""Latent frames and denoise steps: with the 3 and 3 that they were trained by, an answer takes longer (docs/live.md).
-The model for pictures, which starts from its forecast, is no worse for a single step (docs/log.md)."""
+BUNDLED_LIVE_CHUNK, BUNDLED_LIVE_STEPS = 1, 2
+"""Latent frames and denoise steps at most: with more an answer takes longer (docs/live.md)."""
 MAX_CHUNK = 100
 
 
@@ -39,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--live-steps",
         type=whole(1, MAX_STEPS),
         help="denoise steps of a chunk: fewer answer sooner; default: as trained, "
-        f"the bundled model for pictures {PHOTO_LIVE_STEPS}, others {BUNDLED_LIVE_STEPS}",
+        f"a bundled model {BUNDLED_LIVE_STEPS} at most",
     )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; others than this machine need a token"
@@ -57,8 +56,7 @@ def live(args: argparse.Namespace) -> None:
     spec, file = renderer.loaded.spec, args.model or PHOTO_STUDENT
     bundled = file.resolve() in BUNDLED.values()
     chunk = args.chunk or (BUNDLED_LIVE_CHUNK if bundled else None)
-    few = PHOTO_LIVE_STEPS if file.resolve() == PHOTO_STUDENT else BUNDLED_LIVE_STEPS
-    steps = args.live_steps or (few if bundled else None)
+    steps = args.live_steps or (min(BUNDLED_LIVE_STEPS, len(spec.step_list)) if bundled else None)
     opened = Opened(renderer, args.size or spec.frame_size, args.seed, chunk, name_of(file), steps)
     prompt, picture = args.prompt, None
     if args.image is not None:

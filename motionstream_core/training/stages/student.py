@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -13,12 +13,12 @@ from ...diffusion.schedule import student_sigmas
 from ...geometry import Chunk
 from ...models.conditioning import Conditions
 from ...models.track_wan import TrackWan
-from ...streaming.rollout import GradientPolicy, RolledChunk, rollout, seeded_noise
+from ...streaming.rollout import ConditionSource, GradientPolicy, Noise, RolledChunk, rollout, seeded_noise
 
 HEAD = ("track_head.",)  # names of the track head's parameters begin so
 
 
-def chunk_conditions(whole: Conditions) -> Callable[[Chunk], Conditions]:
+def chunk_conditions(whole: Conditions) -> ConditionSource:
     """(chunk) -> that chunk's part of whole-clip conditions; a pinned first latent is chunk 0's."""
 
     def part(tensor: Tensor | None, chunk: Chunk) -> Tensor | None:
@@ -39,12 +39,26 @@ def chunk_conditions(whole: Conditions) -> Callable[[Chunk], Conditions]:
 def training_rollout(
     model: TrackWan, spec: ModelSpec, whole: Conditions, shape: torch.Size, policy: GradientPolicy, seed: int
 ) -> Iterator[RolledChunk]:
-    """The student's chunks over clips of latent shape (b c f h w), with the policy's gradient.
+    """The student's chunks over clips of latent shape (b c f h w), with the policy's gradient."""
+    batch_size, channels, _, height, width = shape
+    weight = model.patch_embedding.weight
+    noise = seeded_noise(seed, (batch_size, channels, height, width), weight.dtype, weight.device)
+    return noised_rollout(model, spec, chunk_conditions(whole), shape, policy, noise)
+
+
+def noised_rollout(
+    model: TrackWan,
+    spec: ModelSpec,
+    conditions: ConditionSource,
+    shape: torch.Size,
+    policy: GradientPolicy,
+    noise: Noise,
+) -> Iterator[RolledChunk]:
+    """As `training_rollout`, of conditions and noise that are told chunk by chunk.
 
     The cache holds what attention is given: bf16 under a bf16 autocast, though the weights are fp32.
     """
-    batch_size, channels, num_frames, height, width = shape
-    weight = model.patch_embedding.weight
+    batch_size, _, num_frames, height, width = shape
     cache = model.make_cache(
         batch_size,
         height,
@@ -53,16 +67,16 @@ def training_rollout(
         window_frames=spec.window_frames,
         chunk_frames=spec.chunk_plan.chunk_frames,
         rope_rule=spec.rope_rule,
-        dtype=_computed(weight),
+        dtype=_computed(model.patch_embedding.weight),
     )
     return rollout(
         model,
         spec.layout,
-        chunk_conditions(whole),
+        conditions,
         plan=spec.chunk_plan,
         sigmas=student_sigmas(spec.step_list, spec.shift),
         cache=cache,
-        noise=seeded_noise(seed, (batch_size, channels, height, width), weight.dtype, weight.device),
+        noise=noise,
         num_latent_frames=num_frames,
         gradient=policy,
     )
