@@ -328,7 +328,7 @@ def test_the_command_writes_the_video(folder: Path, tmp_path: Path, capsys: pyte
         )
         == 2
     )
-    assert "--image is missing" in capsys.readouterr().err
+    assert "--image: it is missing" in capsys.readouterr().err
 
 
 def test_the_cache_of_a_full_size_stream_is_reckoned() -> None:
