@@ -23,7 +23,7 @@ export function open(place, address = location.href) {
   document.addEventListener("keydown", (event) => {
     if (event.target !== document.body) return;
     stage.focus();
-    stage.editor.keyDown(event);
+    stage.editor.keys.down(event);
   });
   stage.focus();
   void begin(stage, addresses.current);

@@ -264,7 +264,7 @@ export class Stage {
   }
 
   focus() {
-    this.editor.keys.focus({ preventScroll: true });
+    this.editor.keys.focus();
   }
 
   /** What to do next. */
