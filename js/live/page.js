@@ -1,5 +1,6 @@
 /** The stage as a page of its own: the server's present session, and another one from every picture opened. */
 
+import { setLanguage, translate } from "../language/language.js";
 import { addressesBelow } from "./protocol.js";
 import { Stage } from "./stage.js";
 
@@ -7,6 +8,7 @@ const ASK_AGAIN_MS = 2000;
 
 /** The stage fills `place`; `address` is the page's own. @type {(place: HTMLElement, address?: string) => Stage} */
 export function open(place, address = location.href) {
+  setLanguage(navigator.language);
   const addresses = addressesBelow(new URL(".", address).href, new URL(address).searchParams.get("token"));
   const stage = new Stage({
     addresses,
@@ -47,7 +49,7 @@ async function begin(stage, address) {
     try {
       return stage.open(await sessionAt(address));
     } catch (error) {
-      stage.notify(`No stream yet: ${error instanceof Error ? error.message : error}`);
+      stage.notify(translate("No stream yet: {}", error instanceof Error ? error.message : String(error)));
       await new Promise((done) => setTimeout(done, ASK_AGAIN_MS));
     }
   }

@@ -1,5 +1,6 @@
 /** Rows of the live stage: tools and the stream's course, the prompt, who steers, what came of it, figures. */
 
+import { translate } from "../language/language.js";
 import { movesOf } from "../track_editor/document/format.js";
 import { cameraMenu, cameraPanel } from "../track_editor/view/camera_panel.js";
 import { button, labelled, make, numberField, show } from "../track_editor/view/elements.js";
@@ -82,9 +83,9 @@ export function coursePanel(stage, model) {
     const { state, back_s, steering } = stage.status;
     const isRunning = state === "running" || state === "paused";
     drawing.inert = stage.isOpen && !steering;
-    put(start, isRunning ? "End" : "Start");
+    put(start, translate(isRunning ? "End" : "Start"));
     start.dataset.running = String(isRunning);
-    put(pause, state === "paused" ? "Resume" : "Pause");
+    put(pause, translate(state === "paused" ? "Resume" : "Pause"));
     start.disabled = state === "ended" && !stage.host.again;
     pause.disabled = !isRunning;
     back.disabled = !isRunning || back_s <= 0;
@@ -99,7 +100,7 @@ export function coursePanel(stage, model) {
 const bar = () => make("span", { className: "mste-bar" });
 
 /** @type {(field: HTMLElement, text: string) => HTMLLabelElement} */
-const labelledAfter = (field, text) => make("label", {}, field, text);
+const labelledAfter = (field, text) => make("label", {}, field, translate(text));
 
 /** The camera's moves, and the button that sends them off. @type {(stage: Stage, model: EditorModel) => Panel} */
 export function liveCameraPanel(stage, model) {
@@ -122,8 +123,8 @@ export function promptPanel(stage) {
   const prompt = make("input", {
     type: "text",
     className: "mste-prompt",
-    title: "Prompt; Enter sends it",
-    ariaLabel: "Prompt",
+    title: translate("Prompt; Enter sends it"),
+    ariaLabel: translate("Prompt"),
     autocomplete: "off",
     maxLength: 4000,
   });
@@ -173,10 +174,10 @@ export function promptPanel(stage) {
       shown = stage.status.prompt;
       prompt.value = shown;
     }
-    const hint = stage.words ? `Words: ${stage.words.join(" ")}` : "What is to be seen";
+    const hint = stage.words ? translate("Words: {}", stage.words.join(" ")) : translate("What is to be seen");
     if (prompt.placeholder !== hint) {
       prompt.placeholder = hint;
-      prompt.title = stage.words ? `${hint}. Enter sends them` : "Prompt; Enter sends it";
+      prompt.title = stage.words ? translate("{}. Enter sends them", hint) : translate("Prompt; Enter sends it");
       offer(words, prompt.value, stage.words);
     }
     show(blend, stage.blendChunks);
@@ -207,7 +208,8 @@ export function notePanel(stage) {
     row.hidden = !ended && (!stage.isOpen || (steering && !asked));
     if (row.hidden) return;
     const watches = stage.hasAsked ? "You watch; the one who steers has been asked" : "You watch: somebody else steers";
-    put(text, ended ? `Ended${ended.reason && `: ${ended.reason}`}` : steering ? "Somebody asks to steer" : watches);
+    const told = ended?.reason ? translate("Ended: {}", ended.reason) : translate("Ended");
+    put(text, ended ? told : translate(steering ? "Somebody asks to steer" : watches));
     ask.hidden = ended !== null || steering || stage.hasAsked;
     hand.hidden = ended !== null || !steering;
     if (linked === (ended?.files ?? null)) return;
@@ -220,7 +222,9 @@ export function notePanel(stage) {
 /** @type {(files: import("./protocol.js").Files, addresses: import("./protocol.js").Addresses) => (HTMLElement | string)[]} */
 const fileLinks = ({ video, tracks, document, log }, addresses) =>
   Object.entries({ Video: video, Tracks: tracks, Drawing: document, Log: log }).flatMap(([text, address]) =>
-    address ? [" ", make("a", { href: addresses.file(address), target: "_blank", rel: "noopener" }, text)] : [],
+    address
+      ? [" ", make("a", { href: addresses.file(address), target: "_blank", rel: "noopener" }, translate(text))]
+      : [],
   );
 
 /** What there is to say, always in the same place: a line that came and went would move the picture under the hand. @type {(stage: Stage) => Panel} */
@@ -229,7 +233,7 @@ export function wordsPanel(stage) {
   const row = make("div", { className: "mste-words", role: "status" }, text);
   const update = () => {
     const { state, message } = stage.status;
-    const told = [state === "ended" ? "" : message, stage.hint].filter(Boolean).join(". ");
+    const told = [state === "ended" ? "" : message, translate(stage.hint)].filter(Boolean).join(". ");
     put(text, stage.editor.message || told);
     row.dataset.problem = String(Boolean(stage.editor.message));
   };
@@ -257,16 +261,18 @@ export function figuresPanel(stage) {
 /** As [value, what it is]; all of them from the beginning, so that they stay where they are. @type {(stage: Stage, now: number) => [string, string][]} */
 function figuresOf({ status, hello, chunk, screen, isOpen }, now) {
   const delay = median(screen.delays.slice(-RECENT));
-  const others = status.watchers > 1 ? `, ${status.watchers - 1} more` : "";
+  const others = status.watchers > 1 ? translate(", {} more", status.watchers - 1) : "";
   const numFrames = chunk?.num_frames ?? 0;
   return [
-    isOpen ? [status.state, `${status.steering ? "you steer" : "you watch"}${others}`] : ["offline", ""],
-    [figure(chunk?.fps_made, 1), "fps made"],
-    [figure(chunk && screen.player.rate(now), 1), "shown"],
-    [figure(chunk?.made_ms), "ms a chunk"],
-    [figure(delay), "ms from drag to picture"],
-    [figure(screen.player.slacks.at(-1)), "ms buffer"],
-    [String(numFrames), `frames (${figure(hello && numFrames / hello.fps)} s)`],
+    isOpen
+      ? [translate(status.state), `${translate(status.steering ? "you steer" : "you watch")}${others}`]
+      : [translate("offline"), ""],
+    [figure(chunk?.fps_made, 1), translate("fps made")],
+    [figure(chunk && screen.player.rate(now), 1), translate("shown")],
+    [figure(chunk?.made_ms), translate("ms a chunk")],
+    [figure(delay), translate("ms from drag to picture")],
+    [figure(screen.player.slacks.at(-1)), translate("ms buffer")],
+    [String(numFrames), translate("frames ({} s)", figure(hello && numFrames / hello.fps))],
     [figure(chunk?.memory_mb), "MB"],
   ];
 }

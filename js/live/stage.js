@@ -1,5 +1,6 @@
 /** The live stage: the editor over a stream, with the session behind it. */
 
+import { translate } from "../language/language.js";
 import { TrackEditor } from "../track_editor/editor.js";
 import { kindColour } from "../track_editor/view/colours.js";
 import { Connection } from "./connection.js";
@@ -358,7 +359,7 @@ export class Stage {
       this.startsAtOnce = true;
       this.open(session);
     } catch (error) {
-      this.notify(`No other stream could begin: ${error instanceof Error ? error.message : error}`);
+      this.notify(translate("No other stream could begin: {}", error instanceof Error ? error.message : String(error)));
     }
   }
 
@@ -368,7 +369,7 @@ export class Stage {
     try {
       await this.host.picture(file);
     } catch (error) {
-      this.notify(`The picture was not taken: ${error instanceof Error ? error.message : error}`);
+      this.notify(translate("The picture was not taken: {}", error instanceof Error ? error.message : String(error)));
     }
   }
 

@@ -1,5 +1,6 @@
 /** The stage in a node: it opens when the queued workflow comes to the node, and stays for the next time. */
 
+import { translate } from "../language/language.js";
 import { after, inherit, keyOf, leave, makePlace, placeIn, tellOfChange } from "../track_editor/in_node.js";
 import { loaderValue, upload } from "../track_editor/io/upload.js";
 import { nodeBehind, nodeOfExecution } from "../track_editor/io/upstream.js";
@@ -74,7 +75,7 @@ class LiveBinding {
     this.place = makePlace(`${MIN_HEIGHT}px`);
     this.listener = (/** @type {any} */ { detail }) => this.told(detail);
     api.addEventListener(EVENT, this.listener);
-    this.place.append(make("div", { className: "mste-wait" }, WAITING));
+    this.place.append(make("div", { className: "mste-wait" }, translate(WAITING)));
   }
 
   /** Ended, but for the stage that it had. @type {() => Stage | null} */
@@ -133,6 +134,8 @@ class LiveBinding {
     widget.value = loaderValue(await upload(this.api, file));
     widget.callback?.(widget.value);
     tellOfChange(this.node, this.app);
-    this.stage?.notify(`${widget.value} is in the loader: end this stream and run the workflow again`);
+    this.stage?.notify(
+      translate("{} is in the loader: end this stream and run the workflow again", String(widget.value)),
+    );
   }
 }

@@ -1,5 +1,6 @@
 /** The editor on a page: model, surface, timeline and panels put together, with playing. */
 
+import { translate } from "../language/language.js";
 import { onPicture } from "./document/edits.js";
 import { Transfer } from "./io/transfer.js";
 import { Keys } from "./keys.js";
@@ -75,8 +76,10 @@ export class TrackEditor {
       make(
         "div",
         {},
-        make("p", { className: "mste-close" }, "Esc or a click closes this"),
-        ...(host.live?.help ?? HELP).map(([keys, what]) => make("p", {}, make("b", {}, keys), ` ${what}`)),
+        make("p", { className: "mste-close" }, translate("Esc or a click closes this")),
+        ...(host.live?.help ?? HELP).map(([keys, what]) =>
+          make("p", {}, make("b", {}, translate(keys)), ` ${translate(what)}`),
+        ),
       ),
     );
     this.element = make(
@@ -225,7 +228,7 @@ export class TrackEditor {
     const wanted = this.host.canvas();
     const { width, height, num_frames } = this.model.document.canvas;
     if (!wanted || (wanted.width === width && wanted.height === height && wanted.num_frames === num_frames)) return "";
-    return `node: ${wanted.width} × ${wanted.height} px, ${wanted.num_frames} frames`;
+    return translate("node: {} × {} px, {} frames", wanted.width, wanted.height, wanted.num_frames);
   }
 
   fitToHost() {
@@ -272,10 +275,11 @@ export class TrackEditor {
     if (this.problem.hidden === (problem === null) && this.problem.dataset.text === String(problem)) return;
     this.problem.hidden = problem === null;
     this.problem.dataset.text = String(problem);
+    if (problem === null) return this.problem.replaceChildren();
     const anew = button("Start anew", "Give the text up and begin with an empty drawing", () =>
       this.model.startAnew(this.host.canvas() ?? DEFAULT_CANVAS),
     );
-    this.problem.replaceChildren(`This cannot be edited: ${problem} `, anew);
+    this.problem.replaceChildren(`${translate("This cannot be edited: {}", problem)} `, anew);
   }
 
   /** @type {(open?: boolean) => void} */
@@ -290,9 +294,9 @@ export class TrackEditor {
     this.host.imageImported?.(file);
   }
 
-  /** @type {(message: string) => void} */
+  /** A sentence of the page's own, or one that is translated already. @type {(message: string) => void} */
   notify(message) {
-    this.message = message;
+    this.message = translate(message);
     this.repaint();
   }
 

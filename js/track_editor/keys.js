@@ -1,5 +1,6 @@
 /** The editor's keyboard: the field that has it, how it comes back there, and what keys do. */
 
+import { translate } from "../language/language.js";
 import { commandOf } from "./state/keyboard.js";
 import { make } from "./view/elements.js";
 
@@ -14,7 +15,7 @@ export class Keys {
     this.field = make("textarea", {
       className: "mste-keys",
       inputMode: "none", // a finger on the picture brings up no keyboard
-      ariaLabel: "Trajectories: arrow keys and letters draw, ? lists the keys",
+      ariaLabel: translate("Trajectories: arrow keys and letters draw, ? lists the keys"),
     });
   }
 
