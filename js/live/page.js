@@ -15,7 +15,7 @@ export function open(place, address = location.href) {
     picture: async (file) => {
       const body = new FormData();
       body.append("image", file, file.name || "picture.png");
-      stage.open(await sessionAt(addresses.picture, { method: "POST", body }));
+      stage.session.open(await sessionAt(addresses.picture, { method: "POST", body }));
     },
     again: () => sessionAt(addresses.current),
     toggleFull: () => void toggleFull(stage),
@@ -47,7 +47,7 @@ async function toggleFull(stage) {
 async function begin(stage, address) {
   for (;;) {
     try {
-      return stage.open(await sessionAt(address));
+      return stage.session.open(await sessionAt(address));
     } catch (error) {
       stage.notify(translate("No stream yet: {}", error instanceof Error ? error.message : String(error)));
       await new Promise((done) => setTimeout(done, ASK_AGAIN_MS));

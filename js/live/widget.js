@@ -101,14 +101,14 @@ class LiveBinding {
     const root = this.app.rootGraph ?? this.node.graph?.rootGraph ?? this.node.graph;
     if (nodeOfExecution(root, String(node)) !== /** @type {unknown} */ (this.node)) return;
     if (state === "open") this.open(session);
-    else if (session === this.stage?.session) this.stage.closed();
+    else if (session === this.stage?.session.id) this.stage.session.closed();
   }
 
   /** @type {(session: string) => void} */
   open(session) {
-    if (this.stage?.session === session) return;
+    if (this.stage?.session.id === session) return;
     this.stage ??= this.makeStage();
-    this.stage.open(session);
+    this.stage.session.open(session);
     // Enter is the stage's now, and no longer that of the button that queued the workflow.
     if (!document.activeElement?.matches(TYPING)) this.stage.focus();
   }

@@ -81,7 +81,7 @@ test("the live stage's", options, async () => {
   });
   await ui.settled();
   assert.deepEqual(await latin(".mste"), []);
-  await ui.page.evaluate(() => window.stage.heard({ type: "ended", reason: "", files: { video: null } }));
+  await ui.page.evaluate(() => window.stage.session.heard({ type: "ended", reason: "", files: { video: null } }));
   await ui.settled();
   assert.deepEqual(await latin(".mste"), []);
   await ui.page.evaluate(() => clearInterval(window.stage.timer));
