@@ -86,3 +86,12 @@ test("the live stage's", options, async () => {
   assert.deepEqual(await latin(".mste"), []);
   await ui.page.evaluate(() => clearInterval(window.stage.timer));
 });
+
+test("the stage's own page speaks the browser's language", options, async () => {
+  await ui.open({ locale: "zh-CN" });
+  await ui.page.evaluate(async () => {
+    const { open } = await import("/js/live/page.js");
+    open(document.getElementById("place"));
+  });
+  assert.equal(await ui.page.getByRole("button", { name: "开始，再按则结束（Enter）" }).textContent(), "开始");
+});
