@@ -7,9 +7,9 @@ const [address, seconds] = process.argv.slice(2);
 const browser = await launch();
 const page = await browser.newPage({ viewport: { width: 900, height: 760 } });
 await page.goto(address);
-await page.waitForFunction(() => window.motionstreamLive?.isOpen && window.motionstreamLive.shown.frames > 0);
+await page.waitForFunction(() => window.motionstreamLive?.session.isOpen && window.motionstreamLive.shown.frames > 0);
 await page.keyboard.press("Enter");
-await page.waitForFunction(() => window.motionstreamLive.chunk?.index >= 8, null, { timeout: 60_000 });
+await page.waitForFunction(() => window.motionstreamLive.session.chunk?.index >= 8, null, { timeout: 60_000 });
 const box = await page.locator(".mste-surface").boundingBox();
 const result = await page.evaluate(
   async ([box, seconds]) => {
@@ -31,13 +31,13 @@ const result = await page.evaluate(
       );
     surface.setPointerCapture = () => {};
     const [made, early] = [[], []];
-    let last = stage.chunk.index;
+    let last = stage.session.chunk.index;
     const looking = setInterval(() => {
-      if (stage.chunk.index !== last) {
-        made.push(stage.chunk.made_ms);
+      if (stage.session.chunk.index !== last) {
+        made.push(stage.session.chunk.made_ms);
         early.push(Math.min(...stage.screen.player.slacks));
       }
-      last = stage.chunk.index;
+      last = stage.session.chunk.index;
     }, 30);
     const [began, first] = [performance.now(), stage.shown.frames];
     let seed = 1;

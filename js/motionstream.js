@@ -2,12 +2,21 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { setLanguage } from "./language/language.js";
 import { attachLength } from "./lengths.js";
 import { attachLive } from "./live/widget.js";
 import { attachPicker, PICKERS } from "./picker/widget.js";
 import { attachPreview } from "./preview.js";
 import { watchSubgraph } from "./track_editor/promoted.js";
 import { attachEditor } from "./track_editor/widget.js";
+
+app.registerExtension({
+  name: "motionstream.Language",
+  /** The first of these to be asked: what this node shows is in the interface's language of now. */
+  nodeCreated() {
+    setLanguage(String(app.extensionManager?.setting?.get("Comfy.Locale") ?? ""));
+  },
+});
 
 app.registerExtension({
   name: "motionstream.TrackEditor",

@@ -19,7 +19,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PROJECT = PYPROJECT["project"]
-PAGE = ("js/live", "js/track_editor")
+PAGE = ("js/language", "js/live", "js/track_editor")
 IMPORTED = re.compile(r'^(?:import|export|\}).*?"(\..+?)";', re.M)
 
 

@@ -1,5 +1,6 @@
 /** The stage as a page of its own: the server's present session, and another one from every picture opened. */
 
+import { setLanguage, translate } from "../language/language.js";
 import { addressesBelow } from "./protocol.js";
 import { Stage } from "./stage.js";
 
@@ -7,13 +8,14 @@ const ASK_AGAIN_MS = 2000;
 
 /** The stage fills `place`; `address` is the page's own. @type {(place: HTMLElement, address?: string) => Stage} */
 export function open(place, address = location.href) {
+  setLanguage(navigator.language);
   const addresses = addressesBelow(new URL(".", address).href, new URL(address).searchParams.get("token"));
   const stage = new Stage({
     addresses,
     picture: async (file) => {
       const body = new FormData();
       body.append("image", file, file.name || "picture.png");
-      stage.open(await sessionAt(addresses.picture, { method: "POST", body }));
+      stage.session.open(await sessionAt(addresses.picture, { method: "POST", body }));
     },
     again: () => sessionAt(addresses.current),
     toggleFull: () => void toggleFull(stage),
@@ -23,7 +25,7 @@ export function open(place, address = location.href) {
   document.addEventListener("keydown", (event) => {
     if (event.target !== document.body) return;
     stage.focus();
-    stage.editor.keyDown(event);
+    stage.editor.keys.down(event);
   });
   stage.focus();
   void begin(stage, addresses.current);
@@ -45,9 +47,9 @@ async function toggleFull(stage) {
 async function begin(stage, address) {
   for (;;) {
     try {
-      return stage.open(await sessionAt(address));
+      return stage.session.open(await sessionAt(address));
     } catch (error) {
-      stage.notify(`No stream yet: ${error instanceof Error ? error.message : error}`);
+      stage.notify(translate("No stream yet: {}", error instanceof Error ? error.message : String(error)));
       await new Promise((done) => setTimeout(done, ASK_AGAIN_MS));
     }
   }

@@ -1,5 +1,6 @@
 /** Rows of the live stage: tools and the stream's course, the prompt, who steers, what came of it, figures. */
 
+import { translate } from "../language/language.js";
 import { movesOf } from "../track_editor/document/format.js";
 import { cameraMenu, cameraPanel } from "../track_editor/view/camera_panel.js";
 import { button, labelled, make, numberField, show } from "../track_editor/view/elements.js";
@@ -79,17 +80,17 @@ export function coursePanel(stage, model) {
   backBy.classList.add("mste-short");
   const update = () => {
     for (const { name, element } of choices) element.ariaPressed = String(tools.tool === name);
-    const { state, back_s, steering } = stage.status;
+    const { state, back_s, steering } = stage.session.status;
     const isRunning = state === "running" || state === "paused";
-    drawing.inert = stage.isOpen && !steering;
-    put(start, isRunning ? "End" : "Start");
+    drawing.inert = stage.session.isOpen && !steering;
+    put(start, translate(isRunning ? "End" : "Start"));
     start.dataset.running = String(isRunning);
-    put(pause, state === "paused" ? "Resume" : "Pause");
+    put(pause, translate(state === "paused" ? "Resume" : "Pause"));
     start.disabled = state === "ended" && !stage.host.again;
     pause.disabled = !isRunning;
     back.disabled = !isRunning || back_s <= 0;
     anew.disabled = !isRunning || stage.screen.numCome === 0;
-    hold.ariaPressed = String(stage.status.hold ?? false);
+    hold.ariaPressed = String(stage.session.status.hold ?? false);
     hold.disabled = state === "ended";
     show(backBy, stage.backSeconds);
   };
@@ -99,7 +100,7 @@ export function coursePanel(stage, model) {
 const bar = () => make("span", { className: "mste-bar" });
 
 /** @type {(field: HTMLElement, text: string) => HTMLLabelElement} */
-const labelledAfter = (field, text) => make("label", {}, field, text);
+const labelledAfter = (field, text) => make("label", {}, field, translate(text));
 
 /** The camera's moves, and the button that sends them off. @type {(stage: Stage, model: EditorModel) => Panel} */
 export function liveCameraPanel(stage, model) {
@@ -110,7 +111,7 @@ export function liveCameraPanel(stage, model) {
     row,
     update: () => {
       update();
-      row.inert = !stage.status.steering;
+      row.inert = !stage.session.status.steering;
       go.disabled = !movesOf(model.document).length;
     },
   };
@@ -122,8 +123,8 @@ export function promptPanel(stage) {
   const prompt = make("input", {
     type: "text",
     className: "mste-prompt",
-    title: "Prompt; Enter sends it",
-    ariaLabel: "Prompt",
+    title: translate("Prompt; Enter sends it"),
+    ariaLabel: translate("Prompt"),
     autocomplete: "off",
     maxLength: 4000,
   });
@@ -144,7 +145,7 @@ export function promptPanel(stage) {
     event.preventDefault();
     if (stage.sendPrompt(prompt.value)) stage.focus();
   };
-  prompt.oninput = () => offer(words, prompt.value, stage.words);
+  prompt.oninput = () => offer(words, prompt.value, stage.session.words);
   for (const field of [blend, seconds]) field.classList.add("mste-short");
   const webcam = button(
     "Webcam",
@@ -167,17 +168,21 @@ export function promptPanel(stage) {
   /** @type {string | null} */
   let shown = null;
   const update = () => {
-    row.inert = stage.isOpen && !stage.status.steering;
+    row.inert = stage.session.isOpen && !stage.session.status.steering;
     // What somebody types is theirs until it is sent.
-    if (stage.status.prompt !== shown && document.activeElement !== prompt) {
-      shown = stage.status.prompt;
+    if (stage.session.status.prompt !== shown && document.activeElement !== prompt) {
+      shown = stage.session.status.prompt;
       prompt.value = shown;
     }
-    const hint = stage.words ? `Words: ${stage.words.join(" ")}` : "What is to be seen";
+    const hint = stage.session.words
+      ? translate("Words: {}", stage.session.words.join(" "))
+      : translate("What is to be seen");
     if (prompt.placeholder !== hint) {
       prompt.placeholder = hint;
-      prompt.title = stage.words ? `${hint}. Enter sends them` : "Prompt; Enter sends it";
-      offer(words, prompt.value, stage.words);
+      prompt.title = stage.session.words
+        ? translate("{}. Enter sends them", hint)
+        : translate("Prompt; Enter sends it");
+      offer(words, prompt.value, stage.session.words);
     }
     show(blend, stage.blendChunks);
     show(seconds, stage.playSeconds);
@@ -195,20 +200,23 @@ function offer(list, text, words) {
 /** Who steers, where it is not this page alone; and what came of a stream that has ended. @type {(stage: Stage) => Panel} */
 export function notePanel(stage) {
   const text = make("span");
-  const ask = button("Ask to steer", "The one who steers is asked to hand over", () => stage.askToSteer());
-  const hand = button("Hand over", "Somebody else steers from now on", () => stage.say({ type: "yield" }));
+  const ask = button("Ask to steer", "The one who steers is asked to hand over", () => stage.session.askToSteer());
+  const hand = button("Hand over", "Somebody else steers from now on", () => stage.session.say({ type: "yield" }));
   const links = make("span");
   const row = make("div", { className: "mste-row mste-note" }, text, links, ask, hand);
   /** @type {import("./protocol.js").Files | null} */
   let linked = null;
   const update = () => {
-    const { steering, asked } = stage.status;
-    const { ended } = stage;
-    row.hidden = !ended && (!stage.isOpen || (steering && !asked));
+    const { steering, asked } = stage.session.status;
+    const { ended } = stage.session;
+    row.hidden = !ended && (!stage.session.isOpen || (steering && !asked));
     if (row.hidden) return;
-    const watches = stage.hasAsked ? "You watch; the one who steers has been asked" : "You watch: somebody else steers";
-    put(text, ended ? `Ended${ended.reason && `: ${ended.reason}`}` : steering ? "Somebody asks to steer" : watches);
-    ask.hidden = ended !== null || steering || stage.hasAsked;
+    const watches = stage.session.hasAsked
+      ? "You watch; the one who steers has been asked"
+      : "You watch: somebody else steers";
+    const told = ended?.reason ? translate("Ended: {}", ended.reason) : translate("Ended");
+    put(text, ended ? told : translate(steering ? "Somebody asks to steer" : watches));
+    ask.hidden = ended !== null || steering || stage.session.hasAsked;
     hand.hidden = ended !== null || !steering;
     if (linked === (ended?.files ?? null)) return;
     linked = ended?.files ?? null;
@@ -220,7 +228,9 @@ export function notePanel(stage) {
 /** @type {(files: import("./protocol.js").Files, addresses: import("./protocol.js").Addresses) => (HTMLElement | string)[]} */
 const fileLinks = ({ video, tracks, document, log }, addresses) =>
   Object.entries({ Video: video, Tracks: tracks, Drawing: document, Log: log }).flatMap(([text, address]) =>
-    address ? [" ", make("a", { href: addresses.file(address), target: "_blank", rel: "noopener" }, text)] : [],
+    address
+      ? [" ", make("a", { href: addresses.file(address), target: "_blank", rel: "noopener" }, translate(text))]
+      : [],
   );
 
 /** What there is to say, always in the same place: a line that came and went would move the picture under the hand. @type {(stage: Stage) => Panel} */
@@ -228,8 +238,8 @@ export function wordsPanel(stage) {
   const text = make("span");
   const row = make("div", { className: "mste-words", role: "status" }, text);
   const update = () => {
-    const { state, message } = stage.status;
-    const told = [state === "ended" ? "" : message, stage.hint].filter(Boolean).join(". ");
+    const { state, message } = stage.session.status;
+    const told = [state === "ended" ? "" : message, translate(stage.hint)].filter(Boolean).join(". ");
     put(text, stage.editor.message || told);
     row.dataset.problem = String(Boolean(stage.editor.message));
   };
@@ -255,18 +265,21 @@ export function figuresPanel(stage) {
 }
 
 /** As [value, what it is]; all of them from the beginning, so that they stay where they are. @type {(stage: Stage, now: number) => [string, string][]} */
-function figuresOf({ status, hello, chunk, screen, isOpen }, now) {
+function figuresOf({ session, screen }, now) {
+  const { status, hello, chunk, isOpen } = session;
   const delay = median(screen.delays.slice(-RECENT));
-  const others = status.watchers > 1 ? `, ${status.watchers - 1} more` : "";
+  const others = status.watchers > 1 ? translate(", {} more", status.watchers - 1) : "";
   const numFrames = chunk?.num_frames ?? 0;
   return [
-    isOpen ? [status.state, `${status.steering ? "you steer" : "you watch"}${others}`] : ["offline", ""],
-    [figure(chunk?.fps_made, 1), "fps made"],
-    [figure(chunk && screen.player.rate(now), 1), "shown"],
-    [figure(chunk?.made_ms), "ms a chunk"],
-    [figure(delay), "ms from drag to picture"],
-    [figure(screen.player.slacks.at(-1)), "ms buffer"],
-    [String(numFrames), `frames (${figure(hello && numFrames / hello.fps)} s)`],
+    isOpen
+      ? [translate(status.state), `${translate(status.steering ? "you steer" : "you watch")}${others}`]
+      : [translate("offline"), ""],
+    [figure(chunk?.fps_made, 1), translate("fps made")],
+    [figure(chunk && screen.player.rate(now), 1), translate("shown")],
+    [figure(chunk?.made_ms), translate("ms a chunk")],
+    [figure(delay), translate("ms from drag to picture")],
+    [figure(screen.player.slacks.at(-1)), translate("ms buffer")],
+    [String(numFrames), translate("frames ({} s)", figure(hello && numFrames / hello.fps))],
     [figure(chunk?.memory_mb), "MB"],
   ];
 }

@@ -1,5 +1,6 @@
 /** The stream's pictures on the editor's surface, each when its time has come, and what can be measured there. */
 
+import { translate } from "../language/language.js";
 import { Player } from "./player.js";
 
 /**
@@ -53,7 +54,9 @@ export class Screen {
         );
         this.take(header, decoded);
       } catch (error) {
-        this.stage.problem(`A picture could not be read: ${error instanceof Error ? error.message : error}`);
+        this.stage.problem(
+          translate("A picture could not be read: {}", error instanceof Error ? error.message : String(error)),
+        );
       }
     });
   }

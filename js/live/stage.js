@@ -1,25 +1,19 @@
 /** The live stage: the editor over a stream, with the session behind it. */
 
+import { translate } from "../language/language.js";
 import { TrackEditor } from "../track_editor/editor.js";
 import { kindColour } from "../track_editor/view/colours.js";
-import { Connection } from "./connection.js";
 import { canvasFor, lengthened } from "./documents.js";
 import { Hands } from "./hands.js";
 import { LIVE_HELP, liveCommandOf } from "./keyboard.js";
 import { coursePanel, figuresPanel, liveCameraPanel, notePanel, promptPanel, wordsPanel } from "./panels.js";
 import { Plays } from "./plays.js";
-import { VERSION } from "./protocol.js";
 import { Screen } from "./screen.js";
+import { Session } from "./session.js";
 import { addLiveStyle } from "./style.js";
 import { LiveTools } from "./tools.js";
 import { webcamPanel } from "./webcam/panel.js";
 import { Webcam } from "./webcam/webcam.js";
-
-/**
- * @typedef {import("./protocol.js").Message} Message
- * @typedef {import("./protocol.js").Status} Status
- * @typedef {import("./protocol.js").Hello} Hello
- */
 
 /**
  * What the stage lives in.
@@ -33,50 +27,35 @@ import { Webcam } from "./webcam/webcam.js";
  * @property {() => void} [toggleFull]
  */
 
-/** @type {Status} */
-const NOTHING_YET = {
-  prompt: "",
-  state: "ready",
-  steering: false,
-  watchers: 0,
-  asked: false,
-  back_s: 0,
-  num_frames: 0,
-  message: "",
-};
 const UNKNOWN = { width: 128, height: 128, fps: 16 };
 const LOOK_MS = 500;
 const MIN_BACK_S = 0.1;
-/** After so many times in vain the session may be gone. */
-const MANY_FAILURES = 3;
 
 /** What was clicked or typed in has done its work then, and keys go to the picture again. @type {(event: Event, what: string) => boolean} */
 const isIn = (event, what) => event.target instanceof Element && event.target.closest(what) !== null;
 
 export class Stage {
-  session = "";
-  status = NOTHING_YET;
-  /** @type {Hello | null} */
-  hello = null;
-  /** @type {Connection | null} */
-  connection = null;
-  /** The header of the chunk that came last. @type {import("./protocol.js").ChunkHeader | null} */
-  chunk = null;
-  /** @type {{reason: string, files: import("./protocol.js").Files} | null} */
-  ended = null;
   backSeconds = 2;
   playSeconds = 3;
   blendChunks = 0;
-  /** Whether the next session is to start at once. */
-  startsAtOnce = false;
-  hasAsked = false;
 
   /** @param {StageHost} host */
   constructor(host) {
     addLiveStyle(document);
     this.host = host;
-    this.hands = new Hands(() => this.connection);
-    this.tools = new LiveTools(this.hands, () => this.maySteer());
+    this.session = new Session(host, {
+      notify: (message) => this.notify(message),
+      changed: () => this.editor.repaint(),
+      opened: () => this.screen.clear(),
+      begins: () => this.begin(),
+      cameBack: () => this.hands.sayAgain(performance.now()),
+      pictures: (header, pictures) => this.screen.receive(header, pictures),
+      lostHands: () => this.tools.forget(), // they are somebody else's now
+      over: () => this.letGo(),
+      refused: (field) => /^(play|document)\b/.test(field) && this.plays.dropLast(),
+    });
+    this.hands = new Hands(() => this.session.connection);
+    this.tools = new LiveTools(this.hands, () => this.session.maySteer());
     this.webcam = new Webcam({
       moved: (dx, dy, time) => this.moveByWebcam(dx, dy, time),
       problem: (message) => this.notify(message),
@@ -109,10 +88,10 @@ export class Stage {
       problem: (message) => this.notify(message),
       frame: (frame) => this.plays.showFrame(frame),
       wentBack: (numFrames) => this.plays.goBack(numFrames),
-      isSteering: () => this.status.steering,
+      isSteering: () => this.session.status.steering,
     });
     this.tools.attach(this.editor);
-    this.plays = new Plays(this.model, this.tools, (document) => this.say({ type: "play", document }));
+    this.plays = new Plays(this.model, this.tools, (document) => this.session.say({ type: "play", document }));
     this.tools.fitTo(this.canvas);
     this.timer = setInterval(() => this.editor.repaint(), LOOK_MS);
     const { element } = this.editor;
@@ -127,135 +106,27 @@ export class Stage {
   end() {
     clearInterval(this.timer);
     this.webcam.end();
-    this.connection?.close();
+    this.session.end();
     this.screen.end();
     this.editor.destroy();
   }
 
-  // The session.
-
-  /** @type {(session: string) => void} */
-  open(session) {
-    this.connection?.close();
-    this.session = session;
-    // What came of the one before can be had until this one begins.
-    [this.hello, this.chunk, this.status] = [null, null, NOTHING_YET];
-    this.screen.clear();
-    this.connection = new Connection(this.host.addresses.socket(session), {
-      answer: (answer) => this.heard(answer),
-      chunk: (header, pictures) => {
-        this.chunk = header;
-        this.status = { ...this.status, back_s: header.back_s ?? this.status.back_s };
-        this.screen.receive(header, pictures);
-      },
-      line: (line, why) => this.lineIs(line, why),
-      problem: (message) => this.notify(message),
-    });
-  }
-
-  /** @type {(line: import("./connection.js").Line, why: string) => void} */
-  lineIs(line, why) {
-    this.notify(why);
-    if (line === "closed") this.closed();
-    if (line === "lost" && (this.connection?.failures ?? 0) >= MANY_FAILURES) void this.lookForAnother();
-  }
-
-  /** A server that was started anew knows nothing of the session that it had. */
-  async lookForAnother() {
-    const session = await this.host.again?.().catch(() => null);
-    if (session && session !== this.session && this.connection?.line === "lost") this.open(session);
-  }
-
-  /** Whether the server listens, and has said what it makes. */
-  get isOpen() {
-    return this.hello !== null && (this.connection?.isOpen ?? false);
-  }
-
-  get words() {
-    return this.hello?.words ?? null;
-  }
-
   get canvas() {
-    return canvasFor(this.hello ?? UNKNOWN, this.playSeconds);
+    return canvasFor(this.session.hello ?? UNKNOWN, this.playSeconds);
   }
 
-  /** @type {(answer: import("./protocol.js").Answer) => void} */
-  heard(answer) {
-    if (answer.type === "hello") this.greeted(answer);
-    else if (answer.type === "state") this.become(answer);
-    else if (answer.type === "ended") this.finish(answer);
-    else if (answer.type === "error") {
-      this.notify(answer.message);
-      if (/^(play|document)\b/.test(answer.field)) this.plays.dropLast();
-    }
-    this.editor.repaint();
+  /** A session has said what it makes. */
+  begin() {
+    this.letGo();
+    this.model.replace({ ...this.model.document, canvas: this.canvas });
+    this.tools.fitTo(this.canvas);
+    this.editor.surface.fit();
   }
 
-  /** @type {(hello: Hello) => void} */
-  greeted(hello) {
-    const isNew = this.hello === null;
-    const steered = this.status.steering;
-    this.hello = hello;
-    this.notify(hello.version === VERSION ? "" : "The server is of another version than this page: load the page anew");
-    if (isNew) {
-      this.plays.clear();
-      this.tools.forget();
-      this.model.replace({ ...this.model.document, canvas: this.canvas });
-      this.tools.fitTo(this.canvas);
-      this.editor.surface.fit();
-    } else if (hello.steering) this.hands.sayAgain(performance.now());
-    this.become(hello);
-    // The server may still believe in the line that was lost, and in who steered by it.
-    if (!isNew && steered && !hello.steering) this.askToSteer();
-    if (isNew && this.startsAtOnce) this.say({ type: "start" });
-    this.startsAtOnce = false;
-  }
-
-  /** @type {(status: Status) => void} */
-  become({ prompt, state, steering, watchers, asked, back_s, hold, num_frames, message }) {
-    if (this.status.steering && !steering) this.tools.forget(); // the hands are somebody else's now
-    if (state === "running" || !steering) this.ended = null;
-    if (steering) this.hasAsked = false;
-    this.status = { prompt, state, steering, watchers, asked, back_s, hold, num_frames, message };
-  }
-
-  /** @type {(ended: {reason: string, files: import("./protocol.js").Files}) => void} */
-  finish({ reason, files }) {
-    this.ended = { reason, files };
-    this.status = { ...this.status, state: "ended" };
+  /** Of hands, anchors and paths, as the server has done. */
+  letGo() {
     this.plays.clear();
     this.tools.forget();
-    this.connection?.stopTrying();
-  }
-
-  /** The session is gone, whether or not it could say so. */
-  closed() {
-    this.status = { ...this.status, state: "ended" };
-    this.connection?.stopTrying();
-    this.editor.repaint();
-  }
-
-  /** Whether this page may steer; where not, it says why. */
-  maySteer() {
-    const why =
-      this.status.state === "ended"
-        ? "The stream has ended"
-        : !this.isOpen
-          ? "There is no connection to the stream"
-          : this.status.steering
-            ? ""
-            : "Somebody else steers; ask to steer";
-    if (why) this.notify(why);
-    return !why;
-  }
-
-  askToSteer() {
-    this.hasAsked = this.say({ type: "take" });
-  }
-
-  /** @type {(message: Message) => boolean} */
-  say(message) {
-    return this.connection?.say(message) ?? false;
   }
 
   /** @type {(message: string) => void} */
@@ -264,13 +135,13 @@ export class Stage {
   }
 
   focus() {
-    this.editor.keys.focus({ preventScroll: true });
+    this.editor.keys.focus();
   }
 
   /** What to do next. */
   get hint() {
-    const { state, steering } = this.status;
-    if (state !== "ended" && (!this.isOpen || !steering)) return "";
+    const { state, steering } = this.session.status;
+    if (state !== "ended" && (!this.session.isOpen || !steering)) return "";
     if (state === "ready") return "Enter starts; then drag what you see";
     if (state === "paused") return "Paused: what you drag now goes on with Space";
     if (state === "ended") return this.host.again ? "Enter begins again" : "Run the workflow to begin again";
@@ -291,17 +162,17 @@ export class Stage {
     else if (name === "delete") this.tools.deleteSelected();
     else if (name === "start_or_end") this.startOrEnd();
     else if (name === "back_in_time") this.goBack();
-    else if (name === "reanchor") this.isUnderWay() && this.say({ type: "reanchor" });
+    else if (name === "reanchor") this.session.isUnderWay() && this.session.say({ type: "reanchor" });
     else if (name === "clear") this.clear();
-    else if (name === "hold") this.say({ type: "hold", on: !this.status.hold });
+    else if (name === "hold") this.session.say({ type: "hold", on: !this.session.status.hold });
     else if (name === "webcam") void this.webcam.toggle();
     return true;
   }
 
   /** As the arrow keys do. dx, dy: shares of the webcam's view, which lies over the frame so as to cover it. @type {(dx: number, dy: number, time: number) => void} */
   moveByWebcam(dx, dy, time) {
-    const { steering, state } = this.status;
-    if (!this.isOpen || !steering || state === "ended") return;
+    const { steering, state } = this.session.status;
+    if (!this.session.isOpen || !steering || state === "ended") return;
     const { width, height } = this.canvas;
     const view = this.webcam.size;
     const scale = Math.max(width / view.width, height / view.height);
@@ -309,57 +180,35 @@ export class Stage {
   }
 
   startOrEnd() {
-    const { state } = this.status;
-    if (state === "ended") void this.beginAgain();
-    else if (this.maySteer()) this.say({ type: state === "ready" ? "start" : "stop" });
+    const { state } = this.session.status;
+    if (state === "ended") void this.session.beginAgain();
+    else if (this.session.maySteer()) this.session.say({ type: state === "ready" ? "start" : "stop" });
   }
 
   /** Space. */
   play() {
-    if (this.isUnderWay()) this.say({ type: this.status.state === "paused" ? "resume" : "pause" });
+    if (this.session.isUnderWay())
+      this.session.say({ type: this.session.status.state === "paused" ? "resume" : "pause" });
   }
 
   goBack() {
-    if (!this.isUnderWay()) return;
-    const seconds = Math.min(this.backSeconds, this.status.back_s);
-    if (seconds >= MIN_BACK_S) this.say({ type: "back", seconds });
+    if (!this.session.isUnderWay()) return;
+    const seconds = Math.min(this.backSeconds, this.session.status.back_s);
+    if (seconds >= MIN_BACK_S) this.session.say({ type: "back", seconds });
     else this.notify("There is nothing to go back to yet");
   }
 
-  isUnderWay() {
-    if (!this.maySteer()) return false;
-    if (this.status.state === "ready") this.notify("The stream has not begun: Enter starts it");
-    return this.status.state !== "ready";
-  }
-
   clear() {
-    if (!this.maySteer()) return;
-    this.plays.clear();
-    this.tools.forget();
-    this.say({ type: "clear" });
+    if (!this.session.maySteer()) return;
+    this.letGo();
+    this.session.say({ type: "clear" });
   }
 
   /** Whether it was sent. @type {(text: string) => boolean} */
   sendPrompt(text) {
-    if (!this.maySteer()) return false;
+    if (!this.session.maySteer()) return false;
     this.notify("");
-    return this.say({ type: "prompt", text, blend_chunks: this.blendChunks });
-  }
-
-  async beginAgain() {
-    if (!this.host.again) return this.notify("The stream has ended: run the workflow again");
-    try {
-      let session = await this.host.again();
-      // One stream ends a moment before the next is there.
-      for (let i = 0; session === this.session && i < MANY_FAILURES; i++) {
-        await new Promise((done) => setTimeout(done, LOOK_MS));
-        session = await this.host.again();
-      }
-      this.startsAtOnce = true;
-      this.open(session);
-    } catch (error) {
-      this.notify(`No other stream could begin: ${error instanceof Error ? error.message : error}`);
-    }
+    return this.session.say({ type: "prompt", text, blend_chunks: this.blendChunks });
   }
 
   /** @type {(file: File) => Promise<void>} */
@@ -368,7 +217,7 @@ export class Stage {
     try {
       await this.host.picture(file);
     } catch (error) {
-      this.notify(`The picture was not taken: ${error instanceof Error ? error.message : error}`);
+      this.notify(translate("The picture was not taken: {}", error instanceof Error ? error.message : String(error)));
     }
   }
 
@@ -388,7 +237,7 @@ export class Stage {
   }
 
   sendCamera() {
-    if (this.maySteer()) this.plays.sendCamera(this.screen.numCome);
+    if (this.session.maySteer()) this.plays.sendCamera(this.screen.numCome);
   }
 
   // For scripts and tests.

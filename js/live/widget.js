@@ -1,5 +1,6 @@
 /** The stage in a node: it opens when the queued workflow comes to the node, and stays for the next time. */
 
+import { translate } from "../language/language.js";
 import { after, inherit, keyOf, leave, makePlace, placeIn, tellOfChange } from "../track_editor/in_node.js";
 import { loaderValue, upload } from "../track_editor/io/upload.js";
 import { nodeBehind, nodeOfExecution } from "../track_editor/io/upstream.js";
@@ -74,7 +75,7 @@ class LiveBinding {
     this.place = makePlace(`${MIN_HEIGHT}px`);
     this.listener = (/** @type {any} */ { detail }) => this.told(detail);
     api.addEventListener(EVENT, this.listener);
-    this.place.append(make("div", { className: "mste-wait" }, WAITING));
+    this.place.append(make("div", { className: "mste-wait" }, translate(WAITING)));
   }
 
   /** Ended, but for the stage that it had. @type {() => Stage | null} */
@@ -100,14 +101,14 @@ class LiveBinding {
     const root = this.app.rootGraph ?? this.node.graph?.rootGraph ?? this.node.graph;
     if (nodeOfExecution(root, String(node)) !== /** @type {unknown} */ (this.node)) return;
     if (state === "open") this.open(session);
-    else if (session === this.stage?.session) this.stage.closed();
+    else if (session === this.stage?.session.id) this.stage.session.closed();
   }
 
   /** @type {(session: string) => void} */
   open(session) {
-    if (this.stage?.session === session) return;
+    if (this.stage?.session.id === session) return;
     this.stage ??= this.makeStage();
-    this.stage.open(session);
+    this.stage.session.open(session);
     // Enter is the stage's now, and no longer that of the button that queued the workflow.
     if (!document.activeElement?.matches(TYPING)) this.stage.focus();
   }
@@ -133,6 +134,8 @@ class LiveBinding {
     widget.value = loaderValue(await upload(this.api, file));
     widget.callback?.(widget.value);
     tellOfChange(this.node, this.app);
-    this.stage?.notify(`${widget.value} is in the loader: end this stream and run the workflow again`);
+    this.stage?.notify(
+      translate("{} is in the loader: end this stream and run the workflow again", String(widget.value)),
+    );
   }
 }

@@ -1,5 +1,6 @@
 /** Thumbnails in the nodes that begin a workflow: the bundled pictures or videos, the user's own file, and a place to drop one. */
 
+import { translate } from "../language/language.js";
 import { placeIn, tellOfChange } from "../track_editor/in_node.js";
 import { loaderValue, upload } from "../track_editor/io/upload.js";
 import { fileName, viewPath } from "../track_editor/io/upstream.js";
@@ -9,6 +10,10 @@ import { addPickerStyle } from "./style.js";
 
 const BUNDLED = "bundled/";
 const MIN_HEIGHT = 132;
+/** @type {Record<string, string>} */
+const CHOOSE = { image: "Choose an image", video: "Choose a video" };
+/** @type {Record<string, string>} */
+const OWN = { image: "An image of your own", video: "A video of your own" };
 
 /** What each node picks: its widget, the kind of file, the ending of the bundled ones; its first size shows all of them. */
 export const PICKERS = {
@@ -46,7 +51,7 @@ class Picker {
     this.what = PICKERS[node.comfyClass];
     this.widget = node.widgets.find(({ name }) => name === this.what.name);
     this.said = make("span", { className: "msp-said", role: "status" });
-    this.list = make("div", { className: "msp-list", role: "listbox", ariaLabel: `Choose a ${this.what.kind}` });
+    this.list = make("div", { className: "msp-list", role: "listbox", ariaLabel: translate(CHOOSE[this.what.kind]) });
     this.file = make("input", { type: "file", accept: `${this.what.kind}/*`, hidden: true });
     this.file.onchange = () => this.file.files?.[0] && void this.take(this.file.files[0]);
     this.element = make("div", { className: "msp" }, this.list, this.said, this.file);
@@ -71,7 +76,8 @@ class Picker {
     const values = this.widget.options?.values ?? [];
     const offered = values.filter((each) => each.startsWith(BUNDLED));
     const own = value && !offered.includes(value) ? [value] : [];
-    const add = make("button", { type: "button", className: "msp-add", title: `A ${kind} of your own` }, "+ your own");
+    const add = make("button", { type: "button", className: "msp-add", title: translate(OWN[kind]) });
+    add.textContent = translate("+ your own");
     add.onclick = () => this.file.click();
     this.list.replaceChildren(...[...offered, ...own].map((each) => this.thumbnail(each, each === value)), add);
     if (kind === "image") this.node.motionstreamPicture = this.address(value);
@@ -86,7 +92,7 @@ class Picker {
       this.what.kind === "image"
         ? make("img", { src, alt: name, draggable: false })
         : make("video", { src, muted: true, loop: true, autoplay: true, playsInline: true });
-    picture.onerror = () => this.say(`${name} cannot be shown`);
+    picture.onerror = () => this.say(translate("{} cannot be shown", name));
     const label = make("span", {}, name);
     const option = make("button", { type: "button", role: "option", title: name, ariaSelected: String(chosen) });
     option.append(picture, label);
@@ -119,14 +125,14 @@ class Picker {
 
   /** The user's file goes into ComfyUI's input folder, as a loader of core's would put it. @type {(file: File) => Promise<void>} */
   async take(file) {
-    this.say(`${file.name} is sent to ComfyUI`);
+    this.say(translate("{} is sent to ComfyUI", file.name));
     try {
       const value = loaderValue(await upload(this.api, file));
       const { values } = this.widget.options;
       if (Array.isArray(values) && !values.includes(value)) values.push(value);
       this.choose(value);
     } catch (error) {
-      this.say(`${file.name} was not taken: ${error instanceof Error ? error.message : error}`);
+      this.say(translate("{} was not taken: {}", file.name, error instanceof Error ? error.message : String(error)));
     }
   }
 

@@ -1,8 +1,9 @@
-/** The editor on a page: model, surface, timeline and panels put together, with keyboard and playing. */
+/** The editor on a page: model, surface, timeline and panels put together, with playing. */
 
+import { translate } from "../language/language.js";
 import { onPicture } from "./document/edits.js";
 import { Transfer } from "./io/transfer.js";
-import { commandOf } from "./state/keyboard.js";
+import { Keys } from "./keys.js";
 import { EditorModel } from "./state/model.js";
 import { withObject } from "./tools/brush.js";
 import { emptyMask, ofPicture } from "./tools/mask.js";
@@ -26,7 +27,7 @@ import { optionPanel, toolPanel } from "./view/toolbar.js";
  * @typedef {object} LiveMode
  * @property {import("./view/surface.js").PointerTaker} pointers
  * @property {(editor: TrackEditor) => {above: Panel[], over: Panel[], below: Panel[]}} panels
- * @property {typeof commandOf} commandOf
+ * @property {typeof import("./state/keyboard.js").commandOf} commandOf
  * @property {(command: import("./state/keyboard.js").Command, time: number) => boolean} run
  * @property {() => void} play
  * @property {typeof HELP} help
@@ -42,9 +43,6 @@ import { optionPanel, toolPanel } from "./view/toolbar.js";
  *   changed: (text: string) => void, imageImported?: (file: File) => void, takeSize?: (size: import("./curve/geometry.js").Size) => void, toggleFull?: () => void, live?: LiveMode}} EditorHost
  */
 
-/** @type {(event: Event, what: string) => boolean} */
-const isIn = (event, what) => event.target instanceof Element && event.target.closest(what) !== null;
-
 const DEFAULT_CANVAS = { width: 128, height: 128, num_frames: 49, fps: 16 };
 
 export class TrackEditor {
@@ -57,7 +55,8 @@ export class TrackEditor {
     this.model = new EditorModel(host.canvas() ?? DEFAULT_CANVAS);
     this.model.onCommit = (text) => host.changed(text);
     this.model.listeners.add(() => this.repaint());
-    const focus = () => this.keys.focus({ preventScroll: true });
+    this.keys = new Keys(this);
+    const focus = () => this.keys.focus();
     this.surface = new Surface(this.model, focus, signal);
     this.surface.taker = host.live?.pointers ?? null;
     this.timeline = host.live ? null : new TimelineView(this.model, focus, signal);
@@ -70,12 +69,6 @@ export class TrackEditor {
     const { above, over, dock, below } = host.live ? { dock: [], ...host.live.panels(this) } : this.makePanels();
     this.panels = [...above, ...over, ...dock, ...below];
     if (!host.live) this.model.setTool("freehand"); // the first drag draws
-    // The keyboard goes to a field of text, so that the page around takes no key for a shortcut of its own.
-    this.keys = make("textarea", {
-      className: "mste-keys",
-      inputMode: "none", // a finger on the picture brings up no keyboard
-      ariaLabel: "Trajectories: arrow keys and letters draw, ? lists the keys",
-    });
     this.problem = make("div", { className: "mste-problem", hidden: true });
     this.help = make(
       "div",
@@ -83,8 +76,10 @@ export class TrackEditor {
       make(
         "div",
         {},
-        make("p", { className: "mste-close" }, "Esc or a click closes this"),
-        ...(host.live?.help ?? HELP).map(([keys, what]) => make("p", {}, make("b", {}, keys), ` ${what}`)),
+        make("p", { className: "mste-close" }, translate("Esc or a click closes this")),
+        ...(host.live?.help ?? HELP).map(([keys, what]) =>
+          make("p", {}, make("b", {}, translate(keys)), ` ${translate(what)}`),
+        ),
       ),
     );
     this.element = make(
@@ -92,13 +87,13 @@ export class TrackEditor {
       { className: "mste" },
       ...above.map(({ row }) => row),
       this.problem,
-      this.keys,
+      this.keys.field,
       make("div", { className: "mste-stage" }, this.surface.element, ...over.map(({ row }) => row)),
       this.timeline && make("div", { className: "mste-dock" }, ...dock.map(({ row }) => row), this.timeline.element),
       ...below.map(({ row }) => row),
       this.help,
     );
-    this.fullScreen = new FullScreen(this.element, (event) => this.keyElsewhere(event));
+    this.fullScreen = new FullScreen(this.element, (event) => this.keys.elsewhere(event));
     this.listen(signal);
     this.repaint();
   }
@@ -137,10 +132,8 @@ export class TrackEditor {
   /** @param {AbortSignal} signal */
   listen(signal) {
     const options = { signal };
-    this.keys.addEventListener("keydown", (event) => this.keyDown(event), options);
-    this.keys.addEventListener("keyup", (event) => this.keyUp(event), options);
-    this.keys.addEventListener("input", () => (this.keys.value = ""), options);
-    this.transfer.listen(this.keys, this.element, signal);
+    this.keys.listen(signal);
+    this.transfer.listen(this.keys.field, this.element, signal);
     // What is done in the editor is no business of the graph below it.
     for (const name of ["pointerdown", "mousedown", "keydown", "copy", "cut", "paste"]) {
       this.element.addEventListener(
@@ -152,32 +145,6 @@ export class TrackEditor {
       );
     }
     this.element.addEventListener("wheel", (event) => event.stopPropagation(), options);
-    this.keepKeyboard(options);
-  }
-
-  /**
-   * What was clicked or chosen has done its work then, and keys are the drawing's again; so are those of the commands on
-   * a button: the page around takes Ctrl+Z for its graph, unless a field of text has the keyboard.
-   * @type {(options: AddEventListenerOptions) => void}
-   */
-  keepKeyboard(options) {
-    const { element } = this;
-    const focus = () => this.keys.focus({ preventScroll: true });
-    element.addEventListener("click", (event) => event.detail && isIn(event, "button, .mste-help") && focus(), options);
-    element.addEventListener("change", (event) => isIn(event, "select:not(:focus-visible)") && focus(), options);
-    element.addEventListener(
-      "keydown",
-      (event) => {
-        if (event.target === this.keys) return;
-        if (isIn(event, "input:not([type=range], [type=checkbox])")) {
-          if (event.key === "Escape") focus();
-          return;
-        }
-        if (event.key === "Control" || event.key === "Meta") focus();
-        if (event.key === "Escape") this.keyDown(event);
-      },
-      options,
-    );
   }
 
   destroy() {
@@ -261,7 +228,7 @@ export class TrackEditor {
     const wanted = this.host.canvas();
     const { width, height, num_frames } = this.model.document.canvas;
     if (!wanted || (wanted.width === width && wanted.height === height && wanted.num_frames === num_frames)) return "";
-    return `node: ${wanted.width} × ${wanted.height} px, ${wanted.num_frames} frames`;
+    return translate("node: {} × {} px, {} frames", wanted.width, wanted.height, wanted.num_frames);
   }
 
   fitToHost() {
@@ -308,67 +275,17 @@ export class TrackEditor {
     if (this.problem.hidden === (problem === null) && this.problem.dataset.text === String(problem)) return;
     this.problem.hidden = problem === null;
     this.problem.dataset.text = String(problem);
+    if (problem === null) return this.problem.replaceChildren();
     const anew = button("Start anew", "Give the text up and begin with an empty drawing", () =>
       this.model.startAnew(this.host.canvas() ?? DEFAULT_CANVAS),
     );
-    this.problem.replaceChildren(`This cannot be edited: ${problem} `, anew);
-  }
-
-  // Keyboard.
-
-  /** @type {(event: KeyboardEvent) => void} */
-  keyDown(event) {
-    event.stopPropagation();
-    if (event.isComposing) return;
-    const { live } = this.host;
-    const command = (live?.commandOf ?? commandOf)(event);
-    if (!command) return;
-    // Copying has an event of its own, which carries the system's clipboard.
-    if (command.name === "copy" || command.name === "cut") return;
-    event.preventDefault();
-    if (command.name === "play") {
-      if (!event.repeat) [this.surface.spaceHeld, this.surface.panned] = [true, false];
-      return;
-    }
-    this.message = "";
-    if (command.name === "escape" && this.leaves(event.timeStamp)) return;
-    if (command.name === "zoom") this.surface.zoom(command.step === 1 ? 1.25 : 0.8);
-    else if (command.name === "fit") this.surface.fit();
-    else if (command.name === "help") this.toggleHelp();
-    else if (live) live.run(command, event.timeStamp);
-    else this.model.run(command, this.surface.view);
-  }
-
-  /** @type {(event: KeyboardEvent) => void} */
-  keyUp(event) {
-    event.stopPropagation();
-    if (event.key !== " " || !this.surface.spaceHeld) return;
-    this.surface.spaceHeld = false;
-    if (this.surface.panned) return;
-    if (this.host.live) this.host.live.play();
-    else this.togglePlay();
-  }
-
-  /** Escape with nothing left to cancel closes what lies open. @type {(time: number) => boolean} */
-  leaves(time) {
-    const { model } = this;
-    if (!this.help.hidden) {
-      this.toggleHelp(false);
-      return true;
-    }
-    const { live } = this.host;
-    const idle = live
-      ? !live.run({ name: "escape" }, time)
-      : !model.busy && !model.cursor && !model.toolState?.id && !model.selection.tracks.size && model.move === null;
-    if (!idle || !this.fullScreen.isOn) return live !== undefined;
-    this.toggleFull();
-    return true;
+    this.problem.replaceChildren(`${translate("This cannot be edited: {}", problem)} `, anew);
   }
 
   /** @type {(open?: boolean) => void} */
   toggleHelp(open = Boolean(this.help.hidden)) {
     this.help.hidden = !open;
-    this.keys.focus({ preventScroll: true });
+    this.keys.focus();
   }
 
   /** @type {(file: File) => Promise<void>} */
@@ -377,9 +294,9 @@ export class TrackEditor {
     this.host.imageImported?.(file);
   }
 
-  /** @type {(message: string) => void} */
+  /** A sentence of the page's own, or one that is translated already. @type {(message: string) => void} */
   notify(message) {
-    this.message = message;
+    this.message = translate(message);
     this.repaint();
   }
 
@@ -395,19 +312,12 @@ export class TrackEditor {
 
   // Full screen.
 
-  /** @type {(event: KeyboardEvent) => void} */
-  keyElsewhere(event) {
-    if (this.element.contains(document.activeElement)) return;
-    this.keys.focus({ preventScroll: true });
-    this.keyDown(event);
-  }
-
   toggleFull() {
     if (this.host.toggleFull) return this.host.toggleFull();
     this.fullScreen.toggle();
     this.surface.resize();
     this.surface.fit();
     this.timeline?.resize();
-    this.keys.focus({ preventScroll: true });
+    this.keys.focus();
   }
 }

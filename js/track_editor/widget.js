@@ -4,6 +4,7 @@
  * the node and a promoted widget of a subgraph say nothing.
  */
 
+import { translate } from "../language/language.js";
 import { TrackEditor } from "./editor.js";
 import { after, inherit, keyOf, leave, makePlace, placeIn, tellOfChange } from "./in_node.js";
 import { fitBehind } from "./io/downstream.js";
@@ -295,7 +296,9 @@ class Binding {
       const kept = await upload(this.api, file, "motionstream");
       this.choose(`${loaderValue(kept)} [${kept.type}]`);
     } catch (error) {
-      this.editor.notify(`The picture was not kept: ${error instanceof Error ? error.message : error}`);
+      this.editor.notify(
+        translate("The picture was not kept: {}", error instanceof Error ? error.message : String(error)),
+      );
     }
   }
 }

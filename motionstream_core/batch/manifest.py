@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import checked_name, require_regular
-from ..tracks.text import text_of
+from ..tracks.text import text_in
 
 SUFFIXES = (".csv", ".jsonl")
 JOB_ID = "job_id"
@@ -56,7 +56,7 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
         raise ValueError(f"manifest: {path.name} must end in {' or '.join(SUFFIXES)}, which says how it is read")
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"manifest: {path.name} has over {MAX_BYTES // 2**20} MiB; give it in parts")
-    text = text_of(path.read_bytes())
+    text = text_in(path)
     faults: list[str] = []
     found = _csv_rows(text, faults) if path.suffix.lower() == ".csv" else _jsonl_rows(text, faults)
     rows = list(_checked(found, faults))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..checkpoints import ModelSpec, read_spec
 from ..demo.weights import BUNDLED
 from ..models.fp8 import Arithmetic
 from ..streaming.render.renderer import Renderer, TeacherSettings, open_renderer
@@ -45,6 +47,14 @@ class ModelChoice:
         """How a teacher samples."""
         text, motion = self.weights or (None, None)
         return TeacherSettings(self.steps, text, motion)
+
+    def spec_here(self) -> ModelSpec | None:
+        """What the model is, without its weights; None where its file is on other machines only.
+
+        Raises as `read_spec` does.
+        """
+        path = Path(BUNDLED.get(self.model, self.model))
+        return read_spec(path, role=self.role) if path.exists() else None  # pyright: ignore[reportArgumentType]
 
     def open(self, device: str) -> Renderer:
         """The model, to render on `device`. Raises as `open_renderer` does."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints import ModelSpec
 from ..options import MAX_FRAMES, MAX_SEED
+from ..streaming.render.job import unfit_inputs
 from ..tracks import ORDERS, UNITS
 from .manifest import ManifestError, Row
 from .model_choice import ModelChoice
@@ -40,11 +42,13 @@ def plan(
     defaults: Mapping[str, Any],
     choice: ModelChoice,
     wrong: Sequence[str] = (),
+    spec: ModelSpec | None = None,
 ) -> list[Render]:
     """A render for every row; files of this machine are looked for, their content is read when their turn comes.
 
     folder: of the manifest, from which paths are seen. defaults: of columns that a row leaves out. wrong: with
-    other rows. Raises ManifestError with every fault, each with its row.
+    other rows. spec: of the model, where it is known, for what it does not make. Raises ManifestError with every fault,
+    each with its row.
     """
     faults = list(wrong)
     stamps: dict[str, str] = {}
@@ -64,6 +68,8 @@ def plan(
                 found[column] = _value(column, values.get(column), folder, stamps)
             except (ValueError, OSError) as error:
                 faults.append(f"row {row.number} ({row.job_id}), {column}: {error}")
+        if spec is not None:
+            faults += [f"row {row.number} ({row.job_id}), {column}: {fault}" for column, fault in _unfit(spec, found)]
         if len(faults) == own:
             files = {place: stamps[place] for name in ("image", "tracks") if (place := found[name]) is not None}
             digest = hashlib.sha256(json.dumps([found, files, made], sort_keys=True).encode()).hexdigest()
@@ -72,6 +78,17 @@ def plan(
     if faults:
         raise ManifestError(faults)
     return renders
+
+
+def _unfit(spec: ModelSpec, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Which of the columns that could be read a model of `spec` makes no video of, and why."""
+    faults = unfit_inputs(spec, found.get("image") is not None, found.get("tracks") is not None)
+    yield from (each for each in faults if each[0] in found)
+    if (length := found.get("length")) is not None:
+        try:
+            spec.lengths.moving.check(length)
+        except ValueError as error:
+            yield "length", str(error)
 
 
 def _value(column: str, value: Any, folder: Path, stamps: dict[str, str]) -> Any:

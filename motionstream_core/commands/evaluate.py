@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from ..batch.judging import AUTO, OFF, Asked, judged
+from ..batch.judging import AUTO, OFF, Asked, Judged, judged
 from ..demo.weights import STUDENT, name_of
 from ..entry import Command, one_line
 from ..evaluation.clips.counterfactuals import COUNTERFACTUALS
@@ -17,7 +18,7 @@ from ..evaluation.clips.page import write_page
 from ..evaluation.clips.runs import ClipResult
 from ..evaluation.clips.sets import fvd, vbench
 from ..evaluation.clips.table import paper_rows, text_table, total_rows, write_csv
-from ..evaluation.frechet import require_fvd
+from ..evaluation.frechet import load_features
 from ..evaluation.vbench import DIMENSIONS, FETCHES, require_vbench
 from ..options import frames, part, size, whole, wholes
 from ..pool.options import add_pool, attempts_of, pool_of
@@ -80,10 +81,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def evaluate(args: argparse.Namespace) -> None:
     """`motionstream evaluate`."""
     dimensions = _dimensions(args.vbench)
-    if args.fvd is not None:
-        require_fvd(args.fvd)
+    network = None if args.fvd is None else load_features(args.fvd)
     pool = pool_of(args, say)
     footage = find_footage(args.dataset.absolute(), args.split)[: args.clips]
+    if network is not None and len(footage) < 2:
+        raise ValueError(f"--fvd compares sets of videos: it needs two clips at least, and here is {len(footage)}")
     asked = Asked(
         choice_of(args),
         footage,
@@ -95,7 +97,7 @@ def evaluate(args: argparse.Namespace) -> None:
         grid=args.grid,
         variants=_variants(args.variants),
         memories=_memories(args),
-        keep=args.fvd is not None or bool(dimensions),
+        keep=network is not None or bool(dimensions),
         prompt=args.prompt,
         negative=args.negative,
         seed=args.seed,
@@ -122,21 +124,28 @@ def evaluate(args: argparse.Namespace) -> None:
         "seed": str(args.seed),
         "computed on": ", ".join(done.computed_on),
     }
-    notes += _of_the_set(args, done.results, dimensions)
+    notes += _of_the_set(args, done.results, network, dimensions)
     args.out.mkdir(parents=True, exist_ok=True)
     write_csv(args.out / "clips.csv", done.results, width)
-    plot = None
-    if done.conditions.memories:
-        try:
-            plot_memories(args.out / "memories.png", done.results, done.conditions.memories, width)
-            plot = args.out / "memories.png"
-        except ModuleNotFoundError as error:
-            notes.append(f"memories.png was left out: {error.name} is not installed.")
+    plot = _plotted(args.out / "memories.png", done, width, notes) if done.conditions.memories else None
     write_page(args.out / "report.html", done.results, about, width, notes, plot)
     for note in notes:
         print(note)
     print(text_table([*total_rows(done.results, width), *paper_rows(done.results)]))
     print(f"report  {args.out / 'report.html'}\nfigures {args.out / 'clips.csv'}")
+
+
+def _plotted(path: Path, done: Judged, width: int, notes: list[str]) -> Path | None:
+    """The picture of the memories; None, and one more of `notes`, where there can be none."""
+    if not any(memory.name in each.variants for memory in done.conditions.memories for each in done.results):
+        notes.append("memories.png was left out: all --chunks are longer than the clips; give less, or more --frames.")
+        return None
+    try:
+        plot_memories(path, done.results, done.conditions.memories, width)
+    except ModuleNotFoundError as error:
+        notes.append(f"memories.png was left out: {error.name} is not installed.")
+        return None
+    return path
 
 
 def _stamp(path: Path | None) -> str:
@@ -162,11 +171,13 @@ def _memories(args: argparse.Namespace) -> MemoryGrid | None:
     return MemoryGrid(**asked) if asked else None
 
 
-def _of_the_set(args: argparse.Namespace, results: Sequence[ClipResult], dimensions: Sequence[str]) -> list[str]:
+def _of_the_set(
+    args: argparse.Namespace, results: Sequence[ClipResult], network: Any, dimensions: Sequence[str]
+) -> list[str]:
     """What --fvd and --vbench say of all clips together, in lines."""
     lines = []
-    if args.fvd is not None:
-        lines.append(f"FVD {fvd(args.out, results, args.fvd, args.device):.2f} (by {args.fvd.name})")
+    if network is not None:
+        lines.append(f"FVD {fvd(args.out, results, network, args.device):.2f} (by {args.fvd.name})")
     if dimensions:
         print(f"{FETCHES}.", flush=True)
         scores = vbench(args.out, results, dimensions, args.device)

@@ -15,8 +15,10 @@ from ..batch.renders import Render, plan
 from ..batch.state import DONE, FAILED, Record, State
 from ..batch.storage import is_address
 from ..batch.worker import Output, RenderWorker
+from ..checkpoints import ModelSpec
 from ..demo.weights import PHOTO_STUDENT, STUDENT
 from ..entry import one_line
+from ..geometry import VideoShape
 from ..pool.options import OPTIONS as POOL_OPTIONS
 from ..pool.options import add_pool, attempts_of, pool_of
 from ..pool.pool import Pool
@@ -69,7 +71,25 @@ def _planned(args: argparse.Namespace) -> tuple[list[Render], ModelChoice]:
     choice = choice_of(args, PHOTO_STUDENT if with_image else STUDENT)
     defaults = {"prompt": args.prompt, "negative": args.negative, "seed": args.seed}
     defaults |= {"units": args.units, "order": args.order}
-    return plan(rows, args.manifest.absolute().parent, defaults, choice, wrong), choice
+    spec = _spec(choice, wrong)
+    return plan(rows, args.manifest.absolute().parent, defaults, choice, wrong, spec), choice
+
+
+def _spec(choice: ModelChoice, wrong: list[str]) -> ModelSpec | None:
+    """What the model is, where its file is here; what is wrong with it, and with --size for it, goes to `wrong`."""
+    try:
+        spec = choice.spec_here()
+    except (ValueError, OSError) as error:
+        wrong.append(f"--model: {error}")
+        return None
+    if spec is not None and choice.frame_size is not None:
+        try:
+            spec.vae_stride.latent_shape(
+                VideoShape(1, *choice.frame_size), spec.backbone.out_channels, spec.backbone.patch
+            )
+        except ValueError as error:
+            wrong.append(f"--size: {error}")
+    return spec
 
 
 def _output(args: argparse.Namespace) -> Output:

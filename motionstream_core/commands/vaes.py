@@ -17,7 +17,7 @@ from ..entry import Command, one_line
 from ..evaluation.clips.cases import Protocol, Video, read_clip
 from ..evaluation.clips.datasets import Footage, find_footage
 from ..evaluation.clips.vaes import VaeFigures, vae_figures
-from ..files import new_file
+from ..files import require_new_file, write_text
 from ..options import add_device, frames, size, whole
 from ..streaming.render.renderer import Vae, open_vae
 
@@ -52,6 +52,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def vaes(args: argparse.Namespace) -> None:
     """`motionstream vaes`."""
+    if args.csv is not None:
+        require_new_file(args.csv, "--csv", (*args.vae, args.encoder), overwrite=True)
     footage = find_footage(args.dataset, args.split)[: args.clips]
     dtype = torch.bfloat16 if args.bf16 else torch.float32
     lpips, note = lpips_of(args.lpips, args.device)
@@ -93,8 +95,7 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
         values = asdict(figures)
         writer.writerow([what, *("" if values[name] is None else f"{values[name]:.6g}" for name in COLUMNS)])
     path.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(path) as file:
-        file.write(text.getvalue().encode())
+    write_text(path, text.getvalue())
 
 
 COMMAND = Command("VAEs side by side on a folder of clips.", add_options, vaes)

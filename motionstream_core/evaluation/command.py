@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..checkpoints import LoadedModel, load_model, load_tiny_vae
 from ..entry import Command
+from ..files import write_text
 from ..media.credentials import png_text
 from ..media.video_file import VideoFile
 from ..models.vae.tiny_vae import TinyVae
@@ -113,7 +114,7 @@ def evaluate_bundled(args: argparse.Namespace) -> None:
         _record(results, "193 frames: last 48", name, score(cases, videos, LAST))
         save_sheets(args.out / f"long_{name.replace(' ', '_')}.png", cases[:SHEET_CLIPS], videos)
     values = {kind: {name: asdict(value) for name, value in row.items()} for kind, row in results.items()}
-    (args.out / "scores.json").write_text(json.dumps(values, indent=1))
+    write_text(args.out / "scores.json", json.dumps(values, indent=1))
     print(table(results))
 
 
@@ -126,7 +127,7 @@ def export_clips(folder: Path, num_clips: int, num_frames: int) -> None:
         with VideoFile(folder / f"{name}.mp4", FPS, crf=EXPORT_CRF) as file:
             file.push(torch.from_numpy(clip.frames).float() / 255)
         captions[name] = clip.caption
-    (folder / "captions.json").write_text(json.dumps(captions, indent=1), "utf-8")
+    write_text(folder / "captions.json", json.dumps(captions, indent=1))
 
 
 def endurance(student: LoadedModel, vae: TinyVae, minutes: float, out: Path) -> None:
@@ -141,7 +142,7 @@ def endurance(student: LoadedModel, vae: TinyVae, minutes: float, out: Path) -> 
     seconds, kept = endure(student, vae, loop, num_seconds, keep_seconds=shown)
     rows = ["second,background_psnr_db,epe_px,lost"]
     rows += [f"{s.second},{s.background_psnr_db:.3f},{s.epe_px:.3f},{s.lost:.3f}" for s in seconds]
-    (out / "endurance.csv").write_text("\n".join(rows) + "\n")
+    write_text(out / "endurance.csv", "\n".join(rows) + "\n")
     sheet = []
     for second in shown:
         place = loop.frame(np.arange(second * 16, second * 16 + 16))

@@ -16,19 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
-def require_fvd(path: Path) -> None:
-    """Raises FileNotFoundError where there is no such network, ImportError without torchmetrics."""
+def load_features(path: Path) -> Any:
+    """The network of a TorchScript file, on the CPU.
+
+    Raises FileNotFoundError where there is none, ValueError for a file of another kind, ImportError without
+    torchmetrics.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"--fvd: there is no file {path}; give a TorchScript network, as i3d_torchscript.pt")
     if importlib.util.find_spec("torchmetrics") is None:
         raise ImportError("--fvd needs the package 'torchmetrics'; pip install torchmetrics")
-
-
-def load_features(path: Path, device: torch.device) -> Any:
-    """The network of a TorchScript file. Raises as `require_fvd` does, and ValueError for a file of another kind."""
-    require_fvd(path)
     try:
-        return torch.jit.load(str(path), map_location=device).eval()
+        return torch.jit.load(str(path), map_location="cpu").eval()
     except RuntimeError as error:
         raise ValueError(f"--fvd: {path} is no TorchScript file ({str(error).splitlines()[0]})") from error
 

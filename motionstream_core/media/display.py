@@ -49,10 +49,9 @@ class Display:
         if not across or not down or max(map(abs, others)) > STRAIGHT_WITHIN * min(abs(across), abs(down)):
             degrees = -math.degrees(math.atan2(b, a))
             raise MediaError(f"is to be shown turned by {degrees:.0f} degrees; only right angles are read")
-        hdr = int(frame.color_trc) in HDR_CURVES
         crop = crop if crop.fits(frame.width, frame.height) else Crop()
         stored, interlaced = (frame.height, frame.width), bool(frame.interlaced_frame)
-        return cls(stored, pixel_aspect, crop, transposed, across < 0, down < 0, interlaced, hdr)
+        return cls(stored, pixel_aspect, crop, transposed, across < 0, down < 0, interlaced, is_hdr(frame))
 
     @property
     def mirrored(self) -> bool:
@@ -98,6 +97,11 @@ class Display:
         words += [f"pixels {self.pixel_aspect:.4g} times as wide as high"] if self.pixel_aspect != 1 else []
         words += ["interlaced: the upper field of each frame is shown"] if self.interlaced else []
         return words + (["HDR: its levels are taken as they are, paler than a player shows them"] if self.hdr else [])
+
+
+def is_hdr(coded: Any) -> bool:
+    """Whether the levels of a PyAV frame, or of what a codec's context says, are PQ's or HLG's."""
+    return int(coded.color_trc) in HDR_CURVES
 
 
 def _matrix(frame: Any) -> tuple[float, float, float, float]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .container_crop import Crop, crop_of
-from .display import Display
+from .display import Display, is_hdr
 from .faults import MediaError, checked_file, name_of
 from .frames import WINDOW_FRAMES, Frames
 from .times import TOLERANCE, Times, steady_rate
@@ -144,13 +144,14 @@ def videos_below(folder: Path) -> list[Path]:
 @dataclass(frozen=True)
 class VideoInfo:
     """A video as its header tells it. width, height: px as displayed, before a turn. last_s: time of its last frame,
-    the first being at 0."""
+    the first being at 0. hdr: see `Display`."""
 
     path: Path
     width: int
     height: int
     fps: float
     last_s: float
+    hdr: bool = False
 
 
 def video_info(path: Path) -> VideoInfo:
@@ -165,7 +166,8 @@ def video_info(path: Path) -> VideoInfo:
         crop = _crop(path, container, stream)
         crop = crop if crop.fits(stream.width, stream.height) else Crop()
         width = round((stream.width - crop.left - crop.right) * float(stream.sample_aspect_ratio or 1))
-        return VideoInfo(path, width, stream.height - crop.top - crop.bottom, fps, last_s)
+        height = stream.height - crop.top - crop.bottom
+        return VideoInfo(path, width, height, fps, last_s, is_hdr(stream.codec_context))
 
 
 @contextmanager

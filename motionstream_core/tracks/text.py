@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from pathlib import Path
 
 from .tracks import TrackFormatError
 
@@ -31,6 +32,14 @@ def text_of(data: bytes) -> str:
     if "\0" in text:
         raise TrackFormatError("it holds zero bytes, as UTF-16 without a byte-order mark does; save it as UTF-8")
     return without_mark(text)
+
+
+def text_in(path: Path) -> str:
+    """The text of the file `path`, as `text_of` reads it. Raises TrackFormatError naming the file."""
+    try:
+        return text_of(path.read_bytes())
+    except TrackFormatError as error:
+        raise TrackFormatError(f"{path.name}: {error}") from None
 
 
 def without_mark(text: str) -> str:

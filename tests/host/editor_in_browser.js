@@ -184,6 +184,20 @@ for (const fit of ["crop", "stretch"]) {
   await visitor.shot(fit);
 }
 
+// A Chinese interface: an editor that is made in it speaks Chinese. The setting is the host's user's, and is put back.
+const language = await page.evaluate(() => window.app.extensionManager.setting.get("Comfy.Locale"));
+const speak = (to) => page.evaluate((to) => window.app.extensionManager.setting.set("Comfy.Locale", to), to);
+await speak("zh");
+await open();
+seen.chinese = await inNode(
+  visitor,
+  EDITOR,
+  `[".mste-empty b", ".mste-tool"].map((each) => widget("track_editor").element.querySelector(each))
+    .map((each) => each.title || each.textContent)`,
+);
+await visitor.shot("chinese");
+await speak(language);
+
 seen.problems = visitor.problems;
 console.log(JSON.stringify(seen));
 await visitor.end();

@@ -52,7 +52,9 @@ async function until(what, limit_s = 90) {
   while (!(await inStage(what).catch(() => false))) {
     if (Date.now() > end) {
       await shot("failed");
-      const status = await inStage("stage && JSON.stringify([stage.status, stage.chunk, stage.editor.message])");
+      const status = await inStage(
+        "stage && JSON.stringify([stage.session.status, stage.session.chunk, stage.editor.message])",
+      );
       throw new Error(`not so after ${limit_s} s: ${what}; ${status}; ${seen.problems}`);
     }
     await wait(50);
@@ -104,8 +106,8 @@ const WATCH = `(() => {
     const now = performance.now();
     const held = [...stage.hands.held.values()];
     watch.hands.push([now, held.map(({ at }) => [...at])]);
-    if (stage.chunk !== chunk) {
-      chunk = stage.chunk;
+    if (stage.session.chunk !== chunk) {
+      chunk = stage.session.chunk;
       if (chunk) watch.chunks.push([now, chunk.made_ms, chunk.frame_ms * chunk.sizes.length, chunk.num_frames]);
     }
     if (stage.shown.frames !== frames) {
@@ -181,28 +183,28 @@ seen.widgets = await inStage("node.serialize().widgets_values");
 seen.size = await inStage("[...node.size]");
 await shot("loaded");
 await run();
-await until("stage?.isOpen && stage.shown.frames > 0");
+await until("stage?.session.isOpen && stage.shown.frames > 0");
 seen.ready = await words();
 await shot("ready");
 await page.keyboard.press("Enter");
-await until("stage.status.state === 'running' && stage.screen.numCome > 17");
+await until("stage.session.status.state === 'running' && stage.screen.numCome > 17");
 
 // An object is taken along by the mouse, 25 px within 1.5 s, and held there until the picture has had its time.
 const start = await middle("pink");
 await inStage(WATCH);
 await drag([[start, [start[0] + 24, start[1] + 8]]], 1500, mouse, async () => {
   await shot("drag");
-  const { num_frames } = await inStage("stage.chunk");
+  const { num_frames } = await inStage("stage.session.chunk");
   await until(`stage.shown.frame > ${num_frames} + 20`);
   await page.mouse.up();
 });
 seen.drag = { start, ...(await watched()) };
 seen.delays = await inStage("stage.delays");
-seen.fps_made = await inStage("stage.chunk.fps_made");
+seen.fps_made = await inStage("stage.session.chunk.fps_made");
 
 // Pause, back by a second, resume, a new anchor.
 await page.keyboard.press("Space");
-await until("stage.status.state === 'paused'");
+await until("stage.session.status.state === 'paused'");
 await wait(1500);
 const paused = await inStage("stage.screen.numCome");
 await wait(1000);
@@ -263,7 +265,7 @@ await drag(
   async () => {
     seen.fingers = await inStage("stage.hands.held.size");
     await shot("full");
-    const { num_frames } = await inStage("stage.chunk");
+    const { num_frames } = await inStage("stage.session.chunk");
     await until(`stage.shown.frame > ${num_frames} + 16`);
     await touch("touchEnd", []);
   },
@@ -318,37 +320,39 @@ await page.evaluate(() => {
   return window.app.extensionManager.command.execute("Comfy.Undo");
 });
 await until(`${LOADER} === "bundled/three_shapes"`, 30);
-await until("stage?.status.state === 'running' && stage.shown.frames > 8", 40);
-seen.after_undo = { loader: await inStage(LOADER), steering: await inStage("stage.status.steering") };
+await until("stage?.session.status.state === 'running' && stage.shown.frames > 8", 40);
+seen.after_undo = { loader: await inStage(LOADER), steering: await inStage("stage.session.status.steering") };
 
 // The page loaded anew in mid-stream: the stage is there again, and steers.
 await wait(1500);
 await page.reload({ waitUntil: "domcontentloaded" });
 await opened();
-await until("stage?.status.state === 'running' && stage.shown.frames > 8");
-seen.after_reload = await inStage("[stage.status.steering, node.id]");
+await until("stage?.session.status.state === 'running' && stage.shown.frames > 8");
+seen.after_reload = await inStage("[stage.session.status.steering, node.id]");
 await look();
 await wait(1000);
 await shot("reloaded");
 
 // Enter ends it; the file is linked to, and the next run's stage opens in its place.
-const first = await inStage("stage.session");
+const first = await inStage("stage.session.id");
 await page.locator(".mste-surface").click();
 await page.keyboard.press("Enter");
 await page.waitForFunction(() => document.querySelector(".mste-note a"));
-seen.ended = await inStage("[stage.status.num_frames, stage.ended?.reason]");
+seen.ended = await inStage("[stage.session.status.num_frames, stage.session.ended?.reason]");
 seen.links = await page.locator(".mste-note a").evaluateAll((all) => all.map(({ textContent }) => textContent));
 seen.video = await page.evaluate(async () => {
   const answer = await fetch(document.querySelector(".mste-note a").href);
   return [answer.status, answer.headers.get("content-type"), (await answer.arrayBuffer()).byteLength];
 });
-await until(`stage.session !== ${JSON.stringify(first)} && stage.isOpen && stage.status.state === "ready"`);
+await until(
+  `stage.session.id !== ${JSON.stringify(first)} && stage.session.isOpen && stage.session.status.state === "ready"`,
+);
 await wait(1000);
 await shot("next");
 seen.next = await words();
 // Started and ended at once, and nothing of the page's own pushes the stage aside.
 await page.keyboard.press("Enter");
-await until("stage.status.state === 'running' && stage.screen.numCome > 9");
+await until("stage.session.status.state === 'running' && stage.screen.numCome > 9");
 await page.keyboard.press("Enter");
 await page.waitForFunction(() => document.querySelectorAll(".mste-note a").length === 4);
 await wait(2500);

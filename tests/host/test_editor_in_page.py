@@ -101,3 +101,8 @@ def test_the_picture_is_shown_as_the_sampler_fits_it(seen: dict[str, Any]) -> No
     """At 0.28 of a square clip: px 118 of 320 where the middle is cut out, px 90 where all is squeezed in."""
     assert seen["fit"]["crop"] == pytest.approx(GREEN, abs=2)
     assert seen["fit"]["stretch"] == pytest.approx(RED, abs=2)
+
+
+def test_in_a_chinese_interface_the_editor_speaks_chinese(seen: dict[str, Any]) -> None:
+    words, tool = seen["chinese"]
+    assert words == "拖动以画出运动" and tool.startswith("选择与移动（V）")

@@ -11,6 +11,7 @@ from pathlib import Path
 from experiments.__main__ import main as study
 from motionstream_core.__main__ import main
 from motionstream_core.checkpoints.__main__ import main as checkpoints
+from motionstream_core.demo.weights import TINY_VAE
 from motionstream_core.evaluation.__main__ import main as evaluation
 from motionstream_core.evaluation.tracking.__main__ import main as tracking
 
@@ -32,6 +33,11 @@ BAD_DEVICES = (
 BAD_NUMBERS = ("inf", "nan", "-1", "1e400", "", "x", "9" * 5000, "٣", "1_0", "0x10", "--")
 BAD_SIZES = ("0x0", "-1x4", "4", "x", "99999x99999", "16x", "1e3x16", "९x९")
 HUGE = "99999999999999999999"
+BAD_NAMES = ("", "FP8", "fp8 ", "bf16", "plain,fp8", "a\x00b", "\udcff")
+BAD_LISTS = ("", ",", "1,,2", "1 2", "1;2", "1-3", "-1", "1.5", "inf", HUGE, "9" * 5000, "٣", "1," * 2000)
+BAD_FILES = ("/nowhere", "", "/", "/dev/null", "a\x00b", "\udcff", __file__)
+CLIPS = str(Path(__file__).parents[2] / "js" / "picker" / "bundled")
+"""A folder that holds one video, for options that are read after the clips are found."""
 
 
 def lines() -> list[tuple[str, ...]]:
@@ -75,6 +81,10 @@ def lines() -> list[tuple[str, ...]]:
     ]
     made += [("evaluation", "--weights", "/nowhere"), ("tracking", "--clips", "-1"), ("tracking", "--grid", "0", HUGE)]
     made += [("tracking", "--videos", "/nowhere.mp4"), ("tracking", "--videos", "/dev/null")]
+    for command in ("render", "live"):
+        made += [("", command, "--arithmetic", each) for each in BAD_NAMES]
+        made += [("", command, "--arithmetic"), ("", command, "--compile=yes")]
+    made += _evaluations() + _vaes()
     made += [
         ("experiments",),
         ("experiments", "foo"),
@@ -82,6 +92,34 @@ def lines() -> list[tuple[str, ...]]:
         ("experiments", "all", "--seeds", "x"),
     ]
     return made
+
+
+def _evaluations() -> list[tuple[str, ...]]:
+    """What `evaluate` is asked beside its clips."""
+    made: list[tuple[str, ...]] = []
+    for option in ("--chunks", "--sinks", "--windows"):
+        made += [(option, each) for each in (*BAD_LISTS, "101")]
+    made += [("--chunks", "0"), ("--sinks", "0", "--windows", "0"), ("--sinks", "0,0", "--windows", "0")]
+    made += [("--fvd", each) for each in BAD_FILES]
+    made += [("--vbench", each) for each in ("", ",", "all,all", "i2v_subject,,", "I2V_SUBJECT", "a\x00b", "\udcff")]
+    made += [("--arithmetic", each) for each in BAD_NAMES]
+    made += [("--compile=yes",), ("--fvd",), ("--vbench",), ("--chunks",)]
+    return [("", "evaluate", CLIPS, *each) for each in made]
+
+
+def _vaes() -> list[tuple[str, ...]]:
+    """What `vaes` is asked."""
+    tiny = str(TINY_VAE)
+    made: list[tuple[str, ...]] = [(CLIPS,), (CLIPS, "--vae")]
+    made += [(each, "--vae", tiny) for each in BAD_FILES if each != "/"]  # a search of the whole disk
+    made += [(CLIPS, "--vae", each) for each in BAD_FILES]
+    beside = [(option, each) for option in ("--encoder", "--lpips") for each in BAD_FILES]
+    beside += [("--size", each) for each in BAD_SIZES]
+    beside += [(option, each) for option in ("--frames", "--clips") for each in (*BAD_NUMBERS, "0")]
+    beside += [("--device", each) for each in BAD_DEVICES]
+    beside += [("--split", each) for each in ("", "../x", "a\x00b")]
+    beside += [("--csv", each) for each in ("/", "/nowhere/x\x00", "a\x00b", "")]
+    return [("", "vaes", *each) for each in made] + [("", "vaes", CLIPS, "--vae", tiny, *each) for each in beside]
 
 
 def try_line(line: tuple[str, ...]) -> str | None:

@@ -54,7 +54,7 @@ beforeEach(async () => {
   await page.addInitScript({ path: FAKE_SOCKET });
   await page.goto(`${server.address}/?token=t0`);
   await page.waitForFunction(
-    () => window.motionstreamLive?.isOpen && window.motionstreamLive.editor.surface.size.width > 0,
+    () => window.motionstreamLive?.session.isOpen && window.motionstreamLive.editor.surface.size.width > 0,
   );
   await chunk(["#305070"], { reset: true, num_frames: 1 });
   await page.waitForFunction(() => window.motionstreamLive.shown.frames === 1);
@@ -97,7 +97,7 @@ test(
     assert.deepEqual(asked, ["/motionstream/live/current?token=t0"]);
     assert.equal(await page.evaluate(() => new URL(window.FakeSocket.all[0].url).search), "?token=t0");
     await page.keyboard.press("Enter");
-    await page.waitForFunction(() => window.motionstreamLive.status.state === "running");
+    await page.waitForFunction(() => window.motionstreamLive.session.status.state === "running");
     assert.deepEqual(await said(), [{ type: "start" }]);
     const [from, to] = [await place(64, 48), await place(90, 30)];
     const began = await page.evaluate(() => performance.now());
@@ -131,7 +131,7 @@ test(
     current = "s2";
     await page.keyboard.press("Enter");
     await page.waitForFunction(
-      () => window.FakeSocket.all.length === 2 && window.motionstreamLive.status.state === "running",
+      () => window.FakeSocket.all.length === 2 && window.motionstreamLive.session.status.state === "running",
     );
     assert.deepEqual(await said(), [{ type: "start" }]);
     assert.deepEqual(problems, []);
@@ -335,13 +335,13 @@ test("a picture that is dropped begins another session; a lost line comes back w
     const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
     window.motionstreamLive.editor.surface.element.dispatchEvent(drop);
   });
-  await page.waitForFunction(() => window.FakeSocket.all.length === 2 && window.motionstreamLive.isOpen);
+  await page.waitForFunction(() => window.FakeSocket.all.length === 2 && window.motionstreamLive.session.isOpen);
   assert.deepEqual(asked.slice(1), ["POST image,cat.png"]);
   assert.match(await page.evaluate(() => window.FakeSocket.all[1].url), /live\/from_picture\?token=t0$/);
   await page.mouse.move(...(await place(40, 40)));
   await page.mouse.down();
   await page.evaluate(() => window.FakeSocket.all[1].onclose({ code: 1006, reason: "" }));
-  await page.waitForFunction(() => window.FakeSocket.all.length === 3 && window.motionstreamLive.isOpen);
+  await page.waitForFunction(() => window.FakeSocket.all.length === 3 && window.motionstreamLive.session.isOpen);
   const [again] = await said();
   assert.deepEqual([again.type, again.id, again.grid.columns], ["samples", 0, 5]);
   await page.mouse.up();

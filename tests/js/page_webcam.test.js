@@ -56,7 +56,7 @@ async function opened(args, address = server.address) {
   await page.addInitScript({ path: FAKE_SOCKET });
   await page.goto(address);
   await page.waitForFunction(
-    () => window.motionstreamLive?.isOpen && window.motionstreamLive.editor.surface.size.width > 0,
+    () => window.motionstreamLive?.session.isOpen && window.motionstreamLive.editor.surface.size.width > 0,
   );
   await page.evaluate(() => window.FakeSocket.all.at(-1).chunk(["#305070"], { reset: true, num_frames: 1 }));
   return page;

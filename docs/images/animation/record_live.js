@@ -16,9 +16,9 @@ mkdirSync(folder, { recursive: true });
 const browser = await launch();
 const page = await browser.newPage({ viewport: { width: 560, height: 600 } });
 await page.goto("http://127.0.0.1:8189/");
-await page.waitForFunction(() => window.motionstreamLive?.isOpen && window.motionstreamLive.shown.frames > 0);
+await page.waitForFunction(() => window.motionstreamLive?.session.isOpen && window.motionstreamLive.shown.frames > 0);
 await page.keyboard.press("Enter");
-await page.waitForFunction(() => window.motionstreamLive.chunk?.index >= 5);
+await page.waitForFunction(() => window.motionstreamLive.session.chunk?.index >= 5);
 const client = await page.context().newCDPSession(page);
 let number = 0;
 client.on("Page.screencastFrame", ({ data, metadata, sessionId }) => {
@@ -51,5 +51,5 @@ for (const [from, to] of DRAGS) {
 await page.waitForTimeout(500);
 await client.send("Page.stopScreencast");
 await page.keyboard.press("Enter");
-await page.waitForFunction(() => window.motionstreamLive.ended);
+await page.waitForFunction(() => window.motionstreamLive.session.ended);
 await browser.close();

@@ -1,5 +1,6 @@
 /** The webcam's view, small and as in a mirror, over a corner of the picture; a click on it says what is to be followed. */
 
+import { translate } from "../../language/language.js";
 import { button, make } from "../../track_editor/view/elements.js";
 
 const PRIVATE = "Its pictures stay in this page: none is kept or sent, only where the square goes";
@@ -13,7 +14,10 @@ export function webcamPanel(webcam, hand) {
   const square = make("div", { className: "mste-webcam-square" });
   const view = make(
     "div",
-    { className: "mste-webcam-view", title: `A click says what the square shall follow. ${PRIVATE}` },
+    {
+      className: "mste-webcam-view",
+      title: `${translate("A click says what the square shall follow.")} ${translate(PRIVATE)}`,
+    },
     webcam.video,
     square,
   );
@@ -26,7 +30,7 @@ export function webcamPanel(webcam, hand) {
     "What lies at the crosshair goes where the square goes, until it is let go (D)",
     hand.grab,
   );
-  const words = make("span", { title: PRIVATE });
+  const words = make("span", { title: translate(PRIVATE) });
   const row = make("div", { className: "mste-webcam" }, view, make("div", { className: "mste-row" }, grab, words));
   const update = () => {
     row.hidden = !webcam.isOn;
@@ -36,9 +40,9 @@ export function webcamPanel(webcam, hand) {
       square.style.setProperty(side, `${100 * share}%`);
     square.dataset.seeking = String(isSeeking);
     const isHeld = hand.isHeld();
-    grab.textContent = isHeld ? "Let go" : "Grab";
+    grab.textContent = translate(isHeld ? "Let go" : "Grab");
     grab.ariaPressed = String(isHeld);
-    words.textContent = isSeeking ? "Move a hand" : "stays in this page";
+    words.textContent = translate(isSeeking ? "Move a hand" : "stays in this page");
   };
   return { row, update };
 }

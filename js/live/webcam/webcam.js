@@ -3,6 +3,7 @@
  * leaves the page.
  */
 
+import { translate } from "../../language/language.js";
 import { greyOf } from "./flow.js";
 import { Follower } from "./follower.js";
 
@@ -64,7 +65,7 @@ export class Webcam {
     } catch (error) {
       this.stop();
       const { name = "", message = String(error) } = error instanceof Error ? error : {};
-      this.watcher.problem(PROBLEMS[name] ?? `The webcam cannot be used: ${message}`);
+      this.watcher.problem(PROBLEMS[name] ?? translate("The webcam cannot be used: {}", message));
     } finally {
       this.isAsking = false;
     }

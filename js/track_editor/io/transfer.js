@@ -1,5 +1,6 @@
 /** What comes in and goes out: the clipboard, files dropped, opened and saved. */
 
+import { translate } from "../../language/language.js";
 import { FORMAT, serialise } from "../document/format.js";
 import { parseDocument } from "../document/parse.js";
 import { pasteDocument } from "../state/commands.js";
@@ -79,7 +80,7 @@ export class Transfer {
   async open(file) {
     try {
       if (file.type.startsWith("image/") && !file.type.includes("svg")) await this.host.picture(file);
-      else if (!this.host.takesTracks) throw new Error("only a picture can be taken here");
+      else if (!this.host.takesTracks) throw new Error(translate("only a picture can be taken here"));
       else if (file.name.endsWith(".npz"))
         this.model.add(await fromNpz(await file.arrayBuffer(), this.model.document.canvas));
       else this.importTracks(await file.text());
@@ -95,7 +96,7 @@ export class Transfer {
       else this.model.add(importText(text, this.model.document.canvas));
       this.host.notify("");
     } catch (error) {
-      this.host.notify(`Not imported: ${error instanceof Error ? error.message : error}`);
+      this.host.notify(translate("Not imported: {}", error instanceof Error ? error.message : String(error)));
     }
   }
 

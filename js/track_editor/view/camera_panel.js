@@ -1,5 +1,6 @@
 /** Fields of the camera's moves. */
 
+import { translate } from "../../language/language.js";
 import { AMOUNTS, MAX_SEED, MOVES, newMove, withAmount, withMoveSpan } from "../camera/moves.js";
 import { EASINGS } from "../curve/easing.js";
 import { movesOf } from "../document/format.js";
@@ -47,7 +48,10 @@ export const cameraMenu = (model) =>
 
 /** The move worked on, where there is one; `more` stands at the end of the row. @type {(model: EditorModel, more?: HTMLElement) => import("./panels.js").Panel} */
 export function cameraPanel(model, more) {
-  const which = make("select", { title: "The camera's move worked on", ariaLabel: "Camera move" });
+  const which = make("select", {
+    title: translate("The camera's move worked on"),
+    ariaLabel: translate("Camera move"),
+  });
   which.onchange = () => model.selectMove(Number(which.value));
   const kind = choice("What the camera does", MOVES, (value) =>
     model.changeMove((move) => newMove(move, /** @type {MoveKind} */ (value))),
@@ -69,8 +73,8 @@ export function cameraPanel(model, more) {
   );
   const seen = make("input", {
     type: "checkbox",
-    title: "Show the tracks as the camera sees them, too (C)",
-    ariaLabel: "As the camera sees",
+    title: translate("Show the tracks as the camera sees them, too (C)"),
+    ariaLabel: translate("As the camera sees"),
   });
   seen.onchange = () => model.setCameraView(seen.checked);
   const seedField = labelled("seed", seed);
@@ -99,7 +103,7 @@ export function cameraPanel(model, more) {
     row.hidden = !moves.length;
     if (!moves.length) return;
     seen.checked = model.cameraView;
-    const names = ["camera", ...moves.map(({ move }, i) => `${i + 1} ${move}`)];
+    const names = [translate("camera"), ...moves.map(({ move }, i) => `${i + 1} ${translate(move)}`)];
     if (names.join() !== [...which.options].map(({ text }) => text).join()) {
       which.replaceChildren(
         ...names.map((text, i) => make("option", { value: String(i - 1), disabled: i === 0, hidden: i === 0 }, text)),
@@ -111,7 +115,7 @@ export function cameraPanel(model, more) {
     if (!move) return;
     kind.value = move.move;
     [amount.min, amount.max] = AMOUNTS[move.move].map(String);
-    amount.title = `Amount: ${UNITS[move.move]}`;
+    amount.title = translate("Amount: {}", translate(UNITS[move.move]));
     show(amount, move.amount);
     show(start, move.start);
     show(duration, move.duration);

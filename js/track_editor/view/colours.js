@@ -1,5 +1,7 @@
 /** Which colour a track is shown in. */
 
+import { translate } from "../../language/language.js";
+
 /** @typedef {import("../document/format.js").Track} Track */
 
 /** The paper's colours: green dragged live, blue drawn path, red static anchor. */
@@ -36,5 +38,5 @@ function numberOf(id) {
 export function labelOf({ id, name, kind, region }) {
   const number = /^t(\d+)$/.exec(id)?.[1];
   if (name || !number) return name ?? id;
-  return `${region ? "Object" : { path: "Path", drag: "Drag", anchor: "Anchor" }[kind]} ${number}`;
+  return translate(region ? "Object {}" : { path: "Path {}", drag: "Drag {}", anchor: "Anchor {}" }[kind], number);
 }

@@ -3,6 +3,7 @@
  * them as its points, to be pulled in time and along the way.
  */
 
+import { translate } from "../../language/language.js";
 import { bendOf, EASINGS, shareAt } from "../curve/easing.js";
 import { clamp } from "../curve/geometry.js";
 import { arcAt, curveLength, parameterAtArc } from "../curve/spline.js";
@@ -40,9 +41,9 @@ export function easingGraph(model) {
       easing: /** @type {import("../document/format.js").Easing} */ (value || "linear"),
     }));
   });
-  easing.options[0].textContent = "keyframes";
+  easing.options[0].textContent = translate("keyframes");
   const [own] = [...easing.options].filter(({ value }) => value === "own");
-  own.textContent = "own curve";
+  own.textContent = translate("own curve");
   const [curve, arms, dots, now] = [
     shape("path", { class: "mste-graph-curve" }),
     shape("path", { class: "mste-graph-arms" }),
@@ -50,12 +51,12 @@ export function easingGraph(model) {
     shape("line", { class: "mste-graph-now", y1: 0, y2: HEIGHT }),
   ];
   const graph = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "mste-graph", role: "img" });
-  graph.setAttribute("aria-label", "Pace: time across, way up");
+  graph.setAttribute("aria-label", translate("Pace: time across, way up"));
   graph.append(gridLines(), now, arms, curve, dots);
   const row = make(
     "div",
     { className: "mste-float mste-easing", hidden: true },
-    make("div", { className: "mste-row" }, make("span", {}, "Pace"), easing),
+    make("div", { className: "mste-row" }, make("span", {}, translate("Pace")), easing),
     graph,
   );
   /** @type {number | null} */

@@ -1,4 +1,6 @@
-/** Making the page's elements in one line each. */
+/** Making the page's elements in one line each. Words of their own are English here, and the interface's on the page. */
+
+import { translate } from "../../language/language.js";
 
 /**
  * @typedef {string | Node | null} Child
@@ -25,17 +27,19 @@ export function swallow(event) {
 }
 
 /** @type {(text: string, title: string, onclick: () => void) => HTMLButtonElement} */
-export const button = (text, title, onclick) =>
-  make("button", { type: "button", title, ariaLabel: title, onclick }, text);
+export function button(text, title, onclick) {
+  const words = translate(title);
+  return make("button", { type: "button", title: words, ariaLabel: words, onclick }, translate(text));
+}
 
 /** A select that is a menu: it shows its title, and choosing does something. @type {(title: string, tooltip: string, choices: readonly (readonly [string, string])[], chosen: (value: string) => void) => HTMLSelectElement} */
 export function menu(title, tooltip, choices, chosen) {
-  const head = make("option", { value: "", selected: true, disabled: true, hidden: true }, title);
+  const head = make("option", { value: "", selected: true, disabled: true, hidden: true }, translate(title));
   const select = make(
     "select",
-    { title: tooltip, ariaLabel: title },
+    { title: translate(tooltip), ariaLabel: translate(title) },
     head,
-    ...choices.map(([value, text]) => make("option", { value }, text)),
+    ...choices.map(([value, text]) => make("option", { value }, translate(text))),
   );
   select.onchange = () => {
     const { value } = select;
@@ -49,8 +53,8 @@ export function menu(title, tooltip, choices, chosen) {
 export function choice(title, choices, changed) {
   const select = make(
     "select",
-    { title, ariaLabel: title },
-    ...choices.map((each) => make("option", { value: each }, each.replaceAll("_", " "))),
+    { title: translate(title), ariaLabel: translate(title) },
+    ...choices.map((each) => make("option", { value: each }, translate(each.replaceAll("_", " ")))),
   );
   select.onchange = () => changed(select.value);
   return select;
@@ -60,8 +64,8 @@ export function choice(title, choices, changed) {
 export function numberField(title, { min = -1e6, max = 1e6, step = 1 }, changed) {
   const input = make("input", {
     type: "number",
-    title,
-    ariaLabel: title,
+    title: translate(title),
+    ariaLabel: translate(title),
     min: String(min),
     max: String(max),
     step: String(step),
@@ -79,4 +83,4 @@ export function show(field, value) {
 }
 
 /** @type {(text: string, field: HTMLElement) => HTMLLabelElement} */
-export const labelled = (text, field) => make("label", {}, text, field);
+export const labelled = (text, field) => make("label", {}, translate(text), field);

@@ -1,5 +1,7 @@
 /** The editor's own pictograms: lines of 1.6 on a field of 20 x 20, in the colour of the text around them. */
 
+import { translate } from "../../language/language.js";
+
 /** @type {Readonly<Record<string, string>>} */
 const ICONS = {
   select: '<path d="M5 3l10.5 6.6-4.8 1.1-2.3 4.8z" fill="currentColor"/>',
@@ -39,7 +41,8 @@ export function icon(name) {
 /** A button that is a picture; its words are its tooltip. @type {(name: string, title: string, onclick: () => void) => HTMLButtonElement} */
 export function iconButton(name, title, onclick) {
   const button = document.createElement("button");
-  Object.assign(button, { type: "button", title, ariaLabel: title, onclick, className: "mste-tool" });
+  const words = translate(title);
+  Object.assign(button, { type: "button", title: words, ariaLabel: words, onclick, className: "mste-tool" });
   button.append(icon(name));
   return button;
 }

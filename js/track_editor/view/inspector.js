@@ -1,5 +1,6 @@
 /** What is selected: one line of it, and the rest where it is asked for. */
 
+import { translate } from "../../language/language.js";
 import { INTERPOLATIONS } from "../curve/spline.js";
 import { withInterpolation, withKind } from "../document/edits.js";
 import { HOLDS, KINDS } from "../document/format.js";
@@ -18,13 +19,17 @@ const MAX_NAME = 64;
 
 /** One line; `pace` opens the graph, `details` the rest. It is there while something is selected. @type {(model: EditorModel, pace: () => void, details: () => void) => Panel} */
 export function selectionPanel(model, pace, details) {
-  const color = make("input", { type: "color", title: "Colour of the track", ariaLabel: "Colour" });
+  const color = make("input", {
+    type: "color",
+    title: translate("Colour of the track"),
+    ariaLabel: translate("Colour"),
+  });
   color.onchange = () => model.changeSelected((track) => ({ ...track, color: color.value }));
   const name = make("input", {
     type: "text",
     maxLength: MAX_NAME,
-    title: "Name",
-    ariaLabel: "Name",
+    title: translate("Name"),
+    ariaLabel: translate("Name"),
     spellcheck: false,
   });
   name.className = "mste-name";
@@ -48,7 +53,8 @@ export function selectionPanel(model, pace, details) {
     row.hidden = !first;
     if (!first) return;
     color.value = colourOf(first);
-    name.placeholder = tracks.length > 1 ? `${tracks.length} tracks` : labelOf({ ...first, name: undefined });
+    name.placeholder =
+      tracks.length > 1 ? translate("{} tracks", tracks.length) : labelOf({ ...first, name: undefined });
     if (document.activeElement !== name) name.value = tracks.length > 1 ? "" : (first.name ?? "");
     ease.disabled = tracks.every(({ points, region }) => points.length < 2 && !region);
   };

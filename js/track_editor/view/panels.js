@@ -1,5 +1,6 @@
 /** Below the picture: the transport; and words: the empty picture's, the keys'. */
 
+import { translate } from "../../language/language.js";
 import { button, make, numberField, show } from "./elements.js";
 import { icon, iconButton } from "./icons.js";
 
@@ -42,7 +43,7 @@ export function transportPanel(model, actions, words) {
     if (status.textContent !== text) status.textContent = status.title = text;
     fit.hidden = !mismatch;
     size.hidden = !picture;
-    if (picture) size.title = `Take the picture's size, ${picture}; what is drawn is scaled with it`;
+    if (picture) size.title = translate("Take the picture's size, {}; what is drawn is scaled with it", picture);
   };
   return { row, update };
 }
@@ -53,8 +54,8 @@ export function emptyPanel(model) {
     "div",
     { className: "mste-empty" },
     icon("freehand"),
-    make("b", {}, "Drag to draw what moves"),
-    make("span", {}, "or brush an object (B) and drag it. Drop a picture, paste tracks."),
+    make("b", {}, translate("Drag to draw what moves")),
+    make("span", {}, translate("or brush an object (B) and drag it. Drop a picture, paste tracks.")),
   );
   const update = () => {
     const { document, problem, busy, toolState } = model;

@@ -1,5 +1,6 @@
 /** The drawing surface: its size, the viewport, and pointers turned into a tool's events. */
 
+import { translate } from "../../language/language.js";
 import { distance, fitted, panned, toImage, viewPoint, zoomed } from "../curve/geometry.js";
 import { findTrack } from "../document/edits.js";
 import { positionAt } from "../document/sampling.js";
@@ -354,5 +355,5 @@ function sampleNear(track, at, numFrames) {
     const far = distance(point, at);
     if (far < best.far) best = { frame, far, ...point };
   }
-  return `${labelOf(track)} sample ${best.frame} at ${best.x.toFixed(1)}, ${best.y.toFixed(1)}`;
+  return translate("{} sample {} at {}, {}", labelOf(track), best.frame, best.x.toFixed(1), best.y.toFixed(1));
 }

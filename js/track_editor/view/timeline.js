@@ -1,5 +1,6 @@
 /** The timeline's surface: a canvas of ruler and rows, painted anew when something changed. */
 
+import { translate } from "../../language/language.js";
 import { clamp } from "../curve/geometry.js";
 import { movesOf } from "../document/format.js";
 import {
@@ -210,7 +211,7 @@ export class TimelineView {
     context.fillStyle = chosen ? "#ffffff" : CAMERA_COLOUR;
     context.font = "10px sans-serif";
     context.textBaseline = "middle";
-    context.fillText(move, 6, top + ROW_PX / 2, LABEL_PX - 10);
+    context.fillText(translate(move), 6, top + ROW_PX / 2, LABEL_PX - 10);
   }
 
   /** @type {(context: CanvasRenderingContext2D, track: import("../document/format.js").Track, top: number) => void} */

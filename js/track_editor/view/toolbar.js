@@ -1,5 +1,6 @@
 /** Rows above the picture: tools and what is folded away behind them, and what the tool at hand does. */
 
+import { translate } from "../../language/language.js";
 import { INTERPOLATIONS } from "../curve/spline.js";
 import { cameraMenu } from "./camera_panel.js";
 import { choice, labelled, make, menu, numberField, show } from "./elements.js";
@@ -138,14 +139,22 @@ export function optionPanel(model, host, fromMask) {
     model.setOptions({ brushPoints: Math.round(value) }),
   );
   const mask = iconButton("mask", "An object of the mask that comes in, or of the picture's own alpha", fromMask);
-  const grid = make("input", { type: "checkbox", title: "A grid of points instead of one", ariaLabel: "Grid" });
+  const grid = make("input", {
+    type: "checkbox",
+    title: translate("A grid of points instead of one"),
+    ariaLabel: translate("Grid"),
+  });
   grid.onchange = () => model.setOptions({ grid: grid.checked ? model.gridSize : null });
   const size = (/** @type {"spacing" | "size"} */ key, /** @type {string} */ title) =>
     numberField(title, { min: 1, max: 4096 }, (value) =>
       model.setOptions({ grid: { ...model.gridSize, [key]: value } }),
     );
   const [spacing, extent] = [size("spacing", "Spacing of the grid in px"), size("size", "Size of the grid in px")];
-  const anchor = make("input", { type: "checkbox", title: "The grid is a region that must stay", ariaLabel: "Stays" });
+  const anchor = make("input", {
+    type: "checkbox",
+    title: translate("The grid is a region that must stay"),
+    ariaLabel: translate("Stays"),
+  });
   anchor.onchange = () => model.setOptions({ anchor: anchor.checked });
   const fields = {
     interpolation: labelled("", interpolation),
@@ -165,7 +174,7 @@ export function optionPanel(model, host, fromMask) {
     const { options } = model;
     const chosen = model.selectedTracks.length === 1 ? model.selectedTracks[0] : null;
     const waits = name === "brush" && chosen?.region && chosen.points.length < 2;
-    hint.textContent = hint.title = waits ? "Now drag it; the knob turns it" : HINTS[name];
+    hint.textContent = hint.title = translate(waits ? "Now drag it; the knob turns it" : HINTS[name]);
     fields.interpolation.hidden = name !== "pen";
     fields.smoothing.hidden = !["freehand", "record", "grid"].includes(name) || (name === "grid" && options.anchor);
     fields.grid.hidden = !["freehand", "record", "pen", "anchor"].includes(name);
@@ -190,8 +199,8 @@ function slider(label, title, [min, max, step], changed) {
     min: String(min),
     max: String(max),
     step: String(step),
-    title,
-    ariaLabel: label,
+    title: translate(title),
+    ariaLabel: translate(label),
   });
   input.oninput = () => changed(input.valueAsNumber);
   return input;

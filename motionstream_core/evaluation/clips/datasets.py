@@ -20,7 +20,7 @@ import numpy as np
 from ...media.frames import Frames, FrameSource, at_rate
 from ...media.picture import PICTURE_SUFFIXES, picture_size, read_picture
 from ...media.video import VIDEO_SUFFIXES, VideoFrames, videos_below
-from ...tracks.text import text_of
+from ...tracks.text import text_in
 from .colmap import registered_names
 
 Layout = Literal["davis", "videos", "scenes"]
@@ -160,7 +160,7 @@ def _davis(folder: Path, split: str | None) -> list[Footage]:
         lists = sorted(folder.glob(f"ImageSets/*/{split}.txt"))
         if not lists:
             raise FileNotFoundError(f"split {split!r}: there is no {folder}/ImageSets/*/{split}.txt")
-        wanted = {Path(word).name for word in text_of(lists[-1].read_bytes()).split()}
+        wanted = {Path(word).name for word in text_in(lists[-1]).split()}
         clips = [each for each in clips if each.name in wanted]
     return [Footage(each.name, each, "davis", DAVIS_FPS) for each in clips]
 
@@ -186,9 +186,7 @@ def _scenes(folder: Path) -> list[Footage]:
 def _captioned(folder: Path, found: list[Footage]) -> tuple[Footage, ...]:
     captions = {}
     if (folder / "captions.json").is_file():
-        captions = json.loads(text_of((folder / "captions.json").read_bytes()))
-        if not isinstance(captions, dict) or not all(isinstance(each, str) for each in captions.values()):
-            raise ValueError(f'{folder / "captions.json"} must be an object of captions by clip: {{"clip": "caption"}}')
+        captions = _captions(folder / "captions.json")
         if unknown := sorted(captions.keys() - {each.name for each in found}):
             raise ValueError(f"{folder / 'captions.json'} names {unknown[0]!r}, which is no clip of {folder}")
     captioned = []
@@ -196,6 +194,17 @@ def _captioned(folder: Path, found: list[Footage]) -> tuple[Footage, ...]:
         beside = each.path.with_suffix(".txt")
         caption = captions.get(each.name)
         if caption is None and each.layout == "videos" and beside.is_file():
-            caption = " ".join(text_of(beside.read_bytes()).split())
+            caption = " ".join(text_in(beside).split())
         captioned.append(Footage(each.name, each.path, each.layout, each.fps, caption))
     return tuple(captioned)
+
+
+def _captions(path: Path) -> dict[str, str]:
+    """Captions by clip. Raises ValueError for any other file."""
+    try:
+        captions = json.loads(text_in(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON ({error})") from None
+    if not isinstance(captions, dict) or not all(isinstance(each, str) for each in captions.values()):
+        raise ValueError(f'{path} must be an object of captions by clip: {{"clip": "caption"}}')
+    return captions

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from ...files import new_file
+from ...files import write_text
 from .runs import BOUNDS, OWN, ClipResult
 from .table import COLUMNS, NAMES, Row, cell, clip_rows, named, paper_rows, total_rows
 
@@ -67,8 +67,7 @@ def write_page(
     if skipped:
         items = "".join(f"<li>{_text(each.name)}: {_text(each.skipped or '')}</li>" for each in skipped)
         parts.append(f"<h2>Skipped</h2><ul>{items}</ul>")
-    with new_file(path) as file:
-        file.write("\n".join(parts).encode())
+    write_text(path, "\n".join(parts))
 
 
 def _table(rows: Sequence[tuple[str, dict[str, float | None], str]], paper: Sequence[Row] = ()) -> str:

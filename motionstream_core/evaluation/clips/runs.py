@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...files import new_file
+from ...files import new_file, write_text
 from ...media.video_file import VideoFile
 from ...streaming.render.fit import image_tensor
 from ...streaming.render.job import Pace
@@ -333,5 +333,4 @@ def _read_json(path: Path, required: bool = False) -> Any:
 
 
 def _write_json(path: Path, content: Any) -> None:
-    with new_file(path) as file:
-        file.write(json.dumps(content, indent=1).encode())
+    write_text(path, json.dumps(content, indent=1))

@@ -5,20 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 
 from ...media.video import VideoFrames
-from ..frechet import frechet_distance, load_features, video_features
+from ..frechet import frechet_distance, video_features
 from ..vbench import vbench_scores
 from .cases import Video
 from .runs import MADE, TRUE, ClipResult
 
 
-def fvd(folder: Path, results: Sequence[ClipResult], network: Path, device: torch.device) -> float:
-    """Of the model's videos against the true clips. Raises as `frechet` does."""
-    features = load_features(network, device)
+def fvd(folder: Path, results: Sequence[ClipResult], network: Any, device: torch.device) -> float:
+    """Of the model's videos against the true clips, by a network of `load_features`. Raises as `frechet` does."""
+    features = network.to(device)
     made, true = (
         torch.stack([video_features(features, _read(path / name), device) for path in _folders(folder, results)])
         for name in (MADE, TRUE)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...files import new_file
+from ...files import write_text
 from .runs import OWN, ClipResult
 
 COLUMNS = {
@@ -137,8 +137,7 @@ def write_csv(path: Path, results: Sequence[ClipResult], width_px: int) -> None:
         if result.skipped is not None:
             empty = [""] * (len(COLUMNS) + 1)
             writer.writerow([result.name, result.layout, "", "", *empty, result.skipped])
-    with new_file(path) as file:
-        file.write(text.getvalue().encode())
+    write_text(path, text.getvalue())
 
 
 def text_table(rows: Sequence[Row]) -> str:

@@ -120,7 +120,8 @@ def read_job(
     for name, path in (("--image", image), ("--tracks", tracks)):
         if path is not None:
             require_regular(path, name)
-    _check_inputs(spec, image, tracks)
+    for name, fault in unfit_inputs(spec, image is not None, tracks is not None):
+        raise ValueError(f"--{name}: {fault}")
     height, width = frame_size or spec.frame_size
     picture = None if image is None else Image.fromarray(read_picture(image).pixels)
     size = (height, width) if picture is None else (picture.height, picture.width)
@@ -158,10 +159,12 @@ def write_frames(frames: Iterable[Tensor], out: Path, fps: float, *, generated: 
     return pace
 
 
-def _check_inputs(spec: ModelSpec, image: Path | None, tracks: Path | None) -> None:
-    if spec.image_rule == "none" and spec.backbone.image_dim is None and image is not None:
-        raise ValueError("--image: this model makes video from text alone; leave the image out")
-    if (spec.image_rule != "none" or spec.backbone.image_dim is not None) and image is None:
-        raise ValueError("--image is missing: this model starts from an image")
-    if spec.track_head is None and tracks is not None:
-        raise ValueError("--tracks: this model has no track head, it was not made to follow tracks; leave them out")
+def unfit_inputs(spec: ModelSpec, has_image: bool, has_tracks: bool) -> Iterator[tuple[str, str]]:
+    """Which of "image" and "tracks" a model of `spec` lacks or does not take, and what is to be done."""
+    wants_image = spec.image_rule != "none" or spec.backbone.image_dim is not None
+    if has_image and not wants_image:
+        yield "image", "this model makes video from text alone; leave the image out"
+    if wants_image and not has_image:
+        yield "image", "it is missing, and this model starts from an image"
+    if has_tracks and spec.track_head is None:
+        yield "tracks", "this model has no track head, it was not made to follow tracks; leave them out"

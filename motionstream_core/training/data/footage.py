@@ -39,8 +39,14 @@ class Footage:
     aspect_range: tuple[float, float]
 
 
-def read_footage(path: Path, footage: Footage) -> Frames:
-    """Frames (t h w 3) of a video at footage.fps from its first frame on, each the nearest in time, t <= max_frames.
+def hdr_told(count: int) -> str:
+    """What is said of so many videos in HDR (PQ, HLG)."""
+    return f"{count} in HDR, whose levels are taken as they are: paler than a player shows them"
+
+
+def read_footage(path: Path, footage: Footage) -> tuple[Frames, bool]:
+    """Frames (t h w 3) of a video at footage.fps from its first frame on, each the nearest in time, t <= max_frames;
+    and whether they are HDR's levels (`Display`).
 
     They reach up to half an interval after the last frame. As displayed (`VideoFrames`); the middle is cropped to the
     frame's aspect ratio, then resized. Raises FootageError ("unreadable", "aspect"), ImportError without PyAV or
@@ -50,7 +56,7 @@ def read_footage(path: Path, footage: Footage) -> Frames:
     try:
         video = VideoFrames(path, duration_s=float(wanted_s[-1]) + MARGIN_S)
         shown = AtTimes(video, wanted_s[wanted_s < video.times_s[-1] + 0.5 / footage.fps - TOLERANCE])
-        return np.stack([fit_frame(frame, footage) for frame in forwards(shown)])
+        return np.stack([fit_frame(frame, footage) for frame in forwards(shown)]), video.display.hdr
     except FootageError:
         raise
     except (OSError, ValueError) as error:

@@ -81,6 +81,15 @@ class PrepareSettings:
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """What a source gave. hdr: whether its clips have HDR's levels (`Display`)."""
+
+    clips: Sequence[RawClip] = ()
+    dropped: Sequence[Drop] = ()
+    hdr: bool = False
+
+
+@dataclass(frozen=True)
 class Loader:
     """Source to raw clips: what worker processes do. It raises nothing that a video can cause.
 
@@ -91,17 +100,17 @@ class Loader:
     tracker: Tracker | None
     seen_from: Path
 
-    def __call__(self, source: Source) -> tuple[list[RawClip], list[Drop]]:
+    def __call__(self, source: Source) -> Loaded:
         if not source.caption:
-            return [], [Drop(str(source.video), "no caption", "its caption is missing or empty")]
+            return Loaded(dropped=[Drop(str(source.video), "no caption", "its caption is missing or empty")])
         settings = self.settings
         try:
-            frames = read_footage(self.seen_from / source.video, settings.footage)
+            frames, hdr = read_footage(self.seen_from / source.video, settings.footage)
             wanted = settings.min_frames or settings.num_frames
             if len(frames) < wanted:
                 raise FootageError("too short", f"{len(frames)} frames at {settings.fps:g} fps, wanted {wanted}")
         except FootageError as error:
-            return [], [Drop(str(source.video), error.reason, error.detail)]
+            return Loaded(dropped=[Drop(str(source.video), error.reason, error.detail)])
         clips, dropped = [], []
         for start in range(0, len(frames) - settings.num_frames + 1, settings.clip_stride_frames or len(frames)):
             clip = RawClip(start, frames[start : start + settings.num_frames])
@@ -110,7 +119,7 @@ class Loader:
                 clips.append(clip)
             else:
                 dropped.append(Drop(str(source.video), "no tracks", fault))
-        return clips, dropped
+        return Loaded(clips, dropped, hdr)
 
 
 def tracked(clip: RawClip, tracker: Tracker, settings: PrepareSettings) -> tuple[RawClip, str | None]:
@@ -238,24 +247,24 @@ def _shards(sources: Sequence[Source], size: int, part: Part) -> list[tuple[int,
 def _add(
     shard: ShardWriter,
     source: Source,
-    loaded: tuple[list[RawClip], list[Drop]] | None,
+    loaded: Loaded | None,
     tracker: Tracker,
     settings: PrepareSettings,
 ) -> None:
     """What was loaded of a source to its shard; None where its worker process died of it."""
     video, caption = str(source.video), source.caption or ""
-    clips, dropped = loaded or ([], [Drop(video, "crashed", "the process that read it died")])
-    shard.dropped += dropped
-    fault = shard.encoders.caption_fault(caption) if clips else None
+    loaded = loaded or Loaded(dropped=[Drop(video, "crashed", "the process that read it died")])
+    shard.dropped += loaded.dropped
+    fault = shard.encoders.caption_fault(caption) if loaded.clips else None
     if fault is not None:
         shard.dropped.append(Drop(video, "caption", fault))
         return
-    for clip in clips:
+    for clip in loaded.clips:
         missing = None
         if clip.points is None:
             clip, missing = tracked(clip, tracker, settings)
         if missing is None:
-            shard.add(video, caption, clip)
+            shard.add(video, caption, clip, loaded.hdr)
         else:
             shard.dropped.append(Drop(video, "no tracks", missing))
 

@@ -35,11 +35,15 @@ class Drop:
 
 @dataclass(frozen=True)
 class PrepareReport:
-    """What the folder holds after a run, all finished shards of all parts together."""
+    """What the folder holds after a run, all finished shards of all parts together.
+
+    hdr: the videos whose clips have HDR's levels, paler than a player shows them.
+    """
 
     num_sources: int
     num_clips: int
     dropped: tuple[Drop, ...]
+    hdr: tuple[str, ...] = ()
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -65,9 +69,10 @@ class ShardWriter:
         self._tensors: dict[str, Tensor] = {}
         self._clips: list[dict[str, Any]] = []
         self.dropped: list[Drop] = []
+        self._hdr: dict[str, None] = {}
 
-    def add(self, video: str, caption: str, clip: RawClip) -> None:
-        """Encode a tracked clip; it is dropped where the encoders give what is not finite."""
+    def add(self, video: str, caption: str, clip: RawClip, hdr: bool = False) -> None:
+        """Encode a tracked clip; it is dropped where the encoders give what is not finite. hdr: see `Display`."""
         tensors = clip_tensors(clip, caption, self.encoders)
         if bad := [name for name, each in tensors.items() if each.is_floating_point() and not each.isfinite().all()]:
             self.dropped.append(Drop(video, "not finite", f"{', '.join(bad)} from frame {clip.start_frame} on"))
@@ -75,6 +80,8 @@ class ShardWriter:
         row = len(self._clips)
         self._tensors |= {f"{row:05d}.{name}": tensor for name, tensor in tensors.items()}
         self._clips.append({"caption": caption, "video": video, "start_s": clip.start_frame / self.fps})
+        if hdr:
+            self._hdr[video] = None
 
     def write(self, folder: Path, number: int) -> None:
         """The shard, unless it is empty, and after it the file that says it is finished."""
@@ -91,7 +98,8 @@ class ShardWriter:
             }
             path = folder / (SHARD.format(number) + ".safetensors")
             write_safetensors(path, tensors, {"about": json.dumps(about)})
-        finished = {"clips": len(self._clips), "dropped": [asdict(drop) for drop in self.dropped]}
+        dropped = [asdict(drop) for drop in self.dropped]
+        finished = {"clips": len(self._clips), "dropped": dropped, "hdr": list(self._hdr)}
         write_json(sidecar(folder, number), finished)
 
 
@@ -123,16 +131,18 @@ def clip_tensors(clip: RawClip, caption: str, encoders: ClipEncoders) -> dict[st
 
 
 def write_report(folder: Path, num_sources: int, part: tuple[int, int] = (0, 1)) -> PrepareReport:
-    """report.json (counts) and report.csv (one line for each that was dropped) of all shards finished so far."""
-    clips, dropped = 0, []
+    """report.json (counts, and which videos are HDR) and report.csv (one line for each that was dropped) of all shards
+    finished so far."""
+    clips, dropped, hdr = 0, [], []
     for path in sorted(folder.glob("video_*.json")):
         finished = json.loads(path.read_text("utf-8"))
         clips += finished["clips"]
         dropped += [Drop(**drop) for drop in finished["dropped"]]
-    made = PrepareReport(num_sources, clips, tuple(dropped))
+        hdr += finished.get("hdr", [])  # shards of earlier versions do not say it
+    made = PrepareReport(num_sources, clips, tuple(dropped), tuple(dict.fromkeys(hdr)))
     write_json(
         folder / "report.json",
-        {"sources": num_sources, "clips": clips, "dropped": len(dropped), "reasons": made.reasons},
+        {"sources": num_sources, "clips": clips, "dropped": len(dropped), "reasons": made.reasons, "hdr": made.hdr},
         part,
     )
     text = io.StringIO(newline="")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...media.video import VIDEO_SUFFIXES, videos_below
-from ...tracks.text import text_of
+from ...tracks.text import text_in
 
 COLUMNS = ("video", "caption")
 
@@ -57,19 +57,11 @@ def read_sources(path: str | Path) -> list[Source]:
 
 def _beside(video: Path) -> str | None:
     text = video.with_suffix(".txt")
-    return (_text(text).strip() or None) if text.is_file() else None
-
-
-def _text(path: Path) -> str:
-    """A file's text, in the encodings of `text_of`. Raises ValueError naming the file."""
-    try:
-        return text_of(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from None
+    return (text_in(text).strip() or None) if text.is_file() else None
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+    reader = csv.DictReader(io.StringIO(text_in(path), newline=""))
     if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
         raise ValueError(f"{path.name}: the column {missing[0]!r} is missing; its first line must name {COLUMNS}")
     for row in reader:
@@ -77,7 +69,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for line, text in enumerate(_text(path).split("\n"), start=1):  # a caption may hold other ends of lines
+    for line, text in enumerate(text_in(path).split("\n"), start=1):  # a caption may hold other ends of lines
         if not text.strip():
             continue
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...media.faults import MediaError
 from ...media.video import VIDEO_SUFFIXES, VideoInfo, video_info, videos_below
+from .footage import hdr_told
 
 NAMED_AT_MOST = 20
 
@@ -20,11 +21,16 @@ class VideoScan:
     skipped: tuple[tuple[Path, str], ...]
 
     def report(self) -> str:
-        """One line, then one for each of the first videos that were skipped."""
+        """One line, then one for each of the first videos that were skipped; the same of those in HDR."""
+        hdr = [f"  {video.path}" for video in self.videos if video.hdr]
         lines = [f"{len(self.videos)} videos, {len(self.skipped)} skipped"]
-        lines += [f"  {path}: {reason}" for path, reason in self.skipped[:NAMED_AT_MOST]]
-        more = len(self.skipped) - NAMED_AT_MOST
-        return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
+        lines += _first([f"  {path}: {reason}" for path, reason in self.skipped])
+        return "\n".join([*lines, hdr_told(len(hdr)), *_first(hdr)] if hdr else lines)
+
+
+def _first(lines: list[str]) -> list[str]:
+    more = len(lines) - NAMED_AT_MOST
+    return [*lines[:NAMED_AT_MOST], f"  and {more} more"] if more > 0 else lines
 
 
 def scan_videos(source: Path | Iterable[Path], min_size_px: int, min_duration_s: float) -> VideoScan:

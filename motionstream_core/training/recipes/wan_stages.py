@@ -23,6 +23,7 @@ from ...pool.pool import InProcess, Pool
 from ...tracks.extract.cotracker import CoTracker3
 from ...tracks.extract.tracker import OpenCvTracker, Tracker
 from ..data.encoders import ClipEncoders, WanEncoders
+from ..data.footage import hdr_told
 from ..data.prepare import PrepareSettings, ShardWorker, prepare_videos
 from ..data.sources import read_sources
 from ..data.synthesise import read_prompts, wan_text_to_video
@@ -180,6 +181,8 @@ def prepare(run: WanRun) -> None:
     # no rank waits for another here, which may be hours behind: who ends last reports everything
     dropped = ", ".join(f"{number} {reason}" for reason, number in made.reasons.items()) or "none"
     run.log.note(f"{made.num_clips} clips in {worker.folder} so far; dropped: {dropped} (report.csv names them)")
+    if made.hdr:
+        run.log.note(f"{hdr_told(len(made.hdr))} (report.json names them)")
 
 
 def teacher(run: WanRun) -> None:

@@ -22,24 +22,12 @@ from motionstream_core.batch.worker import Output, RenderWorker
 from motionstream_core.files import sha256_of
 from motionstream_core.models.encoders import ImageEncoder, TextEncoder
 from motionstream_core.pool.pool import attempt
-from motionstream_core.streaming import image_source
 from motionstream_core.streaming.render.parts import Parts
 from motionstream_core.streaming.render.renderer import Renderer
-from tests.core.wan_folder import save_track_v0
 
 SIZE = (16, 32)
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("track_v0")
-    save_track_v0(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def short_grey_clip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_source, "GREY_CLIP_LATENT_FRAMES", 4)
+pytestmark = pytest.mark.usefixtures("short_grey_clip")
 
 
 @pytest.fixture
@@ -90,11 +78,11 @@ ROWS = [("1", "a.png", "cat"), ("2", "b.png", "cat runs"), ("3", "a.png", "cat")
 
 
 def test_every_text_is_encoded_once_and_before_the_transformer_comes(
-    model: Path, tmp_path: Path, told: list[str]
+    track_v0: Path, tmp_path: Path, told: list[str]
 ) -> None:
     table, out = write_table(tmp_path, ROWS), tmp_path / "out"
     (tmp_path / "gone.png").write_bytes(b"no picture")
-    assert main(command(model, table, out)) == 1  # the broken picture
+    assert main(command(track_v0, table, out)) == 1  # the broken picture
     before = told[: told.index("transformer")]
     assert before[:6] == ["load text", "text cat", "text cat runs", "text cat sits", "text dog", "load image"]
     after = told[told.index("transformer") :]
@@ -105,29 +93,29 @@ def test_every_text_is_encoded_once_and_before_the_transformer_comes(
     with (tmp_path / "gone.png").open("wb") as file:
         Image.new("RGB", (40, 20)).save(file, "PNG")
     write_table(tmp_path, [*ROWS, ("5", "a.png", "dog sits")])
-    assert main(command(model, table, out)) == 0  # what is there is neither made nor encoded
+    assert main(command(track_v0, table, out)) == 0  # what is there is neither made nor encoded
     assert [each for each in told if each.startswith("text")] == ["text cat sits", "text dog sits", "text dog"]
     assert told.count("load text") == told.count("load image") == 1
 
     told.clear()
     table.with_name("jobs.jsonl.render.sqlite").unlink()  # what lies beside the videos tells as well
     (out / "2.mp4").unlink()
-    assert main(command(model, table, out)) == 0
+    assert main(command(track_v0, table, out)) == 0
     assert [each for each in told if each.startswith("text")] == ["text cat runs", "text dog"]
 
     told.clear()
-    assert main(command(model, table, out)) == 0
+    assert main(command(track_v0, table, out)) == 0
     assert told == []
 
 
 def test_a_worker_of_a_cluster_does_as_the_command_and_makes_its_bytes(
-    model: Path, tmp_path: Path, told: list[str]
+    track_v0: Path, tmp_path: Path, told: list[str]
 ) -> None:
     """A worker is sent pickled, loads, and is given some of the rows."""
     table, out = write_table(tmp_path, ROWS[:3]), tmp_path / "out"
-    assert main(command(model, table, out)) == 0
+    assert main(command(track_v0, table, out)) == 0
     told.clear()
-    choice = ModelChoice(str(model), role="teacher", frame_size=SIZE, steps=1)
+    choice = ModelChoice(str(track_v0), role="teacher", frame_size=SIZE, steps=1)
     picture = [str(tmp_path / name) for _, name, _ in ROWS]
     jobs = [
         Render(job, text, "dog", picture[i], None, 13, 0, "auto", "auto", job) for i, (job, _, text) in enumerate(ROWS)
@@ -140,7 +128,7 @@ def test_a_worker_of_a_cluster_does_as_the_command_and_makes_its_bytes(
     assert [sha256_of(each) for each in made] == [sha256_of(out / f"{each.name}") for each in made]
 
 
-def test_a_student_asks_for_no_negative(model: Path, tmp_path: Path, told: list[str]) -> None:
+def test_a_student_asks_for_no_negative(track_v0: Path, tmp_path: Path, told: list[str]) -> None:
     job = Render("1", "cat", "dog", None, None, 13, 0, "auto", "auto", "1")
-    RenderWorker(ModelChoice(str(model), frame_size=SIZE), Output(str(tmp_path)), [job]).load("cpu")
+    RenderWorker(ModelChoice(str(track_v0), frame_size=SIZE), Output(str(tmp_path)), [job]).load("cpu")
     assert [each for each in told if each.startswith("text")] == ["text cat"]

@@ -19,6 +19,7 @@ from motionstream_core.batch.recorded import missing, run
 from motionstream_core.batch.renders import Render, plan
 from motionstream_core.batch.state import DONE, FAILED, Record, State
 from motionstream_core.batch.worker import Output, RenderWorker
+from motionstream_core.demo.weights import STUDENT
 from motionstream_core.files import sha256_of
 from motionstream_core.media.video import VideoFrames
 from motionstream_core.pool.pool import Outcome, Started, attempt
@@ -45,6 +46,38 @@ def test_every_fault_of_every_row_is_told_at_once(tmp_path: Path) -> None:
         "row 3 (c), prompt: it takes text, not 5",
         "row 3 (c), units: 'feet' is none of auto, px, normalised",
     ]
+
+
+def test_what_the_model_does_not_make_is_told_with_the_other_faults(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The bundled student of shapes makes a frame, and then 12 a chunk; sides are multiples of 16 px."""
+    (tmp_path / "a.png").write_bytes(b"png")
+    path = tmp_path / "jobs.jsonl"
+    rows = [
+        {"job_id": "short", "image": "a.png", "length": 1},
+        {"job_id": "odd", "image": "a.png", "length": 14, "seed": -1},
+        {"job_id": "alone"},
+        {"job_id": "right", "image": "a.png", "length": 25},
+        {"job_id": "gone", "image": "b.png"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    given = ["render", str(path), "--out", str(tmp_path / "out"), "--check"]
+    assert main([*given, "--model", str(STUDENT), "--size", "130x128"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in told[:-1]] == [
+        "--size",
+        "row 1 (short), length",
+        "row 2 (odd), seed",
+        "row 2 (odd), length",
+        "row 3 (alone), image",
+        "row 5 (gone), image",
+    ]
+    assert "not 14; nearest that fit: 13 or 25" in told[3] and "there is no file" in told[5]
+    assert main([*given, "--model", str(path)]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("--model: ") and told[1].startswith("row 2 (odd), seed")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_digest_changes_with_what_the_video_is_made_of_and_with_nothing_else(tmp_path: Path) -> None:
@@ -125,19 +158,20 @@ def test_what_may_do_better_is_tried_again_and_what_cannot_is_not(tmp_path: Path
 def test_a_table_is_rendered_and_not_rendered_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (128, 128), "teal").save(tmp_path / "a.png")
     path, out = tmp_path / "jobs.jsonl", tmp_path / "out"
-    lengths = {"set/one": 13, "two": 13, "bad": 14}
-    rows = [{"job_id": each, "image": "a.png", "length": length, "seed": 5} for each, length in lengths.items()]
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    pictures = {"set/one": "a.png", "two": "a.png", "bad": "b.png"}
+    rows = [{"job_id": each, "image": picture, "length": 13, "seed": 5} for each, picture in pictures.items()]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
     def rendered() -> tuple[list[str], dict[str, tuple[int, str]]]:
         """The command's closing lines, and when each video was written and with which hash."""
-        assert main(["render", str(path), "--out", str(out)]) == 1  # a video of 14 frames cannot be made
+        assert main(["render", str(path), "--out", str(out)]) == 1  # one has no picture
         videos = sorted(out.rglob("*.mp4"))
         hashes = {each.name: (each.stat().st_mtime_ns, sha256_of(each)) for each in videos}
         return capsys.readouterr().out.splitlines(), hashes
 
     told, first = rendered()
-    assert told[-1] == "2 done, 1 failed" and "frames" in next(line for line in told if line.startswith("bad"))
+    assert told[-1] == "2 done, 1 failed" and "b.png" in next(line for line in told if line.startswith("bad"))
     assert {each.name for each in out.rglob("*") if each.is_file()} == {"one.mp4", "one.json", "two.mp4", "two.json"}
     assert VideoFrames(out / "set" / "one.mp4").num_frames == 13
     about = json.loads((out / "two.json").read_text("utf-8"))

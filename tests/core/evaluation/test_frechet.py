@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from motionstream_core.__main__ import main
 from motionstream_core.evaluation.command import export_clips
-from motionstream_core.evaluation.frechet import frechet_distance, load_features, require_fvd, video_features
+from motionstream_core.evaluation.frechet import frechet_distance, load_features, video_features
 from motionstream_core.media.video import VideoFrames
 
 pytest.importorskip("torchmetrics", reason="the distance is its")
@@ -51,7 +51,7 @@ class MeanColor(nn.Module):
 
 def test_the_users_network_sees_a_video_in_0_to_255(tmp_path: Path) -> None:
     torch.jit.script(MeanColor()).save(str(tmp_path / "net.pt"))
-    network = load_features(tmp_path / "net.pt", CPU)
+    network = load_features(tmp_path / "net.pt")
     video = np.zeros((5, 8, 6, 3), np.uint8)
     video[..., 0], video[:, :4, :, 1] = 200, 100
     assert video_features(network, video, CPU).tolist() == pytest.approx([200, 50, 0])
@@ -82,7 +82,21 @@ def test_the_command_judges_the_set_by_the_videos_that_it_kept(
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no file"):
-        require_fvd(tmp_path / "none.pt")
+        load_features(tmp_path / "none.pt")
     (tmp_path / "text.pt").write_text("no network")
     with pytest.raises(ValueError, match="no TorchScript file"):
-        load_features(tmp_path / "text.pt", CPU)
+        load_features(tmp_path / "text.pt")
+
+
+def test_what_cannot_be_compared_is_told_before_anything_is_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.jit.script(MeanColor()).save(str(tmp_path / "net.pt"))
+    (tmp_path / "text.pt").write_text("no network")
+    export_clips(tmp_path / "clips", 1, 13)
+    given = ["evaluate", str(tmp_path / "clips"), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*given, "--fvd", str(tmp_path / "net.pt")]) == 2
+    assert "two clips at least, and here is 1" in capsys.readouterr().err
+    assert main([*given, "--fvd", str(tmp_path / "text.pt")]) == 2
+    assert "no TorchScript file" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -15,9 +15,9 @@ const page = await browser.newPage({ viewport: { width: 900, height: 760 } });
 page.setDefaultTimeout(90_000); // a busy machine takes its time
 page.on("pageerror", (error) => problems.push(String(error)));
 await page.goto(address);
-await page.waitForFunction(() => window.motionstreamLive?.isOpen && window.motionstreamLive.shown.frames > 0);
+await page.waitForFunction(() => window.motionstreamLive?.session.isOpen && window.motionstreamLive.shown.frames > 0);
 await page.keyboard.press("Enter");
-await page.waitForFunction(() => window.motionstreamLive.chunk?.index >= 3);
+await page.waitForFunction(() => window.motionstreamLive.session.chunk?.index >= 3);
 
 /** Where a place of the stream is on the page. @type {(at: number[]) => Promise<{x: number, y: number}>} */
 const place = (at) =>
@@ -60,7 +60,7 @@ for (let step = 1; step <= steps; step++) {
 }
 const arrived = await now();
 await page.screenshot({ path: screenshot });
-const making = await page.evaluate(() => window.motionstreamLive.chunk.made_ms);
+const making = await page.evaluate(() => window.motionstreamLive.session.chunk.made_ms);
 await page.waitForTimeout(1000 * after + 4 * making); // a busy machine shows it later
 const seen = await page.evaluate(() => {
   cancelAnimationFrame(window.looking);
@@ -69,10 +69,10 @@ const seen = await page.evaluate(() => {
 await page.mouse.up();
 const { delays, made_ms } = await page.evaluate(() => ({
   delays: window.motionstreamLive.delays,
-  made_ms: window.motionstreamLive.chunk.made_ms,
+  made_ms: window.motionstreamLive.session.chunk.made_ms,
 }));
 await page.keyboard.press("Enter");
-await page.waitForFunction(() => window.motionstreamLive.ended);
-const files = await page.evaluate(() => window.motionstreamLive.ended.files);
+await page.waitForFunction(() => window.motionstreamLive.session.ended);
+const files = await page.evaluate(() => window.motionstreamLive.session.ended.files);
 await browser.close();
 console.log(JSON.stringify({ problems, began, arrived, seen, delays: [...delays], made_ms, files }));

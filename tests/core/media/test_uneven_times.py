@@ -103,7 +103,7 @@ def test_training_reads_by_time_stamps(film: Path) -> None:
     assert info.last_s == pytest.approx(59 / FPS, abs=2e-3)
     times = np.linspace(0, 59 / FPS, 47)
     assert np.abs(places(frames_at(film, times)) - 9 - times * FPS).max() < 1.3
-    footage = read_footage(film, Footage((64, 96), 16.0, 1000, (0.1, 10)))
+    footage, _ = read_footage(film, Footage((64, 96), 16.0, 1000, (0.1, 10)))
     assert np.abs(places(footage) - 9 - np.arange(len(footage)) / 16 * FPS).max() < 1.3
 
 

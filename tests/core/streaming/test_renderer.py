@@ -30,7 +30,6 @@ from motionstream_core.demo.weights import STUDENT, TINY_VAE
 from motionstream_core.media.video import VideoFrames
 from motionstream_core.models.vae.tiny_vae import TinyVae, TinyVaeConfig
 from motionstream_core.models.vae.wan_vae import WanVae
-from motionstream_core.streaming import image_source
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions
 from motionstream_core.streaming.decode import FullStreamingDecoder
 from motionstream_core.streaming.render.fit import image_tensor
@@ -41,24 +40,13 @@ from motionstream_core.streaming.render.renderer import Renderer, TeacherSetting
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
 from motionstream_core.training.recipes.wan import WAN22_TEACHER
-from tests.core.wan_folder import WORDS, save_track_v0
+from tests.core.wan_folder import WORDS
 
 SIZE = (16, 32)
 FRAMES = 25  # latents 1 + 3 + 3
 PROMPT = "cat runs ."
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("track_v0")
-    save_track_v0(folder)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def short_grey_clip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No video here has more than seven latent frames."""
-    monkeypatch.setattr(image_source, "GREY_CLIP_LATENT_FRAMES", 7)
+pytestmark = pytest.mark.usefixtures("short_grey_clip")
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +67,19 @@ def rendered(renderer: Renderer, image: Tensor, tracks: Tracks, **options: Any) 
 
 
 @torch.no_grad()
-def by_hand(folder: Path, image: Tensor, tracks: Tracks) -> Tensor:
+def by_hand(track_v0: Path, image: Tensor, tracks: Tracks) -> Tensor:
     """The frames by transformers' and diffusers' own classes around the stream."""
     from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
     from transformers import CLIPImageProcessor, CLIPVisionModel, UMT5EncoderModel
 
     ids = torch.tensor([[*(WORDS.index(word) + 3 for word in PROMPT.split()), 1]])
-    text = UMT5EncoderModel.from_pretrained(folder / "text_encoder").eval()(ids).last_hidden_state
+    text = UMT5EncoderModel.from_pretrained(track_v0 / "text_encoder").eval()(ids).last_hidden_state
     picture = Image.fromarray((image * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).numpy())
-    pixels = CLIPImageProcessor.from_pretrained(folder / "image_processor")(picture, return_tensors="pt").pixel_values
-    clip = CLIPVisionModel.from_pretrained(folder / "image_encoder").eval()
+    pixels = CLIPImageProcessor.from_pretrained(track_v0 / "image_processor")(picture, return_tensors="pt").pixel_values
+    clip = CLIPVisionModel.from_pretrained(track_v0 / "image_encoder").eval()
     tokens = clip(pixels, output_hidden_states=True).hidden_states[-2]
-    loaded = load_model(folder, torch.float32)
-    vae = AutoencoderKLWan.from_pretrained(folder / "vae").eval()
+    loaded = load_model(track_v0, torch.float32)
+    vae = AutoencoderKLWan.from_pretrained(track_v0 / "vae").eval()
     given = StreamConditions(
         loaded.model,
         loaded.spec,
@@ -111,15 +99,15 @@ def by_hand(folder: Path, image: Tensor, tracks: Tracks) -> Tensor:
 # --- a folder
 
 
-def test_frames_are_those_of_the_parts_used_by_hand(folder: Path, image: Tensor, tracks: Tracks) -> None:
-    frames = rendered(open_renderer(folder), image, tracks)
-    expected = by_hand(folder, image, tracks)
+def test_frames_are_those_of_the_parts_used_by_hand(track_v0: Path, image: Tensor, tracks: Tracks) -> None:
+    frames = rendered(open_renderer(track_v0), image, tracks)
+    expected = by_hand(track_v0, image, tracks)
     assert frames.shape == (FRAMES, *SIZE, 3) and frames.std() > 0.01
     torch.testing.assert_close(frames, expected, rtol=0, atol=1e-5)
 
 
-def test_every_input_reaches_the_frames(folder: Path, image: Tensor, tracks: Tracks) -> None:
-    renderer = open_renderer(folder)
+def test_every_input_reaches_the_frames(track_v0: Path, image: Tensor, tracks: Tracks) -> None:
+    renderer = open_renderer(track_v0)
     prompt, other = renderer.encode([PROMPT, "dog"], [image, 1 - image])
     told = torch.cat(list(renderer.video(prompt, image, tracks, FRAMES)))
     changed = {
@@ -133,14 +121,14 @@ def test_every_input_reaches_the_frames(folder: Path, image: Tensor, tracks: Tra
         assert (frames - told).abs().max() > 1e-4, name
 
 
-def test_weights_that_wait_on_the_cpu_give_the_same_frames(folder: Path, image: Tensor, tracks: Tracks) -> None:
-    whole = rendered(open_renderer(folder), image, tracks)
-    waiting = open_renderer(folder, budget_bytes=1000)
+def test_weights_that_wait_on_the_cpu_give_the_same_frames(track_v0: Path, image: Tensor, tracks: Tracks) -> None:
+    whole = rendered(open_renderer(track_v0), image, tracks)
+    waiting = open_renderer(track_v0, budget_bytes=1000)
     torch.testing.assert_close(rendered(waiting, image, tracks), whole, rtol=0, atol=0)
 
 
-def test_a_prompt_is_the_same_beside_others(folder: Path, image: Tensor) -> None:
-    renderer = open_renderer(folder)
+def test_a_prompt_is_the_same_beside_others(track_v0: Path, image: Tensor) -> None:
+    renderer = open_renderer(track_v0)
     alone = renderer.encode(["cat"], [image])[0]
     beside = renderer.encode(["dog sits .", "cat", "cat runs"], [image] * 3)[1]
     assert alone.text is not None and beside.text is not None
@@ -148,7 +136,7 @@ def test_a_prompt_is_the_same_beside_others(folder: Path, image: Tensor) -> None
 
 
 def test_a_tiny_vae_decodes_in_place_of_the_full_one(
-    folder: Path, image: Tensor, tracks: Tracks, tmp_path: Path
+    track_v0: Path, image: Tensor, tracks: Tracks, tmp_path: Path
 ) -> None:
     torch.manual_seed(5)
     tiny = TinyVae(
@@ -162,7 +150,7 @@ def test_a_tiny_vae_decodes_in_place_of_the_full_one(
         )
     )
     save_tiny_vae(tmp_path / "tiny.safetensors", tiny)
-    renderer = open_renderer(folder, vae=tmp_path / "tiny.safetensors")
+    renderer = open_renderer(track_v0, vae=tmp_path / "tiny.safetensors")
     assert isinstance(renderer.encoder, WanVae) and isinstance(renderer.decoder, TinyVae)
     assert rendered(renderer, image, tracks).shape == (FRAMES, *SIZE, 3)
 
@@ -173,35 +161,35 @@ def test_a_tiny_vae_decodes_in_place_of_the_full_one(
 @pytest.mark.parametrize(
     "part", ["transformer", "text_encoder", "tokenizer", "vae", "image_encoder", "image_processor"]
 )
-def test_a_missing_part_is_named(folder: Path, tmp_path: Path, part: str) -> None:
-    shutil.copytree(folder, tmp_path / "broken")
+def test_a_missing_part_is_named(track_v0: Path, tmp_path: Path, part: str) -> None:
+    shutil.copytree(track_v0, tmp_path / "broken")
     shutil.rmtree(tmp_path / "broken" / part)
     with pytest.raises(FileNotFoundError, match=f"no subfolder '{part}'"):
         open_renderer(tmp_path / "broken")
 
 
-def test_a_lone_transformer_needs_its_encoders(folder: Path, tmp_path: Path, image: Tensor, tracks: Tracks) -> None:
-    loaded = load_model(folder, torch.float32)
+def test_a_lone_transformer_needs_its_encoders(track_v0: Path, tmp_path: Path, image: Tensor, tracks: Tracks) -> None:
+    loaded = load_model(track_v0, torch.float32)
     save_model(tmp_path / "alone.safetensors", loaded.model, loaded.spec)
     with pytest.raises(ValueError, match="--encoders"):
         open_renderer(tmp_path / "alone.safetensors")
-    renderer = open_renderer(tmp_path / "alone.safetensors", encoders=folder)
+    renderer = open_renderer(tmp_path / "alone.safetensors", encoders=track_v0)
     torch.testing.assert_close(
-        rendered(renderer, image, tracks), rendered(open_renderer(folder), image, tracks), rtol=0, atol=0
+        rendered(renderer, image, tracks), rendered(open_renderer(track_v0), image, tracks), rtol=0, atol=0
     )
 
 
 def test_an_all_in_one_checkpoint_needs_what_it_lacks_and_no_more(
-    folder: Path, tmp_path: Path, image: Tensor, tracks: Tracks
+    track_v0: Path, tmp_path: Path, image: Tensor, tracks: Tracks
 ) -> None:
     """As ComfyUI saves transformer, VAE and text encoder in one, without a tokenizer."""
-    loaded = load_model(folder, torch.float32)
+    loaded = load_model(track_v0, torch.float32)
     parts = {f"model.diffusion_model.{name}": value for name, value in loaded.model.state_dict().items()}
     for file, prefix in (
         ("text_encoder/model.safetensors", "text_encoders.umt5xxl.transformer."),
         ("vae/diffusion_pytorch_model.safetensors", "vae."),
     ):
-        parts |= {prefix + name: value for name, value in load_file(folder / file).items()}
+        parts |= {prefix + name: value for name, value in load_file(track_v0 / file).items()}
     path = tmp_path / "all.safetensors"
     save_file(parts, path, {SPEC_KEY: loaded.spec.to_json()})  # which says how many heads so small a model has
     with pytest.raises(
@@ -209,23 +197,23 @@ def test_an_all_in_one_checkpoint_needs_what_it_lacks_and_no_more(
     ):
         open_renderer(path)
     for part in ("tokenizer", "image_encoder"):
-        shutil.copytree(folder / part, tmp_path / "others" / part)
+        shutil.copytree(track_v0 / part, tmp_path / "others" / part)
     with pytest.raises(FileNotFoundError, match="no subfolder 'image_processor'"):
         open_renderer(path, encoders=tmp_path / "others")
-    shutil.copytree(folder / "image_processor", tmp_path / "others" / "image_processor")
+    shutil.copytree(track_v0 / "image_processor", tmp_path / "others" / "image_processor")
     made = rendered(open_renderer(path, encoders=tmp_path / "others"), image, tracks)
-    torch.testing.assert_close(made, rendered(open_renderer(folder), image, tracks), rtol=0, atol=1e-5)
+    torch.testing.assert_close(made, rendered(open_renderer(track_v0), image, tracks), rtol=0, atol=1e-5)
 
 
-def test_what_the_folder_of_encoders_has_goes_before_what_is_inside(folder: Path, tmp_path: Path) -> None:
+def test_what_the_folder_of_encoders_has_goes_before_what_is_inside(track_v0: Path, tmp_path: Path) -> None:
     inside = {"text_encoders.shared.weight": torch.zeros(2, 2), "vae.x": torch.zeros(1)}
     save_file(inside, tmp_path / "all.safetensors")
-    parts = find_parts(tmp_path / "all.safetensors", folder, ["text_encoder", "tokenizer", "vae"])
-    assert set(parts.places.values()) == {folder}
+    parts = find_parts(tmp_path / "all.safetensors", track_v0, ["text_encoder", "tokenizer", "vae"])
+    assert set(parts.places.values()) == {track_v0}
 
 
-def test_encoders_of_another_width_are_refused(folder: Path, tmp_path: Path, image: Tensor) -> None:
-    shutil.copytree(folder, tmp_path / "other")
+def test_encoders_of_another_width_are_refused(track_v0: Path, tmp_path: Path, image: Tensor) -> None:
+    shutil.copytree(track_v0, tmp_path / "other")
     config_file = tmp_path / "other" / "image_encoder" / "config.json"
     config = json.loads(config_file.read_text("utf-8"))
     shutil.rmtree(tmp_path / "other" / "image_encoder")
@@ -239,16 +227,18 @@ def test_encoders_of_another_width_are_refused(folder: Path, tmp_path: Path, ima
 
 
 def test_without_transformers_the_error_names_the_package(
-    folder: Path, image: Tensor, monkeypatch: pytest.MonkeyPatch
+    track_v0: Path, image: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ImportError, match="pip install transformers"):
-        open_renderer(folder).encode([PROMPT], [image])
+        open_renderer(track_v0).encode([PROMPT], [image])
 
 
 @pytest.mark.parametrize("num_frames", [1, 30])
-def test_a_length_that_fills_no_chunks_is_refused(folder: Path, image: Tensor, tracks: Tracks, num_frames: int) -> None:
-    renderer = open_renderer(folder)
+def test_a_length_that_fills_no_chunks_is_refused(
+    track_v0: Path, image: Tensor, tracks: Tracks, num_frames: int
+) -> None:
+    renderer = open_renderer(track_v0)
     (prompt,) = renderer.encode([PROMPT], [image])
     nearest = {1: "13", 30: "25 or 37"}[num_frames]
     with pytest.raises(
@@ -257,8 +247,8 @@ def test_a_length_that_fills_no_chunks_is_refused(folder: Path, image: Tensor, t
         next(renderer.video(prompt, image, tracks, num_frames))
 
 
-def test_a_teacher_samples_a_whole_clip(folder: Path, image: Tensor, tracks: Tracks) -> None:
-    renderer = open_renderer(folder, role="teacher")
+def test_a_teacher_samples_a_whole_clip(track_v0: Path, image: Tensor, tracks: Tracks) -> None:
+    renderer = open_renderer(track_v0, role="teacher")
     prompt, negative = renderer.encode([PROMPT, ""], [image, image])
     parts = list(renderer.video(prompt, image, tracks, FRAMES, teacher=TeacherSettings(2), negative=negative))
     assert [part.shape for part in parts] == [(FRAMES, *SIZE, 3)]
@@ -267,14 +257,14 @@ def test_a_teacher_samples_a_whole_clip(folder: Path, image: Tensor, tracks: Tra
 
 
 def test_a_model_of_text_alone_takes_neither_image_nor_tracks(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    track_v0: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    backbone = replace(load_model(folder, torch.float32).spec.backbone, in_channels=16, image_dim=None)
+    backbone = replace(load_model(track_v0, torch.float32).spec.backbone, in_channels=16, image_dim=None)
     spec = replace(BY_KEY["self_forcing"].spec, backbone=backbone, sink_frames=1, window_frames=2)
     torch.manual_seed(6)
     save_model(tmp_path / "text.safetensors", build_model(spec), spec)
     (tmp_path / "file").touch()
-    fixed = ["--model", str(tmp_path / "text.safetensors"), "--encoders", str(folder), "--device", "cpu"]
+    fixed = ["--model", str(tmp_path / "text.safetensors"), "--encoders", str(track_v0), "--device", "cpu"]
     arguments = ["render", *fixed, "--size", "32x16", "--frames", "9", "--out", str(tmp_path / "v.mp4")]
     assert main([*arguments, "--image", str(tmp_path / "file")]) == 2
     assert "--image: this model makes video from text alone" in capsys.readouterr().err
@@ -307,12 +297,12 @@ def test_the_bundled_model_needs_no_more_than_its_own_files() -> None:
 # --- the command
 
 
-def test_the_command_writes_the_video(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_the_video(track_v0: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(np.full((60, 80, 3), 99, np.uint8)).save(tmp_path / "photo.png")
     drawn = [[{"x": 10 + 2 * t, "y": 20} for t in range(25)]]
     (tmp_path / "tracks.json").write_text(json.dumps(drawn), "utf-8")
     out = tmp_path / "out" / "video.mp4"
-    arguments = ["render", "--model", str(folder), "--size", "32x16", "--prompt", PROMPT, "--device", "cpu"]
+    arguments = ["render", "--model", str(track_v0), "--size", "32x16", "--prompt", PROMPT, "--device", "cpu"]
     arguments += ["--image", str(tmp_path / "photo.png"), "--tracks", str(tmp_path / "tracks.json"), "--out", str(out)]
     assert main(arguments) == 0
     assert "25 frames, 32x16 px" in capsys.readouterr().out
@@ -322,13 +312,9 @@ def test_the_command_writes_the_video(folder: Path, tmp_path: Path, capsys: pyte
     assert "--overwrite to replace it" in capsys.readouterr().err
     assert main([*arguments, "--frames", "26", "--overwrite"]) == 2
     assert "nearest that fit: 25 or 37" in capsys.readouterr().err
-    assert (
-        main(
-            ["render", "--model", str(folder), "--device", "cpu", "--prompt", PROMPT, "--out", str(tmp_path / "b.mp4")]
-        )
-        == 2
-    )
-    assert "--image is missing" in capsys.readouterr().err
+    without = ["render", "--model", str(track_v0), "--device", "cpu", "--prompt", PROMPT]
+    assert main([*without, "--out", str(tmp_path / "b.mp4")]) == 2
+    assert "--image: it is missing" in capsys.readouterr().err
 
 
 def test_the_cache_of_a_full_size_stream_is_reckoned() -> None:

@@ -30,6 +30,7 @@ from motionstream_core.training.data.prepare import PrepareSettings, ShardWorker
 from motionstream_core.training.data.shards import PrepareReport
 from motionstream_core.training.data.sources import Source, read_sources
 from motionstream_core.training.data.workers import ordered_map
+from tests.core.media.video_files import write_video
 
 LEVEL_STEP = 4
 STRIDE = VaeStride(4, 8)
@@ -140,7 +141,7 @@ def clips_of(folder: Path) -> list[dict[str, object]]:
 @pytest.mark.parametrize(("fps", "num_frames"), [(8, 12), (16, 20), (24, 40), (25, 41), (30, 50), (60, 60)])
 def test_each_frame_is_the_nearest_in_time(tmp_path: Path, fps: float, num_frames: int) -> None:
     path = film(tmp_path / "a.mp4", num_frames, fps)
-    found = times(read_footage(path, Footage((48, 72), 16.0, 1000, ANY_ASPECT)))
+    found = times(read_footage(path, Footage((48, 72), 16.0, 1000, ANY_ASPECT))[0])
     shown = np.arange(num_frames) / fps
     count = len([t for t in itertools.takewhile(lambda t: t / 16 < shown[-1] + 0.5 / 16, itertools.count())])
     assert len(found) == count
@@ -151,7 +152,7 @@ def test_each_frame_is_the_nearest_in_time(tmp_path: Path, fps: float, num_frame
 
 def test_no_more_is_read_than_wanted(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", 40)
-    assert times(read_footage(path, Footage((48, 72), 16.0, 7, ANY_ASPECT))) == list(range(7))
+    assert times(read_footage(path, Footage((48, 72), 16.0, 7, ANY_ASPECT))[0]) == list(range(7))
 
 
 def test_the_middle_is_kept_when_sides_are_cut() -> None:
@@ -289,6 +290,17 @@ def test_every_filter_is_reported_and_none_is_fatal(tmp_path: Path) -> None:
     assert counts["sources"] == 9 and counts["clips"] == 2 and counts["reasons"] == made.reasons
 
 
+def test_videos_in_hdr_are_taken_and_named(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(50, 200, (12, 18, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+    for name, options in (("plain", {}), ("pq", {"x264-params": "transfer=smpte2084"})):
+        write_video(tmp_path / f"{name}.mp4", [picture] * 12, options=options)
+    sources = [Source(tmp_path / f"{name}.mp4", "words") for name in ("plain", "pq", "pq")]
+    made = prepare_videos(sources, SETTINGS, PooledEncoders(), OpenCvTracker(), tmp_path / "out")
+    assert made.num_clips == 3 and not made.dropped
+    assert made.hdr == (str(tmp_path / "pq.mp4"),)
+    assert json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["hdr"] == [str(tmp_path / "pq.mp4")]
+
+
 def test_clips_that_cannot_be_tracked_are_dropped(tmp_path: Path) -> None:
     sources = [Source(film(tmp_path / "a.mp4", 8), "a")]
     made = prepare_videos(sources, SETTINGS, PooledEncoders(), BlindTracker(), tmp_path / "out")
@@ -301,7 +313,7 @@ def test_clips_that_cannot_be_tracked_are_dropped(tmp_path: Path) -> None:
 def test_a_shard_holds_what_the_encoders_and_the_tracker_say(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", 12)
     prepare_videos([Source(path, "two words")], SETTINGS, PooledEncoders(), OpenCvTracker(), tmp_path / "out")
-    frames = read_footage(path, Footage((32, 48), 16.0, 5, ANY_ASPECT))
+    frames, _ = read_footage(path, Footage((32, 48), 16.0, 5, ANY_ASPECT))
     with safe_open(str(tmp_path / "out" / "video_00000.safetensors"), framework="pt") as file:
         held = {name.partition(".")[2] or name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about = json.loads(file.metadata()["about"])

@@ -21,6 +21,7 @@ from motionstream_core.training.data.vae_clips import (
     frames_at,
 )
 from motionstream_core.training.data.video_scan import hold_out, scan_videos
+from tests.core.media.video_files import write_video
 
 
 class Numbers:
@@ -166,3 +167,12 @@ def test_videos_are_held_out_by_their_place() -> None:
     assert [len(part) for part in hold_out(videos[:2])] == [1, 1]
     with pytest.raises(ValueError, match="at least 2"):
         hold_out(videos[:1])
+
+
+def test_a_scan_names_what_is_in_hdr(tmp_path: Path) -> None:
+    for name, transfer in (("plain", "bt709"), ("pq", "smpte2084"), ("hlg", "arib-std-b67")):
+        grey = [np.full((32, 32, 3), 90, np.uint8)] * 3
+        write_video(tmp_path / f"{name}.mp4", grey, options={"x264-params": f"transfer={transfer}"})
+    first, told, *named = scan_videos(tmp_path, 16, 0.0).report().split("\n")
+    assert first == "3 videos, 0 skipped" and told.startswith("2 in HDR, whose levels are taken as they are")
+    assert [Path(each.strip()).name for each in named] == ["hlg.mp4", "pq.mp4"]

@@ -62,6 +62,13 @@ def test_videos_below_a_folder_with_captions(tmp_path: Path) -> None:
     (tmp_path / "captions.json").write_text("[]", "utf-8")
     with pytest.raises(ValueError, match="object of captions"):
         find_footage(tmp_path)
+    (tmp_path / "captions.json").write_text("{", "utf-8")
+    with pytest.raises(ValueError, match=r"captions\.json is no JSON"):
+        find_footage(tmp_path)
+    (tmp_path / "captions.json").unlink()
+    (tmp_path / "b.txt").write_bytes(b"a c\xe2t")
+    with pytest.raises(ValueError, match=r"b\.txt: this is no UTF-8"):
+        find_footage(tmp_path)
 
 
 def test_what_is_done_to_a_videos_frames_is_told(tmp_path: Path) -> None:

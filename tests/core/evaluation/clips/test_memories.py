@@ -64,5 +64,8 @@ def test_the_command_tries_one_student_under_all_of_them(tmp_path: Path, capsys:
     assert "memory c3s0w1" in page and "c9s1w1 was left out" in page and "src='memories.png'" in page
     assert (tmp_path / "out" / "memories.png").read_bytes().startswith(b"\x89PNG")
     assert "paper: memory c3s1w1, 241 frames" in capsys.readouterr().out
+    assert main([*given, "--chunks", "9", "--out", str(tmp_path / "long")]) == 0
+    assert "memories.png was left out: all --chunks are longer" in capsys.readouterr().out
+    assert not (tmp_path / "long" / "memories.png").exists()
     assert main([*given, "--model", str(TEACHER), "--out", str(tmp_path / "teacher")]) == 2
     assert "this model is a teacher" in capsys.readouterr().err
