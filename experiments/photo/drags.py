@@ -62,7 +62,7 @@ def draw_drag(rng: np.random.Generator, pictures: list[Array], num_frames: int, 
     """A clip of either world."""
     if rng.random() < PLAIN_SHARE:
         return _plain(rng, num_frames, size_px)
-    ground = _varied(rng, pictures)
+    ground = varied(rng, pictures)
     camera = _camera(rng, num_frames, size_px) if rng.random() < 0.15 else _standing(num_frames)
     count = int(rng.choice(3, p=[0.55, 0.33, 0.12])) + 1
     moving = rng.random(count) < 0.85
@@ -70,7 +70,7 @@ def draw_drag(rng: np.random.Generator, pictures: list[Array], num_frames: int, 
         moving[int(rng.integers(count))] = True
     cutouts = []
     for moves in moving:
-        rgb = ground if rng.random() < 0.3 else _varied(rng, pictures)
+        rgb = ground if rng.random() < 0.3 else varied(rng, pictures)
         cutouts.append(_cutout(rng, rgb, camera, num_frames, size_px, bool(moves)))
     clip = composed(_background(rng, ground, camera, size_px), cutouts, size_px)
     return _let_go(clip, int(rng.integers(num_frames // 3, num_frames))) if rng.random() < 0.15 else clip
@@ -171,8 +171,8 @@ def _camera(rng: np.random.Generator, num_frames: int, size_px: int) -> Matrices
     return posed(middle, np.stack(pan, -1), np.zeros(num_frames), zoom, size_px)
 
 
-def _varied(rng: np.random.Generator, pictures: list[Array]) -> Array:
-    """One of the pictures, mirrored, turned, its colours exchanged and its light changed."""
+def varied(rng: np.random.Generator, pictures: list[Array]) -> Array:
+    """One of the pictures, (h w 3), mirrored, turned, its colours exchanged and its light changed."""
     picture = np.rot90(pictures[int(rng.integers(len(pictures)))], int(rng.integers(4)))
     picture = picture[:, ::-1] if rng.random() < 0.5 else picture
     if rng.random() < 0.7:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from experiments.photo.drag import SPEC
 from experiments.photo.dragged import NUM_FRAMES, SIZE_PX, Case, case_of, figures_of, told
 from experiments.photo.drags import Array, Cutout, DragClip, composed, posed
 from motionstream_core.checkpoints import LoadedModel, load_model, load_tiny_vae
@@ -30,21 +31,24 @@ from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.conditions import KnownTracks, StreamConditions, encode_prompt
 from motionstream_core.streaming.decode import TinyStreamingDecoder
 from motionstream_core.streaming.render.fit import fit_picture
+from motionstream_core.streaming.rollout import seeded_noise
 from motionstream_core.streaming.stream import stream_chunks
 from motionstream_core.tracks import Tracks
+from motionstream_core.world.weather import LIGHTS, WORDS, weathered
 
 LAST = slice(NUM_FRAMES - 12, NUM_FRAMES)
 LONG_FRAMES, SECOND = 961, 16
 SHAPES = 16
-Make = Callable[[Video, Tracks], Video]
-"""(truth (t h w 3), its tracks) -> a video as long."""
+Make = Callable[[Video, Tracks, str], Video]
+"""(truth (t h w 3), its tracks, prompt) -> a video as long."""
+PHOTO = "photo student"
 
 
 def maker(loaded: LoadedModel, vae: TinyVae) -> Make:
-    """What the student makes of the first frame and the tracks."""
+    """What the student makes of the first frame, the tracks and the prompt."""
 
-    def make(truth: Video, tracks: Tracks) -> Video:
-        context = encode_prompt(loaded.model, loaded.spec, "")
+    def make(truth: Video, tracks: Tracks, prompt: str) -> Video:
+        context = encode_prompt(loaded.model, loaded.spec, prompt)
         image = frames_tensor(truth[:1])
         conditions = StreamConditions(loaded.model, loaded.spec, context, KnownTracks(tracks), image=image, vae=vae)
         length = loaded.spec.vae_stride.num_latent_frames(tracks.num_frames)
@@ -94,15 +98,59 @@ def drag_cases(photos: Sequence[Array]) -> list[Case]:
     return cases
 
 
+def under_words(frames: Video, word: str) -> Video:
+    """The truth of frames under a word, from the noise that a stream of seed 0 begins with."""
+    stride, plan = SPEC.vae_stride, SPEC.chunk_plan
+    length, (height, width) = (
+        stride.num_latent_frames(len(frames)),
+        (side // stride.space for side in frames.shape[1:3]),
+    )
+    channels = SPEC.layout.width("noise")
+    drawn = seeded_noise(0, (1, channels, height, width), torch.float32, torch.device("cpu"))
+    noise = torch.cat([drawn(chunk, 0) for chunk in plan.chunks(length)], dim=2)[0].numpy()
+    lit = weathered(frames / np.float32(255), [frozenset([word])] * length, noise, stride)
+    return (lit.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def word_rows(make: Make, stills: Sequence[Video], vocabulary: Sequence[str], long: bool) -> dict[str, str]:
+    """What becomes of still photos (1 h w 3) under the words of a vocabulary."""
+    rows, still = {}, grid_tracks(NUM_FRAMES, 5)
+    for word in (each for each in WORDS if set(each.split()) <= set(vocabulary)):
+        photos = [photo.repeat(NUM_FRAMES, 0) for photo in stills]
+        truths = [under_words(photo, word) for photo in photos]
+        videos = [make(truth, still, word) for truth in truths]
+        if word in LIGHTS:
+            pairs = zip(videos, truths, strict=True)
+            rows[f"{word}, dB of the last 12"] = _mean(psnr_db(video[LAST], truth[LAST]) for video, truth in pairs)
+            continue
+        alike = [_added(*each) for each in zip(videos, truths, photos, strict=True)]
+        correlation, strength = np.array(alike).mean(0)
+        rows[f"{word}, correlation of what falls (its strength)"] = f"{correlation:.2f} ({strength:.2f})"
+    if long:
+        photo, light = stills[0].repeat(SECOND, 0), LIGHTS["night falling"]
+        night = ((photo / 255 * light.gain + light.lift) * 255 + 0.5).astype(np.uint8)
+        video = make(stills[0].repeat(LONG_FRAMES, 0), grid_tracks(LONG_FRAMES, 5), "night falling")
+        ends = [psnr_db(part, night) for part in (video[3 * SECOND : 4 * SECOND], video[-SECOND:])]
+        rows["60 s of night, dB of the fourth and the last second"] = f"{ends[0]:.1f}, {ends[1]:.1f}"
+    return rows
+
+
+def _added(video: Video, truth: Video, photo: Video) -> tuple[float, float]:
+    """Correlation of what the video's and the truth's last frames have and the photo has not, and its strength."""
+    a, b = (frames[LAST].astype(np.float64) - photo[LAST] for frames in (truth, video))
+    both = (a * b).sum()
+    return both / np.sqrt((a * a).sum() * (b * b).sum() + 1e-9), both / (a * a).sum()
+
+
 def rows_of(make: Make, photos: Sequence[Array], wide: Sequence[Array], long: bool) -> dict[str, str]:
     """Every figure of one model."""
     rows = {}
     stills = [(photo * 255 + 0.5).astype(np.uint8)[None] for photo in photos]
-    held = [make(still.repeat(NUM_FRAMES, 0), grid_tracks(NUM_FRAMES, 5)) for still in stills]
+    held = [make(still.repeat(NUM_FRAMES, 0), grid_tracks(NUM_FRAMES, 5), "") for still in stills]
     pairs = zip(held, stills, strict=True)
     rows["still photo, dB of the last 12"] = _mean(psnr_db(v[LAST], s.repeat(12, 0)) for v, s in pairs)
     cases = drag_cases(photos)
-    videos = [make(case.clip.frames, told(case.clip)) for case in cases]
+    videos = [make(case.clip.frames, told(case.clip), "") for case in cases]
     correlation, quality, overlap = np.array(
         [figures_of(case, video, LAST) for case, video in zip(cases, videos, strict=True)]
     ).mean(0)
@@ -116,7 +164,7 @@ def rows_of(make: Make, photos: Sequence[Array], wide: Sequence[Array], long: bo
     judged = [lucas_kanade_error(video, told(case.clip)) for case, video in pairs]
     rows["dragged points, px (share followed)"] = _errors(judged)
     clips = camera_clips(wide)
-    videos = [make(clip.frames, tracks) for clip, tracks in clips]
+    videos = [make(clip.frames, tracks, "") for clip, tracks in clips]
     rows["pan and zoom, dB of the last 12"] = _mean(
         psnr_db(video[LAST], clip.frames[LAST]) for video, (clip, _) in zip(videos, clips, strict=True)
     )
@@ -124,10 +172,10 @@ def rows_of(make: Make, photos: Sequence[Array], wide: Sequence[Array], long: bo
         [lucas_kanade_error(video, tracks) for video, (_, tracks) in zip(videos, clips, strict=True)]
     )
     shapes = [held_out_case(index, "plain") for index in range(SHAPES)]
-    scored = score(shapes, [make(case.clip.frames, case_tracks(case)) for case in shapes])
+    scored = score(shapes, [make(case.clip.frames, case_tracks(case), "") for case in shapes])
     rows[f"coloured shapes, {SHAPES} held-out clips, px (dB)"] = f"{scored.epe_px:.1f} ({scored.psnr_db:.1f})"
     if long:
-        video = make(stills[0].repeat(LONG_FRAMES, 0), grid_tracks(LONG_FRAMES, 5))
+        video = make(stills[0].repeat(LONG_FRAMES, 0), grid_tracks(LONG_FRAMES, 5), "")
         ends = [psnr_db(video[part], stills[0].repeat(SECOND, 0)) for part in (slice(1, 17), slice(-SECOND, None))]
         rows["60 s of a still photo, dB of the first and the last second"] = f"{ends[0]:.1f}, {ends[1]:.1f}"
     return rows
@@ -156,21 +204,25 @@ def main() -> None:
         rgb = Image.fromarray(read_picture(path).pixels)
         photos.append(fit_picture(rgb, SIZE_PX, SIZE_PX).astype(np.float32) / 255)
         wide.append(fit_picture(rgb, SIZE_PX + 32, SIZE_PX + 32).astype(np.float32) / 255)
-    vae = load_tiny_vae(args.tiny_vae)
+    vae, student = load_tiny_vae(args.tiny_vae), _float(load_model(args.student))
     makers: dict[str, Make] = {
-        "photo student": maker(_with_head(_float(load_model(args.student)), args.head), vae),
+        PHOTO: maker(_with_head(student, args.head), vae),
         "shapes' student": maker(_float(load_model(STUDENT)), load_tiny_vae(TINY_VAE)),
-        "VAE on the truth": lambda truth, tracks: _video(vae.decode(vae.encode(frames_tensor(truth)))),
-        "first frame": lambda truth, tracks: truth[:1].repeat(tracks.num_frames, 0),
+        "VAE on the truth": lambda truth, tracks, prompt: _video(vae.decode(vae.encode(frames_tensor(truth)))),
+        "first frame": lambda truth, tracks, prompt: truth[:1].repeat(tracks.num_frames, 0),
     }
-    names, table = list(makers), {}
+    table: dict[str, dict[str, str]] = {}
+    stills = [(photo * 255 + 0.5).astype(np.uint8)[None] for photo in photos]
     for name, make in makers.items():
         print(f"{name} ...", flush=True)
-        for row, figure in rows_of(make, photos, wide, args.long and "student" in name).items():
-            table.setdefault(row, []).append(figure)
-    print(f"\n| | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+        rows = rows_of(make, photos, wide, args.long and "student" in name)
+        if name != "shapes' student":  # which knows other words
+            rows |= word_rows(make, stills, student.spec.vocabulary, args.long and name == PHOTO)
+        for row, figure in rows.items():
+            table.setdefault(row, {})[name] = figure
+    print(f"\n| | {' | '.join(makers)} |\n|---|{'---|' * len(makers)}")
     for row, figures in table.items():
-        print(f"| {row} | {' | '.join(figures)} |")
+        print(f"| {row} | {' | '.join(figures.get(name, '') for name in makers)} |")
 
 
 def _video(frames: torch.Tensor) -> Video:

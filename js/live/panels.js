@@ -175,7 +175,7 @@ export function promptPanel(stage) {
       prompt.value = shown;
     }
     const hint = stage.session.words
-      ? translate("Words: {}", stage.session.words.join(" "))
+      ? translate("Words: {}", stage.session.words.filter((word) => /\w/.test(word)).join(" "))
       : translate("What is to be seen");
     if (prompt.placeholder !== hint) {
       prompt.placeholder = hint;

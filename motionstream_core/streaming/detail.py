@@ -22,9 +22,9 @@ LIKE, SAME = 0.06, 0.03
 """Differences in what is coarse, of 1, at which a forecast still has e^-1 of its say about detail, and about colour."""
 OTHER = 0.05
 """A cell whose colour the common light explains no better, at which it has e^-1/2 of its say about that light."""
-UNLIT, LIT = 0.004, 0.012
+UNLIT, LIT = 0.012, 0.03
 """Changes by the common light (rms, of 1) up to which there is none but a decoder's error, and from which it counts."""
-AGREE, DIFFER = 0.1, 0.3
+AGREE, DIFFER = 0.15, 0.3
 """Up to which difference of latents (rms over channels) a cell is as it was forecast, and from which it is not."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,30 @@ import torch
 
 from experiments.photo import drag
 from experiments.photo.__main__ import CLIP_FRAMES, CLIPS_PER_FILE, MOVES_PX, SPEC, LeafClips
+from experiments.photo.clips import (
+    TURN,
+    VOCABULARY,
+    Clips,
+    Drag,
+    asked_of,
+    carried,
+    draw,
+    draw_captions,
+    draw_stills,
+    video_tensor,
+)
+from experiments.photo.drag import BUNDLED_SPEC
 from experiments.photo.drag import SPEC as DRAG_SPEC
-from experiments.photo.drag import WORDS
 from experiments.photo.drags import draw_drag, draw_pictures
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
+from motionstream_core.geometry import ChunkPlan
+from motionstream_core.tracks import Tracks
 from motionstream_core.training.data import View
 from motionstream_core.training.engine.engine import Compute, Engine
 from motionstream_core.world.leaves import render_leaves, sample_leaves
+from motionstream_core.world.weather import WORDS as WEATHER
+from motionstream_core.world.weather import weathered
 
 
 def test_what_is_drawn_meanwhile_is_taken_in_once_and_moving_ground_is_told(tmp_path: Path) -> None:
@@ -53,7 +68,7 @@ def test_what_is_drawn_meanwhile_is_taken_in_once_and_moving_ground_is_told(tmp_
 def test_the_vae_of_photos_reads_what_the_student_is_made_for() -> None:
     """Both files belong together, and the VAE holds a clip it never saw."""
     student, vae = load_model(PHOTO_STUDENT), load_tiny_vae(PHOTO_TINY_VAE)
-    assert student.spec == replace(DRAG_SPEC, vocabulary=WORDS)
+    assert student.spec == BUNDLED_SPEC
     assert vae.config.latent_channels == SPEC.backbone.out_channels
     clip = render_leaves(sample_leaves(np.random.default_rng(5), CLIP_FRAMES), slice(0, 9))
     frames = torch.from_numpy(clip.frames).permute(3, 0, 1, 2)[None].float() / 255
@@ -78,17 +93,86 @@ def test_the_points_of_a_drag_stay_on_what_they_are_on() -> None:
     assert np.concatenate(kept).mean() < 0.4 * np.concatenate(still).mean()
 
 
+def test_a_still_picture_is_told_as_a_stream_tells_it() -> None:
+    vae, view = load_tiny_vae(PHOTO_TINY_VAE).float(), View(7, 8)
+    pictures = draw_pictures(np.random.default_rng(4), 2)
+    for still in draw_stills(np.random.default_rng(1), 3, pictures, DRAG_SPEC, vae, view):
+        first = video_tensor(still.frames[:1] / np.float32(255))[:, 0]
+        with torch.no_grad():
+            image, mask = carried(vae, DRAG_SPEC, first, Tracks(still.points, still.visibility, 64, 64))
+        torch.testing.assert_close(still.image, image, atol=1e-4, rtol=0)
+        torch.testing.assert_close(still.mask, mask)
+
+
+def test_a_drag_is_kept_whole_and_its_beginning_is_that_of_the_longer_one(tmp_path: Path) -> None:
+    vae, view = load_tiny_vae(PHOTO_TINY_VAE).float(), View(7, 8)
+    pictures = draw_pictures(np.random.default_rng(4), 2)
+    drag = draw(np.random.default_rng(3), pictures, DRAG_SPEC, vae, view)
+    drag.save(tmp_path / "0.npz")
+    again = Drag.load(tmp_path / "0.npz")
+    assert np.array_equal(again.frames, drag.frames)
+    assert all(torch.equal(getattr(again, name), getattr(drag, name)) for name in ("points", "visibility", "image"))
+    part = drag.first(4, DRAG_SPEC.vae_stride)
+    tracks = Tracks(part.points.nan_to_num(), part.visibility, 64, 64)
+    with torch.no_grad():
+        image, mask = carried(vae, DRAG_SPEC, video_tensor(drag.frames[:1] / np.float32(255))[:, 0], tracks)
+    torch.testing.assert_close(part.image, image, atol=1e-4, rtol=0)
+    torch.testing.assert_close(part.mask, mask)
+    assert part.frames.shape[0] == part.points.shape[0] == 13
+
+
+def test_captions_are_of_known_words_and_turn_where_every_chunk_ends() -> None:
+    drawn = [draw_captions(np.random.default_rng(seed), 13) for seed in range(300)]
+    assert all(words in VOCABULARY for captions in drawn for words in captions[0].replace(",", " , ").split())
+    asked = {words for captions in drawn for words in asked_of(captions)[0]}
+    assert asked == set(WEATHER)
+    turns = [captions for captions in drawn if len(set(captions)) > 1]
+    assert 90 < len(turns) < 200
+    assert all(len(set(captions[:TURN])) == 1 and len(set(captions[TURN:])) == 1 for captions in turns)
+    starts = ({chunk.start for chunk in ChunkPlan(size, 1).chunks(13)} for size in drag.CHUNKS)
+    assert all(TURN in each for each in starts)
+
+
+def test_a_batch_is_what_its_words_and_its_noise_make_of_it(tmp_path: Path) -> None:
+    vae = load_tiny_vae(PHOTO_TINY_VAE).float()
+    pictures = draw_pictures(np.random.default_rng(4), 2)
+    one = draw(np.random.default_rng(3), pictures, DRAG_SPEC, vae, View(7, 8))
+    one.save(tmp_path / "00000.npz")
+    drawn = Clips(tmp_path, DRAG_SPEC, vae, 0).batch(View(7, 8), 4, 0.0, np.random.default_rng(7), 3.0)
+    assert len({captions[0] for captions in drawn.captions}) > 2
+    for number, captions in enumerate(drawn.captions):
+        noise = drawn.noise[number].numpy()
+        truth = weathered(one.frames / np.float32(255), asked_of(captions), noise, DRAG_SPEC.vae_stride)
+        with torch.no_grad():
+            latents = vae.encode(video_tensor(truth)[None])[0]
+        torch.testing.assert_close(drawn.batch.latents[number], latents, atol=1e-3, rtol=1e-3)
+    assert {1.0, 4.0} <= set(drawn.weight.unique().tolist())
+
+
 @pytest.mark.thorough
-def test_training_goes_on_where_it_was_and_half_of_the_head_is_released(
+def test_training_goes_on_where_it_was_and_what_is_released_knows_the_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drag, "PHASES", (drag.Phase(1.0, View(4, 8), 1, 0.5, 2),))
-    monkeypatch.setattr(drag, "FIRST_PICTURES", 2)
+    monkeypatch.setattr(drag, "PHASES", (drag.Phase(1.0, View(4, 8), 2, 0.5, 0.5),))
+    monkeypatch.setattr(drag, "WHOLE", View(4, 8))
+    monkeypatch.setattr(drag, "CHUNKS", (1, 3))
+    monkeypatch.setattr(drag, "DRAGS", 2)
+    monkeypatch.setattr("experiments.photo.clips.PICTURES", 2)
     monkeypatch.setattr("sys.argv", ["drag", str(tmp_path), "--steps", "1"])
     drag.main()
     monkeypatch.setattr("sys.argv", ["drag", str(tmp_path), "--steps", "2"])
     drag.main()
     assert [path.name for path in (tmp_path / "checkpoints").glob("step_*")] == ["step_00000002"]
-    whole, half = (load_model(tmp_path / f"{name}.safetensors").model for name in ("student", "released"))
-    assert whole.head.head.weight.abs().max() > 0
-    torch.testing.assert_close(half.head.head.weight, whole.head.head.weight / 2, atol=1e-4, rtol=1e-2)
+    assert len(list((tmp_path / "drags").glob("*.npz"))) == 2
+    released, before = load_model(tmp_path / "released.safetensors"), load_model(PHOTO_STUDENT)
+    assert released.spec == BUNDLED_SPEC
+    whole = load_model(tmp_path / "student.safetensors").model.state_dict()
+    words, own = (state["text_encoder.embedding.weight"] for state in (whole, released.model.state_dict()))
+    fog = [1 + known.index("fog") for known in (VOCABULARY, BUNDLED_SPEC.vocabulary)]
+    torch.testing.assert_close(own[fog[1]], words[fog[0]])
+    changed = [
+        name
+        for name, value in released.model.state_dict().items()
+        if not torch.equal(value, before.model.state_dict().get(name, torch.zeros(0)).to(value))
+    ]
+    assert any("cross_attn" in name for name in changed)

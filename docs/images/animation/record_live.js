@@ -1,7 +1,7 @@
-// The README's animation: the live page in Chromium, two drags, as the browser painted it.
+// The README's animation: the live page in Chromium, two drags and words between them, as the browser painted it.
 //
 //     python -m motionstream_core live --no-browser --image PHOTO &
-//     node docs/images/animation/record_live.js FOLDER "[[[48,48],[64,34]],[[64,34],[46,50]]]"
+//     node docs/images/animation/record_live.js FOLDER "[[[48,48],[64,34]],[[64,34],[46,50]]]" "night falling"
 //     python docs/images/animation/join_live.py FOLDER docs/images/live.webp
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { launch } from "../../../tests/js/page/browser.js";
 
 const folder = process.argv[2];
 const DRAGS = JSON.parse(process.argv[3]); // from, to, in px of the stream
+const WORDS = process.argv[4]; // typed into the prompt after the first drag
 const DRAG_MS = 1700;
 
 mkdirSync(folder, { recursive: true });
@@ -33,7 +34,7 @@ const place = (at) =>
     const box = surface.element.getBoundingClientRect();
     return [box.left + x * surface.view.scale + surface.view.x, box.top + y * surface.view.scale + surface.view.y];
   }, at);
-for (const [from, to] of DRAGS) {
+for (const [index, [from, to]] of DRAGS.entries()) {
   const [[x0, y0], [x1, y1]] = [await place(from), await place(to)];
   await page.mouse.move(x0, y0);
   await page.waitForTimeout(400);
@@ -47,6 +48,12 @@ for (const [from, to] of DRAGS) {
   }
   await page.waitForTimeout(1100);
   await page.mouse.up();
+  if (index === 0 && WORDS) {
+    await page.locator(".mste-prompt").click();
+    await page.keyboard.type(WORDS, { delay: 60 });
+    await page.keyboard.press("Enter");
+    await page.waitForTimeout(2200);
+  }
 }
 await page.waitForTimeout(500);
 await client.send("Page.stopScreencast");
