@@ -35,9 +35,9 @@ def main(folder: Path, out: Path) -> None:
         append_images=pictures[1:],
         duration=durations,
         loop=0,
+        kmax=1,  # whole pictures: what changes by little every time is smeared where only differences are written
         quality=55,
         method=6,
-        minimize_size=True,
     )
 
 
