@@ -1,1 +1,1 @@
-"""A first student that moves photos, trained in nine minutes of one GPU (docs/log.md); not yet in the bundle."""
+"""The bundled model for pictures: its clips, its training from nothing, what is measured of it (docs/training.md)."""

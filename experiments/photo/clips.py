@@ -208,7 +208,7 @@ class Clips:
         return Drawn(batch, weight[:, None], torch.from_numpy(noise), captions)
 
 
-def video_tensor(frames: Array) -> Tensor:
+def video_tensor(frames: NDArray[np.floating]) -> Tensor:
     """(t h w 3) as (3 t h w)."""
     return torch.from_numpy(np.ascontiguousarray(frames, np.float32)).permute(3, 0, 1, 2)
 

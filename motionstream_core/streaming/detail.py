@@ -53,15 +53,20 @@ def _relit(foreseen: Tensor, decoded: Tensor, known: Tensor) -> Tensor:
     elsewhere than foreseen, is no light. Without such a light, the very forecast.
     """
     here, there, weight = (_cells(frames) for frames in (foreseen, decoded, known))
-    explained = weight
-    for _ in range(3):
-        gain, lift = _fit(here, there, explained)
-        other = (there - gain * here - lift).square().sum(1, keepdim=True)
-        explained = weight * torch.exp(-0.5 * other / OTHER**2)
+    gain, lift = _fit(here, there, weight)
+    for _ in range(2):
+        gain, lift = _fit(here, there, _explained(here, there, weight, gain, lift))
+    explained = _explained(here, there, weight, gain, lift)
     change = (gain * here + lift - here).square().mean((1, 2, 3), keepdim=True).sqrt()
     common = explained.mean((2, 3), keepdim=True) > 0.5
     share = common * ((change - UNLIT) / (LIT - UNLIT)).clamp(0, 1)
     return foreseen + share * (gain * foreseen + lift - foreseen) if share.any() else foreseen
+
+
+def _explained(here: Tensor, there: Tensor, weight: Tensor, gain: Tensor, lift: Tensor) -> Tensor:
+    """The weight (t 1 y x) of cells, less where gain and lift do not make them what they are."""
+    other = (there - gain * here - lift).square().sum(1, keepdim=True)
+    return weight * torch.exp(-0.5 * other / OTHER**2)
 
 
 def _fit(here: Tensor, there: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

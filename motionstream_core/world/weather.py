@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry import VaeStride
+from .scene import Array
 
-Array = NDArray[np.float32]
 Asked = Sequence[frozenset[str]]
 """Of every latent frame the words that are asked for, of `WORDS`."""
 
@@ -80,10 +80,11 @@ def weathered(frames: Array, asked: Asked, noise: Array, stride: VaeStride) -> A
     out = frames.astype(np.float32)
     for word, falling in FALLS.items():
         cover = _cover(falling, [word in words for words in asked], noise, stride, out.shape[:3])
-        out = out + cover[..., None] * (np.float32(falling.color) - out)
+        out = out + cover[..., None] * (np.asarray(falling.color, np.float32) - out)
     for word, light in LIGHTS.items():
         level = light_levels([word in words for words in asked], stride)[:, None, None, None]
-        lit = out * np.float32(light.gain) + np.float32(light.lift)
+        gain, lift = (np.asarray(values, np.float32) for values in (light.gain, light.lift))
+        lit = out * gain + lift
         out = out + level * (lit - out)
     return out
 
@@ -124,7 +125,8 @@ def _begun(
     here = noise[falling.channel : falling.channel + len(falling.sites)] * wanted[:, None, None]
     site, latent_frame, row, column = np.nonzero(here > falling.faint)
     strength = (here[site, latent_frame, row, column] - falling.faint) / (falling.full - falling.faint)
-    x, y = (stride.space * cells + np.float32(falling.sites)[site, axis] for axis, cells in ((0, column), (1, row)))
+    sites = np.asarray(falling.sites, np.float32)
+    x, y = (stride.space * cells + sites[site, axis] for axis, cells in ((0, column), (1, row)))
     return stride.time * (latent_frame - 1) + 1, x, y, strength.clip(0, 1)
 
 
