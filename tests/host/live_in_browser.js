@@ -239,7 +239,11 @@ seen.webcam = { grabbed, ...(await watched()) };
 await page.keyboard.press("d");
 await page.keyboard.press("w");
 await page.keyboard.press("Escape"); // the crosshair goes
-seen.webcam_is_on = await page.locator(".mste-webcam").isVisible();
+seen.webcam_is_on = await page
+  .locator(".mste-webcam")
+  .waitFor({ state: "hidden", timeout: 2000 }) // with the next frame that the page draws
+  .then(() => false)
+  .catch(() => true);
 
 // Another run waits, and is told of.
 await run();
