@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from ..entry import Command
@@ -48,7 +49,8 @@ def print_report(report: Report, device: str) -> None:
     """The numbers, one a line."""
     print(f"video                {report.video}  ({report.num_frames} frames)")
     print(f"contact sheet        {report.sheet}")
-    print(f"track error          {report.track_error_px:.1f} px  ({report.judged_by})")
+    error = "unknown" if math.isnan(report.track_error_px) else f"{report.track_error_px:.1f} px"
+    print(f"track error          {error}  ({report.judged_by})")
     print(f"time to first frame  {report.first_frame_s:.2f} s  (first generated chunk, decoded; model warm, {device})")
     print(f"frames per second    {report.frames_per_second:.1f}  ({report.seconds_per_chunk:.2f} s per chunk of 12)")
     print(f"peak memory          {report.peak_memory_mib:.0f} MiB")

@@ -16,8 +16,9 @@ from PIL import Image
 from motionstream_core.checkpoints import load_model
 from motionstream_core.demo import __main__ as command
 from motionstream_core.demo import render_demo
+from motionstream_core.demo.command import print_report
 from motionstream_core.demo.example import drawn_example
-from motionstream_core.demo.render_demo import own_job, users_job
+from motionstream_core.demo.render_demo import Report, own_job, users_job
 from motionstream_core.demo.weights import STUDENT
 from motionstream_core.tracks import Tracks, save_npz
 from motionstream_core.training.recipes.bundled_specs import STUDENT_SPEC
@@ -268,3 +269,13 @@ def test_a_wrong_length_or_word_is_explained_and_leaves_no_file(
 @needs_weights
 def test_the_bundled_student_is_the_one_that_is_trained_here() -> None:
     assert load_model(STUDENT).spec == STUDENT_SPEC
+
+
+def test_an_error_that_nobody_could_measure_is_told_as_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the light goes the flow follows no point."""
+    for error, told in (
+        (float("nan"), "track error          unknown  (flow)"),
+        (1.26, "track error          1.3 px  (flow)"),
+    ):
+        print_report(Report(49, 0.1, 40.0, 0.3, 500.0, error, "flow", Path("a.mp4"), Path("a.png")), "cpu")
+        assert told in capsys.readouterr().out.splitlines()
