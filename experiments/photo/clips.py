@@ -14,6 +14,8 @@ from torch import Tensor
 from experiments.photo.drags import Array, DragClip, draw_drag, draw_pictures, varied
 from motionstream_core.checkpoints import load_tiny_vae
 from motionstream_core.checkpoints.spec import ModelSpec
+from motionstream_core.evaluation.world.report import frames_tensor
+from motionstream_core.files import new_file
 from motionstream_core.geometry import VaeStride
 from motionstream_core.models.conditioning import first_frame_mask
 from motionstream_core.models.vae.tiny_vae import TinyVae
@@ -58,10 +60,8 @@ class Drag:
 
     def save(self, path: Path) -> None:
         """Write a file that appears whole."""
-        partial = path.with_name(f".{path.name}")
-        with partial.open("wb") as file:
+        with new_file(path) as file:
             np.savez(file, **{name: np.asarray(value) for name, value in vars(self).items()})  # pyright: ignore[reportArgumentType]
-        partial.rename(path)
 
     @classmethod
     def load(cls, path: Path) -> Drag:
@@ -121,7 +121,7 @@ def draw(rng: np.random.Generator, pictures: list[Array], spec: ModelSpec, vae: 
     told = told_points(clip, rng)
     points, visibility = (torch.from_numpy(part[:, told]) for part in (clip.points, clip.visibility))
     tracks = Tracks(points.nan_to_num(), visibility, side, side)
-    image, mask = carried(vae, spec, video_tensor(clip.frames[:1] / np.float32(255))[:, 0], tracks)
+    image, mask = carried(vae, spec, frames_tensor(clip.frames[:1])[0, :, 0], tracks)
     return Drag(clip.frames, points, visibility, image, mask)
 
 
@@ -136,7 +136,7 @@ def draw_stills(
         picture = varied(rng, pictures)
         y, x = (int(rng.integers(0, whole - side + 1)) for whole in picture.shape[:2])
         frames.append((picture[y : y + side, x : x + side] * 255 + 0.5).astype(np.uint8))
-    long = torch.stack([video_tensor(frame[None] / np.float32(255)) for frame in frames])
+    long = torch.cat([frames_tensor(frame[None]) for frame in frames])
     latents = vae.encode(long.expand(-1, -1, spec.vae_stride.num_frames(STILL_LATENT_FRAMES), -1, -1)).float()
     images = torch.cat([latents[:, :, :1], latents[:, :, -1:].expand(-1, -1, view.latent_frames - 1, -1, -1)], dim=2)
     cells = view.latent_frames, view.cells, view.cells

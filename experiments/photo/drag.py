@@ -209,6 +209,8 @@ def main() -> None:
     drawer.start()
     while drawer.is_alive() and len(list(folder.glob("[0-9]*.npz"))) < FIRST_DRAGS:
         drawer.join(1)
+    if drawer.exitcode:
+        raise SystemExit("the process that draws drags ended with an error: see above")
     with Checkpoints(engine, args.out / "checkpoints", 1, print) as checkpoints:
         first = checkpoints.resume([part])
         train(engine, part, Clips(folder, SPEC, vae, first), first, args.steps, args.out, checkpoints)

@@ -4,6 +4,7 @@ Beside the bundled student for photos the one for coloured shapes, and what boun
 and the first frame held. 49 frames of 128 px; the last 12 are judged, or where it is said the last second against the
 first of 60 s. Cut-outs of one photo are dragged over another by nine points, the truth being rendered (`dragged`); a
 pan and a zoom are told by a grid of 8 x 8 points. Lucas-Kanade follows the points; it loses some of the truth's, too.
+Still photos under the words that the student knows are compared with the same light, rendered (`world.weather`).
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def drag_cases(photos: Sequence[Array]) -> list[Case]:
     return cases
 
 
-def under_words(frames: Video, word: str) -> Video:
+def truth_under(frames: Video, word: str) -> Video:
     """The truth of frames under a word, from the noise that a stream of seed 0 begins with."""
     stride, plan = SPEC.vae_stride, SPEC.chunk_plan
     length, (height, width) = (
@@ -117,7 +118,7 @@ def word_rows(make: Make, stills: Sequence[Video], vocabulary: Sequence[str], lo
     rows, still = {}, grid_tracks(NUM_FRAMES, 5)
     for word in (each for each in WORDS if set(each.split()) <= set(vocabulary)):
         photos = [photo.repeat(NUM_FRAMES, 0) for photo in stills]
-        truths = [under_words(photo, word) for photo in photos]
+        truths = [truth_under(photo, word) for photo in photos]
         videos = [make(truth, still, word) for truth in truths]
         if word in LIGHTS:
             pairs = zip(videos, truths, strict=True)

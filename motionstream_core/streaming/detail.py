@@ -60,7 +60,7 @@ def _relit(foreseen: Tensor, decoded: Tensor, known: Tensor) -> Tensor:
     change = (gain * here + lift - here).square().mean((1, 2, 3), keepdim=True).sqrt()
     common = explained.mean((2, 3), keepdim=True) > 0.5
     share = common * ((change - UNLIT) / (LIT - UNLIT)).clamp(0, 1)
-    return foreseen + share * (gain * foreseen + lift - foreseen) if share.any() else foreseen
+    return foreseen + share * (gain * foreseen + lift - foreseen)
 
 
 def _explained(here: Tensor, there: Tensor, weight: Tensor, gain: Tensor, lift: Tensor) -> Tensor:

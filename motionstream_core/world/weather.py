@@ -70,6 +70,7 @@ WORDS = (*FALLS, *LIGHTS)
 BEGINS = (0.4, 0.6, 0.8, 1.0)
 """Strength of what falls in its first frames: nothing appears at once."""
 GONE = 0.05
+"""What is weaker is not drawn."""
 
 
 def weathered(frames: Array, asked: Asked, noise: Array, stride: VaeStride) -> Array:

@@ -27,6 +27,7 @@ from experiments.photo.drag import SPEC as DRAG_SPEC
 from experiments.photo.drags import draw_drag, draw_pictures
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
+from motionstream_core.evaluation.world.report import frames_tensor
 from motionstream_core.geometry import ChunkPlan
 from motionstream_core.tracks import Tracks
 from motionstream_core.training.data import View
@@ -97,7 +98,7 @@ def test_a_still_picture_is_told_as_a_stream_tells_it() -> None:
     vae, view = load_tiny_vae(PHOTO_TINY_VAE).float(), View(7, 8)
     pictures = draw_pictures(np.random.default_rng(4), 2)
     for still in draw_stills(np.random.default_rng(1), 3, pictures, DRAG_SPEC, vae, view):
-        first = video_tensor(still.frames[:1] / np.float32(255))[:, 0]
+        first = frames_tensor(still.frames[:1])[0, :, 0]
         with torch.no_grad():
             image, mask = carried(vae, DRAG_SPEC, first, Tracks(still.points, still.visibility, 64, 64))
         torch.testing.assert_close(still.image, image, atol=1e-4, rtol=0)
@@ -115,7 +116,7 @@ def test_a_drag_is_kept_whole_and_its_beginning_is_that_of_the_longer_one(tmp_pa
     part = drag.first(4, DRAG_SPEC.vae_stride)
     tracks = Tracks(part.points.nan_to_num(), part.visibility, 64, 64)
     with torch.no_grad():
-        image, mask = carried(vae, DRAG_SPEC, video_tensor(drag.frames[:1] / np.float32(255))[:, 0], tracks)
+        image, mask = carried(vae, DRAG_SPEC, frames_tensor(drag.frames[:1])[0, :, 0], tracks)
     torch.testing.assert_close(part.image, image, atol=1e-4, rtol=0)
     torch.testing.assert_close(part.mask, mask)
     assert part.frames.shape[0] == part.points.shape[0] == 13

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.photo.judge import LAST, NUM_FRAMES, SIZE_PX, grid_tracks, maker, under_words
+from experiments.photo.judge import LAST, NUM_FRAMES, SIZE_PX, grid_tracks, maker, truth_under
 from motionstream_core.checkpoints import LoadedModel, load_model, load_tiny_vae
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
 from motionstream_core.evaluation.metrics import psnr_db
@@ -53,7 +53,7 @@ def test_without_words_a_still_picture_is_itself(prompt: str) -> None:
 
 @pytest.mark.parametrize("word", LIGHTS)
 def test_light_comes_as_the_world_draws_it(word: str) -> None:
-    truth, shown = under_words(still(), word), made(word)
+    truth, shown = truth_under(still(), word), made(word)
     assert psnr_db(still()[LAST], truth[LAST]) < 20
     assert psnr_db(shown[LAST], truth[LAST]) > 28
     assert psnr_db(shown[13:25], truth[13:25]) > 26
@@ -81,6 +81,6 @@ def test_night_goes_when_it_is_asked_for_no_more() -> None:
         if chunk.chunk.index == 4:
             session.set_prompt("")
     video = np.concatenate(shown)
-    day, night = still()[:12], under_words(still(), "night falling")[-12:]
+    day, night = still()[:12], truth_under(still(), "night falling")[-12:]
     assert psnr_db(video[37:49], night) > 28
     assert psnr_db(video[-12:], day) > 28

@@ -88,6 +88,14 @@ def test_what_half_of_the_picture_shows_is_no_common_light() -> None:
     assert (shown - picture)[..., 72:].abs().mean() < 0.003
 
 
+def test_no_value_is_asked_for_that_would_have_to_come_from_a_device() -> None:
+    """On the meta device whatever asks for one is an error."""
+    frames, known = torch.empty(3, 4, *SIZE, device="meta"), torch.empty(4, *SIZE, device="meta")
+    latents = latents_of().to("meta")
+    shown = with_detail(frames.movedim(0, 3), Forecast(frames, known, latents, 4), latents)
+    assert shown.shape == (4, *SIZE, 3)
+
+
 def test_a_forecast_of_another_size_is_an_error() -> None:
     with pytest.raises(RuntimeError):
         with_detail(torch.zeros(2, 64, 64, 3), forecast_of(textured(2)), OTHER)
