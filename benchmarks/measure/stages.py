@@ -7,9 +7,10 @@ one's conditions. At each of these moments an instrument is read: a clock, or a 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from torch import Tensor
@@ -75,11 +76,20 @@ class Stages(Generic[Reading, Amount]):
 
     def push(self, latents: Tensor) -> Tensor:
         """A streaming decoder's."""
+        with self._decoding():
+            return self._decoder.push(latents)
+
+    def push_both(self, latents: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+        """A streaming decoder's."""
+        with self._decoding():
+            return self._decoder.push_both(latents, others)
+
+    @contextlib.contextmanager
+    def _decoding(self) -> Generator[None, None, None]:
         self._open = None if self._open and self._open[0] == STEP else self._open  # a given chunk took no step
         self._begin(DECODE)
-        frames = self._decoder.push(latents)
+        yield
         self._begin(FINISH)
-        return frames
 
     def reset(self) -> None:
         """A streaming decoder's."""

@@ -29,7 +29,7 @@ from motionstream_core.models.conditioning import Conditions
 from motionstream_core.models.track_wan import TrackWan
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.rollout import ConditionSource, GradientPolicy
-from motionstream_core.training.data import View
+from motionstream_core.training.data import View, prefetched
 from motionstream_core.training.engine.checkpoint import Checkpoints
 from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part
 from motionstream_core.training.engine.optimizers import OptimizerSettings
@@ -47,10 +47,8 @@ SPEC = replace(
     vocabulary=VOCABULARY,
     backbone=replace(PLAIN_SPEC.backbone, num_layers=len(LAYERS)),
 )
-NOT_YET = ("snow", "rain")  # taught, but what falls is still too faint to be shown (docs/log.md)
-BUNDLED_SPEC = replace(SPEC, vocabulary=tuple(word for word in VOCABULARY if word not in NOT_YET))
 MADE_GAIN = 3.0  # what a cell that words change counts more than another
-RATE = 8e-4
+RATE = 2.5e-3
 MASKS = CausalMasks(own_share=0.85)
 NOTE_STEPS, SAVE_STEPS = 25, 100
 CHUNKS = (1, 2, 3)  # latent frames of a chunk that the student must go on by on its own past
@@ -72,8 +70,8 @@ class Phase:
 
 WHOLE = View(13, 16)
 PHASES = (
-    Phase(0.6, View(7, 8), 16, 1.0, 0.3),  # what words do is learned in small windows: what falls is all local
-    Phase(0.8, View(7, 16), 5, 0.8, 0.6),
+    Phase(0.7, View(7, 8), 16, 1.0, 0.4),  # what words do is learned in small windows: what falls is all local
+    Phase(0.85, View(7, 16), 5, 0.8, 0.6),
     Phase(1.0, WHOLE, 4, 0.8, 1.0),  # of which half turn to other words: on a true past one caption is all
 )
 DRAGS, FIRST_DRAGS = 800, 24
@@ -144,20 +142,6 @@ def under_words(model: TrackWan, conditions: ConditionSource, captions: list[tup
     return worded
 
 
-def drawn_loss(
-    of: Callable[..., Tensor],
-    model: TrackWan,
-    clips: Clips,
-    phase: Phase,
-    channels: Tensor,
-    rng: np.random.Generator,
-    micro: int,
-    size: int,
-) -> Tensor:
-    """Either loss of clips that `rng` draws; the whole batch is one micro-batch."""
-    return of(model, clips.batch(phase.view, size, phase.still, rng, MADE_GAIN), channels, rng)
-
-
 def first_model(start: Path) -> TrackWan:
     """The student `start`, or, with the blocks of one that is deeper, one that shows the carried picture as it is."""
     loaded = load_model(start)
@@ -184,12 +168,8 @@ def kept_layers(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def release(student: Path, out: Path) -> None:
-    """The student as it is bundled: in half precision, with the words that it can show."""
-    model, state = build_model(BUNDLED_SPEC), load_model(student).model.state_dict()
-    places = [0, *(1 + VOCABULARY.index(word) for word in BUNDLED_SPEC.vocabulary)]  # 0: no word
-    words = "text_encoder.embedding.weight"
-    model.load_state_dict(state | {words: state[words][places]})
-    save_model(out, model, BUNDLED_SPEC, torch.float16)
+    """The student as it is bundled: in half precision."""
+    save_model(out, load_model(student).model, SPEC, torch.float16)
 
 
 def main() -> None:
@@ -227,16 +207,21 @@ def train(
     )
     model, losses = part.model, list[tuple[bool, float]]()
     assert isinstance(model, TrackWan)
-    for step in range(first, steps):
-        phase = next(phase for phase in PHASES if step < phase.end * steps)
-        rng = np.random.default_rng((304, step))
-        of = own_loss if rng.random() < phase.rollouts else past_loss
-        loss = partial(drawn_loss, of, model, clips, phase, channels, rng)
-        rate = min(1.0, (step + 1) / 60) * max(0.03, min(1.0, (1 - step / steps) / 0.6))
-        figures = engine.accumulate(part, MicroBatches(phase.batch_size), loss, rate, f"step {step}")
-        losses.append((of is own_loss, figures["loss"]))
-        if (step + 1) % ROUND_STEPS == 0:
+
+    def draw(step: int) -> tuple[Drawn, bool, np.random.Generator]:
+        """A step's clips, whether it is one on the student's own past, and what draws the rest of it."""
+        rng, phase = np.random.default_rng((304, step)), phase_of(step, steps)
+        if step > first and step % ROUND_STEPS == 0:
             clips.refresh(rng)
+        own_past = bool(rng.random() < phase.rollouts)
+        with engine.autocast():
+            return clips.batch(phase.view, phase.batch_size, phase.still, rng, MADE_GAIN), own_past, rng
+
+    for step, (drawn, own_past, rng) in enumerate(prefetched(draw, range(first, steps)), first):
+        loss = partial(own_loss if own_past else past_loss, model, drawn, channels, rng)
+        rate = min(1.0, (step + 1) / 60) * max(0.03, min(1.0, (1 - step / steps) / 0.6))
+        figures = engine.accumulate(part, MicroBatches(len(drawn.captions)), whole(loss), rate, f"step {step}")
+        losses.append((own_past, figures["loss"]))
         if (step + 1) % NOTE_STEPS == 0:
             past, own = (np.mean([value for kind, value in losses if kind is which] or [0]) for which in (False, True))
             print(f"step {step + 1}: past {past:.4f}, own {own:.4f}, {len(clips.files)} drags", flush=True)
@@ -244,6 +229,16 @@ def train(
         if (step + 1) % SAVE_STEPS == 0 or step + 1 == steps:
             checkpoints.save(step + 1, [part])
             save_student(out, engine, part, SPEC)
+
+
+def whole(loss: Callable[[], Tensor]) -> Callable[[int, int], Tensor]:
+    """The loss of a batch that is one micro-batch."""
+    return lambda micro, size: loss()
+
+
+def phase_of(step: int, steps: int) -> Phase:
+    """The phase of a step of `steps`."""
+    return next(phase for phase in PHASES if step < phase.end * steps)
 
 
 if __name__ == "__main__":

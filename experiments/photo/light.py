@@ -36,13 +36,19 @@ def figures(vae: TinyVae, plain: Video, tracks: Tracks, word: str) -> tuple[floa
     """Of one clip under a word, or none: decoded, and with the picture's own pixels."""
     truth = truth_under(plain, word)
     latents = vae.encode(frames_tensor(truth))
-    decoded = vae.decode(latents)[0].permute(1, 2, 3, 0)
-    source, shown = CarriedImage(vae, vae.stride, frames_tensor(plain[:1])[0, :, 0]), []
+    source, spans, forecasts = CarriedImage(vae, vae.stride, frames_tensor(plain[:1])[0, :, 0]), [], []
     for chunk in PLAN.chunks(latents.shape[2]):
         start, stop = vae.stride.frame_span(chunk.start, chunk.stop)
         forecast = source.at_latents(chunk.start, chunk.stop, tracks.slice(start, stop)).forecast
         assert forecast is not None
-        shown.append(with_detail(decoded[start:stop], forecast, latents[:, :, chunk.start : chunk.stop]))
+        spans.append((slice(start, stop), latents[:, :, chunk.start : chunk.stop]))
+        forecasts.append(forecast)
+    told = torch.cat([forecast.latents for forecast in forecasts], dim=2)
+    decoded, foreseen = (vae.decode(each)[0].permute(1, 2, 3, 0) for each in (latents, told))
+    shown = [
+        with_detail(decoded[span], foreseen[span], forecast, own)
+        for (span, own), forecast in zip(spans, forecasts, strict=True)
+    ]
     return psnr_db(to_video(decoded)[1:], truth[1:]), psnr_db(to_video(torch.cat(shown))[1:], truth[1:])
 
 

@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", type=Path, help="a photo; with --tracks")
     parser.add_argument("--tracks", type=Path, help="a trajectory file in pixels of the photo (JSON or npz)")
     parser.add_argument(
-        "--prompt", default="", help="of fog, sunset, night falling and still, joined by commas or 'and'"
+        "--prompt", default="", help="of snow, rain, fog, sunset, night falling and still, joined by commas or 'and'"
     )
     parser.add_argument(
         "--frames", type=whole(1, MAX_FRAMES), default=49, help="number of frames, 1 + 12 k (default: 49)"

@@ -27,6 +27,10 @@ class StreamingDecoder(Protocol):
         """Every frame that is ready after the next latents (1 c f h w). Raises ValueError for other shapes."""
         ...
 
+    def push_both(self, latents: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of two clips that go side by side, each (1 c f h w), from a stream's beginning to its end."""
+        ...
+
     def reset(self) -> None:
         """Forgets the stream; the next push starts a new one, of any size."""
         ...
@@ -58,26 +62,38 @@ class _CausalDecoder(Generic[Memory]):
 
     def reset(self) -> None:
         self._memory = self._vae.new_memory()
-        self._latent_size: tuple[int, int] | None = None  # height, width
+        self._began_with: tuple[int, int, int] | None = None  # clips, height, width
         self._device: torch.device | None = None
 
     def state(self) -> object:
-        return mapped(self._memory, kept_apart), self._latent_size, self._device
+        return mapped(self._memory, kept_apart), self._began_with, self._device
 
     def restore(self, state: object) -> None:
-        memory, self._latent_size, self._device = cast(tuple[Any, Any, Any], state)
+        memory, self._began_with, self._device = cast(tuple[Any, Any, Any], state)
         self._memory = moved(memory, self._device)
 
-    @torch.no_grad()
     def push(self, latents: Tensor) -> Tensor:
-        check_latents(latents, self._num_channels)
-        if latents.shape[0] != 1:
-            raise ValueError(f"a stream carries one clip, got latents of batch size {latents.shape[0]}")
-        size = (latents.shape[3], latents.shape[4])
-        if self._latent_size not in (None, size):
-            raise ValueError(f"the stream began with latents of {self._latent_size} (h, w), got {size}; reset it first")
-        frames = self._vae.decode_stream(latents, self._memory)[0].permute(1, 2, 3, 0).float().contiguous()
-        self._latent_size, self._device = size, latents.device
+        return self._push(latents)[0]
+
+    def push_both(self, latents: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+        frames, beside = self._push(latents, others)
+        return frames, beside
+
+    @torch.no_grad()
+    def _push(self, *clips: Tensor) -> Tensor:
+        """Frames (b t h w 3) of so many clips."""
+        for latents in clips:
+            check_latents(latents, self._num_channels)
+            if latents.shape[0] != 1:
+                raise ValueError(f"a stream carries one clip, got latents of batch size {latents.shape[0]}")
+        latents = torch.cat(clips)
+        size = len(clips), latents.shape[3], latents.shape[4]
+        if self._began_with not in (None, size):
+            raise ValueError(
+                f"the stream began with latents of {self._began_with} (clips, h, w), got {size}; reset it first"
+            )
+        frames = self._vae.decode_stream(latents, self._memory).permute(0, 2, 3, 4, 1).float().contiguous()
+        self._began_with, self._device = size, latents.device
         return frames
 
 

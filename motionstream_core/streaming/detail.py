@@ -1,11 +1,11 @@
 """A picture's own pixels, given back to decoded frames that agree with them.
 
-A small VAE blurs what it decodes, be it the picture that it was given to the bit, and smears what is fast. Where a
-model makes the latents that it was told, the pixels that they are latents of (`tracks.carry`) are the better picture;
-where it shows something else its frame stands, with the detail of what is alike.
-StableSR (arXiv 2305.07015) corrects a decoder's colours by its input in a like way: what is coarse of the one, what is
-fine of the other. Here both follow the input as far as the two agree, and its light is first made the model's: night
-or fog that a model lays over the whole picture is laid over the picture's own pixels.
+A small VAE blurs what it decodes, be it the picture that it was given to the bit, and smears what is fast. So beside
+the model's latents it decodes those that the model was told (`tracks.carry`). Their pixels are known: what it has lost
+of them it has lost of the model's frames, too, and that is added to these wherever the two are alike. Where a model
+makes what it was told, the pixels themselves are left. What else it shows, flakes before the picture or a hole behind
+what went, is as the decoder made it, but what is so little that the decoder may have made it up. A light that it
+lays over the whole picture is laid over what is added.
 """
 
 from __future__ import annotations
@@ -18,41 +18,42 @@ from ..models.conditioning import Forecast
 
 CELLS = 32
 """What is coarse: as much as so many cells along the smaller side can show."""
-LIKE, SAME = 0.06, 0.03
-"""Differences in what is coarse, of 1, at which a forecast still has e^-1 of its say about detail, and about colour."""
+LIKE = 0.15
+"""Difference in what is coarse, of 1, at which what a decoder has lost still has e^-1 of its say."""
+ERROR = 0.015
+"""What a decoder makes up in another light (rms, of 1): as much of the model's own has half its say (Wiener)."""
 OTHER = 0.05
 """A cell whose colour the common light explains no better, at which it has e^-1/2 of its say about that light."""
 UNLIT, LIT = 0.012, 0.03
-"""Changes by the common light (rms, of 1) up to which there is none but a decoder's error, and from which it counts."""
-AGREE, DIFFER = 0.15, 0.3
-"""Up to which difference of latents (rms over channels) a cell is as it was forecast, and from which it is not."""
+"""Changes by the common light (rms, of 1) up to which there is none, and from which it counts."""
+AGREE, DIFFER = 0.1, 0.16
+"""Up to which difference of latents (rms over channels) a cell is as it was told, and from which it is not."""
 
 
-def with_detail(frames: Tensor, forecast: Forecast, latents: Tensor) -> Tensor:
-    """Frames (t h w 3) in [0, 1] with what the forecast of them (as long, as large) knows better.
+def with_detail(frames: Tensor, foreseen: Tensor, forecast: Forecast, latents: Tensor) -> Tensor:
+    """Frames (t h w 3) in [0, 1] with what their decoder has lost of the forecast (as long, as large).
 
-    latents: (1 c f h w), of which they were decoded.
+    foreseen (t h w 3): what the same decoder makes of the forecast's latents. latents: (1 c f h w), the frames'.
     """
-    decoded = frames.movedim(3, 1)
+    decoded, of_told = frames.movedim(3, 1), foreseen.movedim(3, 1)
     known = forecast.known.to(decoded)[:, None]
-    foreseen = _relit(forecast.frames.to(decoded).movedim(0, 1), decoded, known)
-    apart = foreseen - decoded
-    size = apart.shape[2:]
-    coarse = _blurred(_cells(apart))
-    unlike = coarse.square().sum(1, keepdim=True)
-    low = _enlarged(coarse, size)
-    detail, colour = (_enlarged(torch.exp(-unlike / scale**2), size) * known for scale in (LIKE, SAME))
-    shown = (decoded + detail * (apart - low) + colour * low).clamp(0, 1)
-    return torch.lerp(shown, foreseen, _enlarged(_agreement(latents, forecast), size)).movedim(1, 3)
+    gain, lift = _common_light(of_told, decoded, known)
+    told, of_told = (gain * each + lift for each in (forecast.frames.to(decoded).movedim(0, 1), of_told))
+    own, size = decoded - of_told, decoded.shape[2:]
+    unlike = _blurred(_cells(own)).square().sum(1, keepdim=True)
+    power = _blurred(_cells(own.square().mean(1, keepdim=True)))
+    alike, meant = (_enlarged(each, size) for each in (torch.exp(-unlike / LIKE**2), power / (power + ERROR**2)))
+    shown = of_told + torch.lerp(torch.ones_like(meant), meant, known) * own + alike * known * (told - of_told)
+    shown = shown.clamp(0, 1)
+    return torch.lerp(shown, told, _enlarged(_agreement(latents, forecast), size)).movedim(1, 3)
 
 
-def _relit(foreseen: Tensor, decoded: Tensor, known: Tensor) -> Tensor:
-    """The forecast (t 3 h w) in the light of the decoded frames.
+def _common_light(of_told: Tensor, decoded: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Gain and lift (t 3 1 1), one a frame and channel, that make most cells of the first frames what the second's are.
 
-    That is a gain and a lift, one a frame and channel, which explain most of the cells: a flake, or what stands
-    elsewhere than foreseen, is no light. Without such a light, the very forecast.
+    A flake, or what stands elsewhere than foreseen, is no light. Without such a light 1 and 0.
     """
-    here, there, weight = (_cells(frames) for frames in (foreseen, decoded, known))
+    here, there, weight = (_cells(frames) for frames in (of_told, decoded, known))
     gain, lift = _fit(here, there, weight)
     for _ in range(2):
         gain, lift = _fit(here, there, _explained(here, there, weight, gain, lift))
@@ -60,7 +61,7 @@ def _relit(foreseen: Tensor, decoded: Tensor, known: Tensor) -> Tensor:
     change = (gain * here + lift - here).square().mean((1, 2, 3), keepdim=True).sqrt()
     common = explained.mean((2, 3), keepdim=True) > 0.5
     share = common * ((change - UNLIT) / (LIT - UNLIT)).clamp(0, 1)
-    return foreseen + share * (gain * foreseen + lift - foreseen)
+    return 1 + share * (gain - 1), share * lift
 
 
 def _explained(here: Tensor, there: Tensor, weight: Tensor, gain: Tensor, lift: Tensor) -> Tensor:

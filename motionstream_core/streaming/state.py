@@ -20,7 +20,7 @@ from .image_source import ImageSource
 from .network import SpecifiedNetwork
 from .past import TracksAfter
 from .rollout import StepCallback
-from .stream import StreamedChunk, StreamSettings, stream_cache, stream_chunks
+from .stream import StreamedChunk, StreamSettings, pushed, stream_cache, stream_chunks
 
 DECODER_LATENT_FRAMES = 24
 """Of the newest latents, what a state holds: a decoder that was shown them goes on as if it had seen all."""
@@ -191,7 +191,7 @@ def enter(
     device, dtype = loaded.model.placement
     decoder.reset()
     for latent in state.latents.to(device, dtype).split(1, dim=2):
-        decoder.push(latent)
+        pushed(decoder, loaded.spec, latent)
 
 
 def _same(was: Tracks, old: int, tracks: Tracks, new: int) -> bool:

@@ -137,36 +137,53 @@ def stream_chunks(
     try:
         for rolled in chunks:
             if given is not None and rolled.chunk.stop <= given.shape[2]:
-                decoder.push(rolled.latents)
+                pushed(decoder, spec, rolled.latents, rolled.forecast and rolled.forecast.latents)
                 continue
             finite = rolled.latents.isfinite().all()
             with torch.no_grad():
-                frames = _decoded(decoder, rolled, finite, decoded)
+                frames = _decoded(decoder, spec, rolled, finite, decoded)
             yield StreamedChunk(rolled.chunk, rolled.latents, frames)
     finally:
         chunks.close()
         decoder.reset()
 
 
+def pushed(
+    decoder: StreamingDecoder, spec: ModelSpec, latents: Tensor, told: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Frames (t h w 3) of the next latents, and those of what a model was told that is told what its frames are like.
+
+    told: its latents; where there are none it has made what it was told. A stream has both from its first push on.
+    """
+    if spec.image_rule != "carried":
+        return decoder.push(latents), None
+    return decoder.push_both(latents, latents if told is None else told.to(latents))
+
+
 def _decoded(
-    decoder: StreamingDecoder, rolled: RolledChunk, finite: Tensor, told: Callable[[Tensor], None] | None
+    decoder: StreamingDecoder,
+    spec: ModelSpec,
+    rolled: RolledChunk,
+    finite: Tensor,
+    show: Callable[[Tensor], None] | None,
 ) -> Tensor:
-    """Frames (t h w 3) of a chunk; `told` is given them one latent frame's at a time.
+    """Frames (t h w 3) of a chunk; `show` is given them one latent frame's at a time.
 
     `finite` is asked for when the decoder has its work, so that the device does not wait for the answer.
     """
-    pieces, done, num_latents = [], 0, rolled.latents.shape[2] if told is None else 1
+    pieces, done, num_latents = [], 0, rolled.latents.shape[2] if show is None else 1
     for index, latents in enumerate(rolled.latents.split(num_latents, dim=2)):
-        frames = decoder.push(latents)
+        told = None if rolled.forecast is None else rolled.forecast.latents[:, :, index : index + num_latents]
+        frames, foreseen = pushed(decoder, spec, latents, told)
         if not pieces:
             require_finite_latents(finite, f"chunk {rolled.chunk.index}")
-        if rolled.forecast is not None:
+        if rolled.forecast is not None and foreseen is not None:
             of = rolled.forecast.part(slice(done, done + len(frames)), slice(index, index + num_latents))
-            frames = with_detail(frames, of, latents)
+            frames = with_detail(frames, foreseen, of, latents)
         done += len(frames)
         pieces.append(frames)
-        if told is not None:
-            told(frames)
+        if show is not None:
+            show(frames)
     return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
 

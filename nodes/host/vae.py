@@ -158,16 +158,24 @@ class WanStreamingDecoder:
         features, self._is_first = cast(tuple[list[Any], bool], state)
         self._features = moved(features, self._vae.host_vae.device)
 
-    @torch.no_grad()
     def push(self, latents: Tensor) -> Tensor:
         """Frames (t h w 3), float32 in [0, 1] on the CPU, of the next latents (1 c f h w)."""
+        return self._push(latents)[0]
+
+    def push_both(self, latents: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of two clips side by side."""
+        frames, beside = self._push(torch.cat([latents, others]))
+        return frames, beside
+
+    @torch.no_grad()
+    def _push(self, latents: Tensor) -> Tensor:
         check_latents(latents, self._vae.num_channels)
         host_vae = self._vae.host_vae
         given = self._vae.latent_format.process_out(latents).to(host_vae.device, host_vae.vae_dtype)
         features = self._model.conv2(given)
         parts = [self._decode_one(one) for one in features.split(1, dim=2)]
         frames = host_vae.process_output(torch.cat(parts, dim=2).float().cpu())
-        return frames[0].permute(1, 2, 3, 0).contiguous()
+        return frames.permute(0, 2, 3, 4, 1).contiguous()
 
     def _decode_one(self, features: Tensor) -> Tensor:
         first = {"first_chunk": True} if self._is_22 and self._is_first else {}
@@ -194,6 +202,9 @@ class _OnDevice:
 
     def push(self, latents: Tensor) -> Tensor:
         return self._decoder.push(latents.to(self._device))
+
+    def push_both(self, latents: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+        return self._decoder.push_both(latents.to(self._device), others.to(self._device))
 
     def reset(self) -> None:
         self._decoder.reset()

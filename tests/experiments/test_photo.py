@@ -22,7 +22,6 @@ from experiments.photo.clips import (
     draw_stills,
     video_tensor,
 )
-from experiments.photo.drag import BUNDLED_SPEC
 from experiments.photo.drag import SPEC as DRAG_SPEC
 from experiments.photo.drags import draw_drag, draw_pictures
 from motionstream_core.checkpoints import load_model, load_tiny_vae
@@ -69,7 +68,7 @@ def test_what_is_drawn_meanwhile_is_taken_in_once_and_moving_ground_is_told(tmp_
 def test_the_vae_of_photos_reads_what_the_student_is_made_for() -> None:
     """Both files belong together, and the VAE holds a clip it never saw."""
     student, vae = load_model(PHOTO_STUDENT), load_tiny_vae(PHOTO_TINY_VAE)
-    assert student.spec == BUNDLED_SPEC
+    assert student.spec == DRAG_SPEC
     assert vae.config.latent_channels == SPEC.backbone.out_channels
     clip = render_leaves(sample_leaves(np.random.default_rng(5), CLIP_FRAMES), slice(0, 9))
     frames = torch.from_numpy(clip.frames).permute(3, 0, 1, 2)[None].float() / 255
@@ -151,7 +150,7 @@ def test_a_batch_is_what_its_words_and_its_noise_make_of_it(tmp_path: Path) -> N
 
 
 @pytest.mark.thorough
-def test_training_goes_on_where_it_was_and_what_is_released_knows_the_words(
+def test_training_goes_on_where_it_was_and_the_student_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drag, "PHASES", (drag.Phase(1.0, View(4, 8), 2, 0.5, 0.5),))
@@ -166,11 +165,7 @@ def test_training_goes_on_where_it_was_and_what_is_released_knows_the_words(
     assert [path.name for path in (tmp_path / "checkpoints").glob("step_*")] == ["step_00000002"]
     assert len(list((tmp_path / "drags").glob("*.npz"))) == 2
     released, before = load_model(tmp_path / "released.safetensors"), load_model(PHOTO_STUDENT)
-    assert released.spec == BUNDLED_SPEC
-    whole = load_model(tmp_path / "student.safetensors").model.state_dict()
-    words, own = (state["text_encoder.embedding.weight"] for state in (whole, released.model.state_dict()))
-    fog = [1 + known.index("fog") for known in (VOCABULARY, BUNDLED_SPEC.vocabulary)]
-    torch.testing.assert_close(own[fog[1]], words[fog[0]])
+    assert released.spec == DRAG_SPEC
     changed = [
         name
         for name, value in released.model.state_dict().items()

@@ -59,6 +59,19 @@ def test_light_comes_as_the_world_draws_it(word: str) -> None:
     assert psnr_db(shown[13:25], truth[13:25]) > 26
 
 
+@pytest.mark.parametrize(("word", "alike", "strength"), [("snow", 0.75, 0.5), ("rain", 0.55, 0.35)])
+def test_what_falls_falls_where_its_noise_says_before_a_sharp_picture(word: str, alike: float, strength: float) -> None:
+    truth, shown, other = (
+        frames[LAST].astype(np.float64) - still()[LAST]
+        for frames in (truth_under(still(), word), made(word), np.roll(truth_under(still(), word), 32, 2))
+    )
+    both = (truth * shown).sum()
+    assert both > alike * np.sqrt((truth**2).sum() * (shown**2).sum())
+    assert both > strength * (truth**2).sum()
+    assert (other * shown).sum() < 0.3 * np.sqrt((other**2).sum() * (shown**2).sum())
+    assert np.abs(shown[np.abs(truth) < 2]).mean() < 4
+
+
 @torch.inference_mode()
 def test_night_goes_when_it_is_asked_for_no_more() -> None:
     loaded, vae = bundled()

@@ -153,6 +153,7 @@ def test_cores_vae_decodes_a_stream_as_it_decodes_the_whole(proof: dict[str, Any
     found = proof["full_vae"]
     assert found[f"{kind} varies"] > 0.01
     assert found[kind] < 1e-5
+    assert found[f"{kind} beside another"] < 1e-5
 
 
 def test_cores_vae_encodes_and_a_tiny_one_decodes(proof: dict[str, Any]) -> None:

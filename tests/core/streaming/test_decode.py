@@ -92,7 +92,7 @@ def test_weights_in_half_precision_take_float32_latents_and_give_float32_frames(
         ((1, 16, 2, 2, 2), r"latents must be \(b 4 f h w\)"),
         ((1, 4, 0, 2, 2), "f >= 1"),
         ((2, 4, 1, 2, 2), "batch size 2"),
-        ((1, 4, 1, 3, 2), r"began with latents of \(2, 2\)"),
+        ((1, 4, 1, 3, 2), r"began with latents of \(1, 2, 2\)"),
     ],
     ids=["ndim", "channels", "empty", "batch", "size"],
 )
@@ -106,3 +106,19 @@ def test_a_refused_push_leaves_the_stream_alone(
         decoder.push(torch.zeros(shape))
     stream = torch.cat([first, decoder.push(latents[:, :, 1:])])
     torch.testing.assert_close(stream, as_video(decode(latents)), rtol=0, atol=1e-5)
+
+
+@MAKERS
+def test_two_clips_side_by_side_are_as_each_alone(make: Callable[[], Decoder]) -> None:
+    decoder, decode = make()
+    ours, others = torch.randn(2, 1, 4, 4, 2, 3).unbind()
+    pushed = [decoder.push_both(ours[:, :, :1], others[:, :, :1])]
+    kept = decoder.state()
+    decoder.push_both(others[:, :, 1:], ours[:, :, 1:])
+    decoder.restore(kept)
+    pushed.append(decoder.push_both(ours[:, :, 1:], others[:, :, 1:]))
+    for side, latents in enumerate((ours, others)):
+        stream = torch.cat([both[side] for both in pushed])
+        torch.testing.assert_close(stream, as_video(decode(latents)), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match=r"began with latents of \(2, 2, 3\) \(clips, h, w\), got \(1, 2, 3\)"):
+        decoder.push(ours)

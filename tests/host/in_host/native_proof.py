@@ -455,6 +455,10 @@ def full_vae() -> dict[str, float]:
             whole = held.process_output(model.decode(vae.latent_format.process_out(latents)))[0].permute(1, 2, 3, 0)
             decoder = vae.decoder()
             parts = [decoder.push(part) for part in latents.split([1, 3, 2], dim=2)]
+            decoder.reset()
+            others = latents.flip(2)
+            pairs = [decoder.push_both(*both) for both in zip(others.split(3, 2), latents.split(3, 2), strict=True)]
+        found[f"{name} beside another"] = error(torch.cat([pair[1] for pair in pairs]), whole)
         found[name] = error(torch.cat(parts), whole) if torch.cat(parts).shape == whole.shape else 1e9
         found[f"{name} varies"] = float(whole.std())
     return found
