@@ -196,11 +196,14 @@ class Clips:
             for drag, words, own in zip(drags, captions, noise, strict=True)
         ]
         latents = self.vae.encode(torch.stack(truths)).float()
-        made = ((latents - image).square().mean(1).sqrt() > MADE).float()
         mask = torch.stack([drag.mask for drag in drags])
-        touched = mask[:, :2, 1:].amax(1).ceil()  # by the drag: what lies there is a guess, and no word's
+        touched = mask[:, :2].amax(1).ceil() > 0  # by the drag: what lies there is a guess, and no word's
+        touched[:, 0] = False
+        unasked = torch.tensor([not any(asked_of(words)) for words in captions]).view(-1, 1, 1, 1)
+        latents = torch.where((touched & unasked)[:, None], image, latents)  # known pixels, which no network betters
+        made = ((latents - image).square().mean(1).sqrt() > MADE).float()
         weight = 1 + gain * made
-        weight[:, 1:] = torch.where(touched > 0, TOUCHED, weight[:, 1:])
+        weight = torch.where(touched, TOUCHED, weight)
         rows = [
             (clean, drag.points, drag.visibility, words[0])
             for clean, drag, words in zip(latents, drags, captions, strict=True)

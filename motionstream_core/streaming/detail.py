@@ -26,7 +26,7 @@ OTHER = 0.05
 """A cell whose colour the common light explains no better, at which it has e^-1/2 of its say about that light."""
 UNLIT, LIT = 0.012, 0.03
 """Changes by the common light (rms, of 1) up to which there is none, and from which it counts."""
-AGREE, DIFFER = 0.1, 0.16
+AGREE, DIFFER = 0.16, 0.22
 """Up to which difference of latents (rms over channels) a cell is as it was told, and from which it is not."""
 
 

@@ -138,14 +138,21 @@ def test_a_batch_is_what_its_words_and_its_noise_make_of_it(tmp_path: Path) -> N
     pictures = draw_pictures(np.random.default_rng(4), 2)
     one = draw(np.random.default_rng(3), pictures, DRAG_SPEC, vae, View(7, 8))
     one.save(tmp_path / "00000.npz")
-    drawn = Clips(tmp_path, DRAG_SPEC, vae, 0).batch(View(7, 8), 4, 0.0, np.random.default_rng(7), 3.0)
+    drawn = Clips(tmp_path, DRAG_SPEC, vae, 0).batch(View(7, 8), 8, 0.0, np.random.default_rng(9), 3.0)
     assert len({captions[0] for captions in drawn.captions}) > 2
+    touched = (one.mask[:2] > 0).any(0)
+    touched[0] = False
+    assert touched.any() and not touched.all()
+    unasked = 0
     for number, captions in enumerate(drawn.captions):
         noise = drawn.noise[number].numpy()
         truth = weathered(one.frames / np.float32(255), asked_of(captions), noise, DRAG_SPEC.vae_stride)
         with torch.no_grad():
             latents = vae.encode(video_tensor(truth)[None])[0]
+        if not any(asked_of(captions)):  # then what was told is the aim where the drag was
+            latents, unasked = torch.where(touched, one.image, latents), unasked + 1
         torch.testing.assert_close(drawn.batch.latents[number], latents, atol=1e-3, rtol=1e-3)
+    assert 0 < unasked < 8
     assert {1.0, 4.0} <= set(drawn.weight.unique().tolist())
 
 
