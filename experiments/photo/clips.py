@@ -200,7 +200,7 @@ class Clips:
         touched = mask[:, :2].amax(1).ceil() > 0  # by the drag: what lies there is a guess, and no word's
         touched[:, 0] = False
         unasked = torch.tensor([not any(asked_of(words)) for words in captions]).view(-1, 1, 1, 1)
-        latents = torch.where((touched & unasked)[:, None], image, latents)  # known pixels, which no network betters
+        latents = torch.where((touched & unasked)[:, None], image, latents)  # known pixels are better than made ones
         made = ((latents - image).square().mean(1).sqrt() > MADE).float()
         weight = 1 + gain * made
         weight = torch.where(touched, TOUCHED, weight)

@@ -33,7 +33,7 @@ class StreamState:
 
     latents: (1 c f h w), the newest, on the CPU as the cache's content is. size: (height, width) px. source: what is
     in the image slot from here on. tracks: those of the stream from its last frame on, where they were known. settings:
-    with all values named.
+    with all values named. told: as the latents, what the model was told that these would be like; None where it is not.
     """
 
     chunk: int
@@ -43,6 +43,7 @@ class StreamState:
     cache: CacheState
     source: ImageSource | None
     tracks: Tracks | None = None
+    told: Tensor | None = None
 
     def num_frames(self, spec: ModelSpec) -> int:
         """Frames of the stream so far."""
@@ -81,10 +82,17 @@ class _Keeper:
     """
 
     def __init__(
-        self, conditions: StreamConditions, cache: KVCache, latents: Tensor | None, num_known: int, keeps: bool
+        self,
+        conditions: StreamConditions,
+        cache: KVCache,
+        latents: Tensor | None,
+        told: Tensor | None,
+        num_known: int,
+        keeps: bool,
     ) -> None:
         self._conditions, self._cache, self._keeps = conditions, cache, keeps
         self._latents = [latents.cpu()] if keeps and latents is not None else []
+        self._told = list(self._latents) if told is None else [told.cpu()]
         self._num_frames = num_known
         self._boundary: tuple[Chunk, ImageSource | None] | None = None
         self.ending = False
@@ -97,11 +105,13 @@ class _Keeper:
             raise _Ended
         return self._conditions(chunk)
 
-    def made(self, latents: Tensor) -> None:
+    def made(self, latents: Tensor, told: Tensor | None) -> None:
         """The chunk that was asked for; the cache takes it in before the next one is."""
         if not self._keeps:
             return
+        told = latents if told is None else told.to(latents)
         self._latents = [torch.cat([*self._latents, latents.cpu()], dim=2)[:, :, -DECODER_LATENT_FRAMES:]]
+        self._told = [torch.cat([*self._told, told.cpu()], dim=2)[:, :, -DECODER_LATENT_FRAMES:]]
         self._num_frames += latents.shape[2]
         self._boundary = None
 
@@ -117,7 +127,9 @@ class _Keeper:
         self._cache.reset()
         last = conditions.spec.vae_stride.num_frames(chunk.start) - 1
         tracks = _from_frame(conditions, last)
-        return StreamState(chunk.index, conditions.frame_size, settings, self._latents[0], remembered, source, tracks)
+        told = self._told[0] if conditions.spec.image_rule == "carried" else None
+        size, latents = conditions.frame_size, self._latents[0]
+        return StreamState(chunk.index, size, settings, latents, remembered, source, tracks, told)
 
 
 def resumable_stream(
@@ -147,7 +159,8 @@ def resumable_stream(
     if num_latent_frames is not None:
         loaded.spec.chunk_plan.num_chunks(num_latent_frames)
         assert num_latent_frames > num_known, "nothing is left to be made"
-    keeper = _Keeper(conditions, cache, known, num_known, keeps=keep is not None)
+    told = None if state is None else state.told
+    keeper = _Keeper(conditions, cache, known, told, num_known, keeps=keep is not None)
     chunks = stream_chunks(
         loaded,
         keeper,
@@ -162,7 +175,7 @@ def resumable_stream(
     )
     try:
         for streamed in chunks:
-            keeper.made(streamed.latents)
+            keeper.made(streamed.latents, streamed.told)
             keeper.ending = streamed.chunk.stop == num_latent_frames
             yield streamed
     except _Ended:
@@ -190,8 +203,11 @@ def enter(
     cache.restore(state.cache)
     device, dtype = loaded.model.placement
     decoder.reset()
-    for latent in state.latents.to(device, dtype).split(1, dim=2):
-        pushed(decoder, loaded.spec, latent)
+    told = state.latents if state.told is None else state.told
+    for latent, foreseen in zip(
+        *(each.to(device, dtype).split(1, dim=2) for each in (state.latents, told)), strict=True
+    ):
+        pushed(decoder, loaded.spec, latent, foreseen)
 
 
 def _same(was: Tracks, old: int, tracks: Tracks, new: int) -> bool:

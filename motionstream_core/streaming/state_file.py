@@ -1,6 +1,7 @@
 """A stream's state as one safetensors file: tensors, and the rest as JSON in its metadata; nothing in it is run.
 
     latents            (1 c f h w)
+    told               as large: what a model was told that is told what its frames will be like
     cache.0 .. cache.2 keys, values, unrotated keys of the window
     source.*           what stands in the image slot
     tracks.*           points, visibility and ids from the last frame on, where they were known
@@ -71,6 +72,8 @@ class _Header:
 def write_state(path: Path, state: StreamState, maker: Maker) -> None:
     """Write `state` of a stream by `maker`; the file appears when it is whole."""
     tensors = {"latents": state.latents} | {f"cache.{k}": each for k, each in enumerate(state.cache.buffers)}
+    if state.told is not None:
+        tensors["told"] = state.told
     if state.tracks is not None:
         tracks = state.tracks
         tensors |= {"tracks.points": tracks.points, "tracks.visibility": tracks.visibility, "tracks.ids": tracks.ids}
@@ -146,7 +149,10 @@ def _state(
     _check_cache(cache, header, spec)
     held = {name.removeprefix("source."): each for name, each in tensors.items() if name.startswith("source.")}
     source = _source_of(header, held, spec, vae, device)
-    return StreamState(header.chunk, header.size, header.settings, latents, cache, source, _tracks(tensors))
+    told = tensors.get("told")
+    if told is not None and (told.shape != latents.shape or not told.isfinite().all()):
+        raise ValueError(f"told latents of shape {tuple(told.shape)}")
+    return StreamState(header.chunk, header.size, header.settings, latents, cache, source, _tracks(tensors), told)
 
 
 def _check_numbers(header: _Header) -> None:
