@@ -30,7 +30,7 @@ from motionstream_core.world.weather import WORDS as WEATHER
 CELL_PX, FRAME_PX = 8, 128.0
 STILL = "still"
 VOCABULARY = tuple(dict.fromkeys([STILL, *(word for words in WEATHER for word in words.split()), "and", ","]))
-FALLS_OFTEN = 5.0  # what falls is asked for so many times as often as a light: it takes longest to learn
+OFTEN = np.array([5.0 if word in FALLS else 1.0 for word in WEATHER])  # asked for: what falls takes longest to learn
 NONE_SHARE = 0.2  # of the captions, that ask for nothing
 TURN = 7  # the latent frame in which half of the longer clips are asked for something else; all chunks end before it
 PICTURES, MOST_PICTURES, DRAGS_OF_PICTURES = 60, 300, 150
@@ -97,8 +97,7 @@ def _caption(rng: np.random.Generator) -> str:
     if rng.random() < NONE_SHARE:
         return STILL if rng.random() < 0.5 else ""
     count = int(rng.choice(3, p=[0.6, 0.3, 0.1])) + 1
-    often = np.array([FALLS_OFTEN if word in FALLS else 1.0 for word in WEATHER])
-    words = rng.choice(WEATHER, count, replace=False, p=often / often.sum())
+    words = rng.choice(WEATHER, count, replace=False, p=OFTEN / OFTEN.sum())
     return (" and " if rng.random() < 0.3 else ", ").join(words)
 
 
@@ -197,13 +196,12 @@ class Clips:
         ]
         latents = self.vae.encode(torch.stack(truths)).float()
         mask = torch.stack([drag.mask for drag in drags])
-        touched = mask[:, :2].amax(1).ceil() > 0  # by the drag: what lies there is a guess, and no word's
+        touched = mask[:, :2].amax(1) > 0  # by the drag: what lies there is a guess, and no word's
         touched[:, 0] = False
         unasked = torch.tensor([not any(asked_of(words)) for words in captions]).view(-1, 1, 1, 1)
         latents = torch.where((touched & unasked)[:, None], image, latents)  # known pixels are better than made ones
         made = ((latents - image).square().mean(1).sqrt() > MADE).float()
-        weight = 1 + gain * made
-        weight = torch.where(touched, TOUCHED, weight)
+        weight = torch.where(touched, TOUCHED, 1 + gain * made)
         rows = [
             (clean, drag.points, drag.visibility, words[0])
             for clean, drag, words in zip(latents, drags, captions, strict=True)

@@ -220,7 +220,7 @@ def train(
     for step, (drawn, own_past, rng) in enumerate(prefetched(draw, range(first, steps)), first):
         loss = partial(own_loss if own_past else past_loss, model, drawn, channels, rng)
         rate = min(1.0, (step + 1) / 60) * max(0.03, min(1.0, (1 - step / steps) / 0.6))
-        figures = engine.accumulate(part, MicroBatches(len(drawn.captions)), whole(loss), rate, f"step {step}")
+        figures = engine.accumulate(part, MicroBatches(len(drawn.captions)), undivided(loss), rate, f"step {step}")
         losses.append((own_past, figures["loss"]))
         if (step + 1) % NOTE_STEPS == 0:
             past, own = (np.mean([value for kind, value in losses if kind is which] or [0]) for which in (False, True))
@@ -231,7 +231,7 @@ def train(
             save_student(out, engine, part, SPEC)
 
 
-def whole(loss: Callable[[], Tensor]) -> Callable[[int, int], Tensor]:
+def undivided(loss: Callable[[], Tensor]) -> Callable[[int, int], Tensor]:
     """The loss of a batch that is one micro-batch."""
     return lambda micro, size: loss()
 

@@ -4,7 +4,7 @@ Beside the bundled student for photos the one for coloured shapes, and what boun
 and the first frame held. 49 frames of 128 px; the last 12 are judged, or where it is said the last second against the
 first of 60 s. Cut-outs of one photo are dragged over another by nine points, the truth being rendered (`dragged`); a
 pan and a zoom are told by a grid of 8 x 8 points. Lucas-Kanade follows the points; it loses some of the truth's, too.
-Still photos under the words that the student knows are compared with the same light, rendered (`world.weather`).
+Still photos under the words that the student knows are compared with the same, rendered (`world.weather`).
 """
 
 from __future__ import annotations

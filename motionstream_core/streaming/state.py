@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..checkpoints.spec import ModelSpec
 from ..geometry import Chunk
-from ..models.conditioning import Conditions
+from ..models.conditioning import Conditions, Forecast
 from ..models.kv_cache import CacheState, KVCache
 from ..tracks import NUM_IDS, Tracks
 from .conditions import KnownTracks, StreamConditions
@@ -92,7 +92,8 @@ class _Keeper:
     ) -> None:
         self._conditions, self._cache, self._keeps = conditions, cache, keeps
         self._latents = [latents.cpu()] if keeps and latents is not None else []
-        self._told = list(self._latents) if told is None else [told.cpu()]
+        self._told = [] if told is None else [told]
+        self._forecast: Forecast | None = None
         self._num_frames = num_known
         self._boundary: tuple[Chunk, ImageSource | None] | None = None
         self.ending = False
@@ -103,15 +104,24 @@ class _Keeper:
             self._boundary = chunk, None if source is None else source.copy()
         if self.ending:
             raise _Ended
-        return self._conditions(chunk)
+        conditions = self._conditions(chunk)
+        self._forecast = conditions.forecast
+        if self._keeps and chunk.stop <= self._num_frames:  # it is given, and was told like any other
+            self._heard(self._latents[0][:, :, chunk.start : chunk.stop])
+        return conditions
 
-    def made(self, latents: Tensor, told: Tensor | None) -> None:
+    def _heard(self, latents: Tensor) -> None:
+        """What the newest chunk, of these latents, was told; where that is nothing, it has made what it was told."""
+        told = latents if self._forecast is None else self._forecast.latents.to(latents)
+        self._told = [_newest([*self._told, told])]
+
+    def made(self, latents: Tensor) -> None:
         """The chunk that was asked for; the cache takes it in before the next one is."""
         if not self._keeps:
             return
-        told = latents if told is None else told.to(latents)
-        self._latents = [torch.cat([*self._latents, latents.cpu()], dim=2)[:, :, -DECODER_LATENT_FRAMES:]]
-        self._told = [torch.cat([*self._told, told.cpu()], dim=2)[:, :, -DECODER_LATENT_FRAMES:]]
+        latents = latents.cpu()
+        self._latents = [_newest([*self._latents, latents])]
+        self._heard(latents)
         self._num_frames += latents.shape[2]
         self._boundary = None
 
@@ -128,7 +138,7 @@ class _Keeper:
         last = conditions.spec.vae_stride.num_frames(chunk.start) - 1
         tracks = _from_frame(conditions, last)
         told = self._told[0] if conditions.spec.image_rule == "carried" else None
-        size, latents = conditions.frame_size, self._latents[0]
+        size, latents = conditions.frame_size, _newest(self._latents)
         return StreamState(chunk.index, size, settings, latents, remembered, source, tracks, told)
 
 
@@ -175,7 +185,7 @@ def resumable_stream(
     )
     try:
         for streamed in chunks:
-            keeper.made(streamed.latents, streamed.told)
+            keeper.made(streamed.latents)
             keeper.ending = streamed.chunk.stop == num_latent_frames
             yield streamed
     except _Ended:
@@ -208,6 +218,11 @@ def enter(
         *(each.to(device, dtype).split(1, dim=2) for each in (state.latents, told)), strict=True
     ):
         pushed(decoder, loaded.spec, latent, foreseen)
+
+
+def _newest(latents: list[Tensor]) -> Tensor:
+    """As much of them, joined, as a decoder has to be shown."""
+    return torch.cat(latents, dim=2)[:, :, -DECODER_LATENT_FRAMES:]
 
 
 def _same(was: Tracks, old: int, tracks: Tracks, new: int) -> bool:

@@ -1,7 +1,7 @@
 """A stream's state as one safetensors file: tensors, and the rest as JSON in its metadata; nothing in it is run.
 
     latents            (1 c f h w)
-    told               as large: what a model was told that is told what its frames will be like
+    told               as large: of the image rule `carried`, what the model was told
     cache.0 .. cache.2 keys, values, unrotated keys of the window
     source.*           what stands in the image slot
     tracks.*           points, visibility and ids from the last frame on, where they were known
@@ -32,7 +32,7 @@ from .state import StreamState
 from .stream import StreamSettings
 
 SUFFIX = ".stream.safetensors"
-FORMAT, VERSION = "motionstream-stream", 2
+FORMAT, VERSION = "motionstream-stream", 3
 MAX_SIDE_PX, MAX_CHUNK, MAX_REMEMBERED, MAX_STEP = 2**14, 10**9, 10_000, 1000
 HEADER = "motionstream_stream"
 PICTURE = "picture."
@@ -149,7 +149,7 @@ def _state(
     _check_cache(cache, header, spec)
     held = {name.removeprefix("source."): each for name, each in tensors.items() if name.startswith("source.")}
     source = _source_of(header, held, spec, vae, device)
-    told = tensors.get("told")
+    told = tensors["told"] if spec.image_rule == "carried" else None
     if told is not None and (told.shape != latents.shape or not told.isfinite().all()):
         raise ValueError(f"told latents of shape {tuple(told.shape)}")
     return StreamState(header.chunk, header.size, header.settings, latents, cache, source, _tracks(tensors), told)

@@ -41,15 +41,11 @@ class StreamSettings:
 
 @dataclass(frozen=True)
 class StreamedChunk:
-    """A chunk's latents (1 c f h w) and the frames (t h w 3) in [0, 1] that it completes.
-
-    told: the latents (1 c f h w) that the model was told its own would be like; None where it is told none.
-    """
+    """A chunk's latents (1 c f h w) and the frames (t h w 3) in [0, 1] that it completes."""
 
     chunk: Chunk
     latents: Tensor
     frames: Tensor
-    told: Tensor | None = None
 
 
 def step_list(spec: ModelSpec, steps: int | None) -> tuple[int, ...]:
@@ -146,8 +142,7 @@ def stream_chunks(
             finite = rolled.latents.isfinite().all()
             with torch.no_grad():
                 frames = _decoded(decoder, spec, rolled, finite, decoded)
-            told = None if rolled.forecast is None else rolled.forecast.latents
-            yield StreamedChunk(rolled.chunk, rolled.latents, frames, told)
+            yield StreamedChunk(rolled.chunk, rolled.latents, frames)
     finally:
         chunks.close()
         decoder.reset()

@@ -389,7 +389,7 @@ def test_another_file_and_another_version_are_refused(
     with pytest.raises(StateFileError, match=r"other\.safetensors: this file holds something else"):
         read_state(tmp_path / "other.safetensors", maker(loaded), vae, CPU)
     _rewritten(path, lambda header, tensors: header.update(version=9))
-    with pytest.raises(StateFileError, match="version 9, and this release reads version 2"):
+    with pytest.raises(StateFileError, match="version 9, and this release reads version 3"):
         read_state(path, maker(loaded), vae, CPU)
 
 
@@ -403,10 +403,26 @@ def test_another_file_and_another_version_are_refused(
         lambda header, tensors: tensors.pop("cache.1"),
         lambda header, tensors: tensors.update({"cache.0": tensors["cache.0"][:, :, 1:]}),
         lambda header, tensors: tensors["latents"].fill_(float("nan")),
+        lambda header, tensors: tensors.pop("told"),
+        lambda header, tensors: tensors.update(told=tensors["told"][:, :, 1:]),
+        lambda header, tensors: tensors["told"].fill_(float("nan")),
         lambda header, tensors: tensors.pop("source.picture._anchors"),
         lambda header, tensors: tensors.update({"source.first": torch.zeros(3, 8, 8)}),
     ],
-    ids=["chunk", "size", "settings", "ids", "no values", "a token less", "NaN", "no anchors", "picture"],
+    ids=[
+        "chunk",
+        "size",
+        "settings",
+        "ids",
+        "no values",
+        "a token less",
+        "NaN",
+        "not told",
+        "told less",
+        "told NaN",
+        "no anchors",
+        "picture",
+    ],
 )
 def test_a_file_that_contradicts_itself_is_refused(
     saved: tuple[Path, LoadedModel], vae: TinyVae, change: Callable[[dict[str, Any], dict[str, Tensor]], object]
