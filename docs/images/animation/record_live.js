@@ -1,7 +1,7 @@
 // The README's animation: the live page in Chromium, two drags and words between them, as the browser painted it.
 //
 //     python -m motionstream_core live --no-browser --image PHOTO &
-//     node docs/images/animation/record_live.js FOLDER "[[[48,48],[64,34]],[[64,34],[46,50]]]" "night falling"
+//     node docs/images/animation/record_live.js FOLDER "[[[48,48],[64,34]],[[64,34],[46,50]]]" "snow, night falling"
 //     python docs/images/animation/join_live.py FOLDER docs/images/live.webp
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
