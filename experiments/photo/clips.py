@@ -30,7 +30,6 @@ from motionstream_core.world.weather import WORDS as WEATHER
 CELL_PX, FRAME_PX = 8, 128.0
 STILL = "still"
 VOCABULARY = tuple(dict.fromkeys([STILL, *(word for words in WEATHER for word in words.split()), "and", ","]))
-OFTEN = np.array([5.0 if word in FALLS else 1.0 for word in WEATHER])  # asked for: what falls takes longest to learn
 NONE_SHARE = 0.2  # of the captions, that ask for nothing
 TURN = 7  # the latent frame in which half of the longer clips are asked for something else; all chunks end before it
 PICTURES, MOST_PICTURES, DRAGS_OF_PICTURES = 60, 300, 150
@@ -85,19 +84,20 @@ def asked_of(captions: tuple[str, ...]) -> Asked:
     return [frozenset(word for word in WEATHER if word in caption) for caption in captions]
 
 
-def draw_captions(rng: np.random.Generator, latent_frames: int) -> tuple[str, ...]:
-    """One a latent frame: the same for all, or from `TURN` on another."""
-    first = _caption(rng)
+def draw_captions(rng: np.random.Generator, latent_frames: int, falls: float) -> tuple[str, ...]:
+    """One a latent frame: the same for all, or from `TURN` on another; what falls `falls` times as often as a light."""
+    first = _caption(rng, falls)
     if latent_frames <= TURN or rng.random() < 0.5:
         return (first,) * latent_frames
-    return (first,) * TURN + (_caption(rng),) * (latent_frames - TURN)
+    return (first,) * TURN + (_caption(rng, falls),) * (latent_frames - TURN)
 
 
-def _caption(rng: np.random.Generator) -> str:
+def _caption(rng: np.random.Generator, falls: float) -> str:
     if rng.random() < NONE_SHARE:
         return STILL if rng.random() < 0.5 else ""
     count = int(rng.choice(3, p=[0.6, 0.3, 0.1])) + 1
-    words = rng.choice(WEATHER, count, replace=False, p=OFTEN / OFTEN.sum())
+    often = np.array([falls if word in FALLS else 1.0 for word in WEATHER])
+    words = rng.choice(WEATHER, count, replace=False, p=often / often.sum())
     return (" and " if rng.random() < 0.3 else ", ").join(words)
 
 
@@ -178,16 +178,17 @@ class Clips:
         self.pictures = [*draw_pictures(rng, 4), *self.pictures][:MOST_PICTURES]
 
     @torch.no_grad()
-    def batch(self, view: View, size: int, still: float, rng: np.random.Generator, gain: float) -> Drawn:
+    def batch(self, view: View, size: int, still: float, rng: np.random.Generator, gain: float, falls: float) -> Drawn:
         """Random clips, a share of them still pictures; what words make weighs by `gain` more than the rest.
 
-        Drags are as large as they were drawn, of which `view` says how many latent frames are wanted.
+        Drags are as large as they were drawn, of which `view` says how many latent frames are wanted. falls: how many
+        times as often as a light what falls is asked for.
         """
         num_stills = int(rng.binomial(size, still))
         drags = draw_stills(rng, num_stills, self.pictures, self.spec, self.vae, view) if num_stills else []
         for file in rng.choice(len(self.files), size - num_stills):
             drags.append(Drag.load(self.files[file]).first(view.latent_frames, self.spec.vae_stride))
-        captions = [draw_captions(rng, view.latent_frames) for _ in drags]
+        captions = [draw_captions(rng, view.latent_frames, falls) for _ in drags]
         image = torch.stack([drag.image for drag in drags])
         noise = rng.standard_normal(image.shape, dtype=np.float32)
         truths = [

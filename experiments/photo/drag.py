@@ -58,7 +58,8 @@ CHUNKS = (1, 2, 3)  # latent frames of a chunk that the student must go on by on
 class Phase:
     """Until `end`, a share of the steps: steps of `batch_size` clips of a view.
 
-    still: share of the clips that show a picture in which nothing moves; rollouts: of the steps on the own past.
+    still: share of the clips that show a picture in which nothing moves; rollouts: of the steps on the own past; falls:
+    how many times as often as a light what falls is asked for.
     """
 
     end: float
@@ -66,13 +67,14 @@ class Phase:
     batch_size: int
     still: float
     rollouts: float
+    falls: float
 
 
 WHOLE = View(13, 16)
 PHASES = (
-    Phase(0.7, View(7, 8), 16, 1.0, 0.4),  # what words do is learned in small windows: what falls is all local
-    Phase(0.85, View(7, 16), 5, 0.8, 0.6),
-    Phase(1.0, WHOLE, 4, 0.8, 1.0),  # of which half turn to other words: on a true past one caption is all
+    Phase(0.7, View(7, 8), 16, 1.0, 0.4, 5.0),  # what words do is learned in small windows: what falls is all local
+    Phase(0.85, View(7, 16), 5, 0.8, 0.6, 5.0),
+    Phase(1.0, WHOLE, 4, 0.8, 1.0, 2.0),  # half turn to other words; here alone a light is seen at its full
 )
 DRAGS, FIRST_DRAGS = 800, 24
 ROUND_STEPS = 30
@@ -203,7 +205,7 @@ def train(
 ) -> None:
     """Steps first .. steps - 1; the average goes to `out` with every checkpoint and at the end."""
     channels = channel_weights(
-        clips.vae, clips.batch(View(4, 16), 6, 0.0, np.random.default_rng(300), 0.0).batch.latents
+        clips.vae, clips.batch(View(4, 16), 6, 0.0, np.random.default_rng(300), 0.0, 1.0).batch.latents
     )
     model, losses = part.model, list[tuple[bool, float]]()
     assert isinstance(model, TrackWan)
@@ -215,7 +217,8 @@ def train(
             clips.refresh(rng)
         own_past = bool(rng.random() < phase.rollouts)
         with engine.autocast():
-            return clips.batch(phase.view, phase.batch_size, phase.still, rng, MADE_GAIN), own_past, rng
+            drawn = clips.batch(phase.view, phase.batch_size, phase.still, rng, MADE_GAIN, phase.falls)
+            return drawn, own_past, rng
 
     for step, (drawn, own_past, rng) in enumerate(prefetched(draw, range(first, steps)), first):
         loss = partial(own_loss if own_past else past_loss, model, drawn, channels, rng)

@@ -2,13 +2,15 @@
 
 A piece of one photo over another, whose ground is known where the piece has left it. Over the true place of the piece:
 correlation with the true render (pixels less each channel's mean), PSNR in dB, and IoU of where the piece is seen
-(pixels nearer to the moved piece than to what else could be there) with where it should be.
+(pixels nearer to the moved piece than to what else could be there) with where it should be. Where the piece has been:
+PSNR, and how rough the video is there, to the truth: of a blur, the best guess by PSNR, an eye sees that it is one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -83,3 +85,21 @@ def figures_of(case: Case, video: Video, span: slice) -> tuple[float, float, flo
         rows.append((correlation, quality, overlap))
     correlation, quality, overlap = np.array(rows).mean(0)
     return correlation, quality, overlap
+
+
+def behind(case: Case, video: Video, span: slice) -> tuple[float, float]:
+    """PSNR where the piece has been and is no more, and roughness there (1: the truth's), means over the span's frames.
+
+    Roughness is the deviation of pixels from the mean of the 5 x 5 about them.
+    """
+    rows = []
+    for number in range(span.start, span.stop):
+        left = (case.clip.moved[0] > 0.5) & (case.clip.moved[number] <= 0.5)
+        if not left.any():
+            continue
+        truth, shown = (frames[number].astype(np.float64) for frames in (case.still, video))
+        quality = 10 * np.log10(255**2 / max(1e-3, ((truth - shown)[left] ** 2).mean()))
+        rough, real = (np.sqrt(((frame - cv2.blur(frame, (5, 5)))[left] ** 2).mean()) for frame in (shown, truth))
+        rows.append((float(quality), float(rough / real)))
+    quality, roughness = np.array(rows).mean(0)
+    return quality, roughness

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from experiments.photo.drag import SPEC
-from experiments.photo.dragged import NUM_FRAMES, SIZE_PX, Case, case_of, figures_of, told
+from experiments.photo.dragged import NUM_FRAMES, SIZE_PX, Case, behind, case_of, figures_of, told
 from experiments.photo.drags import Array, Cutout, DragClip, composed, posed
 from motionstream_core.checkpoints import LoadedModel, load_model, load_tiny_vae
 from motionstream_core.demo.track_error import lucas_kanade_error
@@ -162,6 +162,8 @@ def rows_of(make: Make, photos: Sequence[Array], wide: Sequence[Array], long: bo
     rows["dragged cut-out, dB inside"] = f"{quality:.1f}"
     rows["dragged cut-out, correlation inside"] = f"{correlation:.2f}"
     rows["dragged cut-out, IoU"] = f"{overlap:.2f}"
+    quality, roughness = np.array([behind(case, video, LAST) for case, video in pairs]).mean(0)
+    rows["behind the cut-out, dB (roughness, 1: as the truth)"] = f"{quality:.1f} ({roughness:.2f})"
     judged = [lucas_kanade_error(video, told(case.clip)) for case, video in pairs]
     rows["dragged points, px (share followed)"] = _errors(judged)
     clips = camera_clips(wide)

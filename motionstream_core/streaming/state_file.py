@@ -36,7 +36,7 @@ FORMAT, VERSION = "motionstream-stream", 3
 MAX_SIDE_PX, MAX_CHUNK, MAX_REMEMBERED, MAX_STEP = 2**14, 10**9, 10_000, 1000
 HEADER = "motionstream_stream"
 PICTURE = "picture."
-MEMO = "_shares"
+MEMOS = {"_shares", "_closed"}
 """Of a carried picture: what it found last, which it finds again."""
 
 
@@ -209,7 +209,7 @@ def _source_parts(source: ImageSource | None) -> tuple[dict[str, Tensor], dict[s
         value = getattr(source.carried, field.name)
         if isinstance(value, Tensor):
             tensors[PICTURE + field.name] = value
-        elif field.name != MEMO:
+        elif field.name not in MEMOS:
             numbers[field.name] = value
     return tensors, {"source": "carried", "picture": json.dumps(numbers)}
 
@@ -225,7 +225,7 @@ def _source_of(
     if not all(isinstance(each, int | float) for value in numbers.values() for each in _listed(value)):
         raise ValueError("a picture of other values than numbers")
     inner = {name.removeprefix(PICTURE): each for name, each in held.items() if name.startswith(PICTURE)}
-    if {*inner, *numbers, MEMO} != {field.name for field in dataclasses.fields(CarriedPicture)}:
+    if {*inner, *numbers, *MEMOS} != {field.name for field in dataclasses.fields(CarriedPicture)}:
         raise ValueError("a picture of other parts")
     picture = CarriedPicture(**inner, **numbers)
     for each in (held["first"], held["last"], picture.picture):

@@ -1,10 +1,10 @@
 """The first picture as its tracks drag it: a rough forecast of every later frame, of known pixels alone.
 
-What the moving points stand on goes along with them, over what rests; where it was its surroundings close over the
-hole. How far it reaches the picture tells (`cutout`). What a turn does at its rim, and what lay behind it, are
-left to the model that is given the forecast. To carry the first frame along the trajectories as the motion's condition
-is Wan-Move's idea (arXiv 2512.08765), which carries single latent cells; a small model needs pixels that are where
-they belong.
+What the moving points stand on goes along with them, over what rests; where it was the hole is filled with what the
+rest of the picture is made of (`inpaint`). How far it reaches the picture tells (`cutout`). What a turn does at its
+rim, and what truly lay behind it, are left to the model that is given the forecast. To carry the first frame along the
+trajectories as the motion's condition is Wan-Move's idea (arXiv 2512.08765), which carries single latent cells; a
+small model needs pixels that are where they belong.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .cutout import GROUND, Piece, centers, cut_out, squares
-from .give import given_part, is_whole
+from .give import RIM, given_part, is_whole
+from .inpaint import inpainted
 from .tracks import Tracks
 from .warp import FIELD_STRIDE, compensated, enlarged, filled, looked_up, sampled_at, window_of
 
@@ -63,6 +64,8 @@ class CarriedPicture:
     """Of the whole frame, px, where the picture is a part of one; 0: its own smaller side."""
     _shares: tuple[object, list[Piece]] = (None, [])
     """What `_things` came to last, and of which points: where they stand, group by group, and what rests."""
+    _closed: tuple[Tensor, Tensor] | None = None
+    """What `_behind` came to last, and of which hole."""
     _ids: list[int] = field(default_factory=list)
     _anchors: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
     _places: Tensor = field(default_factory=lambda: torch.zeros(0, 2))
@@ -108,7 +111,7 @@ class CarriedPicture:
         things = self._things(groups, self._beside)
         largest = max(range(len(things)), key=lambda k: float(things[k].share.mean()))
         ground = largest if things[largest].share.mean() >= GROUND else None
-        went, begun, over, under = blank, blank, list[Layer](), list[Layer]()
+        went, begun, hole, over, under = blank, blank, blank[0] > 0, list[Layer](), list[Layer]()
         cells = centers(height, width, FIELD_STRIDE)
         for index, (each, thing) in enumerate(zip(groups, things, strict=True)):
             way, say = self._way(cells, places[:, each], ways[:, each])
@@ -126,18 +129,21 @@ class CarriedPicture:
                 under.append(_beneath(self._given(way, thing), thing))
                 comes = comes.maximum(under[-1][1])
             went = went.maximum(leaves)
+            hole |= F.max_pool2d((thing.share[None] > RIM).float(), 3, 1, 1)[0] * leaves[0] > 0
             begun = begun.maximum(away * ((leaves > 0) | (comes > 0)))
         came = blank
-        if under:  # what nothing comes to is closed from what is around it then
+        if under:  # what nothing comes to is closed from what is around it then, smoothly but where the things were
             known = 1 - (2 * went).clamp(max=1) if ground is None else self._rest(things, ground).expand_as(blank)
             for carried, there in under:
                 known = there + (1 - there) * known
                 frames = torch.lerp(frames, carried, (there / known.clamp(min=1e-6))[None])
                 came = torch.maximum(came, there)
-            frames = filled(frames.movedim(1, 0), known[:, None]).movedim(0, 1)
             went = 1 - known
+            frames = filled(frames.movedim(1, 0), known[:, None]).movedim(0, 1)
+            if ground is None:
+                frames = torch.lerp(frames, self._behind(hole)[:, None], hole * (1 - 2 * known).clamp(min=0))
         else:
-            frames = torch.lerp(frames, self._closed(went)[:, None], went[None])
+            frames = torch.lerp(frames, self._behind(hole)[:, None], went[None])
         for carried, there in over:
             frames = torch.lerp(frames, carried, there[None])
             came = torch.maximum(came, there)
@@ -329,10 +335,11 @@ class CarriedPicture:
         near = F.max_pool2d((2 * taken[None]).clamp(max=1), 5, 1, 2)[0]
         return 1 - (things[ground].share + near).clamp(max=1)
 
-    def _closed(self, went: Tensor) -> Tensor:
-        """The picture with everything that ever went away closed over from around it."""
-        hole = (2 * went.amax(0)[None]).clamp(max=1)  # the border's own pixels are half of what went
-        return filled(self.picture[None], 1 - hole[None])[0]
+    def _behind(self, hole: Tensor) -> Tensor:
+        """The picture without what was in the hole (h w)."""
+        if self._closed is None or not torch.equal(self._closed[0], hole):
+            self._closed = hole, inpainted(self.picture, hole)
+        return self._closed[1]
 
     def _settle(self, told: set[int], frame: Tensor) -> None:
         """Forget the points that are told no more; where they moved anything, the picture is now as they left it."""
@@ -342,6 +349,7 @@ class CarriedPicture:
         if (self._far(self._places - self._anchors)[~kept] > 0.5).any():
             self.picture = frame.clone()  # no view, which would hold the whole chunk
             self._anchors, self._carrying, self._shares = self._places, torch.zeros_like(kept), (None, [])
+            self._closed = None
         self._ids = [track_id for track_id in self._ids if track_id in told]
         self._anchors, self._places, self._groups = self._anchors[kept], self._places[kept], self._groups[kept]
         self._carrying = self._carrying[kept]

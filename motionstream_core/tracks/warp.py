@@ -88,13 +88,13 @@ def looked_up(picture: Tensor, at: Tensor) -> Tensor:
 
 
 def filled(pictures: Tensor, known: Tensor) -> Tensor:
-    """Pictures (n 3 h w) where known (n 1 h w) is 1, and elsewhere what is around it (pull-push)."""
+    """Pictures (n c h w) where known (n 1 h w) is 1, and elsewhere what is around it (pull-push)."""
     height, width = pictures.shape[2:]
     weighted = torch.cat([pictures * known, known], dim=1)
     if min(height, width) > 1:
         coarse = F.avg_pool2d(weighted, 2, ceil_mode=True)
-        around = filled(coarse[:, :3] / coarse[:, 3:].clamp(min=1e-6), (coarse[:, 3:] * 4).clamp(max=1))
+        around = filled(coarse[:, :-1] / coarse[:, -1:].clamp(min=1e-6), (coarse[:, -1:] * 4).clamp(max=1))
         around = F.interpolate(around, (height, width), mode="bilinear", align_corners=False)
     else:
-        around = weighted[:, :3] / weighted[:, 3:].clamp(min=1e-6)
+        around = weighted[:, :-1] / weighted[:, -1:].clamp(min=1e-6)
     return torch.lerp(around, pictures, known)

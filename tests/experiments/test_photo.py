@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -23,6 +24,7 @@ from experiments.photo.clips import (
     video_tensor,
 )
 from experiments.photo.drag import SPEC as DRAG_SPEC
+from experiments.photo.dragged import behind, case_of
 from experiments.photo.drags import draw_drag, draw_pictures
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
@@ -32,8 +34,8 @@ from motionstream_core.tracks import Tracks
 from motionstream_core.training.data import View
 from motionstream_core.training.engine.engine import Compute, Engine
 from motionstream_core.world.leaves import render_leaves, sample_leaves
+from motionstream_core.world.weather import FALLS, weathered
 from motionstream_core.world.weather import WORDS as WEATHER
-from motionstream_core.world.weather import weathered
 
 
 def test_what_is_drawn_meanwhile_is_taken_in_once_and_moving_ground_is_told(tmp_path: Path) -> None:
@@ -122,10 +124,13 @@ def test_a_drag_is_kept_whole_and_its_beginning_is_that_of_the_longer_one(tmp_pa
 
 
 def test_captions_are_of_known_words_and_turn_where_every_chunk_ends() -> None:
-    drawn = [draw_captions(np.random.default_rng(seed), 13) for seed in range(300)]
+    drawn = [draw_captions(np.random.default_rng(seed), 13, 5.0) for seed in range(300)]
     assert all(words in VOCABULARY for captions in drawn for words in captions[0].replace(",", " , ").split())
     asked = {words for captions in drawn for words in asked_of(captions)[0]}
     assert asked == set(WEATHER)
+    even = [draw_captions(np.random.default_rng(seed), 13, 1.0) for seed in range(300)]
+    often, seldom = (sum(bool(asked_of(each)[0] & set(FALLS)) for each in kind) for kind in (drawn, even))
+    assert often > 1.2 * seldom
     turns = [captions for captions in drawn if len(set(captions)) > 1]
     assert 90 < len(turns) < 200
     assert all(len(set(captions[:TURN])) == 1 and len(set(captions[TURN:])) == 1 for captions in turns)
@@ -138,7 +143,7 @@ def test_a_batch_is_what_its_words_and_its_noise_make_of_it(tmp_path: Path) -> N
     pictures = draw_pictures(np.random.default_rng(4), 2)
     one = draw(np.random.default_rng(3), pictures, DRAG_SPEC, vae, View(7, 8))
     one.save(tmp_path / "00000.npz")
-    drawn = Clips(tmp_path, DRAG_SPEC, vae, 0).batch(View(7, 8), 8, 0.0, np.random.default_rng(9), 3.0)
+    drawn = Clips(tmp_path, DRAG_SPEC, vae, 0).batch(View(7, 8), 8, 0.0, np.random.default_rng(9), 3.0, 5.0)
     assert len({captions[0] for captions in drawn.captions}) > 2
     touched = (one.mask[:2] > 0).any(0)
     touched[0] = False
@@ -156,11 +161,22 @@ def test_a_batch_is_what_its_words_and_its_noise_make_of_it(tmp_path: Path) -> N
     assert {1.0, 4.0} <= set(drawn.weight.unique().tolist())
 
 
+def test_of_what_a_piece_uncovers_a_blur_is_told_from_texture() -> None:
+    ground, source = draw_pictures(np.random.default_rng(5), 2)
+    case = case_of(np.random.default_rng(6), ground, source, points=9)
+    span = slice(40, 49)
+    quality, roughness = behind(case, case.still, span)
+    assert quality > 60 and roughness == pytest.approx(1)
+    soft = np.stack([cv2.blur(frame, (9, 9)) for frame in case.still])
+    quality, roughness = behind(case, soft, span)
+    assert quality < 40 and roughness < 0.5
+
+
 @pytest.mark.thorough
 def test_training_goes_on_where_it_was_and_the_student_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drag, "PHASES", (drag.Phase(1.0, View(4, 8), 2, 0.5, 0.5),))
+    monkeypatch.setattr(drag, "PHASES", (drag.Phase(1.0, View(4, 8), 2, 0.5, 0.5, 5.0),))
     monkeypatch.setattr(drag, "WHOLE", View(4, 8))
     monkeypatch.setattr(drag, "CHUNKS", (1, 3))
     monkeypatch.setattr(drag, "DRAGS", 2)

