@@ -3,7 +3,7 @@
 From coarse to fine, and on each level in turns: of every patch that touches the hole the one that is most like it is
 found in the rest, and every pixel of the hole becomes the mean of what these say of it (Wexler et al. 2007). How rough
 a texture is counts as colour does, or all would be filled with what is flat (Newson et al. 2014). The coarsest level
-compares all with all; finer ones try what their neighbours have found, and a few at random (PatchMatch, Barnes et al.
+compares all with all; finer ones try what their neighbours have found, and one at random (PatchMatch, Barnes et al.
 2009).
 """
 
@@ -21,12 +21,8 @@ RADIUS = 2
 """Of a patch, px."""
 COARSEST = 16
 """Px of the smaller side below which no level is made."""
-TURNS, LAST_TURNS = 4, 2
+TURNS, LAST_TURNS = 2, 1
 """On a level, and on the finest."""
-JUMPS = (4, 1)
-"""Px to the neighbours whose finds are tried."""
-RANDOM = 2
-"""As many at random, the second half as far away as the first at most."""
 TEXTURE = 4.0
 """What a difference of texture counts more than one of colour."""
 FAR = 15.0
@@ -111,16 +107,14 @@ class _Level:
         return places
 
     def search(self, generator: torch.Generator) -> None:
-        """Find likelier patches: those beside what the neighbours have found, and some at random."""
+        """Find likelier patches: those beside what the neighbours have found, and one at random."""
         self.costs = self._cost(torch.arange(len(self.found)), self.found)
         places = self.map()
-        for jump, (dy, dx) in product(JUMPS, ((0, 1), (1, 0), (0, -1), (-1, 0))):
-            step = jump * torch.tensor([dy, dx])
+        for step in torch.tensor([(0, 1), (1, 0), (0, -1), (-1, 0)]):
             self._try(places[(self.targets - step).clamp(min=0).minimum(self._last).unbind(1)] + step)
             places[self.targets.unbind(1)] = self.found
-        for halvings in range(1, RANDOM + 1):
-            away = torch.rand(self.found.shape, generator=generator) * 2 - 1
-            self._try(self.found + (away * (self._last + 1) / 4**halvings).long())
+        away = torch.rand(self.found.shape, generator=generator) * 2 - 1
+        self._try(self.found + (away * (self._last + 1) / 4).long())
 
     def vote(self) -> None:
         """Give every pixel of the hole the mean of what the patches found say of it, the likelier the more."""
