@@ -90,9 +90,9 @@ class CarriedImage:
     By a VAE that has a draft of its encoder only the picture itself is encoded; a cell that the tracks have changed is
     drafted.
 
-    first: the picture (3 h w) as it was given, on the VAE's device. side: see `CarriedPicture`. carried, last: what its
-        points have made of it, and the last frame of it, on the CPU; None before the first chunk. still: latents
-        (1 c 1 h w) of the picture when it has stood still for long.
+    first: the picture (3 h w) as it was given, on the VAE's device. side: see `CarriedPicture`. carried: what its
+        points have made of it, on the CPU; None before the first chunk. still: latents (1 c 1 h w) of the picture when
+        it has stood still for long.
     """
 
     vae: Encoder
@@ -100,18 +100,15 @@ class CarriedImage:
     first: Tensor
     side: float = 0.0
     carried: CarriedPicture | None = None
-    last: Tensor | None = None
     still: Tensor | None = None
 
     def at_latents(self, start: int, stop: int, tracks: Tracks) -> ImageSlot:
         """See `ImageSource`."""
-        known = self.last
-        if start == 0 or known is None or self.carried is None:  # a stream begins, perhaps not the first one
-            known, self.carried = self._begun()
-        begins = int(start == 0)  # frame 0 is the picture to the bit
+        if start == 0 or self.carried is None:  # a stream begins, perhaps not the first one
+            self.carried = self._begun()
+        begins, known = int(start == 0), self.carried.shown  # frame 0 is the picture to the bit
         carried = self.carried.carry(tracks)
         frames = torch.cat([known[:, None], carried.frames[:, begins:]], dim=1)
-        self.last = kept_apart(frames[:, -1])
         frames = frames.to(self.first.device)
         latents = [self.vae.encode(frames[None, :, :1])] if begins else []
         if frames.shape[1] > 1:
@@ -122,12 +119,11 @@ class CarriedImage:
 
     def begin(self, tracks: Tracks) -> None:
         """The picture was shown already, under `tracks` of that one frame: what they stand on goes along from there."""
-        self.last, self.carried = self._begun()
+        self.carried = self._begun()
         self.carried.carry(tracks)
 
-    def _begun(self) -> tuple[Tensor, CarriedPicture]:
-        picture = self.first.cpu()
-        return picture, CarriedPicture(picture, self.side)
+    def _begun(self) -> CarriedPicture:
+        return CarriedPicture(self.first.cpu(), self.side)
 
     def _encoded(self, frames: Tensor) -> Tensor:
         """Latents (1 c f h w) of frames (3 1+4f h w) without the first."""

@@ -32,11 +32,11 @@ from .state import StreamState
 from .stream import StreamSettings
 
 SUFFIX = ".stream.safetensors"
-FORMAT, VERSION = "motionstream-stream", 3
+FORMAT, VERSION = "motionstream-stream", 4
 MAX_SIDE_PX, MAX_CHUNK, MAX_REMEMBERED, MAX_STEP = 2**14, 10**9, 10_000, 1000
 HEADER = "motionstream_stream"
 PICTURE = "picture."
-MEMOS = {"_shares", "_closed"}
+MEMOS = {"_plain", "_shares", "_closed"}
 """Of a carried picture: what it found last, which it finds again."""
 
 
@@ -201,8 +201,8 @@ def _source_parts(source: ImageSource | None) -> tuple[dict[str, Tensor], dict[s
         return {"latents": source.latents}, {"source": "still"}
     if isinstance(source, ClipThenCarried):
         source = source.after
-    assert isinstance(source, CarriedImage) and source.carried is not None and source.last is not None
-    tensors, numbers = {"first": source.first, "last": source.last}, {}
+    assert isinstance(source, CarriedImage) and source.carried is not None
+    tensors, numbers = {"first": source.first}, {}
     if source.still is not None:
         tensors["still"] = source.still
     for field in dataclasses.fields(source.carried):
@@ -228,11 +228,11 @@ def _source_of(
     if {*inner, *numbers, *MEMOS} != {field.name for field in dataclasses.fields(CarriedPicture)}:
         raise ValueError("a picture of other parts")
     picture = CarriedPicture(**inner, **numbers)
-    for each in (held["first"], held["last"], picture.picture):
+    for each in (held["first"], picture.picture, picture.shown):
         if each.shape != (3, *header.size):
             raise ValueError(f"a picture of shape {tuple(each.shape)}")
     still = held["still"].to(device) if "still" in held else None
-    return CarriedImage(vae, spec.vae_stride, held["first"].to(device), picture.side, picture, held["last"], still)
+    return CarriedImage(vae, spec.vae_stride, held["first"].to(device), picture.side, picture, still)
 
 
 def _listed(value: Any) -> list[Any]:

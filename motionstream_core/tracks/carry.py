@@ -18,6 +18,7 @@ from torch import Tensor
 from .cutout import GROUND, Piece, centers, cut_out, squares
 from .give import RIM, given_part, is_whole
 from .inpaint import inpainted
+from .plain import Plain
 from .tracks import Tracks
 from .warp import FIELD_STRIDE, compensated, enlarged, filled, looked_up, sampled_at, window_of
 
@@ -54,14 +55,18 @@ class CarriedPicture:
 
     A point is anchored to the part of the picture that is shown where the point is first seen, so that what was
     dragged once can be taken again; one that is first seen in a hole carries nothing, since what it belongs to is not
-    in the picture. One that is hidden leaves it to those that it went with. Once a point is told no more the picture
-    itself is what it was left as, so that no stream has more to remember than what is in hand.
+    in the picture. One that is hidden leaves it to those that it went with. Before a chunk that tells a point no more
+    the picture itself becomes what was shown last, so that no stream has more to remember than what is in hand.
     """
 
     picture: Tensor
     """As it is now."""
     side: float = 0.0
     """Of the whole frame, px, where the picture is a part of one; 0: its own smaller side."""
+    shown: Tensor = field(default_factory=lambda: torch.zeros(0))
+    """Its newest frame (3 h w)."""
+    _plain: Plain | None = None
+    """What of the picture is plain ground."""
     _shares: tuple[object, list[Piece]] = (None, [])
     """What `_things` came to last, and of which points: where they stand, group by group, and what rests."""
     _closed: tuple[Tensor, Tensor] | None = None
@@ -79,14 +84,19 @@ class CarriedPicture:
     _empty: list[int] = field(default_factory=list)
     """The points that were first seen in a hole."""
 
+    def __post_init__(self) -> None:
+        if not self.shown.numel():
+            self.shown = self.picture
+
     def copy(self) -> CarriedPicture:
         """The same state, apart from this one; its tensors never change and are shared."""
         return replace(self, _ids=list(self._ids), _empty=list(self._empty))
 
     def carry(self, tracks: Tracks) -> Carried:
         """The next frames, under tracks of a frame of any size."""
+        self._settle(set(tracks.ids.tolist()))
         carried = self._composed(self._follow(tracks.rescaled(*self.picture.shape[1:])))
-        self._settle(set(tracks.ids.tolist()), carried.frames[:, -1])
+        self.shown = carried.frames[:, -1].clone()  # no view, which would hold the whole chunk
         return carried
 
     def _composed(self, rows: list[tuple[Tensor, Tensor]]) -> Carried:
@@ -100,7 +110,7 @@ class CarriedPicture:
         before = self._groups
         self._regroup(ways[-1], shown[-1])
         moved = (self._far(ways) * shown).amax(0) > 0.5
-        if not (torch.equal(moved, self._carrying) and torch.equal(self._groups[moved], before[moved])):
+        if not (torch.equal(moved, self._carrying) and _same_parts(self._groups[moved], before[moved])):
             self._carrying, self._beside = moved, self._anchors[~moved & shown.any(0)]
         blank = torch.zeros(len(rows), height, width)
         frames = self.picture[:, None].expand(-1, len(rows), -1, -1)
@@ -325,7 +335,8 @@ class CarriedPicture:
         anchors = [self._anchors[groups[k]] for k in order]
         key = [each.tolist() for each in anchors], beside.tolist()
         if self._shares[0] != key:
-            self._shares = key, cut_out(self.picture, anchors, beside, REACH * self._side)
+            self._plain = self._plain or Plain(self.picture, REACH * self._side)
+            self._shares = key, cut_out(self._plain, anchors, beside)
         return [self._shares[1][order.index(k)] for k in range(len(groups))]
 
     def _rest(self, things: list[Piece], ground: int) -> Tensor:
@@ -341,15 +352,15 @@ class CarriedPicture:
             self._closed = hole, inpainted(self.picture, hole)
         return self._closed[1]
 
-    def _settle(self, told: set[int], frame: Tensor) -> None:
+    def _settle(self, told: set[int]) -> None:
         """Forget the points that are told no more; where they moved anything, the picture is now as they left it."""
         kept = torch.tensor([track_id in told for track_id in self._ids], dtype=torch.bool)
         if kept.all():
             return
         if (self._far(self._places - self._anchors)[~kept] > 0.5).any():
-            self.picture = frame.clone()  # no view, which would hold the whole chunk
+            self.picture = self.shown
             self._anchors, self._carrying, self._shares = self._places, torch.zeros_like(kept), (None, [])
-            self._closed = None
+            self._plain = self._closed = None
         self._ids = [track_id for track_id in self._ids if track_id in told]
         self._anchors, self._places, self._groups = self._anchors[kept], self._places[kept], self._groups[kept]
         self._carrying = self._carrying[kept]
@@ -371,6 +382,11 @@ def _connected(together: Tensor) -> Tensor:
             break
         roots = lower
     return roots
+
+
+def _same_parts(one: Tensor, other: Tensor) -> bool:
+    """Whether two numberings (m) part the same points from each other."""
+    return torch.equal(one[:, None] == one, other[:, None] == other)
 
 
 def _firm(say: Tensor) -> Tensor:

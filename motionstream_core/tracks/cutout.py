@@ -41,7 +41,7 @@ LOOSE = 0.5
 """What has less of an edge about it may be plain ground."""
 TAKEN = 4.0
 """A pixel of which one part in so many belongs to a thing is nothing of its ground's."""
-ROUNDS = 3
+ROUNDS = 2
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1), (0, -1), (-1, 0), (-1, -1), (-1, 1))
 FAR = 1e6
 
@@ -71,16 +71,13 @@ class Piece:
         return seams(self.follows)
 
 
-def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float) -> list[Piece]:
-    """What of a picture (3 h w), in [0, 1], goes with each group of points (m 2), px.
-
-    others: (m 2) px, points that go with none. reach: px, how far a point speaks for its surroundings.
-    """
+def cut_out(plain: Plain, groups: list[Tensor], others: Tensor) -> list[Piece]:
+    """What of a picture goes with each group of points (m 2), px. others: (m 2) px, points that go with none."""
+    picture, reach = plain.picture, plain.reach
     height, width = picture.shape[1:]
     like, margin = torch.zeros(height, width, dtype=torch.bool), round(BEYOND * reach)
     away = [squares(centers(height, width, 1), each[None])[0].amin(-1).unflatten(0, (height, width)) for each in groups]
     within = [each < (FARTHEST * reach) ** 2 for each in away]
-    plain = Plain(picture, reach)
     near = torch.stack(away).amin(0) < reach**2
     if near.float().mean() < GROUND:  # not a camera's points, all over the picture
         beside = [plain.beside(each, near) for each in groups]
@@ -108,13 +105,14 @@ def cut_out(picture: Tensor, groups: list[Tensor], others: Tensor, reach: float)
             pieces.append(Piece(share * left))
             continue
         share = own / taken.clamp(min=1)
-        pieces.append(Piece(share) if alone else _with_ground(picture, plain, share, rest | (taken - own > RIM), reach))
+        pieces.append(Piece(share) if alone else _with_ground(plain, share, rest | (taken - own > RIM)))
     return pieces
 
 
-def _with_ground(picture: Tensor, plain: Plain, share: Tensor, barred: Tensor, reach: float) -> Piece:
+def _with_ground(plain: Plain, share: Tensor, barred: Tensor) -> Piece:
     """The piece of a share (h w) with what hangs on it, none of which is barred (h w)."""
-    joined, part = joined_border(picture, share, reach)
+    reach = plain.reach
+    joined, part = joined_border(plain.picture, share, reach)
     ground = plain.ground_at(share > 1 - RIM) if part > LOOSE else None
     if ground is None:
         return Piece(share, follows_of(share, joined, barred, reach))
@@ -140,14 +138,14 @@ def _by_way(picture: Tensor, kernels: list[Tensor], within: list[Tensor], rest: 
 
     Of the ways from a pixel to a group, to others, to what rests and to where no group reaches the shortest decides.
     """
-    lengths, anywhere = _lengths(picture), torch.stack(within).any(0)
-    mine = [_distances(lengths, kernel & anywhere, steps) for kernel in kernels]
-    nowhere = _distances(lengths, ~anywhere | (rest & anywhere), steps)
-    shares = []
-    for index, own in enumerate(mine):
-        others = torch.stack([nowhere, *mine[:index], *mine[index + 1 :]]).amin(0)
-        edge = _distances(lengths, ~within[index], steps) if len(kernels) > 1 else nowhere
-        shares.append(torch.sigmoid((torch.minimum(others, edge) - own) / SOFT_PX) * within[index])
+    anywhere, several = torch.stack(within).any(0), len(kernels) > 1
+    marked = [~anywhere | (rest & anywhere), *(kernel & anywhere for kernel in kernels)]
+    nowhere, *found = _distances(_lengths(picture), torch.stack(marked + [~each for each in within] * several), steps)
+    mine, shares = found[: len(kernels)], []
+    edges = found[len(kernels) :] if several else [nowhere]
+    for index, (own, edge) in enumerate(zip(mine, edges, strict=True)):
+        others = torch.stack([nowhere, edge, *mine[:index], *mine[index + 1 :]]).amin(0)
+        shares.append(torch.sigmoid((others - own) / SOFT_PX) * within[index])
     return shares
 
 
@@ -228,16 +226,16 @@ def _lengths(picture: Tensor) -> list[tuple[int, int, Tensor]]:
 
 
 def _distances(lengths: list[tuple[int, int, Tensor]], marked: Tensor, steps: int) -> Tensor:
-    """Length (h w) of the shortest way of at most so many steps to a marked pixel."""
-    distances = torch.where(marked, 0.0, FAR)
+    """Lengths (n h w) of the shortest way of at most so many steps to one of the marked pixels (n h w)."""
+    height, width = marked.shape[1:]
+    padded = F.pad(torch.where(marked, 0.0, FAR), (1, 1, 1, 1), value=FAR)
     for _ in range(steps):
-        padded = F.pad(distances, (1, 1, 1, 1), value=FAR)
-        height, width = distances.shape
-        ways = [distances]
+        shorter = padded.clone()
+        inside = shorter[:, 1:-1, 1:-1]
         for dy, dx, length in lengths:
-            ways.append(padded[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width] + length)
-        shorter = torch.stack(ways).amin(0)
-        if torch.equal(shorter, distances):
+            way = padded[:, 1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width] + length
+            torch.minimum(inside, way, out=inside)
+        if torch.equal(shorter, padded):
             break
-        distances = shorter
-    return distances
+        padded = shorter
+    return padded[:, 1:-1, 1:-1]

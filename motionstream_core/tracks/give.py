@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,20 +35,28 @@ def follows_of(share: Tensor, joined: Tensor, barred: Tensor, reach: float) -> T
     `joined_border`. barred: (h w), which pixels rest, as the picture's edges do. reach: px, see `cut_out`. The solution
     of a screened Poisson equation, into which the thing's border lets nothing where it is an edge.
     """
-    own = share > RIM
+    own, width = share > RIM, share.shape[1]
     free = ~(own | barred)
     free[0] = free[-1] = free[:, 0] = free[:, -1] = False
-    down, right = (torch.where(own.float().diff(dim=axis) == 0, 1.0, _both(joined, axis)) for axis in (0, 1))
+    kept, flows = torch.full((share.numel(),), 1 / (GIVES * reach) ** 2), list[tuple[Tensor, int]]()
+    for axis, apart in ((0, width), (1, 1)):  # neighbours down and across, so far apart among all pixels row by row
+        over = torch.where(own.float().diff(dim=axis) == 0, 1.0, _both(joined, axis))
+        over = F.pad(over, (0, axis, 0, 1 - axis)).flatten()[:-apart]
+        kept[apart:] += over
+        kept[:-apart] += over
+        flows.append((over, apart))
 
     def applied(values: Tensor) -> Tensor:
-        rows, columns = down * values.diff(dim=0), right * values.diff(dim=1)
-        flow = F.pad(rows, (0, 0, 1, 0)) - F.pad(rows, (0, 0, 0, 1)) + F.pad(columns, (1, 0)) - F.pad(columns, (0, 1))
-        return values / (GIVES * reach) ** 2 + flow
+        image = kept * values
+        for over, apart in flows:
+            image[apart:].addcmul_(over, values[:-apart], value=-1)
+            image[:-apart].addcmul_(over, values[apart:], value=-1)
+        return image
 
-    wanted = -applied(own.float()) * free
+    wanted, sought = -applied(own.float().flatten()) * free.flatten(), free.flatten().float()
     if not wanted.any():
         return None
-    follows = _solved(lambda values: applied(values) * free, wanted, int(4 * GIVES * reach))
+    follows = _solved(lambda values: applied(values).mul_(sought), wanted, int(4 * GIVES * reach)).view(share.shape)
     return torch.where(own, 1.0, ((follows - FAINT) / (1 - FAINT)).clamp(min=0))
 
 
@@ -85,25 +94,28 @@ def _contrast(picture: Tensor, one: Tensor, other: Tensor, deviation: float) -> 
 
 def _blurred(values: Tensor, deviation: float) -> Tensor:
     """Values (c h w) under a Gaussian; 0 beyond their edges."""
-    line = torch.arange(-int(4 * deviation), int(4 * deviation) + 1)
-    weights = torch.exp(line.square() / (-2 * deviation**2))
-    weights = weights / weights.sum()
-    values = F.conv2d(values[:, None], weights.view(1, 1, -1, 1), padding="same")
-    return F.conv2d(values, weights.view(1, 1, 1, -1), padding="same")[:, 0]
+    import cv2
+
+    line = np.arange(-int(4 * deviation), int(4 * deviation) + 1)
+    weights = np.exp(np.square(line) / (-2 * deviation**2))
+    weights /= weights.sum()
+    planes = [cv2.sepFilter2D(each, -1, weights, weights, borderType=cv2.BORDER_CONSTANT) for each in values.numpy()]
+    return torch.from_numpy(np.stack(planes))
 
 
 def _solved(applied: Callable[[Tensor], Tensor], wanted: Tensor, steps: int) -> Tensor:
     """x with applied(x) = wanted, by at most so many steps of conjugate gradients."""
-    found, left = torch.zeros_like(wanted), wanted
-    way, size = left, left.square().sum()
+    found, left, way = torch.zeros_like(wanted), wanted.clone(), wanted.clone()
+    size = float(left.dot(left))
     for _ in range(steps):
         if size < 1e-6:
             break
         image = applied(way)
-        step = size / (way * image).sum()
-        found, left = found + step * way, left - step * image
-        size, before = left.square().sum(), size
-        way = left + size / before * way
+        step = size / float(way.dot(image))
+        found.add_(way, alpha=step)
+        left.sub_(image, alpha=step)
+        size, before = float(left.dot(left)), size
+        way.mul_(size / before).add_(left)
     return found
 
 

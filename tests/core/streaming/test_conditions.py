@@ -277,10 +277,11 @@ def test_a_carried_image_is_drafted_only_where_the_tracks_changed_it(vae: TinyVa
     first = source.at_latents(0, 1, tracks.slice(0, 1)).latents
     assert torch.equal(first, drafted.encode(image()))
     later = source.at_latents(1, 4, tracks.slice(1, 13)).latents
-    rest = source.still
-    assert rest is not None and torch.equal(later[:, :, :1], rest)  # frames 1 to 4: nothing has moved yet
+    rest, carried = source.still, source.carried
+    assert rest is not None and carried is not None
+    assert torch.equal(later[:, :, :1], rest)  # frames 1 to 4: nothing has moved yet
     assert torch.equal(later[:, :, :, :, -1:], rest[..., -1:].expand(-1, -1, 3, -1, -1))  # far from the point
     assert not torch.equal(later[:, :, 2, :2, :2], rest[:, :, 0, :2, :2])
-    expected = drafted.draft(source.last[None, :, None].expand(-1, -1, 4, -1, -1))  # type: ignore[misc, index]
+    expected = drafted.draft(carried.shown[None, :, None].expand(-1, -1, 4, -1, -1))  # type: ignore[misc]
     changed = (later[:, :, 2] != rest[:, :, 0]).any(1)
     torch.testing.assert_close(later[0, :, 2, changed[0]], expected[0, :, 0, changed[0]])

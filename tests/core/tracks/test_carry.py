@@ -225,6 +225,25 @@ def test_a_thing_in_hand_is_cut_out_once_whatever_comes_and_goes_beside_it(monke
     assert cuts.call_count == 1 + 5
 
 
+def test_a_drag_that_begins_where_another_ended_is_cut_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old hand's points are told no more from the chunk in which the new one sets off."""
+    picture, points = piece(noise(), 40, 60)
+    cuts = Mock(wraps=cut_out)
+    monkeypatch.setattr(carry_module, "cut_out", cuts)
+    carry = CarriedPicture(picture)
+    carry.carry(tracks_of(along(points, (30, 0), 13), ids=[1, 2, 3, 4]))
+    there, left = points + torch.tensor([30.0, 0]), carry.shown
+    assert torch.equal(carry.copy().carry(Tracks.empty(2, SIZE, SIZE)).frames[:, -1], left)
+    for start in range(0, 24, 4):  # hardly moved at first, so that it is alike to what rests about it
+        way = along(there, (0, 40), 24)[start : start + 4]
+        rests = grid()[(grid() - there[0]).abs().amax(1) > 30].expand(4, -1, -1)[:, start // 4 :]
+        ids = [5, 6, 7, 8, *range(100 + start // 4, 100 + start // 4 + rests.shape[1])]
+        last = carry.carry(tracks_of(torch.cat([way, rests], dim=1), ids)).frames[:, -1]
+    assert cuts.call_count == 2
+    assert torch.equal(carry.picture, left)
+    assert (inner(last, 70, 100) - inner(picture, 40, 60)).abs().max() < 0.05
+
+
 def test_a_point_in_a_hole_carries_nothing_when_it_leaves_it_either() -> None:
     picture, points = piece(0.3 * noise(), 40, 60)
     carry, moved = CarriedPicture(picture), along(points, (40, 0), 13)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from motionstream_core.demo.example import drawn_example
 from motionstream_core.tracks.cutout import cut_out
+from motionstream_core.tracks.plain import Plain
 
 SIZE, REACH = 128, 12.0
 NO_OTHERS = torch.zeros(0, 2)
@@ -40,7 +41,7 @@ def overlap(share: Tensor, truth: Tensor) -> float:
 def test_a_textured_thing_is_told_from_its_textured_ground(radius: int) -> None:
     truth = disc(60, 64, radius)
     picture = torch.where(truth, texture(1, (0.7, 0.4, 0.2)), texture(2, (0.2, 0.5, 0.4)))
-    (piece,) = cut_out(picture, [about(60, 64)], NO_OTHERS, REACH)
+    (piece,) = cut_out(Plain(picture, REACH), [about(60, 64)], NO_OTHERS)
     share = piece.share
     assert share[truth].min() > 0.8
     assert overlap(share, truth) > 0.9
@@ -50,14 +51,14 @@ def test_neighbours_are_cut_apart_and_share_nothing() -> None:
     left, right = disc(40, 64, 20), disc(84, 64, 20)
     picture = torch.where(left, texture(1, (0.7, 0.4, 0.2)), texture(2, (0.2, 0.5, 0.4)))
     picture = torch.where(right, texture(3, (0.5, 0.3, 0.7)), picture)
-    shares = [piece.share for piece in cut_out(picture, [about(40, 64), about(84, 64)], NO_OTHERS, REACH)]
+    shares = [piece.share for piece in cut_out(Plain(picture, REACH), [about(40, 64), about(84, 64)], NO_OTHERS)]
     assert torch.stack(shares).sum(0).max() <= 1 + 1e-6
     assert overlap(shares[0], left) > 0.8 and overlap(shares[1], right) > 0.8
 
 
 def test_a_point_at_rest_keeps_its_place() -> None:
     picture, rest = texture(1, (0.5, 0.5, 0.5)), torch.tensor([[80.0, 64]])
-    (piece,) = cut_out(picture, [about(60, 64)], rest, REACH)
+    (piece,) = cut_out(Plain(picture, REACH), [about(60, 64)], rest)
     share = piece.share
     assert share[64, 80] < 0.5 < share[64, 60]
 
@@ -70,7 +71,7 @@ def test_ground_between_a_thing_and_the_pictures_edge_is_no_part_of_it(spacing: 
     for thing in (green > red + 0.2, blue > green + 0.2):
         inside = torch.nonzero(thing).flip(1)
         points = inside[(inside % spacing == 0).all(1)] + 0.5
-        (piece,) = cut_out(picture, [points], NO_OTHERS, REACH)
+        (piece,) = cut_out(Plain(picture, REACH), [points], NO_OTHERS)
         assert overlap(piece.share, thing) > 0.7
 
 
@@ -81,14 +82,14 @@ def test_a_grids_corners_that_stand_beside_a_thing_take_no_ground_along() -> Non
     line = torch.linspace(-13, 13, 5)
     middle = torch.nonzero(thing).float().mean(0).flip(0)
     grid = middle + torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).reshape(-1, 2)
-    (piece,) = cut_out(picture, [grid], NO_OTHERS, REACH)
+    (piece,) = cut_out(Plain(picture, REACH), [grid], NO_OTHERS)
     assert overlap(piece.share, thing) > 0.77
 
 
 def test_points_all_over_the_picture_take_all_of_it() -> None:
     line = torch.arange(8.0, SIZE, 16)
     grid = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).reshape(-1, 2)
-    (piece,) = cut_out(texture(1, (0.5, 0.5, 0.5)), [grid], NO_OTHERS, REACH)
+    (piece,) = cut_out(Plain(texture(1, (0.5, 0.5, 0.5)), REACH), [grid], NO_OTHERS)
     share = piece.share
     assert share.min() > 0.99
 
@@ -96,13 +97,13 @@ def test_points_all_over_the_picture_take_all_of_it() -> None:
 def test_the_same_points_cut_out_the_same() -> None:
     """GrabCut's random starts are fixed: a stream that is replayed is the same stream."""
     picture = torch.where(disc(60, 64, 20), texture(1, (0.6, 0.5, 0.4)), texture(2, (0.5, 0.5, 0.5)))
-    first, again = (cut_out(picture, [about(60, 64)], NO_OTHERS, REACH)[0].share for _ in range(2))
+    first, again = (cut_out(Plain(picture, REACH), [about(60, 64)], NO_OTHERS)[0].share for _ in range(2))
     assert torch.equal(first, again)
 
 
 def test_points_beyond_the_picture_take_nothing_of_it() -> None:
     away = about(60, 64) + torch.tensor([300.0, 0])
-    (piece,) = cut_out(texture(1, (0.5, 0.5, 0.5)), [away], NO_OTHERS, REACH)
+    (piece,) = cut_out(Plain(texture(1, (0.5, 0.5, 0.5)), REACH), [away], NO_OTHERS)
     share = piece.share
     assert not share.any()
 
@@ -111,6 +112,6 @@ def test_points_beyond_the_picture_take_nothing_of_it() -> None:
 def test_a_small_picture_is_cut_too(size: int) -> None:
     picture = texture(1, (0.5, 0.5, 0.5))[:, :size, :size]
     for points in (torch.zeros(1, 2), torch.tensor([[0.0, 0], [size, size]])):
-        (piece,) = cut_out(picture, [points], NO_OTHERS, REACH * size / SIZE)
+        (piece,) = cut_out(Plain(picture, REACH * size / SIZE), [points], NO_OTHERS)
         share = piece.share
         assert share.shape == (size, size) and ((share >= 0) & (share <= 1)).all()

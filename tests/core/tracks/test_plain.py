@@ -101,6 +101,6 @@ def test_a_hands_grid_takes_a_thing_up_and_no_ground(thing: str, least: float, o
     middle = torch.nonzero(truth).float().mean(0).flip(0) + torch.tensor(off)
     line = torch.linspace(-13, 13, 5)
     grid = middle + torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1).reshape(-1, 2)
-    (piece,) = cut_out(picture, [grid], torch.zeros(0, 2), REACH)
+    (piece,) = cut_out(Plain(picture, REACH), [grid], torch.zeros(0, 2))
     overlap = torch.minimum(piece.share, truth.float()).sum() / torch.maximum(piece.share, truth.float()).sum()
     assert overlap > least
