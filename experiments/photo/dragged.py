@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.photo.drags import Array, Cutout, DragClip, composed, hand_path, posed
+from experiments.photo.drags import Array, Cutout, DragClip, Matrices, composed, hand_path, posed
 from motionstream_core.evaluation.world.report import Video
 from motionstream_core.tracks import Tracks
 from motionstream_core.world.leaves.picture import outline
@@ -25,10 +25,19 @@ NUM_FRAMES, SIZE_PX = 49, 128
 
 @dataclass(frozen=True)
 class Case:
-    """A drag with its truth. still: the clip without the piece."""
+    """A drag with its truth. still: the clip without the piece; ground (t 3 3): from its own px to the frames'."""
 
     clip: DragClip
     still: Video
+    ground: Matrices
+
+    def left(self, number: int) -> NDArray[np.bool_]:
+        """Where (h w) in a frame the ground is that the piece stood on in the first, and stands on no more."""
+        stood = self.clip.moved[0]
+        if not np.allclose(self.ground[number], self.ground[0]):
+            since = self.ground[number] @ np.linalg.inv(self.ground[0])
+            stood = cv2.warpPerspective(stood, since, (SIZE_PX, SIZE_PX))
+        return (stood > 0.5) & (self.clip.moved[number] <= 0.5)
 
 
 def cut_piece(rng: np.random.Generator, rgb: Array, corner: NDArray[np.int64], radius: float, points: int) -> Cutout:
@@ -43,8 +52,14 @@ def cut_piece(rng: np.random.Generator, rgb: Array, corner: NDArray[np.int64], r
     return Cutout(piece, alpha.astype(np.float32), np.zeros((NUM_FRAMES, 3, 3)), marks, True)
 
 
-def case_of(rng: np.random.Generator, ground: Array, source: Array, points: int) -> Case:
-    """A piece of `source`, from its own place there, dragged over `ground`; both are SIZE_PX wide or more."""
+def at_rest(ground: Array) -> Cutout:
+    """A picture that fills the frame and does not move."""
+    still = np.broadcast_to(np.eye(3), (NUM_FRAMES, 3, 3))
+    return Cutout(ground, np.ones(ground.shape[:2], np.float32), still, np.zeros((0, 2)), False)
+
+
+def case_of(rng: np.random.Generator, ground: Cutout, source: Array, points: int) -> Case:
+    """A piece of `source`, which is SIZE_PX wide or more, from its own place there, dragged over `ground`."""
     radius = float(rng.uniform(16, 26))
     side = int(3.2 * radius) + 4
     center = rng.uniform(0.3, 0.7, 2) * SIZE_PX
@@ -53,15 +68,13 @@ def case_of(rng: np.random.Generator, ground: Array, source: Array, points: int)
     shift = hand_path(rng, NUM_FRAMES, SIZE_PX, center)
     start = own_place + (side - 1) / 2
     moved = posed(start, shift, np.zeros(NUM_FRAMES), np.ones(NUM_FRAMES), side)
-    still = np.broadcast_to(np.eye(3), (NUM_FRAMES, 3, 3))
-    background = Cutout(ground, np.ones(ground.shape[:2], np.float32), still, np.zeros((0, 2)), False)
-    clip = composed(background, [replace(piece, to_frame=moved)], SIZE_PX)
-    return Case(clip, composed(background, [], SIZE_PX).frames)
+    clip = composed(ground, [replace(piece, to_frame=moved)], SIZE_PX)
+    return Case(clip, composed(ground, [], SIZE_PX).frames, ground.to_frame)
 
 
 def told(clip: DragClip) -> Tracks:
-    """The piece's points."""
-    mine = clip.owner >= 0
+    """The points of what moves: the piece's, and the ground's under a camera."""
+    mine = clip.moves[clip.owner]
     points, visibility = torch.from_numpy(clip.points[:, mine]), torch.from_numpy(clip.visibility[:, mine])
     return Tracks(points.float(), visibility, SIZE_PX, SIZE_PX)
 
@@ -94,7 +107,7 @@ def behind(case: Case, video: Video, span: slice) -> tuple[float, float]:
     """
     rows = []
     for number in range(span.start, span.stop):
-        left = (case.clip.moved[0] > 0.5) & (case.clip.moved[number] <= 0.5)
+        left = case.left(number)
         if not left.any():
             continue
         truth, shown = (frames[number].astype(np.float64) for frames in (case.still, video))

@@ -3,7 +3,8 @@
 Beside the bundled student for photos the one for coloured shapes, and what bounds both: the former's VAE on the truth,
 and the first frame held. 49 frames of 128 px; the last 12 are judged, or where it is said the last second against the
 first of 60 s. Cut-outs of one photo are dragged over another by nine points, the truth being rendered (`dragged`); a
-pan and a zoom are told by a grid of 8 x 8 points. Lucas-Kanade follows the points; it loses some of the truth's, too.
+pan and a zoom, over which they are dragged, too, are told by a grid of 8 x 8 points. Lucas-Kanade follows the points;
+it loses some of the truth's, too.
 Still photos under the words that the student knows are compared with the same, rendered (`world.weather`).
 """
 
@@ -19,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from experiments.photo.drag import SPEC
-from experiments.photo.dragged import NUM_FRAMES, SIZE_PX, Case, behind, case_of, figures_of, told
-from experiments.photo.drags import Array, Cutout, DragClip, composed, posed
+from experiments.photo.dragged import NUM_FRAMES, SIZE_PX, Case, at_rest, behind, case_of, figures_of, told
+from experiments.photo.drags import Array, Cutout, composed, posed
 from motionstream_core.checkpoints import LoadedModel, load_model, load_tiny_vae
 from motionstream_core.demo.track_error import lucas_kanade_error
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE, STUDENT, TINY_VAE
@@ -67,35 +68,38 @@ def grid_tracks(num_frames: int, side: int) -> Tracks:
     return Tracks(points, torch.ones(points.shape[:2], dtype=torch.bool), SIZE_PX, SIZE_PX)
 
 
-def camera_clip(photo: Array, shift: NDArray[np.float64], zoom: NDArray[np.float64]) -> DragClip:
-    """The photo (larger than the frame) under a camera: nothing else moves."""
+def under_camera(photo: Array, shift: NDArray[np.float64], zoom: NDArray[np.float64]) -> Cutout:
+    """The photo (larger than the frame) under a camera."""
     side, line = photo.shape[0], (np.arange(8) + 0.5) * SIZE_PX / 8 - 0.5
     edge = (side - SIZE_PX) // 2
     to_frame = posed(np.full(2, (SIZE_PX - 1) / 2), shift, np.zeros(NUM_FRAMES), zoom, float(side))
     grid = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2) + edge
     whole = np.ones(photo.shape[:2], np.float32)
-    return composed(Cutout(photo, whole, to_frame, grid, True), [], SIZE_PX)
+    return Cutout(photo, whole, to_frame, grid, True)
 
 
-def camera_clips(photos: Sequence[Array]) -> list[tuple[DragClip, Tracks]]:
-    """A pan and a zoom of every photo, with their grids."""
+def moved_views(photos: Sequence[Array]) -> list[Cutout]:
+    """A pan and a zoom of every photo."""
     share = np.linspace(0, 1, NUM_FRAMES)
-    clips = []
-    for photo in photos:
-        for shift, zoom in (((-12.0, 8.0), 1.0), ((0.0, 0.0), 1.25)):
-            clip = camera_clip(photo, share[:, None] * np.array(shift), zoom**share)
-            tracks = Tracks(torch.from_numpy(clip.points), torch.from_numpy(clip.visibility), SIZE_PX, SIZE_PX)
-            clips.append((clip, tracks))
-    return clips
+    moves = ((-12.0, 8.0), 1.0), ((0.0, 0.0), 1.25)
+    return [
+        under_camera(photo, share[:, None] * np.array(shift), zoom**share) for photo in photos for shift, zoom in moves
+    ]
 
 
-def drag_cases(photos: Sequence[Array]) -> list[Case]:
-    """A piece of every photo over the next one, twice."""
+def resting(photos: Sequence[Array]) -> list[Cutout]:
+    """Every photo at rest, twice."""
+    return [at_rest(photo) for photo in photos for _ in range(2)]
+
+
+def drag_cases(photos: Sequence[Array], grounds: Sequence[Cutout]) -> list[Case]:
+    """A piece of every photo over each of the two grounds that are the next one's."""
     cases = []
     for number, photo in enumerate(photos):
         for again in range(2):
             rng = np.random.default_rng((920, number, again))
-            cases.append(case_of(rng, photos[(number + 1) % len(photos)], photo, points=9))
+            ground = grounds[(2 * (number + 1) + again) % len(grounds)]
+            cases.append(case_of(rng, ground, photo, points=9))
     return cases
 
 
@@ -150,7 +154,7 @@ def rows_of(make: Make, photos: Sequence[Array], wide: Sequence[Array], long: bo
     held = [make(still.repeat(NUM_FRAMES, 0), grid_tracks(NUM_FRAMES, 5), "") for still in stills]
     pairs = zip(held, stills, strict=True)
     rows["still photo, dB of the last 12"] = _mean(psnr_db(v[LAST], s.repeat(12, 0)) for v, s in pairs)
-    cases = drag_cases(photos)
+    cases = drag_cases(photos, resting(photos))
     videos = [make(case.clip.frames, told(case.clip), "") for case in cases]
     correlation, quality, overlap = np.array(
         [figures_of(case, video, LAST) for case, video in zip(cases, videos, strict=True)]
@@ -166,14 +170,20 @@ def rows_of(make: Make, photos: Sequence[Array], wide: Sequence[Array], long: bo
     rows["behind the cut-out, dB (roughness, 1: as the truth)"] = f"{quality:.1f} ({roughness:.2f})"
     judged = [lucas_kanade_error(video, told(case.clip)) for case, video in pairs]
     rows["dragged points, px (share followed)"] = _errors(judged)
-    clips = camera_clips(wide)
-    videos = [make(clip.frames, tracks, "") for clip, tracks in clips]
+    views = moved_views(wide)
+    clips = [composed(view, [], SIZE_PX) for view in views]
+    videos = [make(clip.frames, told(clip), "") for clip in clips]
     rows["pan and zoom, dB of the last 12"] = _mean(
-        psnr_db(video[LAST], clip.frames[LAST]) for video, (clip, _) in zip(videos, clips, strict=True)
+        psnr_db(video[LAST], clip.frames[LAST]) for video, clip in zip(videos, clips, strict=True)
     )
     rows["pan and zoom, px (share followed)"] = _errors(
-        [lucas_kanade_error(video, tracks) for video, (_, tracks) in zip(videos, clips, strict=True)]
+        [lucas_kanade_error(video, told(clip)) for video, clip in zip(videos, clips, strict=True)]
     )
+    cases = drag_cases(photos, views)
+    pairs = [(case, make(case.clip.frames, told(case.clip), "")) for case in cases]
+    whole = _mean(psnr_db(video[LAST], case.clip.frames[LAST]) for case, video in pairs)
+    quality, roughness = np.array([behind(case, video, LAST) for case, video in pairs]).mean(0)
+    rows["dragged under pan and zoom: whole frame; behind it, dB"] = f"{whole}; {quality:.1f} ({roughness:.2f})"
     shapes = [held_out_case(index, "plain") for index in range(SHAPES)]
     scored = score(shapes, [make(case.clip.frames, case_tracks(case), "") for case in shapes])
     rows[f"coloured shapes, {SHAPES} held-out clips, px (dB)"] = f"{scored.epe_px:.1f} ({scored.psnr_db:.1f})"

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from experiments.photo.dragged import SIZE_PX, told
-from experiments.photo.judge import NUM_FRAMES, drag_cases, grid_tracks, truth_under
+from experiments.photo.judge import NUM_FRAMES, drag_cases, grid_tracks, resting, truth_under
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
 from motionstream_core.evaluation.metrics import psnr_db
@@ -59,7 +59,7 @@ def table(vae: TinyVae, photos: Sequence[np.ndarray]) -> str:
             ((photo * 255 + 0.5).astype(np.uint8)[None].repeat(NUM_FRAMES, 0), grid_tracks(NUM_FRAMES, 5))
             for photo in photos
         ],
-        "dragged": [(case.clip.frames, told(case.clip)) for case in drag_cases(photos)],
+        "dragged": [(case.clip.frames, told(case.clip)) for case in drag_cases(photos, resting(photos))],
     }
     lines = ["| dB: decoded, with own pixels | still | dragged |", "|---|---|---|"]
     for word in ("", *WORDS):

@@ -122,16 +122,18 @@ class CarriedPicture:
         largest = max(range(len(things)), key=lambda k: float(things[k].share.mean()))
         ground = largest if things[largest].share.mean() >= GROUND else None
         went, begun, hole, over, under = blank, blank, blank[0] > 0, list[Layer](), list[Layer]()
+        ground_way: Tensor | None = None
         cells = centers(height, width, FIELD_STRIDE)
         for index, (each, thing) in enumerate(zip(groups, things, strict=True)):
             way, say = self._way(cells, places[:, each], ways[:, each])
             # all of it or nothing, since one point may be back already; what has hardly begun shows as it was
             away = self._far(ways[:, each] / BEGUN).amax(1)[:, None, None]
             if index == ground:
-                under.append(self._layer(way, torch.ones_like(say), thing.share, mirrored=True))
+                under.append(self._layer(self.picture, way, torch.ones_like(say), thing.share, mirrored=True))
+                ground_way = way
                 begun = begun.maximum(away)
                 continue
-            over.append(_beneath(self._layer(way, _firm(say), thing.share), thing))
+            over.append(_beneath(self._layer(self.picture, way, _firm(say), thing.share), thing))
             leaves, comes = F.max_pool2d(thing.moving[None], 3, 1, 1), over[-1][1]  # with its mixed edge
             if thing.beneath is not None:
                 leaves = leaves * ~thing.beneath
@@ -150,8 +152,11 @@ class CarriedPicture:
                 came = torch.maximum(came, there)
             went = 1 - known
             frames = filled(frames.movedim(1, 0), known[:, None]).movedim(0, 1)
-            if ground is None:
-                frames = torch.lerp(frames, self._behind(hole)[:, None], hole * (1 - 2 * known).clamp(min=0))
+            behind, there = self._behind(hole)[:, None], hole.float()
+            if ground_way is not None:  # what is behind goes along with its ground
+                firm = torch.ones(ground_way.shape[:2])
+                behind, there = self._layer(behind[:, 0], ground_way, firm, there, mirrored=True)
+            frames = torch.lerp(frames, behind, there * (1 - 2 * known).clamp(min=0))
         else:
             frames = torch.lerp(frames, self._behind(hole)[:, None], went[None])
         for carried, there in over:
@@ -160,16 +165,16 @@ class CarriedPicture:
         frames = torch.lerp(self.picture[:, None], frames, begun[None])
         return Carried(frames, came * begun, went * (1 - came) * begun)
 
-    def _layer(self, way: Tensor, firm: Tensor, share: Tensor, mirrored: bool = False) -> Layer:
+    def _layer(self, picture: Tensor, way: Tensor, firm: Tensor, share: Tensor, mirrored: bool = False) -> Layer:
         """What one group carries: frames (3 t h w), and the share (t h w) of every pixel that it covers.
 
         way, firm: (t p 2) px and (t p) of cells, how far they have come, and whether anything has. share: (h w), what
-        of the picture's pixels is the group's own. mirrored: also beyond the picture's edges, where others end.
+        of the pixels of the picture (3 h w) is the group's own. mirrored: also beyond its edges, where others end.
         """
-        height, width = self.picture.shape[1:]
+        height, width = picture.shape[1:]
         size = -(-height // FIELD_STRIDE), -(-width // FIELD_STRIDE)
         firm = firm.unflatten(1, size)
-        both = torch.cat([self.picture, share[None]])
+        both = torch.cat([picture, share[None]])
         frames = both.new_zeros(4, len(way), height, width)
         window = window_of(firm.amax(0) > 0, height, width)
         rows, columns = window

@@ -24,8 +24,9 @@ from experiments.photo.clips import (
     video_tensor,
 )
 from experiments.photo.drag import SPEC as DRAG_SPEC
-from experiments.photo.dragged import behind, case_of
+from experiments.photo.dragged import at_rest, behind, case_of, told
 from experiments.photo.drags import draw_drag, draw_pictures
+from experiments.photo.judge import under_camera
 from motionstream_core.checkpoints import load_model, load_tiny_vae
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
 from motionstream_core.evaluation.world.report import frames_tensor
@@ -161,8 +162,11 @@ def test_a_batch_is_what_its_words_and_its_noise_make_of_it(tmp_path: Path) -> N
     assert {1.0, 4.0} <= set(drawn.weight.unique().tolist())
 
 
-def test_of_what_a_piece_uncovers_a_blur_is_told_from_texture() -> None:
-    ground, source = draw_pictures(np.random.default_rng(5), 2)
+@pytest.mark.parametrize("pan_px", [0, 12])
+def test_of_what_a_piece_uncovers_a_blur_is_told_from_texture(pan_px: int) -> None:
+    picture, source = draw_pictures(np.random.default_rng(5), 2)
+    pan = np.linspace(0, 1, 49)[:, None] * np.array([-pan_px, 0])
+    ground = under_camera(picture[:160, :160], pan, np.ones(49)) if pan_px else at_rest(picture)
     case = case_of(np.random.default_rng(6), ground, source, points=9)
     span = slice(40, 49)
     quality, roughness = behind(case, case.still, span)
@@ -170,6 +174,10 @@ def test_of_what_a_piece_uncovers_a_blur_is_told_from_texture() -> None:
     soft = np.stack([cv2.blur(frame, (9, 9)) for frame in case.still])
     quality, roughness = behind(case, soft, span)
     assert quality < 40 and roughness < 0.5
+    stood, left = case.clip.moved[0] > 0.5, case.left(48)
+    assert left.any() and not (left & (case.clip.moved[48] > 0.5)).any()
+    assert not (left[:, : -pan_px or None] & ~stood[:, pan_px:]).any()  # where the ground is that it stood on
+    assert told(case.clip).num_tracks == (9 + 64 if pan_px else 9)
 
 
 @pytest.mark.thorough

@@ -154,6 +154,17 @@ def test_a_dragged_piece_arrives_whole_and_the_hole_closes(held: bool) -> None:
     assert (left - 0.5).abs().mean() < 0.25 * (inner(picture, 40, 60)[:, :, :8] - 0.5).abs().mean()
 
 
+def test_under_a_camera_what_lay_behind_is_textured_and_goes_along_with_its_ground() -> None:
+    picture, points = piece(noise(), 40, 60)
+    rests = grid(12)[(grid(12) - torch.tensor([40.0, 60])).abs().amax(1) > 20]
+    moved = torch.cat([along(points, (44, 0), 13), along(rests, (12, 0), 13)], dim=1)
+    carried = CarriedPicture(picture).carry(tracks_of(moved))
+    behind = [inner(carried.frames[:, k], 32 + k, 60, 6) for k in (9, 12)]  # within the piece's place, 3 px further on
+    assert carried.went[-1, 54:66, 38:50].min() > 0.9
+    torch.testing.assert_close(behind[1], behind[0], atol=0.03, rtol=0)
+    assert behind[1].std() > 0.5 * noise().std()
+
+
 def test_what_was_let_go_stays_and_can_be_taken_back() -> None:
     picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
     carry = CarriedPicture(picture)
