@@ -99,9 +99,11 @@ class CarriedPicture:
         self.shown = carried.frames[:, -1].clone()  # no view, which would hold the whole chunk
         return carried
 
-    def _composed(self, rows: list[tuple[Tensor, Tensor]]) -> Carried:
-        """The frames of which `_follow` gave the rows."""
-        height, width = self.picture.shape[1:]
+    def _told(self, rows: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Of `_follow`'s rows where every point is and how far it has come (t m 2) px, and which ones move (m).
+
+        One without a say is far away. Whom each goes with is told anew, and what rests beside them.
+        """
         count = len(self._ids)
         places = torch.stack([torch.cat([row, self._anchors[len(row) :]]) for row, _ in rows])  # one that is new rests
         shown = torch.stack([F.pad(row, (0, count - len(row))) for _, row in rows])
@@ -112,11 +114,16 @@ class CarriedPicture:
         moved = (self._far(ways) * shown).amax(0) > 0.5
         if not (torch.equal(moved, self._carrying) and _same_parts(self._groups[moved], before[moved])):
             self._carrying, self._beside = moved, self._anchors[~moved & shown.any(0)]
+        return torch.where(shown[..., None], places, FAR), ways, moved
+
+    def _composed(self, rows: list[tuple[Tensor, Tensor]]) -> Carried:
+        """The frames of which `_follow` gave the rows."""
+        height, width = self.picture.shape[1:]
+        places, ways, moved = self._told(rows)
         blank = torch.zeros(len(rows), height, width)
         frames = self.picture[:, None].expand(-1, len(rows), -1, -1)
         if not moved.any():
             return Carried(frames, blank, blank)
-        places = torch.where(shown[..., None], places, FAR)
         groups = self._moving_groups(moved, ways[-1])
         things = self._things(groups, self._beside)
         largest = max(range(len(things)), key=lambda k: float(things[k].share.mean()))
