@@ -231,6 +231,9 @@ def _source_of(
     for each in (held["first"], picture.picture, picture.shown):
         if each.shape != (3, *header.size):
             raise ValueError(f"a picture of shape {tuple(each.shape)}")
+    for pieces in (inner["_pieces"], inner["_pieces_shown"]):
+        if pieces.shape != header.size or pieces.dtype != torch.uint8:
+            raise ValueError(f"pieces of shape {tuple(pieces.shape)}, {pieces.dtype}")
     still = held["still"].to(device) if "still" in held else None
     return CarriedImage(vae, spec.vae_stride, held["first"].to(device), picture.side, picture, still)
 

@@ -36,6 +36,7 @@ EDGE = 0.011
 """With so much say a pixel begins to go along, with twice as much it goes wholly."""
 NEAREST = 4
 MAX_GROUPS = 12
+MAX_PIECES = 255
 FAR = 1e6
 Layer = tuple[Tensor, Tensor]
 
@@ -65,6 +66,9 @@ class CarriedPicture:
     """Of the whole frame, px, where the picture is a part of one; 0: its own smaller side."""
     shown: Tensor = field(default_factory=lambda: torch.zeros(0))
     """Its newest frame (3 h w)."""
+    _pieces: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.uint8))
+    """Of its pixels (h w) the number of the piece that each came there with, 0: none; and below those of `shown`."""
+    _pieces_shown: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.uint8))
     _plain: Plain | None = None
     """What of the picture is plain ground."""
     _shares: tuple[object, list[Piece]] = (None, [])
@@ -87,6 +91,7 @@ class CarriedPicture:
     def __post_init__(self) -> None:
         if not self.shown.numel():
             self.shown = self.picture
+            self._pieces = self._pieces_shown = torch.zeros(self.picture.shape[1:], dtype=torch.uint8)
 
     def copy(self) -> CarriedPicture:
         """The same state, apart from this one; its tensors never change and are shared."""
@@ -123,6 +128,7 @@ class CarriedPicture:
         blank = torch.zeros(len(rows), height, width)
         frames = self.picture[:, None].expand(-1, len(rows), -1, -1)
         if not moved.any():
+            self._pieces_shown = self._pieces
             return Carried(frames, blank, blank)
         groups = self._moving_groups(moved, ways[-1])
         things = self._things(groups, self._beside)
@@ -169,8 +175,22 @@ class CarriedPicture:
         for carried, there in over:
             frames = torch.lerp(frames, carried, there[None])
             came = torch.maximum(came, there)
+        standing = [thing.share for index, thing in enumerate(things) if index != ground]
+        self._pieces_shown = self._pieces_now(standing, [there[-1] * begun[-1] for _, there in over])
+        if ground is not None:
+            self._pieces_shown = torch.zeros_like(self._pieces)
         frames = torch.lerp(self.picture[:, None], frames, begun[None])
         return Carried(frames, came * begun, went * (1 - came) * begun)
+
+    def _pieces_now(self, were: list[Tensor], are: list[Tensor]) -> Tensor:
+        """The pieces of a frame (h w), of shares (h w) where those that moved were in the picture, and are in it."""
+        pieces = self._pieces.long()
+        for share in were:
+            pieces[share > 0.5] = 0
+        for number, share in enumerate(are, int(pieces.max()) + 1):
+            pieces[share > 0.5] = number
+        numbers = torch.unique(F.pad(pieces.flatten(), (1, 0)), return_inverse=True)[1][1:].view(pieces.shape)
+        return (numbers - (numbers.max() - MAX_PIECES).clamp(min=0)).clamp(min=0).byte()  # of too many the oldest go
 
     def _layer(self, picture: Tensor, way: Tensor, firm: Tensor, share: Tensor, mirrored: bool = False) -> Layer:
         """What one group carries: frames (3 t h w), and the share (t h w) of every pixel that it covers.
@@ -348,7 +368,7 @@ class CarriedPicture:
         key = [each.tolist() for each in anchors], beside.tolist()
         if self._shares[0] != key:
             self._plain = self._plain or Plain(self.picture, REACH * self._side)
-            self._shares = key, cut_out(self._plain, anchors, beside)
+            self._shares = key, cut_out(self._plain, anchors, beside, self._pieces)
         return [self._shares[1][order.index(k)] for k in range(len(groups))]
 
     def _rest(self, things: list[Piece], ground: int) -> Tensor:
@@ -370,7 +390,7 @@ class CarriedPicture:
         if kept.all():
             return
         if (self._far(self._places - self._anchors)[~kept] > 0.5).any():
-            self.picture = self.shown
+            self.picture, self._pieces = self.shown, self._pieces_shown
             self._anchors, self._carrying, self._shares = self._places, torch.zeros_like(kept), (None, [])
             self._plain = self._closed = None
         self._ids = [track_id for track_id in self._ids if track_id in told]

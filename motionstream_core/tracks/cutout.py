@@ -1,8 +1,9 @@
 """What of a picture goes along with the points that stand on it.
 
-Two looks decide. The shorter way to the points, longer across the picture's edges, tells roughly what is theirs and
-what belongs to others. From there the colours tell, piece against surroundings: GrabCut (Rother et al. 2004), of
-OpenCV. Where no edge is about what was cut out it is not torn off: what hangs on it gives way (`give`).
+What has gone along together before goes along again. Of anything else two looks decide. The shorter way to the points,
+longer across the picture's edges, tells roughly what is theirs and what belongs to others. From there the colours tell,
+piece against surroundings: GrabCut (Rother et al. 2004), of OpenCV. Where no edge is about what was cut out it is not
+torn off: what hangs on it gives way (`give`).
 """
 
 from __future__ import annotations
@@ -71,16 +72,21 @@ class Piece:
         return seams(self.follows)
 
 
-def cut_out(plain: Plain, groups: list[Tensor], others: Tensor) -> list[Piece]:
-    """What of a picture goes with each group of points (m 2), px. others: (m 2) px, points that go with none."""
+def cut_out(plain: Plain, groups: list[Tensor], others: Tensor, before: Tensor | None = None) -> list[Piece]:
+    """What of a picture goes with each group of points (m 2), px.
+
+    others: (m 2) px, points that go with none. before: (h w), of every pixel the number of what it came there with, 0
+    where it came with nothing.
+    """
     picture, reach = plain.picture, plain.reach
+    again = [0] * len(groups) if before is None else _taken_again(before, groups, others)
     height, width = picture.shape[1:]
     like, margin = torch.zeros(height, width, dtype=torch.bool), round(BEYOND * reach)
     away = [squares(centers(height, width, 1), each[None])[0].amin(-1).unflatten(0, (height, width)) for each in groups]
     within = [each < (FARTHEST * reach) ** 2 for each in away]
     near = torch.stack(away).amin(0) < reach**2
     if near.float().mean() < GROUND:  # not a camera's points, all over the picture
-        beside = [plain.beside(each, near) for each in groups]
+        beside = [plain.beside(each, near) & (number == 0) for each, number in zip(groups, again, strict=True)]
         beside = [out & ~out[_middle(each)] for each, out in zip(groups, beside, strict=True)]
         others = torch.cat([others, *(each[out] for each, out in zip(groups, beside, strict=True))])
         groups = [each[~out] for each, out in zip(groups, beside, strict=True)]
@@ -89,6 +95,9 @@ def cut_out(plain: Plain, groups: list[Tensor], others: Tensor) -> list[Piece]:
     shares = _by_way(picture, kernels, within, rest, int(FARTHEST * reach))
     cut: list[Tensor | None] = []
     for index, share in enumerate(shares):
+        if before is not None and again[index]:
+            cut.append(_softened((before == again[index]).numpy()))
+            continue
         foreign = torch.stack([rest, *marks[:index], *marks[index + 1 :]]).any(0) & ~marks[index]
         radius = reach * (1 + 1 / len(groups[index]))  # the fewer the points, the farther each speaks
         likely = (share > 0.5) & (away[index] < radius**2)
@@ -107,6 +116,24 @@ def cut_out(plain: Plain, groups: list[Tensor], others: Tensor) -> list[Piece]:
         share = own / taken.clamp(min=1)
         pieces.append(Piece(share) if alone else _with_ground(plain, share, rest | (taken - own > RIM)))
     return pieces
+
+
+def _taken_again(before: Tensor, groups: list[Tensor], others: Tensor) -> list[int]:
+    """Of every group the number of what its middle stands on, 0 where others stand there, too."""
+    taken = [_numbers(before, each) for each in groups]
+    found = [int(numbers[_middle(each)]) for each, numbers in zip(groups, taken, strict=True)]
+    told = torch.cat([_numbers(before, others), *taken])
+    return [
+        number if (told == number).sum() == (own == number).sum() else 0
+        for number, own in zip(found, taken, strict=True)
+    ]
+
+
+def _numbers(before: Tensor, points: Tensor) -> Tensor:
+    """The numbers (m) at points (m 2); 0 beyond the picture."""
+    x, y = points.floor().long().unbind(-1)
+    inside = (x >= 0) & (y >= 0) & (x < before.shape[1]) & (y < before.shape[0])
+    return torch.where(inside, before[y.clamp(0, before.shape[0] - 1), x.clamp(0, before.shape[1] - 1)], 0)
 
 
 def _with_ground(plain: Plain, share: Tensor, barred: Tensor) -> Piece:
@@ -172,6 +199,13 @@ def _by_colour(picture: Tensor, kernel: Tensor, likely: Tensor, possible: Tensor
     own = _reached(own, kernel.numpy())
     outside = ~np.pad(possible.numpy()[1:-1, 1:-1], 1)
     own = ~_reached(~own, outside)  # what it encloses is its own, and a picture's edge encloses nothing
+    return _softened(own)
+
+
+def _softened(own: NDArray[np.bool_]) -> Tensor:
+    """The share (h w) of pixels that are a thing's own, with a soft rim."""
+    import cv2
+
     share = own.astype(np.float32)
     share = (share + cv2.dilate(share, np.ones((3, 3)))) / 2  # the pixels of a rim are mixed with its own
     return torch.from_numpy(cv2.GaussianBlur(share, (0, 0), BLUR_PX))

@@ -408,6 +408,10 @@ def test_another_file_and_another_version_are_refused(
         lambda header, tensors: tensors["told"].fill_(float("nan")),
         lambda header, tensors: tensors.pop("source.picture._anchors"),
         lambda header, tensors: tensors.update({"source.first": torch.zeros(3, 8, 8)}),
+        lambda header, tensors: tensors.update({"source.picture._pieces": torch.zeros(3, 8, dtype=torch.uint8)}),
+        lambda header, tensors: tensors.update(
+            {"source.picture._pieces_shown": tensors["source.picture._pieces_shown"].float()}
+        ),
     ],
     ids=[
         "chunk",
@@ -422,6 +426,8 @@ def test_another_file_and_another_version_are_refused(
         "told NaN",
         "no anchors",
         "picture",
+        "pieces",
+        "parts of pieces",
     ],
 )
 def test_a_file_that_contradicts_itself_is_refused(

@@ -255,6 +255,36 @@ def test_a_drag_that_begins_where_another_ended_is_cut_out_once(monkeypatch: pyt
     assert (inner(last, 70, 100) - inner(picture, 40, 60)).abs().max() < 0.05
 
 
+def test_what_was_dragged_is_taken_again_as_the_same_piece() -> None:
+    """Of a ground like itself, in which no colour says how far it reaches."""
+    picture, points = piece(noise(), 40, 60)
+    carry = CarriedPicture(picture)
+    carry.carry(tracks_of(along(points, (24, 10), 13), ids=[1, 2, 3, 4]))
+    first = carry._shares[1][0].share
+    there = points[:1] + torch.tensor([24.0, 10])  # by one of its corners
+    for hand, way in enumerate(((20.0, -20.0), (-30.0, 4.0), (0.0, 30.0)), start=5):
+        last = carry.carry(tracks_of(along(there, way, 13), ids=[hand])).frames[:, -1]
+        again = carry._shares[1][0].share
+        assert 0.95 < again.sum() / first.sum() < 1.05
+        there = there + torch.tensor(way)
+    assert carry._pieces_shown.max() == 1
+    assert (inner(last, 54, 84) - inner(picture, 40, 60)).abs().max() < 0.1  # four times read between its pixels
+
+
+def test_pieces_that_lie_over_each_other_and_those_of_a_moved_ground() -> None:
+    picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
+    picture, others = piece(picture, 90, 60)
+    carry = CarriedPicture(picture)
+    carry.carry(tracks_of(along(points, (0, 30), 13), ids=[1, 2, 3, 4]))
+    carry.carry(tracks_of(along(others, (-40, 36), 13), ids=[5, 6, 7, 8]))  # over the first one's corner
+    pieces = carry._pieces_shown
+    assert pieces.unique().tolist() == [0, 1, 2]
+    assert pieces[96, 50] == 2 and pieces[84, 30] == 1 and pieces[60, 40] == 0
+    moved = torch.cat([grid()[((grid() - 64).abs() < 60).all(1)]])
+    carry.carry(tracks_of(along(moved, (8, 0), 13), ids=list(range(100, 100 + len(moved)))))
+    assert not carry._pieces_shown.any()
+
+
 def test_a_point_in_a_hole_carries_nothing_when_it_leaves_it_either() -> None:
     picture, points = piece(0.3 * noise(), 40, 60)
     carry, moved = CarriedPicture(picture), along(points, (40, 0), 13)

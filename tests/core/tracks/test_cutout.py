@@ -56,6 +56,33 @@ def test_neighbours_are_cut_apart_and_share_nothing() -> None:
     assert overlap(shares[0], left) > 0.8 and overlap(shares[1], right) > 0.8
 
 
+def test_what_came_there_together_is_cut_out_again_whatever_its_colours() -> None:
+    picture, came = texture(1, (0.5, 0.5, 0.5)), disc(60, 64, 20)
+    before = came.byte() * 3
+    (piece,) = cut_out(Plain(picture, REACH), [about(50, 60)], NO_OTHERS, before)
+    assert overlap(piece.share, came) > 0.9
+    by_colour = cut_out(Plain(picture, REACH), [about(50, 60)], NO_OTHERS)[0].share
+    assert overlap(by_colour, came) < 0.7
+    beside = about(60, 92), about(28, 64)  # whose middle is not on it, though others of its points are
+    for points in beside:
+        (piece,) = cut_out(Plain(picture, REACH), [points], NO_OTHERS, before)
+        assert torch.equal(piece.share, cut_out(Plain(picture, REACH), [points], NO_OTHERS)[0].share)
+
+
+def test_two_who_take_one_thing_tear_it_and_an_anchor_on_it_holds() -> None:
+    picture, before = texture(1, (0.5, 0.5, 0.5)), disc(64, 64, 26).byte()
+    groups, anchor = [about(52, 64), about(76, 64)], torch.tensor([[80.0, 64]])
+    for again, as_ever in zip(
+        [
+            *cut_out(Plain(picture, REACH), groups, NO_OTHERS, before),
+            *cut_out(Plain(picture, REACH), groups[:1], anchor, before),
+        ],
+        [*cut_out(Plain(picture, REACH), groups, NO_OTHERS), *cut_out(Plain(picture, REACH), groups[:1], anchor)],
+        strict=True,
+    ):
+        assert torch.equal(again.share, as_ever.share)
+
+
 def test_a_point_at_rest_keeps_its_place() -> None:
     picture, rest = texture(1, (0.5, 0.5, 0.5)), torch.tensor([[80.0, 64]])
     (piece,) = cut_out(Plain(picture, REACH), [about(60, 64)], rest)
