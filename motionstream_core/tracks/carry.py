@@ -175,9 +175,10 @@ class CarriedPicture:
         for carried, there in over:
             frames = torch.lerp(frames, carried, there[None])
             came = torch.maximum(came, there)
-        standing = [thing.share for index, thing in enumerate(things) if index != ground]
-        self._pieces_shown = self._pieces_now(standing, [there[-1] * begun[-1] for _, there in over])
-        if ground is not None:
+        if ground is None:
+            places_now = [there[-1] * begun[-1] for _, there in over]
+            self._pieces_shown = self._pieces_now([thing.share for thing in things], places_now)
+        else:
             self._pieces_shown = torch.zeros_like(self._pieces)
         frames = torch.lerp(self.picture[:, None], frames, begun[None])
         return Carried(frames, came * begun, went * (1 - came) * begun)
