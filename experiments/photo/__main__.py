@@ -22,6 +22,7 @@ from torch import Tensor
 from motionstream_core.checkpoints import save_model, save_tiny_vae
 from motionstream_core.checkpoints.spec import ModelSpec
 from motionstream_core.models.conditioning import InputLayout
+from motionstream_core.models.precision import cpu_is_fast_in_bf16
 from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.training.data import Batch, View, choose_tracks, collate, object_window
 from motionstream_core.training.engine.averaged import averaged_model
@@ -221,6 +222,13 @@ def spent_of(seconds: float, device: torch.device) -> Callable[[], float]:
     return lambda: (clock() - began) / seconds
 
 
+def computing(parser: argparse.ArgumentParser, device: torch.device, precision: str) -> Compute:
+    """What is computed on, and in which numbers; a usage error for bf16 on a CPU that is slower in it."""
+    if precision == "bf16" and device.type == "cpu" and not cpu_is_fast_in_bf16():
+        parser.error("--precision bf16: this CPU is slower in it, having neither AMX nor AVX512-BF16; leave out BF16=1")
+    return Compute(device, precision)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the two files")
@@ -233,7 +241,7 @@ def main() -> None:
     args = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     share = spent_of(args.seconds, device)
-    engine = Engine(Compute(device, args.precision or ("bf16" if device.type == "cuda" else "fp32")))
+    engine = Engine(computing(parser, device, args.precision or ("bf16" if device.type == "cuda" else "fp32")))
     raw = args.out / "clips"
     raw.mkdir(parents=True, exist_ok=True)
     for worker in range(args.workers):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from experiments.photo.__main__ import SPEC as PLAIN_SPEC
-from experiments.photo.__main__ import save_student
+from experiments.photo.__main__ import computing, save_student
 from experiments.photo.clips import VOCABULARY, Clips, Drawn, keep_drawing
 from motionstream_core.checkpoints import build_model, load_model, load_tiny_vae, save_model
 from motionstream_core.demo.weights import PHOTO_STUDENT, PHOTO_TINY_VAE
@@ -31,7 +31,7 @@ from motionstream_core.models.vae.tiny_vae import TinyVae
 from motionstream_core.streaming.rollout import ConditionSource, GradientPolicy
 from motionstream_core.training.data import View, prefetched
 from motionstream_core.training.engine.checkpoint import Checkpoints
-from motionstream_core.training.engine.engine import Compute, Engine, MicroBatches, Part
+from motionstream_core.training.engine.engine import Engine, MicroBatches, Part
 from motionstream_core.training.engine.optimizers import OptimizerSettings
 from motionstream_core.training.stages.causal_loss import CausalMasks, predict_clean, sparse_causal
 from motionstream_core.training.stages.conditions import Conditioned, conditions_of, random_ids
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--tiny-vae", type=Path, default=PHOTO_TINY_VAE, help="with a draft (`draft`)")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="bf16: where the CPU has it")
     args = parser.parse_args()
-    engine = Engine(Compute(torch.device("cpu"), args.precision))
+    engine = Engine(computing(parser, torch.device("cpu"), args.precision))
     vae = load_tiny_vae(args.tiny_vae).float().eval().requires_grad_(False)
     part = engine.part("student", first_model(args.start), OptimizerSettings(learning_rate=RATE), 0.99)
     folder = args.out / "drags"

@@ -180,6 +180,17 @@ def test_of_what_a_piece_uncovers_a_blur_is_told_from_texture(pan_px: int) -> No
     assert told(case.clip).num_tracks == (9 + 64 if pan_px else 9)
 
 
+def test_bf16_is_refused_where_it_is_slower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("experiments.photo.__main__.cpu_is_fast_in_bf16", lambda: False)
+    monkeypatch.setattr("sys.argv", ["drag", str(tmp_path / "out"), "--precision", "bf16"])
+    with pytest.raises(SystemExit):
+        drag.main()
+    assert "leave out BF16=1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.thorough
 def test_training_goes_on_where_it_was_and_the_student_is_released(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
