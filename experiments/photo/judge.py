@@ -183,7 +183,8 @@ def rows_of(make: Make, photos: Sequence[Array], wide: Sequence[Array], long: bo
     pairs = [(case, make(case.clip.frames, told(case.clip), "")) for case in cases]
     whole = _mean(psnr_db(video[LAST], case.clip.frames[LAST]) for case, video in pairs)
     quality, roughness = np.array([behind(case, video, LAST) for case, video in pairs]).mean(0)
-    rows["dragged under pan and zoom: whole frame; behind it, dB (roughness)"] = f"{whole}; {quality:.1f} ({roughness:.2f})"
+    row = "dragged under pan and zoom: whole frame; behind it, dB (roughness)"
+    rows[row] = f"{whole}; {quality:.1f} ({roughness:.2f})"
     shapes = [held_out_case(index, "plain") for index in range(SHAPES)]
     scored = score(shapes, [make(case.clip.frames, case_tracks(case), "") for case in shapes])
     rows[f"coloured shapes, {SHAPES} held-out clips, px (dB)"] = f"{scored.epe_px:.1f} ({scored.psnr_db:.1f})"
