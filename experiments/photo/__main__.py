@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -222,7 +223,7 @@ def spent_of(seconds: float, device: torch.device) -> Callable[[], float]:
     return lambda: (clock() - began) / seconds
 
 
-def computing(parser: argparse.ArgumentParser, device: torch.device, precision: str) -> Compute:
+def computing(parser: argparse.ArgumentParser, device: torch.device, precision: Literal["bf16", "fp32"]) -> Compute:
     """What is computed on, and in which numbers; a usage error for bf16 on a CPU that is slower in it."""
     if precision == "bf16" and device.type == "cpu" and not cpu_is_fast_in_bf16():
         parser.error("--precision bf16: this CPU is slower in it, having neither AMX nor AVX512-BF16; leave out BF16=1")
