@@ -18,6 +18,7 @@ from torch import Tensor
 from .cutout import GROUND, Piece, centers, cut_out, squares
 from .give import RIM, given_part, is_whole
 from .inpaint import inpainted
+from .pieces import pieces_after
 from .plain import Plain
 from .tracks import Tracks
 from .warp import FIELD_STRIDE, compensated, enlarged, filled, looked_up, sampled_at, window_of
@@ -36,7 +37,6 @@ EDGE = 0.011
 """With so much say a pixel begins to go along, with twice as much it goes wholly."""
 NEAREST = 4
 MAX_GROUPS = 12
-MAX_PIECES = 255
 FAR = 1e6
 Layer = tuple[Tensor, Tensor]
 
@@ -177,21 +177,11 @@ class CarriedPicture:
             came = torch.maximum(came, there)
         if ground is None:
             places_now = [there[-1] * begun[-1] for _, there in over]
-            self._pieces_shown = self._pieces_now([thing.share for thing in things], places_now)
+            self._pieces_shown = pieces_after(self._pieces, [thing.share for thing in things], places_now)
         else:
             self._pieces_shown = torch.zeros_like(self._pieces)
         frames = torch.lerp(self.picture[:, None], frames, begun[None])
         return Carried(frames, came * begun, went * (1 - came) * begun)
-
-    def _pieces_now(self, were: list[Tensor], are: list[Tensor]) -> Tensor:
-        """The pieces of a frame (h w), of shares (h w) where those that moved were in the picture, and are in it."""
-        pieces = self._pieces.long()
-        for share in were:
-            pieces[share > 0.5] = 0
-        for number, share in enumerate(are, int(pieces.max()) + 1):
-            pieces[share > 0.5] = number
-        numbers = torch.unique(F.pad(pieces.flatten(), (1, 0)), return_inverse=True)[1][1:].view(pieces.shape)
-        return (numbers - (numbers.max() - MAX_PIECES).clamp(min=0)).clamp(min=0).byte()  # of too many the oldest go
 
     def _layer(self, picture: Tensor, way: Tensor, firm: Tensor, share: Tensor, mirrored: bool = False) -> Layer:
         """What one group carries: frames (3 t h w), and the share (t h w) of every pixel that it covers.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .give import FAINT, RIM, follows_of, joined_border, seams
+from .pieces import middle_of, taken_again
 from .plain import Plain
 
 FARTHEST = 3.0
@@ -79,15 +80,20 @@ def cut_out(plain: Plain, groups: list[Tensor], others: Tensor, before: Tensor |
     where it came with nothing.
     """
     picture, reach = plain.picture, plain.reach
-    again = [0] * len(groups) if before is None else _taken_again(before, groups, others)
     height, width = picture.shape[1:]
     like, margin = torch.zeros(height, width, dtype=torch.bool), round(BEYOND * reach)
+    before = like.byte() if before is None else before
+    again = taken_again(before, groups, others)
     away = [squares(centers(height, width, 1), each[None])[0].amin(-1).unflatten(0, (height, width)) for each in groups]
     within = [each < (FARTHEST * reach) ** 2 for each in away]
     near = torch.stack(away).amin(0) < reach**2
     if near.float().mean() < GROUND:  # not a camera's points, all over the picture
-        beside = [plain.beside(each, near) & (number == 0) for each, number in zip(groups, again, strict=True)]
-        beside = [out & ~out[_middle(each)] for each, out in zip(groups, beside, strict=True)]
+        nothing = torch.zeros(max(map(len, groups)), dtype=torch.bool)
+        beside = [
+            nothing[: len(each)] if number else plain.beside(each, near)
+            for each, number in zip(groups, again, strict=True)
+        ]
+        beside = [out & ~out[middle_of(each)] for each, out in zip(groups, beside, strict=True)]
         others = torch.cat([others, *(each[out] for each, out in zip(groups, beside, strict=True))])
         groups = [each[~out] for each, out in zip(groups, beside, strict=True)]
     kernels = [_marked(_joined(each, JOINED * reach), like) for each in groups]
@@ -95,15 +101,15 @@ def cut_out(plain: Plain, groups: list[Tensor], others: Tensor, before: Tensor |
     shares = _by_way(picture, kernels, within, rest, int(FARTHEST * reach))
     cut: list[Tensor | None] = []
     for index, share in enumerate(shares):
-        if before is not None and again[index]:
+        if share.mean() >= GROUND or bool(within[index].all()):
+            cut.append(None)
+            continue
+        if again[index]:
             cut.append(_softened((before == again[index]).numpy()))
             continue
         foreign = torch.stack([rest, *marks[:index], *marks[index + 1 :]]).any(0) & ~marks[index]
         radius = reach * (1 + 1 / len(groups[index]))  # the fewer the points, the farther each speaks
         likely = (share > 0.5) & (away[index] < radius**2)
-        if share.mean() >= GROUND or bool(within[index].all()):
-            cut.append(None)
-            continue
         sure = _marked(_joined(_inner(groups[index]), JOINED * reach), like) & ~foreign
         cut.append(_by_colour(picture, sure, likely | kernels[index], within[index] & ~foreign, margin))
     taken = torch.stack([torch.zeros(height, width), *(each for each in cut if each is not None)]).sum(0)
@@ -116,24 +122,6 @@ def cut_out(plain: Plain, groups: list[Tensor], others: Tensor, before: Tensor |
         share = own / taken.clamp(min=1)
         pieces.append(Piece(share) if alone else _with_ground(plain, share, rest | (taken - own > RIM)))
     return pieces
-
-
-def _taken_again(before: Tensor, groups: list[Tensor], others: Tensor) -> list[int]:
-    """Of every group the number of what its middle stands on, 0 where others stand there, too."""
-    taken = [_numbers(before, each) for each in groups]
-    found = [int(numbers[_middle(each)]) for each, numbers in zip(groups, taken, strict=True)]
-    told = torch.cat([_numbers(before, others), *taken])
-    return [
-        number if (told == number).sum() == (own == number).sum() else 0
-        for number, own in zip(found, taken, strict=True)
-    ]
-
-
-def _numbers(before: Tensor, points: Tensor) -> Tensor:
-    """The numbers (m) at points (m 2); 0 beyond the picture."""
-    x, y = points.floor().long().unbind(-1)
-    inside = (x >= 0) & (y >= 0) & (x < before.shape[1]) & (y < before.shape[0])
-    return torch.where(inside, before[y.clamp(0, before.shape[0] - 1), x.clamp(0, before.shape[1] - 1)], 0)
 
 
 def _with_ground(plain: Plain, share: Tensor, barred: Tensor) -> Piece:
@@ -220,11 +208,6 @@ def _reached(pixels: NDArray[np.bool_], start: NDArray[np.bool_]) -> NDArray[np.
     reached = np.zeros(count, np.bool_)
     reached[numbers[start & pixels]] = True
     return reached[numbers] & pixels
-
-
-def _middle(points: Tensor) -> int:
-    """Which of points (m 2) is nearest to their middle: there a hand is on its thing, or it drags the ground."""
-    return int((points - points.mean(0)).norm(dim=-1).argmin())
 
 
 def _inner(points: Tensor) -> Tensor:

@@ -271,7 +271,7 @@ def test_what_was_dragged_is_taken_again_as_the_same_piece() -> None:
     assert (inner(last, 54, 84) - inner(picture, 40, 60)).abs().max() < 0.1  # four times read between its pixels
 
 
-def test_pieces_that_lie_over_each_other_and_those_of_a_moved_ground() -> None:
+def test_pieces_that_lie_over_each_other() -> None:
     picture, points = piece(torch.full((3, SIZE, SIZE), 0.5), 40, 60)
     picture, others = piece(picture, 90, 60)
     carry = CarriedPicture(picture)
@@ -280,9 +280,17 @@ def test_pieces_that_lie_over_each_other_and_those_of_a_moved_ground() -> None:
     pieces = carry._pieces_shown
     assert pieces.unique().tolist() == [0, 1, 2]
     assert pieces[96, 50] == 2 and pieces[84, 30] == 1 and pieces[60, 40] == 0
-    moved = torch.cat([grid()[((grid() - 64).abs() < 60).all(1)]])
-    carry.carry(tracks_of(along(moved, (8, 0), 13), ids=list(range(100, 100 + len(moved)))))
-    assert not carry._pieces_shown.any()
+
+
+def test_a_camera_whose_middle_is_on_a_piece_moves_all_of_the_picture() -> None:
+    picture, points = piece(noise(), 40, 60)
+    carry, moved = CarriedPicture(picture), grid()
+    carry.carry(tracks_of(along(points, (20, 0), 13), ids=[1, 2, 3, 4]))
+    left = carry.shown
+    assert (carry._pieces_shown[48:72, 48:72] == 1).all()
+    last = carry.carry(tracks_of(along(moved, (8, 0), 13), ids=list(range(100, 100 + len(moved))))).frames[:, -1]
+    torch.testing.assert_close(last[:, 10:-10, 20:-10], left[:, 10:-10, 12:-18], atol=0.02, rtol=0)
+    assert not carry._pieces_shown.any()  # nothing is remembered under a camera
 
 
 def test_a_point_in_a_hole_carries_nothing_when_it_leaves_it_either() -> None:
